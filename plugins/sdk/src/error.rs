@@ -1,0 +1,56 @@
+//! The typed errors of the contract, one function each.
+
+use crate::types::{Error, Failure, ProviderError};
+
+/// `invalid-request`: the request or the settings can't be sent to this provider whatever happens.
+pub fn invalid_request(message: impl Into<String>) -> Error {
+    Error::InvalidRequest(failure(message))
+}
+
+/// `unsupported`: the provider can't carry something that the request holds.
+pub fn unsupported(message: impl Into<String>) -> Error {
+    Error::Unsupported(failure(message))
+}
+
+/// `malformed-response`: the answer isn't what the provider's format says.
+pub fn malformed_response(message: impl Into<String>) -> Error {
+    Error::MalformedResponse(failure(message))
+}
+
+/// `other`: anything else.
+pub fn other(message: impl Into<String>) -> Error {
+    Error::Other(failure(message))
+}
+
+/// `provider`: the provider said no, with a `kind` of the contract's list.
+pub fn provider(kind: &str, status: u16, message: impl Into<String>, retry_after_ms: Option<u64>) -> Error {
+    Error::Provider(ProviderError {
+        kind: kind.to_owned(),
+        status: Some(status),
+        message: message.into(),
+        retry_after_ms,
+        extensions: String::new(),
+    })
+}
+
+/// The `kind` that a status suggests where the provider's own words say nothing better.
+#[must_use]
+pub fn kind_of_status(status: u16) -> &'static str {
+    match status {
+        401 => "unauthorized",
+        402 => "quota-exceeded",
+        403 => "forbidden",
+        404 => "not-found",
+        408 | 504 => "unavailable",
+        413 => "context-too-long",
+        429 => "rate-limited",
+        502 | 503 => "unavailable",
+        529 => "overloaded",
+        400..=499 => "invalid-request",
+        _ => "internal",
+    }
+}
+
+fn failure(message: impl Into<String>) -> Failure {
+    Failure { message: message.into(), extensions: String::new() }
+}

@@ -1,0 +1,33 @@
+//! Write an Understudy sampling plugin in Rust.
+//!
+//! Implement [`Provider`] for a type of yours, hand the type to [`export_provider!`], build for `wasm32-wasip2`, and the
+//! component is ready. Nothing here needs wasm to run: `cargo test` tests the conversion natively, most easily with the
+//! `testing` feature's fixtures.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`types`] | the contract's records, generated from `wit/` and documented there |
+//! | [`error`] | the typed errors, one function each |
+//! | [`http`] | JSON bodies, headers and `retry-after` |
+//! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
+
+#[doc(hidden)]
+pub mod bindings;
+pub mod error;
+pub mod http;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use bindings::exports::understudy::plugin::provider::Guest as Provider;
+pub use bindings::understudy::plugin::types;
+
+/// Makes a type that implements [`Provider`] the plugin of this component.
+///
+/// Natively it does nothing, so that the same crate can be tested with plain `cargo test`.
+#[macro_export]
+macro_rules! export_provider {
+    ($plugin:ty) => {
+        #[cfg(target_family = "wasm")]
+        $crate::__export_provider_plugin_impl!($plugin with_types_in $crate::bindings);
+    };
+}

@@ -1,0 +1,230 @@
+//! Fixtures: a conversion's cases as JSON files, run natively.
+//!
+//! A fixture is one conversation with the plugin:
+//!
+//! ```json
+//! {
+//!   "request":   { "messages": […], "maxTokens": 100 },
+//!   "options":   { "model": "large-1", "settings": {} },
+//!   "exchanges": [ {
+//!     "request":  { "method": "POST", "path": "/v1/chat", "headers": { … }, "body": { … } },
+//!     "response": { "status": 200, "headers": {}, "body": { … } }
+//!   } ],
+//!   "result":    { "role": "assistant", … },
+//!   "usage":     { "input": 12, "output": 34, "details": {} },
+//!   "error":     { "kind": "rate-limited", "status": 429, "message": "…", "retryAfterMs": 2000 }
+//! }
+//! ```
+//!
+//! `request` is MCP's `CreateMessageRequestParams`; a body that isn't JSON is a string. Each fixture ends with `result` or
+//! `error`. An error's `kind` is the variant's name, or for a provider's error its own kind. With `UPDATE_FIXTURES=1` in the
+//! environment the expectations are written anew instead of compared: look at the difference before you commit it.
+#![expect(clippy::panic, reason = "this module is for tests: a panic is how they report")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::types::{
+    Completion, CreateMessageRequest, Error, Fetch, Header, HttpMethod, HttpResponse, Options, Step,
+};
+use crate::{Provider, types};
+
+understudy_mcp_types::wit_conversions!(crate::types);
+
+/// MCP's `CreateMessageRequestParams` as a plugin gets them.
+///
+/// # Panics
+/// If the text isn't a valid sampling request.
+#[must_use]
+pub fn request(params: &str) -> CreateMessageRequest {
+    let params = understudy_mcp_types::CreateMessageRequestParams::from_json(params.as_bytes())
+        .unwrap_or_else(|e| panic!("not a sampling request: {e}"));
+    params.validate().unwrap_or_else(|e| panic!("not a valid sampling request: {e}"));
+    params.into()
+}
+
+/// Options as the host would make them.
+#[must_use]
+pub fn options(model: &str, settings: &Value) -> Options {
+    Options {
+        model: model.to_owned(),
+        request_id: "request-1".to_owned(),
+        server: "server".to_owned(),
+        settings: settings.to_string(),
+        extensions: "{}".to_owned(),
+    }
+}
+
+/// An answer as a plugin gets it.
+#[must_use]
+pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> HttpResponse {
+    HttpResponse {
+        status,
+        headers: headers.iter().map(|(n, v)| Header { name: (*n).to_owned(), value: (*v).to_owned() }).collect(),
+        body: body.into(),
+        extensions: "{}".to_owned(),
+    }
+}
+
+/// The result as the server would get it, with `tools` in its request.
+///
+/// # Panics
+/// If a field that should hold JSON doesn't.
+#[must_use]
+pub fn result_json(completion: &Completion) -> Value {
+    let result: Result<understudy_mcp_types::CreateMessageResult, _> = completion.result.clone().try_into();
+    let result = result.unwrap_or_else(|e: understudy_mcp_types::BadJson| panic!("{e}"));
+    result.to_value()
+}
+
+/// Runs every `*.json` in `folder` through the plugin.
+///
+/// # Panics
+/// If one doesn't come out as it says, or there is none.
+pub fn check_fixtures<P: Provider>(folder: impl AsRef<Path>) {
+    let folder = folder.as_ref();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no fixture in {}", folder.display());
+    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let fixture: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let outcome = run::<P>(&fixture);
+        if outcome == fixture {
+            continue;
+        }
+        let written = format!("{outcome:#}\n");
+        if update {
+            std::fs::write(&file, written).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        } else {
+            wrong.push(format!("{}:\n{}", file.display(), difference(&format!("{fixture:#}\n"), &written)));
+        }
+    }
+    assert!(wrong.is_empty(), "fixtures that come out otherwise (- expected, + got):\n{}", wrong.join("\n"));
+}
+
+/// The fixture with its expectations replaced by what really happened.
+fn run<P: Provider>(fixture: &Value) -> Value {
+    let mut outcome = fixture.as_object().cloned().unwrap_or_default();
+    for key in ["result", "usage", "error"] {
+        outcome.remove(key);
+    }
+    let request = request(&fixture["request"].to_string());
+    let settings = fixture["options"].get("settings").cloned().unwrap_or_else(|| json!({}));
+    let options = options(fixture["options"]["model"].as_str().unwrap_or_default(), &settings);
+    let planned = fixture["exchanges"].as_array().cloned().unwrap_or_default();
+    let mut made = Vec::new();
+    let mut step = P::start(request, options);
+    loop {
+        match step {
+            Ok(Step::Fetch(fetch)) => {
+                let Some(answer) = planned.get(made.len()).map(|exchange| exchange["response"].clone()) else {
+                    made.push(json!({ "request": fetch_json(&fetch), "response": null }));
+                    break;
+                };
+                made.push(json!({ "request": fetch_json(&fetch), "response": answer }));
+                step = P::resume(fetch.state, answer_of(&answer));
+            }
+            Ok(Step::Done(completion)) => {
+                outcome.insert("result".to_owned(), result_json(&completion));
+                if let Some(usage) = completion.usage {
+                    let details: Value = match usage.details.as_str() {
+                        "" => json!({}),
+                        text => serde_json::from_str(text).unwrap_or_else(|e| panic!("usage.details: {e}")),
+                    };
+                    outcome.insert(
+                        "usage".to_owned(),
+                        json!({ "input": usage.input_tokens, "output": usage.output_tokens, "details": details }),
+                    );
+                }
+                break;
+            }
+            Err(error) => {
+                outcome.insert("error".to_owned(), error_json(error));
+                break;
+            }
+        }
+    }
+    if !made.is_empty() || fixture.get("exchanges").is_some() {
+        outcome.insert("exchanges".to_owned(), Value::Array(made));
+    }
+    Value::Object(outcome)
+}
+
+fn fetch_json(fetch: &Fetch) -> Value {
+    let method = match fetch.request.method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
+        HttpMethod::Patch => "PATCH",
+        HttpMethod::Delete => "DELETE",
+    };
+    let headers: Map<String, Value> =
+        fetch.request.headers.iter().map(|h| (h.name.clone(), Value::String(h.value.clone()))).collect();
+    let mut request = json!({ "method": method, "path": fetch.request.path, "headers": headers });
+    if let Some(endpoint) = &fetch.request.endpoint {
+        request["endpoint"] = json!(endpoint);
+    }
+    if !fetch.request.body.is_empty() {
+        request["body"] = serde_json::from_slice(&fetch.request.body)
+            .unwrap_or_else(|_| json!(String::from_utf8_lossy(&fetch.request.body)));
+    }
+    request
+}
+
+fn answer_of(answer: &Value) -> HttpResponse {
+    let headers = answer["headers"].as_object().cloned().unwrap_or_default();
+    HttpResponse {
+        status: answer["status"].as_u64().and_then(|s| u16::try_from(s).ok()).unwrap_or(200),
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| Header { name, value: value.as_str().unwrap_or_default().to_owned() })
+            .collect(),
+        body: match &answer["body"] {
+            Value::String(text) => text.clone().into_bytes(),
+            Value::Null => Vec::new(),
+            json => json.to_string().into_bytes(),
+        },
+        extensions: "{}".to_owned(),
+    }
+}
+
+fn error_json(error: Error) -> Value {
+    let plain = |kind: &str, failure: types::Failure| json!({ "kind": kind, "message": failure.message });
+    match error {
+        Error::InvalidRequest(failure) => plain("invalid-request", failure),
+        Error::Unsupported(failure) => plain("unsupported", failure),
+        Error::MalformedResponse(failure) => plain("malformed-response", failure),
+        Error::Other(failure) => plain("other", failure),
+        Error::Provider(provider) => {
+            let mut value = json!({ "provider": true, "kind": provider.kind, "message": provider.message });
+            if let Some(status) = provider.status {
+                value["status"] = json!(status);
+            }
+            if let Some(ms) = provider.retry_after_ms {
+                value["retryAfterMs"] = json!(ms);
+            }
+            value
+        }
+    }
+}
+
+/// The lines that differ, from the first to the last of them.
+fn difference(expected: &str, got: &str) -> String {
+    let (expected, got): (Vec<_>, Vec<_>) = (expected.lines().collect(), got.lines().collect());
+    let same = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
+    let rest = |lines: &[&str]| lines.len() - same;
+    let tail = expected.iter().rev().zip(got.iter().rev()).take_while(|(a, b)| a == b).count();
+    let tail = tail.min(rest(&expected)).min(rest(&got));
+    let part = |lines: &[&str], sign: char| {
+        lines.iter().skip(same).take(lines.len() - same - tail).map(|l| format!("{sign} {l}\n")).collect::<String>()
+    };
+    format!("(from line {})\n{}{}", same + 1, part(&expected, '-'), part(&got, '+'))
+}
