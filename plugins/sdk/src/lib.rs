@@ -26,7 +26,7 @@ pub use bindings::understudy::plugin::types;
 /// Natively it does nothing, so that the same crate can be tested with plain `cargo test`.
 #[macro_export]
 macro_rules! export_provider {
-    ($plugin:ty) => {
+    ($plugin:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__export_provider_plugin_impl!($plugin with_types_in $crate::bindings);
     };
