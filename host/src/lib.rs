@@ -1,1 +1,36 @@
-//! stub
+//! Understudy answers MCP sampling requests for clients that can't.
+//!
+//! It stands between an MCP client and an MCP server. When the server asks for a completion (`sampling/createMessage`), a
+//! sandboxed WebAssembly component turns the request into one LLM provider's format, the host makes the HTTP call with a
+//! credential that the component never sees, and the server gets its `CreateMessageResult`. All else passes through
+//! untouched.
+//!
+//! The modules, in the order in which a request meets them; `host/ARCHITECTURE.md` has the invariants:
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`config`] | the config file, checked |
+//! | [`transport`] | how messages come and go |
+//! | [`jsonrpc`] | raw messages: what passes through keeps its bytes |
+//! | [`relay`] | between client and server: what is ours is answered |
+//! | [`sampling`] | one sampling request, from its parameters to its result |
+//! | [`policy`] | what a server may ask |
+//! | [`select`] | which model to ask |
+//! | [`plugin`] | components in the sandbox |
+//! | [`provider`] | the HTTP call |
+//! | [`error`] | what can go wrong, and its JSON-RPC code |
+//! | [`text`] | text from peers, made fit to be shown |
+//! | [`cli`] | the command line |
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod jsonrpc;
+pub mod plugin;
+pub mod policy;
+pub mod provider;
+pub mod relay;
+pub mod sampling;
+pub mod select;
+pub mod text;
+pub mod transport;

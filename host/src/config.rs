@@ -1,0 +1,278 @@
+//! The config file: JSON with comments, checked in whole before anything starts.
+//!
+//! Its `mcpServers` block is the one that Claude Desktop, Claude Code, Cursor, mcp-use and FastMCP use (and VS Code under
+//! the name `servers`), so their files work as they are. Keys of ours that are misspelt are errors that name the nearest
+//! one; keys that are none of ours are another client's, and get one warning.
+//!
+//! Variables (`${VAR}`, `${env:VAR}`, `${VAR:-default}`) are expanded when a server or plugin is used, not when the file is
+//! read: a variable that one server misses is no trouble for the others.
+
+mod expand;
+mod limits;
+mod model;
+mod section;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jsonc_parser::ParseOptions;
+use serde_json::{Map, Value};
+
+pub use limits::Limits;
+pub use model::{Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
+use section::Section;
+
+use crate::text::did_you_mean;
+
+/// What is wrong with a config file, or with what the command line says in its place.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read the config `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file isn't JSON.
+    #[error("`{path}` is not valid JSON (comments and trailing commas are fine): {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What, and in which line and column.
+        reason: String,
+    },
+    /// A value is wrong.
+    #[error("{file}`{key}` {reason}")]
+    Value {
+        /// The file and a colon, or nothing.
+        file: String,
+        /// The path of the key, such as `plugins.claude.model`.
+        key: String,
+        /// What is wrong with it, and what it should be.
+        reason: String,
+    },
+    /// No server of this name.
+    #[error("the config has no server `{name}`{hint}; it has {known}")]
+    UnknownServer {
+        /// The name.
+        name: String,
+        /// The nearest one, in words, or nothing.
+        hint: String,
+        /// All of them.
+        known: String,
+    },
+    /// No plugin of this name.
+    #[error("no plugin is called `{name}`{hint}: there are {known}, and any path to a `.wasm` component will do")]
+    UnknownPlugin {
+        /// The name.
+        name: String,
+        /// The nearest one, in words, or nothing.
+        hint: String,
+        /// All of them.
+        known: String,
+    },
+}
+
+/// The name that the config has by default.
+pub const FILE_NAME: &str = "understudy.json";
+
+/// A config, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Where it came from; `None` when there is no file.
+    pub path: Option<PathBuf>,
+    /// What is odd but no error.
+    pub warnings: Vec<String>,
+    /// The limits.
+    pub limits: Limits,
+    sampling: Option<Sampling>,
+    servers: BTreeMap<String, Value>,
+    plugins: BTreeMap<String, Value>,
+}
+
+impl Config {
+    /// The config of this run: the given file, else `understudy.json` here, else the one in the user's config folder, else none.
+    ///
+    /// # Errors
+    /// If the file is there and can't be used.
+    pub fn find(given: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = given.map(Path::to_path_buf).or_else(|| Self::places().into_iter().find(|path| path.is_file()))
+        else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        Self::parse(&text, &path)
+    }
+
+    /// Where a config is looked for when none is given.
+    #[must_use]
+    pub fn places() -> Vec<PathBuf> {
+        let user = dirs::config_dir().map(|folder| folder.join("understudy").join(FILE_NAME));
+        std::iter::once(PathBuf::from(FILE_NAME)).chain(user).collect()
+    }
+
+    /// Parses and checks a config. `path` is for messages and for what is relative to the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::parse_unlocated(text, path).map_err(|error| match error {
+            ConfigError::Value { key, reason, .. } => {
+                ConfigError::Value { file: format!("{}: ", path.display()), key, reason }
+            }
+            other => other,
+        })
+    }
+
+    fn parse_unlocated(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let syntax = |reason: String| ConfigError::Syntax { path: path.to_path_buf(), reason };
+        // A byte order mark is what some editors on Windows put in front.
+        let text = text.trim_start_matches('\u{feff}');
+        let root: Value =
+            jsonc_parser::parse_to_serde_value(text, &json_with_comments()).map_err(|e| syntax(e.to_string()))?;
+        let Value::Object(root) = root else { return Err(syntax("the top level must be an object".to_owned())) };
+        let mut root = Section::new("", root);
+        let limits = match root.section("limits")? {
+            Some(section) => Limits::default().with(section)?,
+            None => Limits::default(),
+        };
+        let mut config = Self { path: Some(path.to_path_buf()), limits, ..Self::default() };
+        config.sampling = model::sampling_of(&mut root, &mut config.warnings)?;
+        config.plugins = entries(&mut root, "plugins")?;
+        config.servers = entries(&mut root, "mcpServers")?;
+        // VS Code's name for the same block.
+        for (name, server) in entries(&mut root, "servers")? {
+            config.servers.entry(name).or_insert(server);
+        }
+        root.take("$schema");
+        root.finish_leniently(&mut config.warnings)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks every server and plugin as it stands, with its variables unexpanded.
+    fn check(&mut self) -> Result<(), ConfigError> {
+        let mut warnings = Vec::new();
+        for (name, value) in &self.plugins {
+            Plugin::parse(name, value.clone(), &self.limits)?;
+        }
+        for (name, value) in &self.servers {
+            let server = Server::parse(name, value.clone(), &mut warnings)?;
+            self.check_names(&format!("mcpServers.{name}.sampling"), server.sampling.as_ref())?;
+        }
+        self.check_names("sampling", self.sampling.as_ref())?;
+        self.warnings.append(&mut warnings);
+        Ok(())
+    }
+
+    fn check_names(&self, key: &str, sampling: Option<&Sampling>) -> Result<(), ConfigError> {
+        for name in sampling.iter().flat_map(|sampling| &sampling.plugins) {
+            self.plugin(name, |_| Some(String::new())).map_err(|error| match error {
+                ConfigError::UnknownPlugin { .. } => {
+                    ConfigError::Value { file: String::new(), key: key.to_owned(), reason: format!("is wrong: {error}") }
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The server of this name, its variables expanded by `env`.
+    ///
+    /// # Errors
+    /// If there is none, or a variable is not set.
+    pub fn server(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<Server, ConfigError> {
+        let Some(value) = self.servers.get(name) else {
+            let names = || self.servers.keys().map(String::as_str);
+            return Err(ConfigError::UnknownServer {
+                name: name.to_owned(),
+                hint: did_you_mean(name, names()),
+                known: if self.servers.is_empty() { "none".to_owned() } else { crate::text::list(names()) },
+            });
+        };
+        let key = format!("mcpServers.{name}");
+        let mut server = Server::parse(name, expand::value(&key, value.clone(), &env)?, &mut Vec::new())?;
+        server.sampling = server.sampling.or_else(|| self.sampling.clone());
+        Ok(server)
+    }
+
+    /// The global sampling rule.
+    #[must_use]
+    pub fn sampling(&self) -> Option<&Sampling> {
+        self.sampling.as_ref()
+    }
+
+    /// The names of all servers.
+    pub fn server_names(&self) -> impl Iterator<Item = &str> {
+        self.servers.keys().map(String::as_str)
+    }
+
+    /// The names of the config's plugins.
+    pub fn plugin_names(&self) -> impl Iterator<Item = &str> {
+        self.plugins.keys().map(String::as_str)
+    }
+
+    /// The plugin that a name means: one of the config's, `builtin:NAME` or a built-in's name, or a path to a component.
+    ///
+    /// # Errors
+    /// If it means none, or a variable is not set.
+    pub fn plugin(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<Plugin, ConfigError> {
+        if let Some(value) = self.plugins.get(name) {
+            let value = expand::value(&format!("plugins.{name}"), value.clone(), &env)?;
+            let mut plugin = Plugin::parse(name, value, &self.limits)?;
+            plugin.component = self.beside(&plugin.component);
+            return Ok(plugin);
+        }
+        let built_in = name.strip_prefix(model::BUILT_IN).unwrap_or(name);
+        if understudy_plugins::find(built_in).is_some() {
+            return Ok(Plugin::new(built_in, format!("{}{built_in}", model::BUILT_IN), self.limits.clone()));
+        }
+        let path = Path::new(name);
+        if name.contains(std::path::MAIN_SEPARATOR) || path.extension().is_some_and(|e| e == "wasm") || path.is_file() {
+            let stem = path.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+            return Ok(Plugin::new(&stem, name.to_owned(), self.limits.clone()));
+        }
+        let names = || self.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|plugin| plugin.name));
+        Err(ConfigError::UnknownPlugin {
+            name: name.to_owned(),
+            hint: did_you_mean(built_in, names()),
+            known: crate::text::list(names()),
+        })
+    }
+
+    /// A component's path is relative to the config file.
+    fn beside(&self, component: &str) -> String {
+        match self.path.as_deref().and_then(Path::parent) {
+            Some(folder) if !component.starts_with(model::BUILT_IN) => {
+                folder.join(component).to_string_lossy().into_owned()
+            }
+            _ => component.to_owned(),
+        }
+    }
+}
+
+fn json_with_comments() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+/// The named objects of a block.
+fn entries(root: &mut Section, key: &'static str) -> Result<BTreeMap<String, Value>, ConfigError> {
+    let map: Map<String, Value> = root.section(key)?.map(Section::into_map).unwrap_or_default();
+    Ok(map.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests;

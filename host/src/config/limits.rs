@@ -1,0 +1,93 @@
+//! The limits, with their defaults.
+
+use std::time::Duration;
+
+use super::ConfigError;
+use super::section::Section;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What a request, a guest and a server may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `memory`: all memories and tables of an instance together. 256 MiB.
+    pub memory: usize,
+    /// `cpu`: CPU time of one `start` or `resume`. 1 s.
+    pub cpu: Duration,
+    /// `deadline`: the whole request, the provider's time included. 120 s.
+    pub deadline: Duration,
+    /// `fetches`: HTTP exchanges for one request. 8.
+    pub fetches: u32,
+    /// `state`: what a guest has the host remember. 1 MiB.
+    pub state: usize,
+    /// `requestBody`: the body that goes to the provider. 32 MiB.
+    pub request_body: usize,
+    /// `responseBody`: the body that the provider answers with. 32 MiB.
+    pub response_body: usize,
+    /// `component`: the size of a component's file. 64 MiB.
+    pub component: usize,
+    /// `samplingRequest`: the parameters of a sampling request. 24 MiB.
+    pub sampling_request: usize,
+    /// `concurrent`: sampling requests of one server that run at once. 256.
+    pub concurrent: u32,
+    /// `waiting`: sampling requests of one server that wait for their turn. 4,096.
+    pub waiting: u32,
+    /// `line`: one message between client and server. 256 MiB.
+    pub line: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 * MIB,
+            cpu: Duration::from_secs(1),
+            deadline: Duration::from_secs(120),
+            fetches: 8,
+            state: MIB,
+            request_body: 32 * MIB,
+            response_body: 32 * MIB,
+            component: 64 * MIB,
+            sampling_request: 24 * MIB,
+            concurrent: 256,
+            waiting: 4096,
+            line: 256 * MIB,
+        }
+    }
+}
+
+impl Limits {
+    /// These limits with what the config's `limits` says instead.
+    pub(super) fn with(self, mut section: Section) -> Result<Self, ConfigError> {
+        let limits = Self {
+            sampling_request: section.size("samplingRequest")?.unwrap_or(self.sampling_request),
+            concurrent: section.count("concurrent")?.unwrap_or(self.concurrent),
+            waiting: section.count("waiting")?.unwrap_or(self.waiting),
+            line: section.size("line")?.unwrap_or(self.line),
+            ..self.of_a_plugin(&mut section)?
+        };
+        section.finish()?;
+        Ok(limits)
+    }
+
+    /// These limits with what a plugin's `limits` says instead.
+    pub(super) fn with_plugin(self, mut section: Section) -> Result<Self, ConfigError> {
+        let limits = self.of_a_plugin(&mut section)?;
+        section.finish()?;
+        Ok(limits)
+    }
+
+    fn of_a_plugin(&self, section: &mut Section) -> Result<Self, ConfigError> {
+        Ok(Self {
+            memory: section.size("memory")?.unwrap_or(self.memory),
+            cpu: section.duration("cpu")?.unwrap_or(self.cpu),
+            deadline: section.duration("deadline")?.unwrap_or(self.deadline),
+            fetches: section.count("fetches")?.unwrap_or(self.fetches),
+            state: section.size("state")?.unwrap_or(self.state),
+            request_body: section.size("requestBody")?.unwrap_or(self.request_body),
+            response_body: section.size("responseBody")?.unwrap_or(self.response_body),
+            component: section.size("component")?.unwrap_or(self.component),
+            ..self.clone()
+        })
+    }
+}

@@ -1,0 +1,257 @@
+//! What can go wrong with a sampling request, and what the asking server is told of it.
+//!
+//! A variant is a stage and a cause. Its text goes to the server (and to the log) as it stands: one line, lower case, with
+//! the remedy where the user has one. Nothing secret is ever in a variant: what comes from a provider has been through
+//! [`crate::provider`]'s redaction. Details that only a developer of a plugin needs (a trap's backtrace, a guest's stderr) are
+//! logged once where they arise.
+//!
+//! This is the only place that maps to JSON-RPC codes. Config and start-up errors are [`crate::config::ConfigError`] and
+//! [`LoadError`]: they end the process before any request.
+
+use std::time::Duration;
+
+use crate::plugin::bindings::understudy::plugin::types as wit;
+
+/// Why a sampling request has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request breaks a rule of the protocol.
+    #[error("invalid sampling request: {reason}")]
+    InvalidRequest {
+        /// The place and the rule.
+        reason: String,
+    },
+    /// The request is larger than the config allows.
+    #[error("the sampling request holds {bytes} bytes, more than `limits.samplingRequest` allows ({most})")]
+    RequestTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// Too many requests of one server at once.
+    #[error("{running} sampling requests are running and {waiting} waiting; raise `limits.concurrent` or `limits.waiting`")]
+    TooMany {
+        /// `limits.concurrent`
+        running: usize,
+        /// `limits.waiting`
+        waiting: usize,
+    },
+    /// The whole request took too long.
+    #[error("no answer within {after:?} (`limits.deadline`)")]
+    Deadline {
+        /// The limit.
+        after: Duration,
+    },
+    /// The guest died.
+    #[error("plugin `{plugin}` trapped in `{call}`: {reason}")]
+    Trap {
+        /// The plugin.
+        plugin: String,
+        /// The exported function.
+        call: &'static str,
+        /// The trap, and the last the guest wrote to stderr.
+        reason: String,
+    },
+    /// The guest used more than it may.
+    #[error("plugin `{plugin}` exceeded its limit in `{call}`: {limit}")]
+    Limit {
+        /// The plugin.
+        plugin: String,
+        /// The exported function.
+        call: &'static str,
+        /// The limit, with the key that sets it.
+        limit: Limit,
+    },
+    /// The guest's own error.
+    #[error("plugin `{plugin}`: {}", in_words(.error))]
+    Guest {
+        /// The plugin.
+        plugin: String,
+        /// The error.
+        error: wit::Error,
+    },
+    /// The guest asked for something that it may not have.
+    #[error("plugin `{plugin}` asked for an HTTP request that is refused: {reason}")]
+    Refused {
+        /// The plugin.
+        plugin: String,
+        /// What and why.
+        reason: String,
+    },
+    /// The guest's answer can't be given to the server.
+    #[error("plugin `{plugin}` gave an answer that can't be used: {reason}")]
+    BadAnswer {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The provider can't be reached, or the connection broke.
+    #[error("plugin `{plugin}`: can't get an answer from {origin}: {reason}")]
+    Unreachable {
+        /// The plugin.
+        plugin: String,
+        /// Scheme, host and port.
+        origin: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The provider's answer is larger than the config allows.
+    #[error("plugin `{plugin}`: the answer from {origin} is larger than `limits.responseBody` allows ({most} bytes)")]
+    ResponseTooLarge {
+        /// The plugin.
+        plugin: String,
+        /// Scheme, host and port.
+        origin: String,
+        /// The limit.
+        most: usize,
+    },
+    /// The credential can't be had.
+    #[error("plugin `{plugin}`: {reason}")]
+    Credential {
+        /// The plugin.
+        plugin: String,
+        /// What is missing, and how to give it.
+        reason: String,
+    },
+}
+
+/// A limit that a guest ran into.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Limit {
+    /// CPU time of one call.
+    #[error("{0:?} of CPU time (`limits.cpu`)")]
+    Cpu(Duration),
+    /// Wall-clock time of one call.
+    #[error("{0:?} until the request's deadline (`limits.deadline`)")]
+    Time(Duration),
+    /// Memory and tables of the instance together.
+    #[error("{0} bytes of memory (`limits.memory`)")]
+    Memory(usize),
+    /// HTTP exchanges of one request.
+    #[error("{0} HTTP requests for one answer (`limits.fetches`)")]
+    Fetches(u32),
+    /// What a guest has the host remember.
+    #[error("{0} bytes of state (`limits.state`)")]
+    State(usize),
+    /// The body of an HTTP request.
+    #[error("{0} bytes of HTTP request body (`limits.requestBody`)")]
+    RequestBody(usize),
+}
+
+impl Error {
+    /// The JSON-RPC code (PROTOCOL "Errors, legacy").
+    #[must_use]
+    pub fn code(&self) -> i64 {
+        const INVALID_PARAMS: i64 = -32602;
+        const INTERNAL: i64 = -32603;
+        match self {
+            Self::InvalidRequest { .. } | Self::RequestTooLarge { .. } => INVALID_PARAMS,
+            Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => INVALID_PARAMS,
+            _ => INTERNAL,
+        }
+    }
+
+    /// Whether the next plugin of the chain should be tried.
+    #[must_use]
+    pub fn is_for_the_next_plugin(&self) -> bool {
+        match self {
+            Self::InvalidRequest { .. }
+            | Self::RequestTooLarge { .. }
+            | Self::TooMany { .. }
+            | Self::Deadline { .. }
+            | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
+            Self::Guest { error: wit::Error::Provider(provider), .. } => {
+                !matches!(provider.kind.as_str(), "invalid-request" | "content-filtered")
+            }
+            _ => true,
+        }
+    }
+}
+
+/// A guest's error as a sentence, on one line and without control characters.
+fn in_words(error: &wit::Error) -> String {
+    let text = match error {
+        wit::Error::InvalidRequest(failure) | wit::Error::Other(failure) => failure.message.clone(),
+        wit::Error::Unsupported(failure) => format!("unsupported: {}", failure.message),
+        wit::Error::MalformedResponse(failure) => format!("malformed response: {}", failure.message),
+        wit::Error::Provider(provider) => {
+            let status = provider.status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
+            let wait = provider.retry_after_ms.map(|ms| format!("; it says to come back in {:?}", Duration::from_millis(ms)));
+            format!("the provider says {}{status}: {}{}", provider.kind, provider.message, wait.unwrap_or_default())
+        }
+    };
+    crate::text::one_line(&text, 2000)
+}
+
+/// Why a plugin can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file can't be read.
+    #[error("can't read the component `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file is larger than a component may be.
+    #[error("`{name}` holds {bytes} bytes, more than `limits.component` allows ({most})")]
+    TooLarge {
+        /// The plugin.
+        name: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// It isn't the component that the config pins.
+    #[error("`{name}` has the SHA-256 digest {found}, and the config pins {wanted} (`sha256`)")]
+    Digest {
+        /// The plugin.
+        name: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// It isn't a WebAssembly component at all.
+    #[error("`{name}` is not a WebAssembly component: {reason}")]
+    NotAComponent {
+        /// The plugin.
+        name: String,
+        /// What it is instead.
+        reason: String,
+    },
+    /// It is a component of another world.
+    #[error("`{name}` is no sampling plugin: {reason}")]
+    World {
+        /// The plugin.
+        name: String,
+        /// What it exports instead.
+        reason: String,
+    },
+    /// It imports what the config forbids.
+    #[error("`{name}` imports {imports}, and the config says `\"imports\": \"none\"`")]
+    Imports {
+        /// The plugin.
+        name: String,
+        /// The names of the imports.
+        imports: String,
+    },
+    /// It can't say what it is.
+    #[error("`{name}` can't be used: {reason}")]
+    Describe {
+        /// The plugin.
+        name: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The host can't run any plugin.
+    #[error("WebAssembly can't be run here: {reason}")]
+    Engine {
+        /// The cause.
+        reason: String,
+    },
+}

@@ -1,0 +1,355 @@
+//! Raw JSON-RPC messages: what passes through keeps its bytes.
+//!
+//! Most messages are not ours, so they are never parsed: one scan finds what tells them apart, the `method` and the `id`
+//! at the top. The scan takes the text in pieces of any size, so that it also names a message that is too long to hold.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It has a `method` and an `id`.
+    Request,
+    /// It has a `method` and no `id`.
+    Notification,
+    /// It has an `id` and a `result` or an `error`.
+    Response,
+    /// An array (JSON-RPC batches, which revision 2025-03-26 knows).
+    Batch,
+    /// Blank, or nothing that JSON-RPC knows.
+    Other,
+}
+
+/// What one scan tells of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    method: Option<Vec<u8>>,
+    id: Option<Vec<u8>>,
+    answers: bool,
+    batch: bool,
+}
+
+impl Head {
+    /// Scans a whole message.
+    #[must_use]
+    pub fn of(message: &[u8]) -> Self {
+        let mut scanner = Scanner::default();
+        scanner.feed(message);
+        scanner.finish()
+    }
+
+    /// What the message is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match (&self.method, &self.id) {
+            _ if self.batch => Kind::Batch,
+            (Some(_), Some(_)) => Kind::Request,
+            (Some(_), None) => Kind::Notification,
+            (None, Some(_)) if self.answers => Kind::Response,
+            (None, _) => Kind::Other,
+        }
+    }
+
+    /// The method, if it is valid and short enough to be one.
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_deref().and_then(|method| std::str::from_utf8(method).ok())
+    }
+
+    /// The id as it is spelt in the message: `7`, `"a"`.
+    #[must_use]
+    pub fn id(&self) -> Option<&[u8]> {
+        self.id.as_deref()
+    }
+
+    /// Whether this is a request for `method`.
+    #[must_use]
+    pub fn is_request(&self, method: &str) -> bool {
+        self.kind() == Kind::Request && self.method() == Some(method)
+    }
+
+    /// Whether this is the notification `method`.
+    #[must_use]
+    pub fn is_notification(&self, method: &str) -> bool {
+        self.kind() == Kind::Notification && self.method() == Some(method)
+    }
+}
+
+/// The longest `id` and the longest key or `method` that are looked at, in bytes.
+const LONGEST_ID: usize = 4096;
+const LONGEST_NAME: usize = 256;
+
+/// The scan, in pieces.
+///
+/// It follows strings and nesting only, and doesn't check the rest: whether a message is valid JSON is for its reader to
+/// say. Where a key comes twice the last one counts, as with most parsers.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    head: Head,
+    depth: usize,
+    text: Option<Text>,
+    /// Whether a string at the top level is a key.
+    at_key: bool,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    begun: bool,
+}
+
+/// A string that is being read.
+#[derive(Debug, Clone, Copy)]
+struct Text {
+    keep: Keep,
+    escaped: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Key,
+    Value,
+    Nothing,
+}
+
+impl Scanner {
+    /// The next piece of the message.
+    pub fn feed(&mut self, mut piece: &[u8]) {
+        while let Some((&byte, rest)) = piece.split_first() {
+            if let Some(text) = self.text {
+                piece = self.in_text(text, piece);
+                continue;
+            }
+            piece = rest;
+            match byte {
+                b'"' => self.open_text(),
+                b'{' | b'[' => {
+                    if !self.begun {
+                        self.head.batch = byte == b'[';
+                        self.at_key = byte == b'{';
+                    } else if self.depth == 1 {
+                        self.value.clear();
+                        self.value.push(byte);
+                    }
+                    self.begun = true;
+                    self.depth += 1;
+                }
+                b'}' | b']' => {
+                    if self.depth == 1 {
+                        self.end_value();
+                    }
+                    self.depth = self.depth.saturating_sub(1);
+                }
+                _ if self.depth != 1 => self.begun |= !byte.is_ascii_whitespace(),
+                b',' => {
+                    self.end_value();
+                    self.at_key = !self.head.batch;
+                }
+                b':' if self.at_key => {
+                    self.at_key = false;
+                    self.value.clear();
+                }
+                _ if byte.is_ascii_whitespace() => {}
+                _ => push(&mut self.value, byte, LONGEST_ID),
+            }
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(self) -> Head {
+        self.head
+    }
+
+    fn open_text(&mut self) {
+        let keep = match (self.depth, self.at_key) {
+            (1, true) => Keep::Key,
+            (1, false) => Keep::Value,
+            _ => Keep::Nothing,
+        };
+        match keep {
+            Keep::Key => {
+                self.key.clear();
+                self.key.push(b'"');
+            }
+            Keep::Value => {
+                self.value.clear();
+                self.value.push(b'"');
+            }
+            Keep::Nothing => self.begun = true,
+        }
+        self.text = Some(Text { keep, escaped: false });
+    }
+
+    /// Reads on in a string; what is behind it.
+    fn in_text<'a>(&mut self, text: Text, piece: &'a [u8]) -> &'a [u8] {
+        let (part, rest) = if text.escaped {
+            self.text = Some(Text { escaped: false, ..text });
+            piece.split_at(1)
+        } else {
+            match memchr::memchr2(b'"', b'\\', piece) {
+                None => (piece, &[][..]),
+                Some(at) => {
+                    let (part, rest) = piece.split_at(at + 1);
+                    self.text = (part.last() == Some(&b'\\')).then_some(Text { escaped: true, ..text });
+                    (part, rest)
+                }
+            }
+        };
+        match text.keep {
+            Keep::Key => extend(&mut self.key, part, LONGEST_NAME),
+            Keep::Value => extend(&mut self.value, part, LONGEST_ID),
+            Keep::Nothing => {}
+        }
+        rest
+    }
+
+    /// A value at the top level has ended, and perhaps its key matters.
+    fn end_value(&mut self) {
+        if self.head.batch {
+            return;
+        }
+        let plain = self.key.get(1..self.key.len().saturating_sub(1)).unwrap_or_default();
+        let decoded = plain.contains(&b'\\').then(|| decode(&self.key)).flatten();
+        match decoded.as_deref().unwrap_or(plain) {
+            b"id" => self.head.id = scalar(&self.value).map(<[u8]>::to_vec),
+            b"method" => self.head.method = decode(&self.value),
+            b"result" | b"error" => self.head.answers = true,
+            _ => {}
+        }
+        self.key.clear();
+        self.value.clear();
+    }
+}
+
+fn push(to: &mut Vec<u8>, byte: u8, most: usize) {
+    extend(to, &[byte], most);
+}
+
+/// Beyond `most` bytes one more is kept, so that what is too long is never mistaken for what is just short enough.
+fn extend(to: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    let room = (most + 1).saturating_sub(to.len());
+    to.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+}
+
+/// The content of a JSON string that is short enough to be a name.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    (text.len() <= LONGEST_NAME).then(|| serde_json::from_slice::<String>(text).ok().map(String::into_bytes)).flatten()
+}
+
+/// An id as JSON-RPC allows it: a string or a number.
+fn scalar(value: &[u8]) -> Option<&[u8]> {
+    (value.len() <= LONGEST_ID && !matches!(value.first(), None | Some(b'{' | b'[' | b'n' | b't' | b'f'))).then_some(value)
+}
+
+/// The parts of a message that matter once it is ours.
+#[derive(Debug, Deserialize)]
+pub struct Parts<'a> {
+    /// `params`, as spelt.
+    #[serde(borrow, default)]
+    pub params: Option<&'a RawValue>,
+    /// `result`, as spelt.
+    #[serde(borrow, default)]
+    pub result: Option<&'a RawValue>,
+    /// `error`
+    #[serde(default)]
+    pub error: Option<ErrorObject>,
+}
+
+/// A JSON-RPC error.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ErrorObject {
+    /// `code`
+    pub code: i64,
+    /// `message`
+    #[serde(default)]
+    pub message: String,
+}
+
+impl<'a> Parts<'a> {
+    /// Parses a message.
+    ///
+    /// # Errors
+    /// If it isn't valid JSON.
+    pub fn of(message: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(message)
+    }
+}
+
+/// A line with a successful answer. `id` and `result` are JSON.
+#[must_use]
+pub fn result_line(id: &[u8], result: &str) -> Bytes {
+    let mut line = Vec::with_capacity(result.len() + id.len() + 40);
+    line.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    line.extend_from_slice(id);
+    line.extend_from_slice(br#","result":"#);
+    line.extend_from_slice(result.as_bytes());
+    line.extend_from_slice(b"}\n");
+    line.into()
+}
+
+/// A line with an error. `id` is JSON.
+#[must_use]
+pub fn error_line(id: &[u8], code: i64, message: &str) -> Bytes {
+    let error = serde_json::json!({ "code": code, "message": message });
+    let mut line = br#"{"jsonrpc":"2.0","id":"#.to_vec();
+    line.extend_from_slice(id);
+    line.extend_from_slice(format!(",\"error\":{error}}}\n").as_bytes());
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(message: &str) -> (Kind, Option<String>, Option<String>) {
+        let whole = Head::of(message.as_bytes());
+        // However the message is cut, the scan finds the same.
+        for size in [1, 2, 3, 7] {
+            let mut scanner = Scanner::default();
+            message.as_bytes().chunks(size).for_each(|piece| scanner.feed(piece));
+            assert_eq!(scanner.finish(), whole, "{message} in pieces of {size}");
+        }
+        let id = whole.id().map(|id| String::from_utf8(id.to_vec()).unwrap());
+        (whole.kind(), whole.method().map(str::to_owned), id)
+    }
+
+    #[test]
+    fn a_message_is_known_by_method_and_id_wherever_they_stand() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            seen(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#),
+            (Kind::Request, some("ping"), some("7"))
+        );
+        assert_eq!(
+            seen(r#" { "params" : {"id":1,"method":"no","x":["}",{"id":2}]} , "method" : "a\/b" , "id" : "q\"\\" } "#),
+            (Kind::Request, some("a/b"), some(r#""q\"\\""#))
+        );
+        assert_eq!(seen(r#"{"method":"n","params":{"id":3}}"#), (Kind::Notification, some("n"), None));
+        assert_eq!(seen(r#"{"result":{"method":"x"},"id":9223372036854775808}"#), (Kind::Response, None, some("9223372036854775808")));
+        assert_eq!(seen(r#"{"error":{"code":1},"id":1.50}"#), (Kind::Response, None, some("1.50")));
+        assert_eq!(seen(r#"{"\u0069d":1,"meth\u006fd":"m"}"#), (Kind::Request, some("m"), some("1")));
+        assert_eq!(seen(r#"{"id":null,"method":"m"}"#), (Kind::Notification, some("m"), None));
+        assert_eq!(seen(r#"[{"id":1,"method":"m"}]"#), (Kind::Batch, None, None));
+    }
+
+    #[test]
+    fn what_is_no_message_is_left_alone() {
+        for text in ["", "\r\n", "hello", "\"method\"", "{", "}{", "12", "{\"id\":{\"a\":1}}", "{\"method\":\"m", "[", "]:,\"\""] {
+            let (kind, ..) = seen(text);
+            assert!(matches!(kind, Kind::Other | Kind::Batch), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_not_taken_for_short_ones() {
+        let long = "x".repeat(LONGEST_NAME + 10);
+        assert_eq!(seen(&format!(r#"{{"id":1,"method":"{long}"}}"#)), (Kind::Other, None, Some("1".to_owned())));
+        assert_eq!(seen(&format!(r#"{{"{long}":1,"method":"m"}}"#)).0, Kind::Notification);
+        assert_eq!(seen(&format!(r#"{{"id":"{}","method":"m"}}"#, "y".repeat(LONGEST_ID))).2, None);
+    }
+
+    #[test]
+    fn the_last_of_two_keys_counts() {
+        assert_eq!(seen(r#"{"id":1,"id":2,"method":"a","method":"b"}"#).1, Some("b".to_owned()));
+    }
+}

@@ -1,0 +1,258 @@
+//! Plugins: loading a component, and calling it in the sandbox.
+//!
+//! A plugin is compiled once and called many times. Each call gets a store of its own, so no guest ever sees what another
+//! call left behind, and none lives longer than its call. Three outcomes are kept apart: the guest's own error (part of its
+//! result), a limit that it ran into, and a trap.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `bindings` | generated from `wit/` |
+//! | `engine` | wasmtime's engine, the epoch ticker, compiling |
+//! | `artefacts` | compiled components on disk |
+//! | `world` | what a component is, by its exports and imports |
+//! | `state` | what a store holds: limits and the inert WASI |
+
+mod artefacts;
+pub mod bindings;
+mod engine;
+mod state;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use wasmtime::Store;
+use wasmtime::component::Component;
+
+use crate::config::{self, Limits};
+use crate::error::{Error, Limit, LoadError};
+use crate::text::{list, one_line};
+use bindings::understudy::plugin::types as wit;
+use bindings::{ProviderPlugin, ProviderPluginPre};
+pub use engine::Engine;
+use state::{LimitHit, State};
+pub use world::{Shape, World};
+
+/// A plugin, ready to be called.
+pub struct Plugin {
+    /// Its name in the config.
+    pub name: String,
+    /// What it says of itself.
+    pub description: wit::Description,
+    /// What its component is.
+    pub shape: Shape,
+    /// The component's SHA-256 digest, in hexadecimal.
+    pub sha256: String,
+    /// The component's size in bytes.
+    pub size: usize,
+    engine: Arc<Engine>,
+    pre: ProviderPluginPre<State>,
+    limits: Limits,
+}
+
+impl Plugin {
+    /// Loads the plugin: reads the component, compiles it or finds it compiled, and asks it what it is.
+    ///
+    /// # Errors
+    /// If it can't serve, and why.
+    pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
+        let name = config.name.clone();
+        let bytes = read(config)?;
+        if bytes.len() > config.limits.component {
+            return Err(LoadError::TooLarge { name, bytes: bytes.len(), most: config.limits.component });
+        }
+        let size = bytes.len();
+        let digest = Sha256::digest(&bytes);
+        let sha256 = hex(&digest);
+        if let Some(wanted) = config.sha256.as_ref().filter(|wanted| **wanted != sha256) {
+            return Err(LoadError::Digest { name, found: sha256, wanted: wanted.clone() });
+        }
+        let component = {
+            let (engine, name, digest) = (Arc::clone(&engine), name.clone(), sha256.clone());
+            let compile = move || engine.component(&name, &bytes, &digest);
+            let compiled = tokio::task::spawn_blocking(compile).await;
+            compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
+        };
+        let shape = Shape::of(engine.wasmtime(), &component);
+        match shape.world.clone().map_err(|reason| LoadError::World { name: name.clone(), reason })? {
+            World::Provider { .. } => {}
+            World::Handler => {
+                let reason = "it is a handler plugin, and this version serves provider plugins only".to_owned();
+                return Err(LoadError::World { name, reason });
+            }
+        }
+        if !config.imports_allowed && !shape.imports.is_empty() {
+            return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
+        }
+        let pre = instance_pre(&engine, &component, &shape)
+            .map_err(|e| LoadError::World { name: name.clone(), reason: one_line(&format!("{e:#}"), 500) })?;
+        let limits = config.limits.clone();
+        let mut plugin =
+            Self { name, description: nothing(), shape, sha256, size, engine, pre, limits };
+        plugin.description = plugin
+            .describe()
+            .await
+            .map_err(|e| LoadError::Describe { name: plugin.name.clone(), reason: e.to_string() })?;
+        Ok(plugin)
+    }
+
+    /// Whether the plugin says that it can carry this (`image`, `audio`, `tools`).
+    #[must_use]
+    pub fn accepts(&self, what: &str) -> bool {
+        self.description.accepts.iter().any(|word| word == what)
+    }
+
+    /// The plugin's limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    async fn describe(&self) -> Result<wit::Description, Error> {
+        let (mut store, instance) = self.instance("describe").await?;
+        let call = instance.understudy_plugin_provider().call_describe(&mut store);
+        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        self.finish("describe", store, outcome)
+    }
+
+    /// Begins a request.
+    ///
+    /// # Errors
+    /// The guest's own error, a limit, or a trap.
+    pub async fn start(&self, request: &wit::CreateMessageRequest, options: &wit::Options) -> Result<wit::Step, Error> {
+        let (mut store, instance) = self.instance("start").await?;
+        let call = instance.understudy_plugin_provider().call_start(&mut store, request, options);
+        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        self.check(self.finish("start", store, outcome)?)
+    }
+
+    /// Goes on with the provider's answer.
+    ///
+    /// # Errors
+    /// The guest's own error, a limit, or a trap.
+    pub async fn resume(&self, state: &Vec<u8>, response: &wit::HttpResponse) -> Result<wit::Step, Error> {
+        let (mut store, instance) = self.instance("resume").await?;
+        let call = instance.understudy_plugin_provider().call_resume(&mut store, state, response);
+        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        self.check(self.finish("resume", store, outcome)?)
+    }
+
+    /// A fresh store with a fresh instance.
+    async fn instance(&self, call: &'static str) -> Result<(Store<State>, ProviderPlugin), Error> {
+        let mut store = self.engine.store(&self.limits);
+        let instance = self.pre.instantiate_async(&mut store);
+        match tokio::time::timeout(self.limits.deadline, instance).await {
+            Ok(Ok(instance)) => Ok((store, instance)),
+            failed => Err(self.finish(call, store, failed.map(|inner| inner.map(|_| ()))).map_or_else(
+                |error| error,
+                |()| Error::Trap { plugin: self.name.clone(), call, reason: "no instance".to_owned() },
+            )),
+        }
+    }
+
+    /// Ends a call: what the guest wrote goes to the log, and a failure gets its cause.
+    fn finish<T>(
+        &self,
+        call: &'static str,
+        mut store: Store<State>,
+        outcome: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T, Error> {
+        let written = store.data_mut().written();
+        for line in &written {
+            tracing::info!(target: "understudy::plugin", plugin = self.name, call, "{line}");
+        }
+        let limit = |limit| Error::Limit { plugin: self.name.clone(), call, limit };
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Err(_) => Err(limit(Limit::Time(self.limits.deadline))),
+            Ok(Err(error)) => {
+                if let Some(LimitHit(hit)) = error.downcast_ref::<LimitHit>() {
+                    return Err(limit(hit.clone()));
+                }
+                tracing::debug!(target: "understudy::plugin", plugin = self.name, call, "{error:?}");
+                let mut reason = error.root_cause().to_string();
+                if let Some(last) = written.last() {
+                    reason = format!("{reason}; the last it wrote was: {last}");
+                }
+                Err(Error::Trap { plugin: self.name.clone(), call, reason: one_line(&reason, 1000) })
+            }
+        }
+    }
+
+    /// Takes the guest's own error out, and holds what it wants to the limits.
+    fn check(&self, outcome: Result<wit::Step, wit::Error>) -> Result<wit::Step, Error> {
+        let step = outcome.map_err(|error| Error::Guest { plugin: self.name.clone(), error })?;
+        if let wit::Step::Fetch(fetch) = &step {
+            let exceeded = if fetch.state.len() > self.limits.state {
+                Some(Limit::State(self.limits.state))
+            } else if fetch.request.body.len() > self.limits.request_body {
+                Some(Limit::RequestBody(self.limits.request_body))
+            } else {
+                None
+            };
+            if let Some(limit) = exceeded {
+                return Err(Error::Limit { plugin: self.name.clone(), call: "fetch", limit });
+            }
+        }
+        Ok(step)
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+/// The component's bytes.
+fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
+    if let Some(built_in) = config.built_in() {
+        let found = understudy_plugins::find(built_in).map(|plugin| plugin.component.to_vec());
+        return found.ok_or_else(|| LoadError::World {
+            name: config.name.clone(),
+            reason: format!("there is no built-in plugin `{built_in}`"),
+        });
+    }
+    std::fs::read(&config.component).map_err(|source| LoadError::Read { path: config.component.clone(), source })
+}
+
+/// Links the component: nothing at all if it wants nothing; else the inert WASI, and a trap for any other import.
+fn instance_pre(
+    engine: &Engine,
+    component: &Component,
+    shape: &Shape,
+) -> wasmtime::Result<ProviderPluginPre<State>> {
+    let mut linker = wasmtime::component::Linker::<State>::new(engine.wasmtime());
+    if !shape.imports.is_empty() {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        linker.define_unknown_imports_as_traps(component)?;
+    }
+    ProviderPluginPre::new(linker.instantiate_pre(component)?)
+}
+
+/// The description of a plugin that hasn't been asked yet.
+fn nothing() -> wit::Description {
+    wit::Description {
+        name: String::new(),
+        version: String::new(),
+        summary: String::new(),
+        accepts: Vec::new(),
+        models: Vec::new(),
+        default_model: None,
+        endpoint: None,
+        credential: None,
+        settings_schema: String::new(),
+        extensions: String::new(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push_str(&format!("{byte:02x}"));
+        text
+    })
+}
+
+/// How often the epoch moves on while a guest runs: the grain of `limits.cpu`.
+pub(crate) const TICK: Duration = Duration::from_millis(5);

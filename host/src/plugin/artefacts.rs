@@ -1,0 +1,84 @@
+//! Compiled components on disk, by the component's content and the engine's settings.
+//!
+//! A compiled component is machine code: loading one that somebody else wrote is running their program. So the folder and
+//! its files belong to the user alone, and each file begins with the digest of the rest, checked before the load. Whatever is wrong
+//! with the store costs time, never the request: the component is compiled again.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+const DIGEST: usize = 32;
+
+/// The store; without a folder it keeps nothing.
+pub(super) struct Artefacts {
+    folder: Option<PathBuf>,
+}
+
+impl Artefacts {
+    pub(super) fn new(folder: Option<PathBuf>, engine: &Engine) -> Self {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let engine = format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish());
+        Self { folder: folder.map(|folder| folder.join(engine)) }
+    }
+
+    pub(super) fn load(&self, engine: &Engine, sha256: &str) -> Option<Component> {
+        let path = self.path(sha256)?;
+        if !path.exists() {
+            return None;
+        }
+        let artefact = read_own(&path).map_err(|why| tracing::warn!("`{}` is not used: {why}", path.display())).ok()?;
+        #[expect(unsafe_code, reason = "wasmtime can't check machine code")]
+        // SAFETY: the bytes are what `keep` wrote: the file and its folder are the user's alone, and the digest fits.
+        let component = unsafe { Component::deserialize(engine, artefact.get(DIGEST..)?) };
+        component.map_err(|e| tracing::warn!("`{}` is not used: {e:#}", path.display())).ok()
+    }
+
+    pub(super) fn keep(&self, component: &Component, sha256: &str) {
+        let Some(path) = self.path(sha256) else { return };
+        if let Err(why) = write_own(&path, component) {
+            tracing::warn!("the compiled component can't be kept at `{}`: {why}", path.display());
+        }
+    }
+
+    fn path(&self, sha256: &str) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{sha256}.cwasm")))
+    }
+}
+
+/// The file's bytes, if nobody but the user can have written them and they are whole.
+fn read_own(path: &Path) -> Result<Vec<u8>, String> {
+    for place in [path.parent().unwrap_or(path), path] {
+        let metadata = fs::symlink_metadata(place).map_err(|e| e.to_string())?;
+        let mine = metadata.uid() == rustix::process::geteuid().as_raw();
+        if !mine || metadata.is_symlink() || metadata.mode() & 0o022 != 0 {
+            return Err(format!("`{}` is not the user's alone", place.display()));
+        }
+    }
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    match bytes.split_at_checked(DIGEST) {
+        Some((digest, artefact)) if Sha256::digest(artefact).as_slice() == digest => Ok(bytes),
+        _ => Err("its digest doesn't fit".to_owned()),
+    }
+}
+
+/// Writes the file beside its place and moves it there, so that no reader sees half of it.
+fn write_own(path: &Path, component: &Component) -> Result<(), String> {
+    let artefact = component.serialize().map_err(|e| format!("{e:#}"))?;
+    let folder = path.parent().ok_or("it has no folder")?;
+    let io = |e: std::io::Error| e.to_string();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
+    file.write_all(&Sha256::digest(&artefact)).map_err(io)?;
+    file.write_all(&artefact).map_err(io)?;
+    file.persist(path).map_err(|e| e.error.to_string())?;
+    Ok(())
+}

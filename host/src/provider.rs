@@ -1,0 +1,273 @@
+//! The provider call: endpoint, credential, limits on size and time.
+//!
+//! A plugin says *what* to ask; this module decides *whom* and adds the credential, which no plugin ever sees. Whatever comes back
+//! has the credential cut out before anybody else looks at it. Redirects are not followed: they are answers like others.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `endpoint` | joining an endpoint with a plugin's path |
+//! | `credential` | where the value comes from, how it is applied, how it is cut out |
+
+pub mod credential;
+mod endpoint;
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::config::{self, ConfigError, Limits};
+use crate::error::Error;
+use crate::plugin::bindings::understudy::plugin::types as wit;
+use credential::Credential;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Headers that only the host may set, because they steer the connection, the credential or the reading of the answer.
+const HOSTS_OWN: [&str; 16] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+];
+
+/// The HTTP client that all plugins share: connections are kept and HTTP/2 is used where offered.
+#[derive(Debug, Default)]
+pub struct Http {
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Http {
+    /// The client, made at first use: reading the system's root certificates takes a while.
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        let client = self.client.get_or_init(|| {
+            // Another default can only have been set by who embeds this library, and is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT)
+                .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|e| causes(&e))
+        });
+        client.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Where a plugin's requests go, and what is added to them.
+#[derive(Debug)]
+pub struct Destination {
+    plugin: String,
+    main: Result<Url, String>,
+    named: BTreeMap<String, Url>,
+    headers: HeaderMap,
+    credential: Option<Credential>,
+    limits: Limits,
+}
+
+impl Destination {
+    /// The destination that the config gives a plugin; for a built-in plugin, what it suggests where the config is silent.
+    ///
+    /// # Errors
+    /// If an endpoint, a header or a credential can't be used.
+    pub fn new(
+        config: &config::Plugin,
+        description: &wit::Description,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let wrong = |key: &str, reason: String| ConfigError::Value {
+            file: String::new(),
+            key: format!("plugins.{}.{key}", config.name),
+            reason,
+        };
+        let suggested = description.endpoint.as_ref();
+        let trusted = config.built_in().and(suggested);
+        let from_env = || trusted.and_then(|e| env(e.env.as_deref()?)).filter(|value| !value.trim().is_empty());
+        let main = match config.endpoint.clone().or_else(from_env).or_else(|| trusted.map(|e| e.url.clone())) {
+            Some(text) => Ok(endpoint::parse(&text).map_err(|reason| wrong("endpoint", reason))?),
+            None => Err(no_endpoint(&config.name, suggested)),
+        };
+        let mut named = BTreeMap::new();
+        for (name, text) in &config.endpoints {
+            let url = endpoint::parse(text).map_err(|reason| wrong(&format!("endpoints.{name}"), reason))?;
+            named.insert(name.clone(), url);
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in &config.headers {
+            let key = format!("headers.{name}");
+            let header = HeaderName::try_from(name).map_err(|_| wrong(&key, "is not a header's name".to_owned()))?;
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| wrong(&key, "holds characters that no header can".to_owned()))?;
+            headers.insert(header, value);
+        }
+        let credential = Credential::new(config, description).map_err(|reason| wrong("credential", reason))?;
+        Ok(Self { plugin: config.name.clone(), main, named, headers, credential, limits: config.limits.clone() })
+    }
+
+    /// The main endpoint's scheme, host, port and path; or why there is none.
+    ///
+    /// # Errors
+    /// If the config must name one.
+    pub fn endpoint(&self) -> Result<String, &str> {
+        self.main.as_ref().map(|url| endpoint::shown(url)).map_err(String::as_str)
+    }
+
+    /// The credential.
+    #[must_use]
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+
+    /// Makes one exchange. Time is the caller's to limit: dropping the future ends the connection.
+    ///
+    /// # Errors
+    /// If the request is refused, the provider can't be reached, or its answer is too large.
+    pub async fn exchange(&self, http: &Http, request: wit::HttpRequest) -> Result<wit::HttpResponse, Error> {
+        let refused = |reason: String| Error::Refused { plugin: self.plugin.clone(), reason };
+        let base = match &request.endpoint {
+            None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
+            Some(name) => self.named.get(name).ok_or_else(|| {
+                refused(format!("it names the endpoint `{name}`, which `plugins.{}.endpoints` doesn't have", self.plugin))
+            })?,
+        };
+        let mut url = endpoint::join(base, &request.path).map_err(refused)?;
+        let origin = url.origin().ascii_serialization();
+        let mut headers = self.guests_headers(&request.headers).map_err(refused)?;
+        headers.extend(self.headers.clone());
+        let secret = match &self.credential {
+            Some(credential) => {
+                let missing = |reason| Error::Credential { plugin: self.plugin.clone(), reason };
+                let needed = request.endpoint.is_some() || !self.is_elsewhere();
+                credential.value(needed).map_err(missing)?
+            }
+            None => None,
+        };
+        if let (Some(credential), Some(secret)) = (&self.credential, &secret) {
+            credential.apply(secret, &mut url, &mut headers).map_err(|reason| Error::Credential {
+                plugin: self.plugin.clone(),
+                reason,
+            })?;
+        }
+        let unreachable = |reason: String| Error::Unreachable {
+            plugin: self.plugin.clone(),
+            origin: origin.clone(),
+            reason: secret.as_ref().map_or_else(|| reason.clone(), |secret| secret.redact_text(&reason)),
+        };
+        let client = http.client().map_err(unreachable)?;
+        let method = match request.method {
+            wit::HttpMethod::Get => reqwest::Method::GET,
+            wit::HttpMethod::Post => reqwest::Method::POST,
+            wit::HttpMethod::Put => reqwest::Method::PUT,
+            wit::HttpMethod::Patch => reqwest::Method::PATCH,
+            wit::HttpMethod::Delete => reqwest::Method::DELETE,
+        };
+        let response = client.request(method, url).headers(headers).body(request.body).send().await;
+        let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = self.body(response, &origin).await?.map_err(|e| unreachable(format!("the answer broke off: {e}")))?;
+        let redact = |text: String| secret.as_ref().map_or_else(|| text.clone(), |secret| secret.redact_text(&text));
+        Ok(wit::HttpResponse {
+            status,
+            headers: headers
+                .iter()
+                .filter(|(name, _)| *name != reqwest::header::SET_COOKIE)
+                .map(|(name, value)| wit::Header {
+                    name: name.as_str().to_owned(),
+                    value: redact(value.as_bytes().iter().map(|byte| char::from(*byte)).collect()),
+                })
+                .collect(),
+            body: match &secret {
+                Some(secret) => secret.redact(body),
+                None => body,
+            },
+            extensions: "{}".to_owned(),
+        })
+    }
+
+    /// Whether the config or the environment moved the plugin away from the endpoint it is made for: a server of the
+    /// user's own, perhaps, that wants no credential.
+    fn is_elsewhere(&self) -> bool {
+        let made_for = self.credential.as_ref().and_then(Credential::made_for);
+        match (made_for, &self.main) {
+            (Some(made_for), Ok(main)) => made_for.origin() != main.origin(),
+            _ => false,
+        }
+    }
+
+    /// The body, within its limit; the inner error is the connection's.
+    async fn body(&self, response: reqwest::Response, origin: &str) -> Result<Result<Vec<u8>, String>, Error> {
+        let most = self.limits.response_body;
+        let too_large =
+            || Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin.to_owned(), most };
+        let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced > most {
+            return Err(too_large());
+        }
+        let mut body = Vec::with_capacity(announced);
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) if body.len() + chunk.len() > most => return Err(too_large()),
+                Ok(chunk) => body.extend_from_slice(&chunk),
+                Err(error) => return Ok(Err(causes(&error.without_url()))),
+            }
+        }
+        Ok(Ok(body))
+    }
+
+    fn guests_headers(&self, headers: &[wit::Header]) -> Result<HeaderMap, String> {
+        let mut map = HeaderMap::with_capacity(headers.len() + 2);
+        for header in headers {
+            let shown = crate::text::one_line(&header.name, 60);
+            let name =
+                HeaderName::try_from(&header.name).map_err(|_| format!("`{shown}` is not a header's name"))?;
+            if HOSTS_OWN.contains(&name.as_str()) || self.credential.as_ref().is_some_and(|c| c.is_header(&name)) {
+                return Err(format!("the header `{shown}` is the host's to set"));
+            }
+            let value = HeaderValue::try_from(&header.value)
+                .map_err(|_| format!("the header `{shown}` holds characters that no header can"))?;
+            map.append(name, value);
+        }
+        Ok(map)
+    }
+}
+
+fn no_endpoint(plugin: &str, suggested: Option<&wit::SuggestedEndpoint>) -> String {
+    let suggestion = suggested.map(|e| format!(" (it suggests `{}`)", crate::text::one_line(&e.url, 200)));
+    format!(
+        "it has no endpoint; write `plugins.{plugin}.endpoint` into the config, or `--endpoint URL`{}",
+        suggestion.unwrap_or_default()
+    )
+}
+
+/// An error and what caused it.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,177 @@
+//! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Answering;
+use super::capabilities::{self, Declared};
+use crate::config::Mode;
+use crate::jsonrpc::{Head, Kind, Parts};
+use crate::sampling::Sampler;
+
+/// The method that all this is about.
+const CREATE_MESSAGE: &str = "sampling/createMessage";
+
+/// "User rejected sampling request": an answer that stands.
+const REJECTED: i64 = -1;
+
+/// What is to be done with a message.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It goes on as it is.
+    Pass,
+    /// This goes on in its place.
+    Replace(Bytes),
+    /// It is a sampling request for us.
+    Answer {
+        /// Its id, as spelt.
+        id: Vec<u8>,
+        /// Its parameters.
+        params: Bytes,
+    },
+    /// It is a sampling request that can't be answered.
+    Refuse {
+        /// Its id, as spelt.
+        id: Vec<u8>,
+        /// The JSON-RPC code.
+        code: i64,
+        /// Why.
+        message: String,
+    },
+    /// The server no longer wants the answer to its request of this id, if that is ours.
+    Cancel {
+        /// The id, as spelt.
+        id: Vec<u8>,
+    },
+    /// It is a batch with something of ours in it: each of these for itself.
+    Parts(Vec<Bytes>),
+}
+
+/// One session between a client and a server.
+pub(super) struct Session {
+    answering: Answering,
+    /// What the client declared, and what the server was told.
+    declared: OnceLock<(Declared, Declared)>,
+    /// Sampling requests that the client is answering: what they ask, in case it can't.
+    with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
+}
+
+impl Session {
+    pub(super) fn new(answering: Answering) -> Self {
+        let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
+        Self { answering, declared: OnceLock::new(), with_client: Mutex::default() }
+    }
+
+    pub(super) fn sampler(&self) -> Option<&Arc<Sampler>> {
+        self.answering.as_ref().map(|(_, sampler)| sampler)
+    }
+
+    /// A message of the client's.
+    pub(super) fn from_front(&self, line: &Bytes) -> Verdict {
+        let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
+        let head = Head::of(line);
+        if head.is_request("initialize") {
+            let with_tools = rule.declare_tools && sampler.accepts_tools();
+            let Some((clients, all, edited)) = capabilities::declare(line, with_tools) else { return Verdict::Pass };
+            // A second `initialize` in one session changes nothing.
+            let _ = self.declared.set((clients, all));
+            return edited.map_or(Verdict::Pass, Verdict::Replace);
+        }
+        match (head.kind(), head.id()) {
+            (Kind::Response, Some(id)) => self.answer_of_client(line, id),
+            _ => Verdict::Pass,
+        }
+    }
+
+    /// A client's answer to a sampling request: an error that isn't a refusal calls the understudy.
+    fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Verdict {
+        let asked = self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let error = asked.as_ref().and_then(|_| Parts::of(line).ok()?.error);
+        match (asked, error) {
+            (Some(params), Some(error)) if error.code != REJECTED => {
+                tracing::info!("the client couldn't answer ({}); the plugin does", crate::text::one_line(&error.message, 200));
+                Verdict::Answer { id: id.to_vec(), params }
+            }
+            _ => Verdict::Pass,
+        }
+    }
+
+    /// A message of the server's.
+    pub(super) fn from_back(&self, line: &Bytes) -> Verdict {
+        if self.answering.is_none() {
+            return Verdict::Pass;
+        }
+        let head = Head::of(line);
+        match head.kind() {
+            Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head),
+            Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
+            Kind::Batch if memchr::memmem::find(line, CREATE_MESSAGE.as_bytes()).is_some() => batch(line),
+            _ => Verdict::Pass,
+        }
+    }
+
+    fn sampling_request(&self, line: &Bytes, head: &Head) -> Verdict {
+        let id = head.id().unwrap_or_default().to_vec();
+        let refuse = |code, message: String| Verdict::Refuse { id: id.clone(), code, message };
+        let params = match Parts::of(line) {
+            Ok(parts) => parts.params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes())),
+            Err(error) => return refuse(-32700, format!("the request is not valid JSON: {error}")),
+        };
+        if params.is_empty() {
+            return refuse(-32602, "invalid sampling request: `params` is missing".to_owned());
+        }
+        let (clients, all) = self.declared.get().copied().unwrap_or_default();
+        let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
+        let uses_tools = uses_tools(&params);
+        if mode == Some(Mode::Fallback) && clients.sampling && (clients.tools || !uses_tools) {
+            self.with_client.lock().unwrap_or_else(PoisonError::into_inner).insert(id, params);
+            return Verdict::Pass;
+        }
+        if uses_tools && self.declared.get().is_some() && !all.tools {
+            let reason = "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
+            return refuse(-32602, reason.to_owned());
+        }
+        Verdict::Answer { id, params }
+    }
+
+    fn cancelled(&self, line: &Bytes) -> Verdict {
+        #[derive(Deserialize)]
+        struct Cancelled<'a> {
+            #[serde(borrow, rename = "requestId")]
+            id: &'a RawValue,
+        }
+        let params = Parts::of(line).ok().and_then(|parts| parts.params);
+        let Some(cancelled) = params.and_then(|params| serde_json::from_str::<Cancelled>(params.get()).ok()) else {
+            return Verdict::Pass;
+        };
+        let id = cancelled.id.get().as_bytes().to_vec();
+        self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        Verdict::Cancel { id }
+    }
+}
+
+fn uses_tools(params: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Tools<'a> {
+        #[serde(borrow, default)]
+        tools: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        tool_choice: Option<&'a RawValue>,
+    }
+    serde_json::from_slice::<Tools>(params).is_ok_and(|p| p.tools.is_some() || p.tool_choice.is_some())
+}
+
+/// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
+fn batch(line: &Bytes) -> Verdict {
+    let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line) else { return Verdict::Pass };
+    let is_ours = |element: &&&RawValue| Head::of(element.get().as_bytes()).is_request(CREATE_MESSAGE);
+    let ours = elements.iter().filter(is_ours).map(|element| line.slice_ref(element.get().as_bytes()));
+    let others: Vec<&str> = elements.iter().filter(|element| !is_ours(element)).map(|element| element.get()).collect();
+    let rest = (!others.is_empty()).then(|| Bytes::from(format!("[{}]\n", others.join(","))));
+    Verdict::Parts(rest.into_iter().chain(ours).collect())
+}

@@ -1,0 +1,183 @@
+//! Answering one sampling request, from its parameters to its result.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
+
+use crate::config::{Limits, Sampling};
+use crate::error::{Error, Limit};
+use crate::plugin::Plugin;
+use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::policy::Policy;
+use crate::provider::{Destination, Http};
+use crate::select;
+
+understudy_mcp_types::wit_conversions!(crate::plugin::bindings::understudy::plugin::types);
+
+/// Answers one server's sampling requests.
+#[derive(Debug)]
+pub struct Sampler {
+    server: String,
+    chain: Vec<Understudy>,
+    http: Arc<Http>,
+    policy: Policy,
+    largest: usize,
+    deadline: Duration,
+    counter: AtomicU64,
+}
+
+/// A plugin with all that the config says of it.
+#[derive(Debug)]
+pub struct Understudy {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Where its requests go.
+    pub destination: Destination,
+    /// The model that the config names.
+    pub model: Option<String>,
+    /// The plugin's settings, a JSON object.
+    pub settings: String,
+}
+
+impl Sampler {
+    /// A sampler for the server of this name; the first plugin of the chain is the first choice.
+    #[must_use]
+    pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, limits: &Limits) -> Self {
+        let deadline = chain.iter().map(|link| link.plugin.limits().deadline).max().unwrap_or(limits.deadline);
+        Self {
+            server: server.to_owned(),
+            chain,
+            http,
+            policy: Policy::new(rule, limits),
+            largest: limits.sampling_request,
+            deadline,
+            counter: AtomicU64::new(1),
+        }
+    }
+
+    /// Whether the plugins can carry tools: then servers are told that they are welcome.
+    #[must_use]
+    pub fn accepts_tools(&self) -> bool {
+        self.chain.iter().any(|link| link.plugin.accepts("tools"))
+    }
+
+    /// Answers a request: `CreateMessageRequestParams` in, `CreateMessageResult` out, both JSON.
+    ///
+    /// Dropping the future cancels everything it began.
+    ///
+    /// # Errors
+    /// What the server is to be told.
+    pub async fn create_message(&self, params: &[u8]) -> Result<String, Error> {
+        let request = self.parse(params)?;
+        let request = self.policy.clamp(request);
+        let answer = async {
+            let _place = self.policy.admit().await?;
+            self.ask_chain(request).await
+        };
+        let after = self.deadline;
+        let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
+        serde_json::to_string(&result)
+            .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
+    }
+
+    fn parse(&self, params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
+        if params.len() > self.largest {
+            return Err(Error::RequestTooLarge { bytes: params.len(), most: self.largest });
+        }
+        let invalid = |reason: String| Error::InvalidRequest { reason };
+        let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
+        request.validate().map_err(|e| invalid(e.to_string()))?;
+        Ok(request)
+    }
+
+    /// Asks the plugins in order until one answers.
+    async fn ask_chain(&self, request: CreateMessageRequestParams) -> Result<CreateMessageResult, Error> {
+        let tools: Option<Vec<String>> =
+            request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
+        let request: wit::CreateMessageRequest = request.into();
+        let mut links = self.chain.iter().peekable();
+        while let Some(link) = links.next() {
+            let options = self.options(link, &request);
+            let answer = match self.ask(link, &request, &options).await {
+                Ok(completion) => finish(link, completion, tools.as_deref()),
+                Err(error) => Err(error),
+            };
+            match (answer, links.peek()) {
+                (Err(error), Some(next)) if error.is_for_the_next_plugin() => {
+                    tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
+                }
+                (answer, _) => return answer,
+            }
+        }
+        Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
+    }
+
+    fn options(&self, link: &Understudy, request: &wit::CreateMessageRequest) -> wit::Options {
+        wit::Options {
+            model: select::model(link.model.as_deref(), &link.plugin.description, request.model_preferences.as_ref()),
+            request_id: format!("{}-{}", std::process::id(), self.counter.fetch_add(1, Ordering::Relaxed)),
+            server: self.server.clone(),
+            settings: link.settings.clone(),
+            extensions: "{}".to_owned(),
+        }
+    }
+
+    /// Lets one plugin answer: `start`, then one exchange and one `resume` as often as it wants.
+    async fn ask(
+        &self,
+        link: &Understudy,
+        request: &wit::CreateMessageRequest,
+        options: &wit::Options,
+    ) -> Result<wit::Completion, Error> {
+        let (plugin, id) = (&link.plugin, options.request_id.as_str());
+        let began = Instant::now();
+        let mut step = plugin.start(request, options).await?;
+        hop!(id, began, "the plugin `{}` ran `start` for the model `{}`", plugin.name, options.model);
+        for _ in 0..=plugin.limits().fetches {
+            let fetch = match step {
+                wit::Step::Done(completion) => return Ok(completion),
+                wit::Step::Fetch(fetch) => fetch,
+            };
+            if fetch.framing != wit::Framing::Whole {
+                let reason = format!("its framing {:?} is not served by this version", fetch.framing);
+                return Err(Error::Refused { plugin: plugin.name.clone(), reason });
+            }
+            tokio::time::sleep(Duration::from_millis(fetch.delay_ms.into())).await;
+            let began = Instant::now();
+            let (path, size) = (fetch.request.path.clone(), fetch.request.body.len());
+            let response = link.destination.exchange(&self.http, fetch.request).await?;
+            let (status, answered) = (response.status, response.body.len());
+            hop!(id, began, "the provider answered {status} to `{path}` ({size} bytes out, {answered} bytes in)");
+            let began = Instant::now();
+            step = plugin.resume(&fetch.state, &response).await?;
+            hop!(id, began, "the plugin `{}` ran `resume`", plugin.name);
+        }
+        let limit = Limit::Fetches(plugin.limits().fetches);
+        Err(Error::Limit { plugin: plugin.name.clone(), call: "resume", limit })
+    }
+}
+
+/// Checks a plugin's answer and gives it the shape that the server can take.
+fn finish(
+    link: &Understudy,
+    completion: wit::Completion,
+    tools: Option<&[String]>,
+) -> Result<CreateMessageResult, Error> {
+    let bad = |reason: String| Error::BadAnswer { plugin: link.plugin.name.clone(), reason };
+    if let Some(usage) = &completion.usage {
+        let (input, output) = (usage.input_tokens, usage.output_tokens);
+        tracing::info!(plugin = link.plugin.name, model = completion.result.model, input, output, "tokens");
+    }
+    let result = CreateMessageResult::try_from(completion.result).map_err(|e| bad(e.to_string()))?;
+    result.shape(tools).map_err(|e| bad(e.to_string()))
+}
+
+/// Logs one step of a request's way, with the time that it took.
+macro_rules! hop {
+    ($request:expr, $began:expr, $($message:tt)+) => {
+        tracing::info!(target: "understudy::hop", request = $request, took = ?$began.elapsed(), $($message)+)
+    };
+}
+pub(crate) use hop;

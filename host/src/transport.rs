@@ -1,0 +1,62 @@
+//! How messages come and go: each side of the relay is a pair of channels, whatever is behind it.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `lines` | cutting a stream of bytes into messages |
+//! | `stdio` | our own stdin and stdout: the client in front |
+//! | `child` | a server in the back, as a child process |
+
+pub mod child;
+mod lines;
+pub mod stdio;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::jsonrpc::Head;
+pub use lines::Splitter;
+
+/// How many messages may wait in a channel. Few: a side that doesn't read slows its sender down, as a pipe would.
+const QUEUE: usize = 16;
+
+/// One side of the relay.
+#[derive(Debug)]
+pub struct Side {
+    /// What it says. The channel's end is the end of its input.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What it is told; each message with the end of its line. Dropping it ends the side's input.
+    pub outgoing: mpsc::Sender<Bytes>,
+}
+
+/// What a side says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A message, with the end of its line as it came.
+    Message(Bytes),
+    /// A message that is longer than `limits.line`; it is gone.
+    TooLong {
+        /// What it was.
+        head: Head,
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+impl Side {
+    /// Two sides that are connected to each other.
+    #[must_use]
+    pub fn pair() -> (Side, Peer) {
+        let (to_side, incoming) = mpsc::channel(QUEUE);
+        let (outgoing, from_side) = mpsc::channel(QUEUE);
+        (Side { incoming, outgoing }, Peer { incoming: from_side, outgoing: to_side })
+    }
+}
+
+/// The other end of a side, for a peer in this process.
+#[derive(Debug)]
+pub struct Peer {
+    /// What the relay says to it.
+    pub incoming: mpsc::Receiver<Bytes>,
+    /// What it says to the relay.
+    pub outgoing: mpsc::Sender<Incoming>,
+}

@@ -1,0 +1,169 @@
+//! A server in the back, as a child process.
+//!
+//! The child has a process group of its own, so that a signal reaches it exactly once, through us. It never outlives us: on
+//! Linux the kernel ends it when we die, however that happens; everywhere its stdin closes, and its group is killed when we end
+//! in an orderly way. Its stderr is ours.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc as std_mpsc;
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Incoming, QUEUE, Side, Splitter};
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    /// The program.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables added to its environment.
+    pub env: Vec<(String, String)>,
+    /// Variables that it doesn't inherit, unless `env` names them.
+    pub hidden: HashSet<String>,
+    /// Its working folder; ours if absent.
+    pub cwd: Option<std::path::PathBuf>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: tokio::process::Child,
+    group: Option<Pid>,
+    /// Ends the thread that the child hangs on.
+    _life: std_mpsc::Sender<()>,
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// If it can't be started.
+pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)> {
+    let (life, end_of_life) = std_mpsc::channel();
+    let (done, started) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    // The kernel ends the child when the *thread* that started it ends, so that thread must last as long as the child.
+    let starter = move || {
+        let _guard = runtime.enter();
+        // Nobody waits for it any more if this fails.
+        let _ = done.send(spawn(program));
+        let _ = end_of_life.recv();
+    };
+    thread::Builder::new().name("server".to_owned()).stack_size(256 * 1024).spawn(starter)?;
+    let mut child = started.await.map_err(io::Error::other)??;
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (to_relay, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, from_relay) = mpsc::channel(QUEUE);
+    if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
+        tokio::spawn(write(stdin, from_relay));
+        tokio::spawn(read(stdout, limit, to_relay));
+    }
+    Ok((Side { incoming, outgoing }, Server { child, group, _life: life }))
+}
+
+fn spawn(program: Program) -> io::Result<tokio::process::Child> {
+    let mut command = std::process::Command::new(&program.command);
+    command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    for variable in &program.hidden {
+        command.env_remove(variable);
+    }
+    command.envs(program.env);
+    if let Some(cwd) = program.cwd {
+        command.current_dir(cwd);
+    }
+    command.process_group(0);
+    #[cfg(target_os = "linux")]
+    die_with_us(&mut command);
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true).spawn()
+}
+
+/// Has the kernel kill the child when we die.
+#[cfg(target_os = "linux")]
+fn die_with_us(command: &mut std::process::Command) {
+    let parent = rustix::process::getpid();
+    let in_child = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // We may have died before that took effect.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+        }
+        Ok(())
+    };
+    #[expect(unsafe_code, reason = "code between fork and exec must be async-signal-safe")]
+    // SAFETY: three system calls, and no allocation.
+    unsafe {
+        command.pre_exec(in_child);
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut from_relay: mpsc::Receiver<bytes::Bytes>) {
+    while let Some(line) = from_relay.recv().await {
+        if let Err(error) = stdin.write_all(&line).await {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::warn!("writing to the server: {error}");
+            }
+            return;
+        }
+    }
+}
+
+async fn read(mut stdout: ChildStdout, limit: usize, to_relay: mpsc::Sender<Incoming>) {
+    let mut splitter = Splitter::new(limit);
+    loop {
+        match stdout.read_buf(splitter.buffer()).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!("reading from the server: {error}");
+                break;
+            }
+        }
+        while let Some(line) = splitter.next_line() {
+            if to_relay.send(line).await.is_err() {
+                return;
+            }
+        }
+    }
+    if let Some(rest) = splitter.rest() {
+        // Nobody reads any more if this fails.
+        let _ = to_relay.send(rest).await;
+    }
+}
+
+impl Server {
+    /// Waits for the server to end.
+    ///
+    /// # Errors
+    /// If the system won't tell.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        Ok(status)
+    }
+
+    /// Hands a signal on to the server and whatever it started.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It may have ended already.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Whoever still runs is a server, or a server's child, that nobody will talk to again.
+        if self.child.try_wait().ok().flatten().is_none() {
+            self.signal(Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Our own stdin and stdout: the client in front.
+//!
+//! Each has a thread of its own with plain blocking calls: what a client passes as stdin or stdout may be shared with
+//! others, who would be surprised by a non-blocking file.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::mpsc;
+
+use super::{Incoming, QUEUE, Side, Splitter};
+
+/// The front, and the thread that writes to it: once that ends, all that was sent is written.
+///
+/// # Errors
+/// If no thread can be started.
+pub fn front(limit: usize) -> io::Result<(Side, JoinHandle<()>)> {
+    let (to_relay, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, from_relay) = mpsc::channel(QUEUE);
+    let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    thread::Builder::new().name("stdin".to_owned()).spawn(move || read(stdin, limit, &to_relay))?;
+    let writer = thread::Builder::new().name("stdout".to_owned()).spawn(move || write(stdout, from_relay))?;
+    Ok((Side { incoming, outgoing }, writer))
+}
+
+fn read(mut stdin: File, limit: usize, to_relay: &mpsc::Sender<Incoming>) {
+    let mut splitter = Splitter::new(limit);
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match stdin.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => splitter.buffer().extend_from_slice(piece.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                tracing::warn!("reading from the client: {error}");
+                break;
+            }
+        }
+        while let Some(line) = splitter.next_line() {
+            if to_relay.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    }
+    if let Some(rest) = splitter.rest() {
+        // Nobody reads any more if this fails.
+        let _ = to_relay.blocking_send(rest);
+    }
+}
+
+fn write(mut stdout: File, mut from_relay: mpsc::Receiver<bytes::Bytes>) {
+    while let Some(line) = from_relay.blocking_recv() {
+        if let Err(error) = stdout.write_all(&line) {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::warn!("writing to the client: {error}");
+            }
+            return;
+        }
+    }
+}
