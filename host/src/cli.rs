@@ -1,1 +1,206 @@
-//! stub
+//! The command line: what was typed, and the verbs, one file each.
+//!
+//! Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or config; `proxy` ends as its
+//! server does.
+
+mod call;
+mod completions;
+mod demo;
+mod doctor;
+mod plugin;
+mod proxy;
+mod sample;
+mod stage;
+mod tools;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{ConfigError, Mode};
+
+/// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "understudy", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The config; by default understudy.json here, else understudy/understudy.json in your config folder
+    #[arg(long, global = true, value_name = "FILE", env = "UNDERSTUDY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Say more on stderr: each step of a sampling request; twice, everything (UNDERSTUDY_LOG takes a filter)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Stand between a client (on stdin and stdout) and a server, and answer the server's sampling requests
+    Proxy(proxy::ProxyArgs),
+    /// List a server's tools
+    Tools(tools::ToolsArgs),
+    /// Call a server's tool, its sampling requests answered
+    Call(call::CallArgs),
+    /// Answer one sampling request: `CreateMessageRequestParams` in, `CreateMessageResult` out
+    Sample(sample::SampleArgs),
+    /// Look at plugins
+    Plugin {
+        #[command(subcommand)]
+        verb: plugin::PluginVerb,
+    },
+    /// See it work: a real server's sampling request, answered offline in the sandbox, hop by hop
+    Demo(demo::DemoArgs),
+    /// Say what is configured and what is missing
+    Doctor(doctor::DoctorArgs),
+    /// Write completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Which server.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct ServerArgs {
+    /// The server of this name in the config's `mcpServers`
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    /// The server's command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Who answers sampling requests; each option stands for what the config would say.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SamplingArgs {
+    /// The plugin that answers: a name from the config, a built-in's name, or a component's path; several are tried in order
+    #[arg(long, value_name = "PLUGIN")]
+    plugin: Vec<String>,
+    /// Where the plugin's provider is
+    #[arg(long, value_name = "URL", requires = "plugin")]
+    endpoint: Option<String>,
+    /// The model to ask
+    #[arg(long, value_name = "MODEL", requires = "plugin")]
+    model: Option<String>,
+    /// A setting of the plugin's (`key=value`; the value is JSON, or else a text; a dot in the key reaches inside)
+    #[arg(long, value_name = "KEY=VALUE", requires = "plugin", value_parser = stage::setting)]
+    set: Vec<(String, serde_json::Value)>,
+    /// Who answers first: the client if it can (`fallback`), the plugin (`always`), or the client alone (`off`)
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+}
+
+/// How a verb ended.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    /// As it should.
+    Done,
+    /// With a failure that has been reported.
+    Failed,
+    /// As the server did.
+    AsServer(ExitStatus),
+}
+
+impl End {
+    /// The process's exit code. A server that died of a signal takes this process along in the same way.
+    #[must_use]
+    pub fn exit_code(self) -> ExitCode {
+        use std::os::unix::process::ExitStatusExt;
+        match self {
+            Self::Done => ExitCode::SUCCESS,
+            Self::Failed => ExitCode::from(1),
+            Self::AsServer(status) => {
+                if let Some(signal) = status.signal() {
+                    // Some signals can't be raised; then the shell's way of saying it must do.
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                    return ExitCode::from(u8::try_from(128 + signal).unwrap_or(1));
+                }
+                ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+            }
+        }
+    }
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// What went wrong, for people.
+pub async fn run(cli: Cli) -> Result<End> {
+    let global = cli.global;
+    match cli.verb {
+        Verb::Proxy(args) => proxy::run(&global, args).await,
+        Verb::Tools(args) => tools::run(&global, args).await,
+        Verb::Call(args) => call::run(&global, args).await,
+        Verb::Sample(args) => sample::run(&global, args).await,
+        Verb::Plugin { verb } => plugin::run(&global, verb).await,
+        Verb::Demo(args) => demo::run(&global, args).await,
+        Verb::Doctor(args) => doctor::run(&global, args).await,
+        Verb::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Says what went wrong; the exit code.
+#[must_use]
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let text = crate::text::for_terminal(&format!("{error:#}"));
+    // There is nowhere to say that stderr is gone.
+    let _ = writeln!(io::stderr(), "understudy: {text}");
+    ExitCode::from(if error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<Usage>()) { 2 } else { 1 })
+}
+
+/// A wrong command line that the parser can't see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// Starts the log on stderr.
+pub fn start_log(cli: &Cli) {
+    if matches!(cli.verb, Verb::Demo(_)) {
+        demo::start_log();
+        return;
+    }
+    let level = match cli.global.verbose {
+        0 => "warn",
+        1 => "understudy=info,warn",
+        _ => "understudy=debug,info",
+    };
+    let filter = EnvFilter::try_from_env("UNDERSTUDY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Whoever embeds this library may have a log of its own.
+    let _ = log.with_ansi(io::stderr().is_terminal()).with_target(cli.global.verbose > 0).without_time().try_init();
+}
+
+/// Keeps credentials out of core files, and away from the user's other processes.
+pub fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        tracing::debug!("core dumps can't be switched off: {error}");
+    }
+}
+
+/// Writes a result to stdout. A reader that has gone away wants no more of it, and that is no failure.
+pub(crate) fn out(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let shown = if stdout.is_terminal() { crate::text::for_terminal(text) } else { text.to_owned() };
+    match writeln!(stdout, "{shown}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line for people to stderr.
+pub(crate) fn note(text: &str) {
+    // There is nowhere to say that stderr is gone.
+    let _ = writeln!(io::stderr(), "{}", crate::text::for_terminal(text));
+}

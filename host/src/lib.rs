@@ -20,9 +20,11 @@
 //! | [`provider`] | the HTTP call |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`text`] | text from peers, made fit to be shown |
+//! | [`client`] | a small client of our own |
 //! | [`cli`] | the command line |
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod jsonrpc;

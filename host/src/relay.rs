@@ -162,7 +162,7 @@ impl Shared {
         let sampler = Arc::clone(sampler);
         let shown = String::from_utf8_lossy(&id).into_owned();
         let began = Instant::now();
-        hop!(shown, began, "the server asks for a completion ({} bytes)", params.len());
+        tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
         let key = id.clone();
         let answer = async move {
             // A bug of ours must not leave the server waiting for ever.

@@ -1,5 +1,6 @@
 //! Answering one sampling request, from its parameters to its result.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -61,6 +62,13 @@ impl Sampler {
     #[must_use]
     pub fn accepts_tools(&self) -> bool {
         self.chain.iter().any(|link| link.plugin.accepts("tools"))
+    }
+
+    /// The environment variables that hold the plugins' credentials: the server's process must not inherit them.
+    #[must_use]
+    pub fn variables(&self) -> HashSet<String> {
+        let of = |link: &Understudy| link.destination.credential()?.variable().map(str::to_owned);
+        self.chain.iter().filter_map(of).collect()
     }
 
     /// Answers a request: `CreateMessageRequestParams` in, `CreateMessageResult` out, both JSON.

@@ -91,7 +91,8 @@ fn is_abbreviation(before: &str) -> bool {
     let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
     let mut letters = word.chars();
     let initial = letters.next().is_some_and(char::is_uppercase) && letters.next().is_none();
-    initial || matches!(word, "Mr" | "Mrs" | "Ms" | "Dr" | "St" | "vs" | "etc" | "e.g" | "i.e" | "cf" | "No" | "Prof")
+    let initials = word.contains('.') && word.split('.').all(|part| part.chars().count() == 1);
+    initial || initials || matches!(word, "Mr" | "Mrs" | "Ms" | "Dr" | "St" | "vs" | "etc" | "cf" | "No" | "Prof")
 }
 
 /// A sentence's words that carry meaning, in lower case.
@@ -118,8 +119,8 @@ mod tests {
     #[test]
     fn sentences_end_where_people_end_them() {
         assert_eq!(
-            sentences("Please summarize\nthe following text:\n\nDr. Smith went home. He slept!\n\nA heading\n\nVersion 2.5 is out"),
-            ["Dr. Smith went home.", "He slept!", "A heading", "Version 2.5 is out"]
+            sentences("Please summarize\nthe following text:\n\nDr. Smith of H.M.S. Beagle went home, i.e. north. He slept!\n\nA heading\n\nVersion 2.5 is out"),
+            ["Dr. Smith of H.M.S. Beagle went home, i.e. north.", "He slept!", "A heading", "Version 2.5 is out"]
         );
     }
 

@@ -1,1 +1,87 @@
-//! stub
+//! `openai`: OpenAI's Chat Completions API, and every server that speaks it (vLLM, llama.cpp, LM Studio, Groq, Mistral,
+//! OpenRouter, LiteLLM, Azure, …).
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `settings` | what the user's config can say |
+//! | `models` | the catalogue, and what a model's name tells about the parameters it takes |
+//! | `chat` | Chat Completions: request out, answer in (the Responses API will stand beside it) |
+//! | `error` | a refusal's status and body as a typed error |
+//!
+//! Facts about the wire come from the request and response types of the `openai` package for Python, 3.52.0
+//! (`tests/peers/python/validate_openai.py` holds the fixtures against them); other sources stand at their place.
+//!
+//! What has no place in Chat Completions and isn't part of the conversation is left out: `_meta`, `annotations`, a tool's
+//! `outputSchema`. What is part of it is never left out: it is an `unsupported` error.
+
+mod chat;
+mod error;
+mod models;
+mod settings;
+
+use serde::{Deserialize, Serialize};
+use understudy_plugin::types::{
+    CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
+};
+use understudy_plugin::{Provider, error as errors, export_provider};
+
+use crate::settings::{Api, Settings};
+
+/// The plugin.
+#[derive(Debug)]
+pub struct OpenAi;
+
+export_provider!(OpenAi);
+
+/// What `start` hands to `resume`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Chat(chat::State),
+}
+
+impl Provider for OpenAi {
+    fn describe() -> Description {
+        Description {
+            name: "openai".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: "OpenAI's Chat Completions API, and the servers that are compatible with it".to_owned(),
+            accepts: ["image", "audio", "tools"].map(str::to_owned).to_vec(),
+            models: models::catalogue(),
+            default_model: Some(models::DEFAULT.to_owned()),
+            endpoint: Some(SuggestedEndpoint {
+                url: "https://api.openai.com/v1".to_owned(),
+                env: Some("OPENAI_BASE_URL".to_owned()),
+            }),
+            credential: Some(SuggestedCredential {
+                scheme: "bearer".to_owned(),
+                name: None,
+                env: Some("OPENAI_API_KEY".to_owned()),
+                optional: false,
+            }),
+            settings_schema: settings::SCHEMA.to_owned(),
+            extensions: String::new(),
+        }
+    }
+
+    fn start(request: CreateMessageRequest, options: Options) -> Result<Step, Error> {
+        let settings = Settings::parse(&options.settings)?;
+        if options.model.is_empty() {
+            return Err(errors::invalid_request("no model is chosen; name one in the plugin's `model`"));
+        }
+        match settings.api {
+            Api::Chat => chat::start(&request, &options.model, &settings),
+        }
+    }
+
+    fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
+        let state = serde_json::from_slice(&state)
+            .map_err(|e| errors::other(format!("the state is not what `start` handed over: {e}")))?;
+        match state {
+            State::Chat(state) => chat::resume(state, &response),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! `understudy plugin`: looking at plugins.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{End, Global, SamplingArgs, out, stage};
+use crate::config;
+use crate::plugin::{Engine, World};
+use crate::sampling::Understudy;
+use crate::text::{list, one_line};
+
+/// What can be done with plugins.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginVerb {
+    /// List the config's plugins and the built-in ones, and whether each can serve
+    List {
+        /// Write the list as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a plugin is, and what it can do under the present config
+    Inspect {
+        /// A name from the config, a built-in's name, or a component's path
+        plugin: String,
+        /// Write it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
+    match verb {
+        PluginVerb::List { json } => all(global, json).await,
+        PluginVerb::Inspect { plugin, json } => inspect(global, &plugin, json).await,
+    }
+}
+
+/// The names of all plugins: the config's, then the built-in ones that it doesn't replace.
+pub(super) fn names(config: &config::Config) -> Vec<String> {
+    let mut names: Vec<String> = config.plugin_names().map(str::to_owned).collect();
+    for built_in in understudy_plugins::BUILT_IN {
+        if !names.iter().any(|name| name == built_in.name) {
+            names.push(built_in.name.to_owned());
+        }
+    }
+    names
+}
+
+async fn all(global: &Global, as_json: bool) -> Result<End> {
+    let config = stage::config(global)?;
+    let engine = Engine::new(Engine::cache_folder())?;
+    let (mut rows, mut sound) = (Vec::new(), true);
+    for name in names(&config) {
+        let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
+            Ok(plugin) => stage::load(&engine, &plugin).await.map(|loaded| (plugin, loaded)),
+            Err(error) => Err(error),
+        };
+        let row = match loaded {
+            Ok((plugin, loaded)) => json!({
+                "name": name, "component": plugin.component, "serves": true,
+                "version": loaded.plugin.description.version, "summary": loaded.plugin.description.summary,
+            }),
+            Err(error) => {
+                sound = false;
+                json!({ "name": name, "serves": false, "error": format!("{error:#}") })
+            }
+        };
+        rows.push(row);
+    }
+    if as_json {
+        out(&format!("{:#}", Value::Array(rows)))?;
+    } else {
+        for row in &rows {
+            let text = |key: &str| one_line(row.get(key).and_then(Value::as_str).unwrap_or_default(), 200);
+            let what = match row.get("error") {
+                Some(_) => format!("can't serve: {}", text("error")),
+                None => format!("{}  ({} {})", text("summary"), text("component"), text("version")),
+            };
+            out(&format!("{:14} {what}", text("name")))?;
+        }
+    }
+    Ok(if sound { End::Done } else { End::Failed })
+}
+
+async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
+    let config = stage::config(global)?;
+    let plugin = stage::configured(&config, name, &SamplingArgs::default())?;
+    let loaded = stage::load(&Engine::new(Engine::cache_folder())?, &plugin).await?;
+    let facts = facts(&plugin, &loaded);
+    if as_json {
+        out(&format!("{facts:#}"))?;
+    } else {
+        for (key, value) in facts.as_object().into_iter().flatten() {
+            let shown = match value {
+                Value::String(text) => text.clone(),
+                Value::Array(items) if items.is_empty() => "none".to_owned(),
+                Value::Array(items) => {
+                    items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(", ")
+                }
+                other => other.to_string(),
+            };
+            out(&format!("{key:12} {shown}"))?;
+        }
+    }
+    Ok(End::Done)
+}
+
+fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
+    let (plugin, description) = (&loaded.plugin, &loaded.plugin.description);
+    let limits = plugin.limits();
+    let world = match plugin.shape.world {
+        Ok(World::Provider { streaming: false }) => "provider",
+        Ok(World::Provider { streaming: true }) => "provider, with streaming",
+        Ok(World::Handler) => "handler",
+        Err(_) => "none",
+    };
+    let mut can: Vec<String> = vec![
+        "read each sampling request that it is given".to_owned(),
+        format!("use {} of memory and {:?} of CPU time a call", bytesize::ByteSize::b(limits.memory as u64), limits.cpu),
+    ];
+    match loaded.destination.endpoint() {
+        Ok(endpoint) => can.push(format!("have the host send HTTP requests to {endpoint}, and nowhere else")),
+        Err(_) => can.push("make no HTTP request: the config gives it no endpoint".to_owned()),
+    }
+    if let Some(credential) = loaded.destination.credential() {
+        can.push(format!("never see its credential: the host adds {}", credential.in_words()));
+    }
+    if !plugin.shape.imports.is_empty() {
+        can.push("see the time and random numbers; no file, no environment, no network (its WASI is inert)".to_owned());
+    }
+    let suggestion = description.endpoint.as_ref().map(|endpoint| endpoint.url.clone());
+    json!({
+        "name": plugin.name,
+        "component": config.component,
+        "size": plugin.size,
+        "sha256": plugin.sha256,
+        "world": world,
+        "imports": plugin.shape.imports,
+        "exports": plugin.shape.exports,
+        "describes": format!("{} {}: {}", description.name, description.version, description.summary),
+        "accepts": description.accepts,
+        "models": description.models.iter().map(|model| model.name.clone()).collect::<Vec<_>>(),
+        "model": config.model.clone().or_else(|| description.default_model.clone()).unwrap_or_default(),
+        "suggests": suggestion.unwrap_or_default(),
+        "settings": description.settings_schema,
+        "can": can,
+        "pinned": config.sha256.is_some(),
+        "named": list(config.endpoints.iter().map(|(name, _)| name.as_str())),
+    })
+}

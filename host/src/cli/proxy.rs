@@ -1,0 +1,92 @@
+//! `understudy proxy`: the flagship. Stdio in front, a server in the back.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::stage::{self, Stage};
+use super::{End, Global, SamplingArgs, ServerArgs};
+use crate::relay::Relay;
+use crate::transport::child::{self, Program, Server};
+use crate::transport::{Side, stdio};
+
+/// Arguments of `proxy`.
+#[derive(Debug, Args)]
+pub(super) struct ProxyArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+/// How long the output of a server that has ended is still waited for: somebody whom it left behind may hold it open.
+const GRACE: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
+    let stage = stage::set(global, &args.server, &args.sampling).await?;
+    if stage.answering.is_none() && args.sampling.mode.is_none() {
+        tracing::warn!(
+            "no plugin is configured for `{}`, so everything passes through and its sampling requests are not answered; \
+             name one with `--plugin NAME`, or `sampling` in the config",
+            stage.name
+        );
+    }
+    let mut signals = signals()?;
+    let limit = stage.config.limits.line;
+    let (back, mut server) = start(&stage, limit).await?;
+    let (front, writer) = stdio::front(limit).context("can't read stdin")?;
+    let mut relay = Relay::start(front, back, stage.answering, limit);
+    let status = loop {
+        tokio::select! {
+            status = server.wait() => break status.context("can't learn how the server ended")?,
+            Some(signal) = signals.recv() => server.signal(signal),
+        }
+    };
+    let flush = async move {
+        // What is still held open after this belongs to somebody else.
+        let _ = tokio::time::timeout(GRACE, relay.ended()).await;
+        drop(relay);
+        // A thread that panicked has written what it could.
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    };
+    tokio::select! {
+        () = flush => {}
+        // The client reads no more and wants us gone.
+        Some(_) = signals.recv() => {}
+    }
+    Ok(End::AsServer(status))
+}
+
+/// Starts a stage's server.
+pub(super) async fn start(stage: &Stage, limit: usize) -> Result<(Side, Server)> {
+    let program = stage.program.clone();
+    let Program { command, cwd, .. } = program.clone();
+    child::start(program, limit).await.with_context(|| {
+        let place = cwd.map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
+        format!("can't start the server `{command}`{place} (is it installed and on the PATH?)")
+    })
+}
+
+/// The signals that a server would get if we weren't there.
+fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+    let (sender, receiver) = mpsc::channel(8);
+    let handed_on = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
+    for which in handed_on {
+        let mut stream = signal(SignalKind::from_raw(which.as_raw()))?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if sender.send(which).await.is_err() {
+                    pending::<()>().await;
+                }
+            }
+        });
+    }
+    Ok(receiver)
+}

@@ -1,0 +1,191 @@
+//! Setting the stage: from what was typed and what the config says to a server and its sampler.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use super::{Global, SamplingArgs, ServerArgs, Usage};
+use crate::config::{self, Config, ConfigError, Mode, Sampling, Transport};
+use crate::plugin::{Engine, Plugin};
+use crate::provider::{Destination, Http};
+use crate::relay::Answering;
+use crate::sampling::{Sampler, Understudy};
+use crate::transport::child::Program;
+
+/// A server, and who answers its sampling requests.
+pub(crate) struct Stage {
+    pub(crate) config: Config,
+    /// The server's name in the config, or its command's.
+    pub(crate) name: String,
+    pub(crate) program: Program,
+    pub(crate) answering: Answering,
+}
+
+/// The config, its warnings said.
+pub(crate) fn config(global: &Global) -> Result<Config> {
+    let config = Config::find(global.config.as_deref())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// The environment, for the config's variables.
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Sets the stage.
+pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &SamplingArgs) -> Result<Stage> {
+    let config = config(global)?;
+    let (name, mut program, rule) = match (&server.server, server.command.split_first()) {
+        (Some(name), _) => {
+            let server = config.server(name, env)?;
+            let Transport::Stdio { command, args, env, cwd } = server.transport else {
+                let reason = "has a `url`, and this version reaches servers by `command` (stdio) only".to_owned();
+                let key = format!("mcpServers.{name}");
+                return Err(ConfigError::Value { file: String::new(), key, reason }.into());
+            };
+            (server.name, Program { command, args, env, cwd, hidden: HashSet::new() }, server.sampling)
+        }
+        (None, Some((command, args))) => {
+            let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
+            (stem.unwrap_or_else(|| command.clone()), program, config.sampling().cloned())
+        }
+        (None, None) => return Err(Usage("name a server: `--server NAME`, or `-- COMMAND ARGS…`".to_owned()).into()),
+    };
+    let answering = match rule_of(sampling, rule) {
+        Some(rule) if rule.mode != Mode::Off => Some(answering(&config, &name, rule, sampling).await?),
+        _ => None,
+    };
+    if let Some((_, sampler)) = &answering {
+        program.hidden = sampler.variables();
+    }
+    Ok(Stage { config, name, program, answering })
+}
+
+/// The command line's rule comes before the config's.
+pub(crate) fn rule_of(args: &SamplingArgs, configured: Option<Sampling>) -> Option<Sampling> {
+    let rule = if args.plugin.is_empty() { configured } else { Some(Sampling::by(args.plugin.clone())) };
+    rule.map(|rule| Sampling { mode: args.mode.unwrap_or(rule.mode), ..rule })
+}
+
+/// Loads the rule's plugins and makes a sampler of them.
+pub(crate) async fn answering(
+    config: &Config,
+    server: &str,
+    rule: Sampling,
+    args: &SamplingArgs,
+) -> Result<(Sampling, Arc<Sampler>)> {
+    let engine = Engine::new(Engine::cache_folder())?;
+    let mut chain = Vec::new();
+    for name in &rule.plugins {
+        let plugin = configured(config, name, args)?;
+        chain.push(load(&engine, &plugin).await?);
+    }
+    let sampler = Sampler::new(server, &rule, chain, Arc::new(Http::default()), &config.limits);
+    Ok((rule, Arc::new(sampler)))
+}
+
+/// What the config and the command line say of a plugin.
+pub(crate) fn configured(config: &Config, name: &str, args: &SamplingArgs) -> Result<config::Plugin> {
+    let mut plugin = config.plugin(name, env)?;
+    let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
+    if overrides && args.plugin.len() > 1 {
+        let reason = "`--endpoint`, `--model` and `--set` go with one `--plugin`; write several into the config";
+        return Err(Usage(reason.to_owned()).into());
+    }
+    plugin.endpoint = args.endpoint.clone().or(plugin.endpoint);
+    plugin.model = args.model.clone().or(plugin.model);
+    for (key, value) in &args.set {
+        put(&mut plugin.settings, key, value.clone());
+    }
+    Ok(plugin)
+}
+
+/// Loads a plugin with all that belongs to it.
+pub(crate) async fn load(engine: &Arc<Engine>, config: &config::Plugin) -> Result<Understudy> {
+    let plugin = Plugin::load(Arc::clone(engine), config).await?;
+    let destination = Destination::new(config, &plugin.description, env)?;
+    let settings = Value::Object(config.settings.clone()).to_string();
+    Ok(Understudy { plugin, destination, model: config.model.clone(), settings })
+}
+
+/// A rule and its sampler for verbs without a server.
+pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sampler>> {
+    let config = config(global)?;
+    let rule = rule_of(args, config.sampling().cloned()).filter(|rule| !rule.plugins.is_empty());
+    let rule = rule.ok_or_else(|| {
+        let known = crate::text::list(config.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|p| p.name)));
+        Usage(format!("no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"))
+    })?;
+    Ok(answering(&config, "sample", rule, args).await?.1)
+}
+
+/// Reads `key=value`.
+pub(crate) fn setting(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("it needs the form key=value")?;
+    if key.is_empty() {
+        return Err("the key is empty".to_owned());
+    }
+    Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()))))
+}
+
+/// Puts a value where a dotted key says.
+fn put(settings: &mut Map<String, Value>, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            settings.insert(key.to_owned(), value);
+        }
+        Some((first, rest)) => {
+            let inner = settings.entry(first).or_insert_with(|| Value::Object(Map::new()));
+            if !inner.is_object() {
+                *inner = Value::Object(Map::new());
+            }
+            if let Value::Object(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Text from a file, or from stdin for `-` or none.
+pub(crate) fn read_input(file: Option<&PathBuf>) -> Result<String> {
+    match file.filter(|path| path.as_os_str() != "-") {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display())),
+        None => std::io::read_to_string(std::io::stdin()).context("can't read stdin"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_are_json_or_text_and_dots_reach_inside() {
+        let mut settings = Map::new();
+        for text in ["a=1", "b=two", "c.d=[true]", "c.e=x=y"] {
+            let (key, value) = setting(text).unwrap();
+            put(&mut settings, &key, value);
+        }
+        assert_eq!(Value::Object(settings), json!({"a": 1, "b": "two", "c": {"d": [true], "e": "x=y"}}));
+        assert!(setting("novalue").is_err());
+    }
+
+    #[test]
+    fn the_command_line_comes_before_the_config() {
+        let configured = Sampling { max_tokens: Some(7), ..Sampling::by(vec!["a".to_owned()]) };
+        let typed = SamplingArgs { mode: Some(Mode::Always), ..SamplingArgs::default() };
+        let rule = rule_of(&typed, Some(configured.clone())).unwrap();
+        assert_eq!((rule.mode, rule.max_tokens, rule.plugins), (Mode::Always, Some(7), vec!["a".to_owned()]));
+        let typed = SamplingArgs { plugin: vec!["b".to_owned()], ..SamplingArgs::default() };
+        assert_eq!(rule_of(&typed, Some(configured)).unwrap().plugins, ["b"]);
+        assert_eq!(rule_of(&SamplingArgs::default(), None), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! A small MCP client of our own, in front of the relay: for `tools`, `call` and `demo`.
+//!
+//! It declares nothing, sampling included: that is what the relay is for. Requests that a server makes of it are answered
+//! as a client without capabilities answers them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::jsonrpc::{Head, Kind, error_line, result_line};
+use crate::relay::{Answering, Relay};
+use crate::text::one_line;
+use crate::transport::child::Server;
+use crate::transport::{Incoming, Peer, Side};
+
+/// The revision that we ask for, and those that we understand.
+const VERSION: &str = "2025-11-25";
+const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", VERSION];
+
+/// How long a server may take to end once its input has ended.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    peer: Peer,
+    relay: Relay,
+    server: Server,
+    last_id: u64,
+}
+
+impl Client {
+    /// Connects through a relay and shakes hands.
+    ///
+    /// # Errors
+    /// If the server doesn't.
+    pub async fn connect(back: Side, server: Server, answering: Answering, limit: usize) -> Result<Self> {
+        let (front, peer) = Side::pair();
+        let relay = Relay::start(front, back, answering, limit);
+        let mut client = Self { peer, relay, server, last_id: 0 };
+        let params = json!({
+            "protocolVersion": VERSION,
+            "capabilities": {},
+            "clientInfo": { "name": "understudy", "version": env!("CARGO_PKG_VERSION") },
+        });
+        let answer = client.request("initialize", &params).await?;
+        let version = answer.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
+        if !VERSIONS.contains(&version) {
+            bail!("the server speaks protocol version `{}`, and this client {}", one_line(version, 40), VERSIONS.join(", "));
+        }
+        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await?;
+        Ok(client)
+    }
+
+    /// Every tool, page by page.
+    ///
+    /// # Errors
+    /// If the server has none to list.
+    pub async fn tools(&mut self) -> Result<Vec<Value>> {
+        let mut tools = Vec::new();
+        let mut params = json!({});
+        loop {
+            let mut page = self.request("tools/list", &params).await?;
+            if let Some(Value::Array(more)) = page.get_mut("tools").map(Value::take) {
+                tools.extend(more);
+            }
+            match page.get("nextCursor") {
+                Some(cursor) if params.get("cursor") != Some(cursor) => params = json!({ "cursor": cursor }),
+                Some(_) => bail!("the server's `tools/list` gives the same `nextCursor` again and again"),
+                None => return Ok(tools),
+            }
+        }
+    }
+
+    /// Calls a tool; its result.
+    ///
+    /// # Errors
+    /// If the call fails as such. A tool's own failure is a result with `isError`.
+    pub async fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        self.request("tools/call", &json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    /// Ends the session as the specification says: close the input, wait, ask to end, kill.
+    pub async fn close(self) {
+        let Self { peer, mut relay, mut server, .. } = self;
+        drop(peer);
+        for signal in [Signal::TERM, Signal::KILL] {
+            if tokio::time::timeout(PATIENCE, server.wait()).await.is_ok() {
+                return relay.ended().await;
+            }
+            server.signal(signal);
+        }
+    }
+
+    async fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await?;
+        let wanted = id.to_string();
+        while let Some(line) = self.peer.incoming.recv().await {
+            let head = Head::of(&line);
+            match (head.kind(), head.id()) {
+                (Kind::Response, Some(id)) if id == wanted.as_bytes() => return outcome(method, &line),
+                (Kind::Request, Some(id)) => self.refuse(&head, id).await?,
+                (Kind::Notification, _) => notice(&line),
+                _ => {}
+            }
+        }
+        let status = tokio::time::timeout(PATIENCE, self.server.wait()).await;
+        let how = match status {
+            Ok(Ok(status)) => format!("ended ({status})"),
+            _ => "closed its output".to_owned(),
+        };
+        Err(anyhow!("the server {how} before it answered `{method}`"))
+    }
+
+    async fn refuse(&mut self, head: &Head, id: &[u8]) -> Result<()> {
+        let answer = match head.method() {
+            Some("ping") => result_line(id, "{}"),
+            _ => error_line(id, -32601, "this client has no such method"),
+        };
+        self.hand_over(answer).await
+    }
+
+    async fn send(&mut self, message: &Value) -> Result<()> {
+        self.hand_over(format!("{message}\n").into()).await
+    }
+
+    async fn hand_over(&mut self, line: Bytes) -> Result<()> {
+        let sent = self.peer.outgoing.send(Incoming::Message(line)).await;
+        sent.map_err(|_| anyhow!("the server has closed its input"))
+    }
+}
+
+/// A response's result, or its error in words.
+fn outcome(method: &str, line: &[u8]) -> Result<Value> {
+    let mut response: Value =
+        serde_json::from_slice(line).with_context(|| format!("the server's answer to `{method}` is not valid JSON"))?;
+    if let Some(error) = response.get("error") {
+        let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
+        let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
+        bail!("the server refused `{method}`: {} (code {code})", one_line(message, 2000));
+    }
+    Ok(response.get_mut("result").map(Value::take).unwrap_or_default())
+}
+
+/// What a server says beside its answers goes to the log.
+fn notice(line: &[u8]) {
+    let Ok(message) = serde_json::from_slice::<Value>(line) else { return };
+    let params = message.get("params");
+    let text = match message.get("method").and_then(Value::as_str) {
+        Some("notifications/message") => params.and_then(|params| params.get("data")).map(ToString::to_string),
+        Some("notifications/progress") => params.map(ToString::to_string),
+        _ => None,
+    };
+    if let Some(text) = text {
+        tracing::info!("the server says: {}", one_line(&text, 500));
+    }
+}

@@ -1,0 +1,232 @@
+//! The API's own structs, as they stand in the JSON.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+// ---------------------------------------------------------------- the request
+
+#[derive(Serialize)]
+pub(super) struct Request<'a> {
+    pub(super) model: &'a str,
+    pub(super) messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) stop: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_tier: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) metadata: BTreeMap<String, &'a RawValue>,
+    #[serde(flatten)]
+    pub(super) extra: &'a BTreeMap<String, Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "role", rename_all = "lowercase")]
+pub(super) enum Message<'a> {
+    System {
+        content: &'a str,
+    },
+    Developer {
+        content: &'a str,
+    },
+    User {
+        content: Content<'a>,
+    },
+    Assistant {
+        /// `null` beside tool calls: every server takes that, not every one takes it away.
+        content: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<ToolCall<'a>>,
+        #[serde(flatten)]
+        reasoning: Reasoning<&'a RawValue>,
+    },
+    Tool {
+        tool_call_id: &'a str,
+        content: Cow<'a, str>,
+    },
+}
+
+/// A user message's content. Text alone is a string, because not every server takes a list.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Content<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Part<'a> {
+    Text { text: Cow<'a, str> },
+    ImageUrl { image_url: ImageUrl<'a> },
+    InputAudio { input_audio: InputAudio<'a> },
+    File { file: File<'a> },
+}
+
+#[derive(Serialize)]
+pub(super) struct ImageUrl<'a> {
+    pub(super) url: DataUrl<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct InputAudio<'a> {
+    pub(super) data: &'a str,
+    pub(super) format: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct File<'a> {
+    pub(super) filename: &'a str,
+    pub(super) file_data: DataUrl<'a>,
+}
+
+/// A `data:` URL, written into the body without a copy of its own.
+pub(super) struct DataUrl<'a> {
+    pub(super) mime_type: &'static str,
+    pub(super) base64: &'a str,
+}
+
+impl fmt::Display for DataUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "data:{};base64,{}", self.mime_type, self.base64)
+    }
+}
+
+impl Serialize for DataUrl<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ToolCall<'a> {
+    pub(super) id: &'a str,
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) function: FunctionCall<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FunctionCall<'a> {
+    pub(super) name: &'a str,
+    /// JSON, as a text.
+    pub(super) arguments: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Tool<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) function: Function<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Function<'a> {
+    pub(super) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
+    pub(super) parameters: &'a RawValue,
+}
+
+// ---------------------------------------------------------------- both ways
+
+/// What compatible servers call a model's reasoning: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM,
+/// Groq, OpenRouter), `reasoning_details` (OpenRouter: signed or encrypted pieces). OpenAI itself has none of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "these are the names on the wire")]
+pub(super) struct Reasoning<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_content: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_details: Option<T>,
+}
+
+impl<T> Reasoning<T> {
+    pub(super) const NONE: Self = Self { reasoning_content: None, reasoning: None, reasoning_details: None };
+
+    pub(super) fn is_none(&self) -> bool {
+        self.reasoning_content.is_none() && self.reasoning.is_none() && self.reasoning_details.is_none()
+    }
+}
+
+// ---------------------------------------------------------------- the answer
+
+/// Every field may be missing or `null`.
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    pub(super) model: Option<String>,
+    pub(super) choices: Option<Vec<Choice>>,
+    pub(super) usage: Option<Value>,
+    /// OpenRouter's, with status 200.
+    pub(super) error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice {
+    pub(super) message: Option<AnswerMessage>,
+    pub(super) finish_reason: Option<String>,
+    /// vLLM's: the stop sequence that ended the answer, or a token's number.
+    pub(super) stop_reason: Option<Value>,
+    /// SGLang's word for the same.
+    pub(super) matched_stop: Option<Value>,
+    /// OpenRouter's.
+    pub(super) error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AnswerMessage {
+    /// A text, or with some servers a list of parts.
+    pub(super) content: Option<Value>,
+    pub(super) refusal: Option<String>,
+    pub(super) tool_calls: Option<Vec<AnswerToolCall>>,
+    /// What `tool_calls` was called before November 2023.
+    pub(super) function_call: Option<AnswerFunction>,
+    pub(super) audio: Option<IgnoredAny>,
+    /// OpenRouter's and LiteLLM's, for models that draw.
+    pub(super) images: Option<Vec<Value>>,
+    pub(super) reasoning_content: Option<Box<RawValue>>,
+    pub(super) reasoning: Option<Box<RawValue>>,
+    pub(super) reasoning_details: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AnswerToolCall {
+    pub(super) id: Option<String>,
+    pub(super) function: Option<AnswerFunction>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AnswerFunction {
+    pub(super) name: Option<String>,
+    /// JSON as a text; with some servers the object itself.
+    pub(super) arguments: Option<Box<RawValue>>,
+}
