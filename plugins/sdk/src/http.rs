@@ -1,7 +1,6 @@
 //! What most providers' HTTP has in common: a JSON body out, a JSON body in.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error;
 use crate::types::{Error, Fetch, Framing, Header, HttpMethod, HttpRequest, HttpResponse, Step};
@@ -45,11 +44,11 @@ pub fn header_value<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a st
     response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
 }
 
-/// The body as JSON.
+/// The body as JSON. The type may borrow from it.
 ///
 /// # Errors
 /// `malformed-response`, saying what the body was instead and how it began.
-pub fn json_body<T: DeserializeOwned>(response: &HttpResponse) -> Result<T, Error> {
+pub fn json_body<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, Error> {
     serde_json::from_slice(&response.body).map_err(|e| {
         error::malformed_response(format!(
             "the provider's answer (status {}, {} bytes) is not what its format says: {e}; it begins with `{}`",

@@ -1,0 +1,77 @@
+//! From Anthropic's refusals to the contract's errors.
+
+use understudy_plugin::types::{Error, HttpResponse};
+use understudy_plugin::{error, http};
+
+use crate::wire::Refusal;
+
+/// The longest message that is passed on, in characters.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// The error for an answer that isn't a message: of a status that isn't 2xx, or an error in spite of it.
+pub(crate) fn error(response: &HttpResponse, model: &str) -> Error {
+    let body: Option<Refusal> = serde_json::from_slice(&response.body).ok();
+    let (said, message) = match body {
+        Some(Refusal { error }) => (error.kind.unwrap_or_default(), error.message.unwrap_or_default()),
+        None => (String::new(), String::new()),
+    };
+    let kind = kind(&said, &message, response.status);
+    let mut message: String =
+        message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_MESSAGE).collect();
+    if message.is_empty() {
+        message = match (said.as_str(), http::beginning(&response.body).as_str()) {
+            ("", "") => format!("status {} with an empty body", response.status),
+            ("", beginning) => format!("status {}, and not in Anthropic's format: `{beginning}`", response.status),
+            (said, _) => said.to_owned(),
+        };
+    }
+    if let Some(remedy) = remedy(kind, &said, &message, model) {
+        message = format!("{message} ({remedy})");
+    }
+    error::provider(kind, response.status, message, http::retry_after_ms(response))
+}
+
+/// What the user can do about it, where Anthropic's message doesn't say.
+fn remedy(kind: &str, said: &str, message: &str, model: &str) -> Option<String> {
+    Some(match (kind, said) {
+        ("unauthorized", _) => "check the credential, which is usually in ANTHROPIC_API_KEY".to_owned(),
+        ("not-found", "not_found_error") => format!("`{model}` was asked for: choose another by the plugin's `model`"),
+        ("not-found", _) => "check the plugin's `endpoint`".to_owned(),
+        ("invalid-request", _) if message.contains("`temperature`") => {
+            r#"`"extra": {"temperature": null}` in the plugin's settings leaves it out"#.to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// The contract's kind for Anthropic's error type ("Errors"), or for the status where the type says nothing.
+///
+/// Some of what the contract tells apart is an `invalid_request_error` to Anthropic, and only its message says which.
+fn kind(said: &str, message: &str, status: u16) -> &'static str {
+    match said {
+        "invalid_request_error" => kind_of_invalid_request(message),
+        "authentication_error" => "unauthorized",
+        "billing_error" => "quota-exceeded",
+        "permission_error" => "forbidden",
+        "not_found_error" => "not-found",
+        "request_too_large" => "context-too-long",
+        "rate_limit_error" => "rate-limited",
+        "timeout_error" => "unavailable",
+        "overloaded_error" => "overloaded",
+        _ if (200..300).contains(&status) => "internal",
+        _ => error::kind_of_status(status),
+    }
+}
+
+fn kind_of_invalid_request(message: &str) -> &'static str {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    if says("prompt is too long") || says("exceed context limit") {
+        "context-too-long"
+    } else if says("credit balance is too low") || says("api usage limits") {
+        "quota-exceeded"
+    } else if says("content filtering policy") {
+        "content-filtered"
+    } else {
+        "invalid-request"
+    }
+}

@@ -1,0 +1,133 @@
+//! From Anthropic's answer to MCP's result.
+
+use serde_json::value::RawValue;
+use understudy_plugin::types::{
+    Completion, ContentBlock, CreateMessageResult, Error, Extras, HttpResponse, TextContent, ToolUseContent, Usage,
+};
+use understudy_plugin::{error, http};
+
+use crate::State;
+use crate::refusal;
+use crate::wire;
+
+/// The result, or why there is none.
+pub(crate) fn completion(response: &HttpResponse, state: &State) -> Result<Completion, Error> {
+    if !(200..300).contains(&response.status) {
+        return Err(refusal::error(response, &state.model));
+    }
+    let body: &RawValue = http::json_body(response)?;
+    let answer: wire::Answer = wire::object(body).map_err(|e| {
+        let beginning = http::beginning(&response.body);
+        error::malformed_response(format!("the answer is not a message: {e}; it begins with `{beginning}`"))
+    })?;
+    if answer.kind.as_deref() == Some("error") {
+        return Err(refusal::error(response, &state.model));
+    }
+    let blocks = answer.content.ok_or_else(|| error::malformed_response("the answer has no `content`"))?;
+    let (mut content, hidden) = content(&blocks, state)?;
+    let mut stop_reason = answer.stop_reason.map(stop_reason);
+    if cut_at_own_stop(&mut content, &state.stops) {
+        stop_reason = Some("stopSequence".to_owned());
+    }
+    Ok(Completion {
+        result: CreateMessageResult {
+            content,
+            model: answer.model.unwrap_or_else(|| state.model.clone()),
+            stop_reason,
+            meta: meta(hidden)?,
+        },
+        usage: answer.usage.map(usage),
+        extensions: String::new(),
+    })
+}
+
+/// The blocks that MCP knows. Every other one is put into the `_meta` of the block that it precedes, where `content::hidden`
+/// finds it on the next turn; what precedes none is handed back for the result's own `_meta`.
+fn content<'a>(blocks: &[&'a RawValue], state: &State) -> Result<(Vec<ContentBlock>, Vec<&'a RawValue>), Error> {
+    let mut content = Vec::with_capacity(blocks.len());
+    let mut hidden = Vec::new();
+    for (n, raw) in blocks.iter().enumerate() {
+        let malformed = |e| error::malformed_response(format!("`content[{n}]` of the answer: {e}"));
+        let block: wire::Kind = wire::object(raw).map_err(malformed)?;
+        match block.kind.as_ref() {
+            "text" => {
+                let block: wire::AnswerText = wire::object(raw).map_err(malformed)?;
+                let extras = extras(std::mem::take(&mut hidden))?;
+                content.push(ContentBlock::Text(TextContent { text: block.text, extras }));
+            }
+            "tool_use" => {
+                let block: wire::AnswerToolUse = wire::object(raw).map_err(malformed)?;
+                check(n, &block, state)?;
+                content.push(ContentBlock::ToolUse(ToolUseContent {
+                    id: block.id,
+                    name: block.name,
+                    input: block.input.get().to_owned(),
+                    extras: extras(std::mem::take(&mut hidden))?,
+                }));
+            }
+            _ => hidden.push(*raw),
+        }
+    }
+    Ok((content, hidden))
+}
+
+fn check(n: usize, block: &wire::AnswerToolUse, state: &State) -> Result<(), Error> {
+    let problem = if !state.tools.contains(&block.name) {
+        "asks for a tool that the request doesn't offer"
+    } else if !block.input.get().starts_with('{') {
+        "has an `input` that isn't an object"
+    } else {
+        return Ok(());
+    };
+    Err(error::malformed_response(format!("`content[{n}]` of the answer, a tool_use of `{}`, {problem}", block.name)))
+}
+
+fn extras(hidden: Vec<&RawValue>) -> Result<Extras, Error> {
+    Ok(Extras { meta: meta(hidden)?, annotations: None, extensions: None })
+}
+
+fn meta(hidden: Vec<&RawValue>) -> Result<Option<String>, Error> {
+    if hidden.is_empty() {
+        return Ok(None);
+    }
+    let meta = serde_json::to_string(&wire::HiddenMeta { hidden: Some(hidden) });
+    meta.map(Some).map_err(|e| error::other(format!("the answer's thinking can't be written as JSON: {e}")))
+}
+
+/// MCP's word, where one is true; else Anthropic's own (`refusal`, `pause_turn`).
+fn stop_reason(reason: String) -> String {
+    match reason.as_str() {
+        "end_turn" => "endTurn".to_owned(),
+        "stop_sequence" => "stopSequence".to_owned(),
+        "max_tokens" | "model_context_window_exceeded" => "maxTokens".to_owned(),
+        "tool_use" => "toolUse".to_owned(),
+        _ => reason,
+    }
+}
+
+/// Ends the answer where a stop sequence that the API doesn't take first appears in a text. Whether it did.
+fn cut_at_own_stop(content: &mut Vec<ContentBlock>, stops: &[String]) -> bool {
+    for n in 0..content.len() {
+        if let Some(ContentBlock::Text(block)) = content.get_mut(n)
+            && let Some(at) = stops.iter().filter_map(|stop| block.text.find(stop.as_str())).min()
+        {
+            block.text.truncate(at);
+            content.truncate(n + 1);
+            return true;
+        }
+    }
+    false
+}
+
+/// Tokens. Anthropic counts what it reads from its cache and writes into it apart ("Prompt caching"); its own figures are the
+/// details.
+fn usage(raw: &RawValue) -> Usage {
+    let figures: wire::Usage = wire::object(raw).unwrap_or_default();
+    let cached = [figures.read_and_cached, figures.read_from_cache];
+    let input = |tokens: u64| cached.iter().flatten().fold(tokens, |sum, tokens| sum.saturating_add(*tokens));
+    Usage {
+        input_tokens: figures.read.map(input),
+        output_tokens: figures.written,
+        details: if raw.get().starts_with('{') { raw.get().to_owned() } else { String::new() },
+    }
+}

@@ -1,0 +1,246 @@
+//! What goes over the wire: Anthropic's Messages API, version 2023-06-01, as far as this plugin speaks it.
+//!
+//! Everything borrows: an image's base64 is copied once, into the body. JSON that MCP hands through (tool arguments, schemas)
+//! is spliced in as it is spelt.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::de::Error as _;
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The body of `POST /v1/messages`.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) max_tokens: u32,
+    pub(crate) system: Option<&'a str>,
+    pub(crate) messages: Vec<Message<'a>>,
+    pub(crate) tools: Vec<Tool<'a>>,
+    pub(crate) tool_choice: Option<ToolChoice>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<u64>,
+    pub(crate) stop_sequences: Vec<&'a str>,
+    pub(crate) thinking: Option<&'a RawValue>,
+    pub(crate) output_config: Option<OutputConfig<'a>>,
+    pub(crate) metadata: Option<Metadata<'a>>,
+    pub(crate) service_tier: Option<&'a str>,
+    /// The user's own fields: each takes the place of ours, and `null` leaves it out.
+    pub(crate) extra: &'a BTreeMap<String, Box<RawValue>>,
+}
+
+impl Serialize for Request<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = Body { map: serializer.serialize_map(None)?, extra: self.extra };
+        body.field("model", Some(self.model))?;
+        body.field("max_tokens", Some(self.max_tokens))?;
+        body.field("system", self.system)?;
+        body.field("messages", Some(&self.messages))?;
+        body.field("tools", Some(&self.tools).filter(|tools| !tools.is_empty()))?;
+        body.field("tool_choice", self.tool_choice.as_ref())?;
+        body.field("temperature", self.temperature)?;
+        body.field("top_p", self.top_p)?;
+        body.field("top_k", self.top_k)?;
+        body.field("stop_sequences", Some(&self.stop_sequences).filter(|stops| !stops.is_empty()))?;
+        body.field("thinking", self.thinking)?;
+        body.field("output_config", self.output_config.as_ref())?;
+        body.field("metadata", self.metadata.as_ref())?;
+        body.field("service_tier", self.service_tier)?;
+        for (key, value) in self.extra.iter().filter(|(_, value)| value.get() != "null") {
+            body.map.serialize_entry(key, value)?;
+        }
+        body.map.end()
+    }
+}
+
+struct Body<'a, M> {
+    map: M,
+    extra: &'a BTreeMap<String, Box<RawValue>>,
+}
+
+impl<M: SerializeMap> Body<'_, M> {
+    fn field(&mut self, key: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+        match value {
+            Some(value) if !self.extra.contains_key(key) => self.map.serialize_entry(key, &value),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A message of the conversation.
+#[derive(Debug, Serialize)]
+pub(crate) struct Message<'a> {
+    pub(crate) role: &'static str,
+    pub(crate) content: Vec<Content<'a>>,
+}
+
+/// A block of ours, or one of Anthropic's own that comes back as it was.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Content<'a> {
+    Block(Block<'a>),
+    Hidden(&'a RawValue),
+}
+
+/// A content block.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Block<'a> {
+    Text {
+        text: Cow<'a, str>,
+    },
+    Image {
+        source: Source<'a>,
+    },
+    Document {
+        source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a RawValue,
+    },
+    ToolResult {
+        tool_use_id: &'a str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        content: Vec<Block<'a>>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        is_error: bool,
+    },
+}
+
+/// Where an image's or a document's data is.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Source<'a> {
+    Base64 { media_type: &'static str, data: &'a str },
+    Text { media_type: &'static str, data: &'a str },
+}
+
+/// A tool that the model may use.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tool<'a> {
+    pub(crate) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<&'a str>,
+    pub(crate) input_schema: &'a RawValue,
+}
+
+/// A link, spelt as MCP spells it: the API has no block for an address that isn't to be fetched, so it becomes a text.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "resource_link", rename_all = "camelCase")]
+pub(crate) struct Link<'a> {
+    pub(crate) uri: &'a str,
+    pub(crate) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mime_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) size: Option<u64>,
+}
+
+/// How the model may use the tools: `auto`, `any` or `none`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ToolChoice {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+}
+
+/// `output_config`
+#[derive(Debug, Serialize)]
+pub(crate) struct OutputConfig<'a> {
+    pub(crate) effort: &'a str,
+}
+
+/// `metadata`
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Metadata<'a> {
+    #[serde(borrow)]
+    pub(crate) user_id: Cow<'a, str>,
+}
+
+/// `_meta` of a block that blocks precede which MCP doesn't know: thinking above all.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HiddenMeta<'a> {
+    #[serde(borrow, rename = "understudy.anthropic/thinking", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hidden: Option<Vec<&'a RawValue>>,
+}
+
+/// The answer, `Message` in Anthropic's terms. Its blocks are read one by one, by their types.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(crate) kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) content: Option<Vec<&'a RawValue>>,
+    pub(crate) model: Option<String>,
+    pub(crate) stop_reason: Option<String>,
+    #[serde(borrow)]
+    pub(crate) usage: Option<&'a RawValue>,
+}
+
+/// Reads an object, and nothing but an object: serde would take a list for a struct, too.
+pub(crate) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, serde_json::Error> {
+    if raw.get().starts_with('{') {
+        serde_json::from_str(raw.get())
+    } else {
+        Err(serde_json::Error::custom("not an object"))
+    }
+}
+
+/// Any object with a `type`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Kind<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(crate) kind: Cow<'a, str>,
+}
+
+/// A `text` block of the answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AnswerText {
+    pub(crate) text: String,
+}
+
+/// A `tool_use` block of the answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AnswerToolUse<'a> {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    #[serde(borrow)]
+    pub(crate) input: &'a RawValue,
+}
+
+/// The figures of `usage` that count. What is cached is not in `input_tokens`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Usage {
+    #[serde(rename = "input_tokens")]
+    pub(crate) read: Option<u64>,
+    #[serde(rename = "cache_creation_input_tokens")]
+    pub(crate) read_and_cached: Option<u64>,
+    #[serde(rename = "cache_read_input_tokens")]
+    pub(crate) read_from_cache: Option<u64>,
+    #[serde(rename = "output_tokens")]
+    pub(crate) written: Option<u64>,
+}
+
+/// The body of a refusal.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) error: RefusalError,
+}
+
+/// `error` of a [`Refusal`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct RefusalError {
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) message: Option<String>,
+}

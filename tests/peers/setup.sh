@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Installs the real peers of the test-suite, as the lock files say, into tests/peers/.installed/{node,fastmcp,litellm}.
+# Run it as often as you like: what is up to date is left alone. Remedies for what is missing are in its messages.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+installed=$here/.installed
+started=$SECONDS
+mkdir -p "$installed"
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+
+die() {
+  printf 'peers: %s\n' "$@" >&2
+  exit 1
+}
+
+# One at a time: a second run waits here and then finds nothing to do. (No flock on macOS; there, don't.)
+if command -v flock >/dev/null; then
+  exec 9>"$installed/.lock"
+  flock 9
+fi
+
+# --- what this machine has --------------------------------------------------------------------------------------------
+
+find_python() {
+  local candidate
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
+node_at_least() { # BINARY MAJOR MINOR
+  "$1" -e "const [a, b] = process.versions.node.split('.').map(Number);
+           process.exit(a > $2 || (a === $2 && b >= $3) ? 0 : 1)" 2>/dev/null
+}
+
+has_npm() { node_at_least node 20 0 && npm --version >/dev/null 2>&1; }
+
+# As root on Debian and its kin: install what is missing, if the distribution has it new enough.
+install_packages() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  local wanted=() candidate
+  if ! python=$(find_python) || ! has_venv "$python"; then
+    wanted+=(python3 python3-venv)
+  fi
+  if ! has_npm; then
+    apt-get update -qq >&2 || true
+    candidate=$(apt-cache policy nodejs | sed -n 's/^ *Candidate: *\([0-9]*\:\)\{0,1\}\([0-9]*\).*/\2/p')
+    if [ "${candidate:-0}" -ge 20 ]; then wanted+=(nodejs npm); fi
+  fi
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  echo "peers: installing Debian packages: ${wanted[*]}" >&2
+  [[ " ${wanted[*]} " == *" npm "* ]] || apt-get update -qq >&2 || true
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >&2 || true
+}
+
+check_machine() {
+  python=$(find_python) && has_venv "$python" && has_npm || install_packages
+  python=$(find_python) ||
+    die "no Python 3.11 or newer; on Debian 12 or newer: apt-get install python3 python3-venv"
+  has_venv "$python" ||
+    die "\`$python\` can't make virtual environments; on Debian: apt-get install python3-venv"
+  has_npm ||
+    die "no Node 20 or newer with npm; install it from your distribution if that has it, else from nodejs.org"
+}
+
+# --- the three installs -----------------------------------------------------------------------------------------------
+
+stamp_of() { # NAME: changes when the install has to be made anew
+  local inputs
+  case $1 in
+    node) inputs=(node/package.json node/package-lock.json node/.npmrc) ;;
+    *) inputs=("python/$1.txt") ;;
+  esac
+  (cd "$here" && echo "$installed $(uname -sm)" && cat "${inputs[@]}") | cksum
+}
+
+up_to_date() { # NAME
+  [ "$(cat "$installed/$1/.stamp" 2>/dev/null)" = "$(stamp_of "$1")" ] || return 1
+  case $1 in
+    node) "$installed/node/node_modules/.bin/node" --version ;;
+    *) "$installed/$1/bin/python" --version ;; # a link to the system's Python, which may have gone
+  esac >/dev/null 2>&1
+}
+
+install_node() {
+  local folder=$installed/node
+  mkdir "$folder"
+  cp "$here/node/package.json" "$here/node/package-lock.json" "$here/node/.npmrc" "$folder/"
+  (cd "$folder" && npm ci --loglevel=error)
+  # npm 10 makes no link for a platform's package. Where none is for this platform, the system's Node will do if the
+  # inspector accepts it.
+  local bin=$folder/node_modules/.bin/node shipped
+  for shipped in "$folder"/node_modules/node-linux-*/bin/node; do
+    if [ -x "$shipped" ]; then ln -sf "$shipped" "$bin"; fi
+  done
+  if [ ! -e "$bin" ]; then
+    node_at_least node 22 19 || die "the MCP inspector needs Node 22.19 or newer, and npm has none for $(uname -sm)"
+    ln -sf "$(command -v node)" "$bin"
+  fi
+}
+
+install_python() { # NAME
+  local folder=$installed/$1
+  "$python" -m venv "$folder"
+  # --no-deps: what the lock file says and nothing else; `pip check` then tells whether that is enough here.
+  "$folder/bin/python" -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
+    -r "$here/python/$1.txt"
+  "$folder/bin/python" -m pip check --disable-pip-version-check
+}
+
+install_one() { # NAME
+  local name=$1 began=$SECONDS
+  rm -rf "${installed:?}/$name"
+  case $name in
+    node) install_node ;;
+    *) install_python "$name" ;;
+  esac
+  stamp_of "$name" >"$installed/$name/.stamp"
+  printf 'peers: %s installed in %d s\n' "$name" $((SECONDS - began)) >&2
+}
+
+outdated=()
+for name in node fastmcp litellm; do
+  up_to_date "$name" || outdated+=("$name")
+done
+
+if [ ${#outdated[@]} -gt 0 ]; then
+  check_machine
+  jobs=()
+  for name in "${outdated[@]}"; do
+    install_one "$name" >"$installed/$name.log" 2>&1 &
+    jobs+=($!)
+  done
+  failed=
+  for i in "${!jobs[@]}"; do
+    name=${outdated[i]}
+    if wait "${jobs[i]}"; then
+      tail -n 1 "$installed/$name.log" >&2
+    else
+      failed+=" $name"
+      printf 'peers: %s failed, from %s:\n' "$name" "$installed/$name.log" >&2
+      tail -n 20 "$installed/$name.log" >&2
+    fi
+  done
+  [ -z "$failed" ] || die "not installed:$failed; once the cause above is mended, run tests/peers/setup.sh again"
+fi
+printf 'peers: ready in %d s\n' $((SECONDS - started)) >&2
