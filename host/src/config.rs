@@ -28,12 +28,12 @@ use crate::text::did_you_mean;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("can't read the config `{path}`: {source}")]
+    #[error("can't read the config `{path}`: {cause}")]
     Read {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file isn't JSON.
     #[error("`{path}` is not valid JSON (comments and trailing commas are fine): {reason}")]
@@ -102,7 +102,7 @@ impl Config {
         else {
             return Ok(Self::default());
         };
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|cause| ConfigError::Read { path: path.clone(), cause })?;
         Self::parse(&text, &path)
     }
 

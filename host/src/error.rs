@@ -189,12 +189,12 @@ fn in_words(error: &wit::Error) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file can't be read.
-    #[error("can't read the component `{path}`: {source}")]
+    #[error("can't read the component `{path}`: {cause}")]
     Read {
         /// The file.
         path: String,
         /// The cause.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is larger than a component may be.
     #[error("`{name}` holds {bytes} bytes, more than `limits.component` allows ({most})")]

@@ -9,12 +9,14 @@
 //! | `bindings` | generated from `wit/` |
 //! | `engine` | wasmtime's engine, the epoch ticker, compiling |
 //! | `artefacts` | compiled components on disk |
+//! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
 
 mod artefacts;
 pub mod bindings;
 mod engine;
+mod link;
 mod state;
 mod world;
 
@@ -23,7 +25,6 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::Store;
-use wasmtime::component::Component;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
@@ -85,7 +86,7 @@ impl Plugin {
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
-        let pre = instance_pre(&engine, &component, &shape)
+        let pre = link::link(engine.wasmtime(), &component, &shape)
             .map_err(|e| LoadError::World { name: name.clone(), reason: one_line(&format!("{e:#}"), 500) })?;
         let limits = config.limits.clone();
         let mut plugin =
@@ -171,7 +172,7 @@ impl Plugin {
                     return Err(limit(hit.clone()));
                 }
                 tracing::debug!(target: "understudy::plugin", plugin = self.name, call, "{error:?}");
-                let mut reason = error.root_cause().to_string();
+                let mut reason = error.root_cause().to_string().trim_start_matches("wasm trap: ").to_owned();
                 if let Some(last) = written.last() {
                     reason = format!("{reason}; the last it wrote was: {last}");
                 }
@@ -214,21 +215,7 @@ fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
             reason: format!("there is no built-in plugin `{built_in}`"),
         });
     }
-    std::fs::read(&config.component).map_err(|source| LoadError::Read { path: config.component.clone(), source })
-}
-
-/// Links the component: nothing at all if it wants nothing; else the inert WASI, and a trap for any other import.
-fn instance_pre(
-    engine: &Engine,
-    component: &Component,
-    shape: &Shape,
-) -> wasmtime::Result<ProviderPluginPre<State>> {
-    let mut linker = wasmtime::component::Linker::<State>::new(engine.wasmtime());
-    if !shape.imports.is_empty() {
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        linker.define_unknown_imports_as_traps(component)?;
-    }
-    ProviderPluginPre::new(linker.instantiate_pre(component)?)
+    std::fs::read(&config.component).map_err(|cause| LoadError::Read { path: config.component.clone(), cause })
 }
 
 /// The description of a plugin that hasn't been asked yet.

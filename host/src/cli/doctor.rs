@@ -37,8 +37,8 @@ impl Report {
 
 pub(super) async fn run(global: &Global, _: DoctorArgs) -> Result<End> {
     let mut report = Report::default();
-    out("config")?;
     let config = Config::find(global.config.as_deref())?;
+    out("config")?;
     match &config.path {
         Some(path) => report.fine(&format!("`{}` is read", path.display()))?,
         None => {

@@ -42,7 +42,7 @@ struct SamplingCapability<'a> {
 ///
 /// A message that isn't as it should be is left alone: the server will say so.
 pub(super) fn declare(line: &Bytes, with_tools: bool) -> Option<(Declared, Declared, Option<Bytes>)> {
-    let params = Parts::of(line).ok()?.params?;
+    let params = Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
     let tools = with_tools && initialize.version.as_str() >= TOOLS_SINCE;
     let Some(capabilities) = initialize.capabilities else {
@@ -51,11 +51,12 @@ pub(super) fn declare(line: &Bytes, with_tools: bool) -> Option<(Declared, Decla
         let declared = Declared { sampling: true, tools };
         return Some((Declared::default(), declared, Some(insert(line, params, &value))));
     };
-    let found: Capabilities = serde_json::from_str(capabilities.get()).ok()?;
+    let found: Capabilities = serde_json::from_str(Some(capabilities).filter(|c| is_object(c))?.get()).ok()?;
     let Some(sampling) = found.sampling else {
         let declared = Declared { sampling: true, tools };
         return Some((Declared::default(), declared, Some(insert(line, capabilities, &member(tools)))));
     };
+    let sampling = Some(sampling).filter(|sampling| is_object(sampling))?;
     let has_tools = serde_json::from_str::<SamplingCapability>(sampling.get()).ok()?.tools.is_some();
     let clients = Declared { sampling: true, tools: has_tools };
     if tools && !has_tools {
@@ -63,6 +64,11 @@ pub(super) fn declare(line: &Bytes, with_tools: bool) -> Option<(Declared, Decla
         return Some((clients, declared, Some(insert(line, sampling, "\"tools\":{}"))));
     }
     Some((clients, clients, None))
+}
+
+/// An array would do for a struct as well, to the parser.
+fn is_object(json: &RawValue) -> bool {
+    json.get().starts_with('{')
 }
 
 fn member(tools: bool) -> String {
@@ -135,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_not_an_initialize_is_left_alone() {
-        for params in ["[]", "{\"capabilities\":3}", "{\"capabilities\":{\"sampling\":3}}"] {
+        for params in ["[]", "{\"capabilities\":3}", "{\"capabilities\":{\"sampling\":[]}}", "{\"capabilities\":[]}"] {
             let line = Bytes::from(format!("{{\"method\":\"initialize\",\"params\":{params},\"id\":1}}\n"));
             assert!(declare(&line, true).is_none(), "{params}");
         }

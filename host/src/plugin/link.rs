@@ -1,0 +1,65 @@
+//! What a component's imports are linked to: nothing if it has none, the inert WASI, and a trap for any other.
+
+use wasmtime::component::types::{ComponentInstance, ComponentItem};
+use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
+use wasmtime::{Engine, Result};
+
+use super::bindings::ProviderPluginPre;
+use super::state::State;
+use super::world::Shape;
+
+/// The packages of WASI 0.2 that every toolchain's standard library imports. `wasi:http` isn't among them: a provider plugin
+/// does no I/O.
+const INERT: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+pub(super) fn link(engine: &Engine, component: &Component, shape: &Shape) -> Result<ProviderPluginPre<State>> {
+    let mut linker = Linker::<State>::new(engine);
+    if !shape.imports.is_empty() {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        // `Linker::define_unknown_imports_as_traps` would do, if it knew that 0.2.0 is served by 0.2.12.
+        for (name, import) in component.component_type().imports(engine) {
+            if !is_inert(name) {
+                trap(engine, &mut linker.root(), name, &import.ty, name)?;
+            }
+        }
+    }
+    ProviderPluginPre::new(linker.instantiate_pre(component)?)
+}
+
+fn is_inert(import: &str) -> bool {
+    INERT.iter().any(|package| import.starts_with(package)) && import.contains("@0.2.")
+}
+
+/// Puts a trap that names the import in its place.
+fn trap(
+    engine: &Engine,
+    linker: &mut LinkerInstance<'_, State>,
+    name: &str,
+    item: &ComponentItem,
+    shown: &str,
+) -> Result<()> {
+    match item {
+        ComponentItem::ComponentFunc(_) => {
+            let shown = shown.to_owned();
+            linker.func_new(name, move |_, _, _, _| {
+                Err(wasmtime::Error::msg(format!("it called the import `{shown}`, which a provider plugin doesn't get")))
+            })
+        }
+        ComponentItem::Resource(_) => linker.resource(name, ResourceType::host::<()>(), |_, _| Ok(())),
+        ComponentItem::ComponentInstance(instance) => traps(engine, &mut linker.instance(name)?, instance, name),
+        // Types need nothing; whatever else there is fails to link, and says so.
+        _ => Ok(()),
+    }
+}
+
+fn traps(
+    engine: &Engine,
+    linker: &mut LinkerInstance<'_, State>,
+    instance: &ComponentInstance,
+    name: &str,
+) -> Result<()> {
+    for (export, item) in instance.exports(engine) {
+        trap(engine, linker, export, &item.ty, &format!("{name}#{export}"))?;
+    }
+    Ok(())
+}

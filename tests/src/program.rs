@@ -1,0 +1,153 @@
+//! The program itself, and one run of it.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+use crate::peers::workspace;
+
+/// A binary of the workspace, built if need be.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().unwrap_or_else(|e| panic!("where is this test? {e}"));
+        let folder = test.ancestors().nth(2).unwrap_or(&test).to_path_buf();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--bins"]);
+        if folder.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let built = cargo.status().unwrap_or_else(|e| panic!("cargo doesn't start: {e}"));
+        assert!(built.success(), "the program doesn't build");
+        folder
+    });
+    folder.join(name)
+}
+
+/// A folder for one test, with nothing of the user's in sight: no config, no key. Compiled plugins are shared among tests.
+#[derive(Debug)]
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Place {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { folder: TempDir::new().unwrap_or_else(|e| panic!("no temporary folder: {e}")) }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file; its path.
+    #[must_use]
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, content).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        path
+    }
+
+    /// The program, to be run here.
+    #[must_use]
+    pub fn understudy<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(binary("understudy"));
+        command.current_dir(self.path()).args(args);
+        command.env("XDG_CONFIG_HOME", self.path()).env("XDG_CACHE_HOME", cache());
+        for variable in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "UNDERSTUDY_LOG", "UNDERSTUDY_CONFIG", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Runs the program to its end, with nothing on stdin.
+    #[must_use]
+    pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run {
+        run(self.understudy(args), "")
+    }
+}
+
+fn cache() -> PathBuf {
+    binary("understudy").with_file_name("test-cache")
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Run {
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+impl Run {
+    /// Its exit code; a signal as shells show it.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or_default())
+    }
+
+    /// The run, if it succeeded.
+    #[must_use]
+    pub fn ok(self) -> Self {
+        assert!(self.status.success(), "it failed ({}): {}{}", self.status, self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Runs a command to its end.
+#[must_use]
+pub fn run(mut command: Command, input: &str) -> Run {
+    let shown = format!("{command:?}");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let (stdin, input) = (child.stdin.take(), input.to_owned());
+    let (done, ended) = mpsc::channel();
+    let id = child.id();
+    thread::spawn(move || {
+        if let Some(mut stdin) = stdin {
+            // It may not want to read it.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let _ = done.send(child.wait_with_output());
+    });
+    let Ok(output) = ended.recv_timeout(PATIENCE) else {
+        kill(id);
+        panic!("{shown}: no end within {PATIENCE:?}");
+    };
+    let output = output.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Run { stdout: text(output.stdout), stderr: text(output.stderr), status: output.status }
+}
+
+/// Kills a process.
+pub fn kill(id: u32) {
+    signal(id, rustix::process::Signal::KILL);
+}
+
+/// Sends a signal to a process.
+pub fn signal(id: u32, signal: rustix::process::Signal) {
+    if let Some(pid) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        // It may be gone already.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}

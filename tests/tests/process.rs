@@ -1,0 +1,144 @@
+//! The proxy as a process: exit codes, signals, ends of input, and no child left behind.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, test_kill_process};
+use serde_json::json;
+use understudy_tests::PATIENCE;
+use understudy_tests::program::{Place, kill, run, signal};
+use understudy_tests::provider::{Provider, wait_for_hangup};
+use understudy_tests::session::{Session, sampling};
+
+#[test]
+fn the_proxy_ends_as_its_server_does() {
+    let place = Place::new();
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("echo last words; echo oops >&2; exit 3", 3)] {
+        let (status, lines, stderr) = Session::start(&place, &["--plugin", "echo"], &["sh", "-c", script]).end();
+        assert_eq!(status.code(), Some(code), "{script}: {stderr}");
+        if code == 3 {
+            assert_eq!(lines, [b"last words\n"]);
+            assert!(stderr.contains("oops\n"), "{stderr}");
+        }
+    }
+    for which in [Signal::KILL, Signal::TERM, Signal::SEGV] {
+        let script = format!("kill -{} $$", which.as_raw());
+        let (status, ..) = Session::start(&place, &["--plugin", "echo"], &["sh", "-c", &script]).end();
+        let by = status.signal().unwrap_or_else(|| status.code().unwrap_or_default() - 128);
+        // What a fault's signal does to a healthy process is `abort`.
+        assert!(by == which.as_raw() || by == Signal::ABORT.as_raw(), "{which:?}: {status}");
+    }
+}
+
+#[test]
+fn signals_reach_the_server() {
+    let place = Place::new();
+    let script = "trap 'echo got term; exit 5' TERM; trap 'echo got usr1' USR1; echo ready; while read x; do :; done; sleep 600 & wait; wait";
+    let mut session = Session::start(&place, &["--plugin", "echo"], &["bash", "-c", script]);
+    assert_eq!(session.line(), b"ready\n");
+    signal(session.id(), Signal::USR1);
+    session.end_input();
+    assert_eq!(session.line(), b"got usr1\n");
+    signal(session.id(), Signal::TERM);
+    assert_eq!(session.line(), b"got term\n");
+    let (status, ..) = session.end();
+    assert_eq!(status.code(), Some(5));
+}
+
+#[test]
+fn no_child_is_left_behind_however_the_proxy_ends() {
+    let place = Place::new();
+    for how in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
+        // A server that heeds neither signals nor the end of its input.
+        let script = "trap '' TERM INT HUP; echo $$; while :; do sleep 1000; done";
+        let mut session = Session::start(&place, &["--plugin", "echo"], &["bash", "-c", script]);
+        let pid: i32 = String::from_utf8_lossy(&session.line()).trim().parse().unwrap_or_default();
+        let pid = Pid::from_raw(pid);
+        session.end_input();
+        signal(session.id(), how);
+        if how != Signal::KILL {
+            // As without the proxy, it is the client's to lose patience.
+            kill(session.id());
+        }
+        let began = Instant::now();
+        while pid.is_some_and(|pid| test_kill_process(pid).is_ok() && !is_zombie(pid)) {
+            assert!(began.elapsed() < PATIENCE, "{how:?}: the server lives on");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_of_a_request_takes_it_along() {
+    let place = Place::new();
+    let provider = Provider::start(|_, stream, _| wait_for_hangup(stream));
+    let request = sampling(1, "slow").to_string();
+    let script = format!("echo '{request}'; read go; exit 9");
+    let args = ["--plugin", "openai", "--model", "m", "--endpoint", &provider.url];
+    let mut session = Session::start(&place, &args, &["sh", "-c", &script]);
+    provider.gate().wait_for(1);
+    session.say(&json!({"method": "go"}));
+    let (status, ..) = session.end();
+    assert_eq!(status.code(), Some(9));
+    provider.gate().wait_for_silence();
+}
+
+#[test]
+fn a_client_that_leaves_while_the_provider_thinks_frees_everything() {
+    let place = Place::new();
+    let provider = Provider::start(|_, stream, _| wait_for_hangup(stream));
+    let args = ["--plugin", "openai", "--model", "m", "--endpoint", &provider.url];
+    let mut session = Session::start(&place, &args, &["cat"]);
+    session.say(&sampling(1, "slow"));
+    provider.gate().wait_for(1);
+    let (status, rest, _) = session.end();
+    assert!(status.success() && rest.is_empty(), "{status} {rest:?}");
+    provider.gate().wait_for_silence();
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let place = Place::new();
+    let run = place.run(["proxy", "--plugin", "echo", "--", "no-such-server-here"]);
+    assert_eq!(run.code(), 1);
+    assert!(run.stderr.contains("can't start the server `no-such-server-here`"), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn the_server_inherits_the_environment_but_no_credential_of_ours() {
+    let place = Place::new();
+    let key = [("OPENAI_API_KEY", "sk-0123456789abcdef"), ("OTHER", "kept")];
+    let (_, lines, _) =
+        Session::start_with(&place, &["--plugin", "openai"], &["sh", "-c", "echo \"[$OPENAI_API_KEY] $OTHER\""], &key).end();
+    assert_eq!(lines[0], b"[] kept\n");
+    let config = place.file(
+        "understudy.json",
+        r#"{"mcpServers": {"s": {"command": "sh", "args": ["-c", "echo \"[$OPENAI_API_KEY]\""], "env": {"OPENAI_API_KEY": "${OPENAI_API_KEY}"}, "sampling": "openai"}}}"#,
+    );
+    let mut command = place.understudy(["proxy", "--server", "s", "--config", &config.to_string_lossy()]);
+    command.envs(key);
+    assert_eq!(run(command, "").stdout, "[sk-0123456789abcdef]\n");
+}
+
+#[test]
+fn no_core_file_is_written_and_the_servers_limits_are_its_own() {
+    let place = Place::new();
+    let (_, lines, _) =
+        Session::start(&place, &["--plugin", "echo"], &["sh", "-c", "ulimit -c; cat /proc/$PPID/status | grep -c Dumpable; exit 0"]).end();
+    let direct = run(
+        {
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", "ulimit -c"]);
+            shell
+        },
+        "",
+    );
+    assert_eq!(String::from_utf8_lossy(&lines[0]), direct.stdout);
+}

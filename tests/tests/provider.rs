@@ -1,0 +1,213 @@
+//! The provider call: endpoint, credential, limits; and providers that are down, slow, broken or hostile.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+use understudy_tests::guests;
+use understudy_tests::program::{Place, Run, run};
+use understudy_tests::provider::{Provider, respond, wait_for_hangup};
+use understudy_tests::session::{Session, sampling};
+
+const KEY: &str = "sk-understudy-test-0123456789";
+
+fn request(text: &str) -> String {
+    sampling(1, text)["params"].to_string()
+}
+
+/// `understudy sample` with a built-in plugin and this provider.
+fn sample(place: &Place, plugin: &str, endpoint: &str, env: &[(&str, &str)]) -> Run {
+    let mut command = place.understudy(["-v", "sample", "--plugin", plugin, "--model", "m", "--endpoint", endpoint]);
+    command.envs(env.iter().copied());
+    run(command, &request("hello"))
+}
+
+fn openai_answer(text: &str) -> String {
+    json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m-1", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}).to_string()
+}
+
+#[test]
+fn the_credential_is_applied_as_the_provider_wants_it_and_shown_to_nobody() {
+    let place = Place::new();
+    let provider = Provider::start(|request, stream, _| {
+        let key = request.headers.get("authorization").cloned().unwrap_or_default();
+        respond(stream, "200 OK", &format!("x-echo: {key}\r\n"), openai_answer(&format!("you sent {key}")).as_bytes());
+    });
+    let run = sample(&place, "openai", &provider.url, &[("OPENAI_API_KEY", KEY)]).ok();
+    assert_eq!(provider.seen()[0].headers["authorization"], format!("Bearer {KEY}"));
+    assert!(run.stdout.contains("you sent Bearer [credential]"), "{}", run.stdout);
+    assert!(!run.stdout.contains(KEY) && !run.stderr.contains(KEY));
+
+    let run = sample(&place, "anthropic", &provider.url, &[("ANTHROPIC_API_KEY", KEY)]);
+    assert_eq!(provider.seen()[1].headers["x-api-key"], KEY);
+    assert_eq!(provider.seen()[1].headers["anthropic-version"], "2023-06-01");
+    assert!(!provider.seen()[1].headers.contains_key("authorization"));
+    assert!(!run.stderr.contains(KEY));
+}
+
+#[test]
+fn a_credential_can_come_from_a_file_and_go_into_the_query() {
+    let place = Place::new();
+    let provider = Provider::start(|request, stream, _| {
+        respond(stream, "200 OK", "", openai_answer(&request.line).as_bytes());
+    });
+    let key = place.file("key", format!("{KEY}\n"));
+    let config = json!({ "plugins": { "p": {
+        "component": "builtin:openai", "model": "m", "endpoint": format!("{}/base?api-version=1", provider.url),
+        "credential": { "query": "key", "file": key }, "headers": { "x-fixed": "yes" }
+    } } });
+    let config = place.file("understudy.json", config.to_string());
+    let run = run(place.understudy(["sample", "--plugin", "p", "--config", &config.to_string_lossy()]), &request("x")).ok();
+    let seen = &provider.seen()[0];
+    assert_eq!(seen.line, format!("POST /base/chat/completions?api-version=1&key={KEY} HTTP/1.1\r\n"));
+    assert_eq!(seen.headers["x-fixed"], "yes");
+    assert!(run.stdout.contains("key=[credential]"), "{}", run.stdout);
+}
+
+#[test]
+fn the_built_in_plugins_follow_their_ecosystems_variables() {
+    let place = Place::new();
+    let provider = Provider::answering("200 OK", "", openai_answer("hi"));
+    let mut command = place.understudy(["sample", "--plugin", "openai", "--model", "m"]);
+    command.env("OPENAI_BASE_URL", format!("{}/v1", provider.url)).env("OPENAI_API_KEY", KEY);
+    assert!(run(command, &request("x")).ok().stdout.contains("\"hi\""));
+    assert!(provider.seen()[0].line.starts_with("POST /v1/chat/completions "));
+    // Without a key, the provider that it is made for is not even asked.
+    let missing = run(place.understudy(["sample", "--plugin", "anthropic"]), &request("x"));
+    assert_eq!(missing.code(), 1);
+    assert!(missing.stderr.contains("set the environment variable `ANTHROPIC_API_KEY`"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_plugin_that_is_not_ours_has_no_endpoint_until_the_user_gives_one() {
+    let place = Place::new();
+    let faulty = guests::write("faulty", place.path());
+    let run = run(place.understudy(["sample", "--plugin", &faulty.to_string_lossy()]), &request("fetch"));
+    assert!(run.stderr.contains("it has no endpoint; write `plugins.faulty.endpoint` into the config, or `--endpoint URL`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_provider_that_misbehaves_gives_one_clear_error() {
+    let place = Place::new();
+    let key = [("OPENAI_API_KEY", KEY)];
+    let cases: [(&str, &str, Vec<u8>, &str); 8] = [
+        ("401 Unauthorized", "", br#"{"error":{"message":"bad key","type":"invalid_request_error","code":"invalid_api_key"}}"#.to_vec(), "unauthorized, HTTP 401: bad key"),
+        ("429 Too Many Requests", "retry-after: 7\r\n", br#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#.to_vec(), "rate-limited, HTTP 429: slow down; it says to come back in 7s"),
+        ("500 Internal Server Error", "", b"oops".to_vec(), "HTTP 500"),
+        ("200 OK", "content-type: text/html\r\n", b"<html><body>Welcome to the hotel</body></html>".to_vec(), "malformed response"),
+        ("200 OK", "", b"{\"choices\": [".to_vec(), "malformed response"),
+        ("200 OK", "", b"\xff\xfe".to_vec(), "malformed response"),
+        ("302 Found", "location: http://169.254.169.254/\r\n", Vec::new(), "HTTP 302"),
+        ("200 OK", "content-length: 209715200\r\n", Vec::new(), "is larger than `limits.responseBody` allows (33554432 bytes)"),
+    ];
+    for (status, headers, body, reason) in cases {
+        let provider = Provider::start(move |_, stream, _| {
+            if headers.starts_with("content-length") {
+                // 200 MB are announced, and never come.
+                let _ = stream.write_all(format!("HTTP/1.1 {status}\r\n{headers}\r\n").as_bytes());
+                wait_for_hangup(stream);
+            } else {
+                respond(stream, status, headers, &body);
+            }
+        });
+        let run = sample(&place, "openai", &provider.url, &key);
+        assert_eq!((run.code(), run.stdout.as_str()), (1, ""), "{status}");
+        let last = run.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("understudy: plugin `openai`") && last.contains(reason), "{status}: {last}");
+        provider.gate().wait_for_silence();
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_or_never_ends_is_an_error() {
+    let place = Place::new();
+    let half = Provider::start(|_, stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"choices\":");
+    });
+    let run = sample(&place, "openai", &half.url, &[]);
+    assert!(run.stderr.contains("the answer broke off"), "{}", run.stderr);
+    let endless = Provider::start(|_, stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        let piece = [b' '; 65536];
+        while stream.write_all(&piece).is_ok() {}
+    });
+    let run = sample(&place, "openai", &endless.url, &[]);
+    assert!(run.stderr.contains("is larger than `limits.responseBody` allows"), "{}", run.stderr);
+}
+
+#[test]
+fn a_provider_that_is_down_or_slow_is_named() {
+    let place = Place::new();
+    let down = Provider::answering("200 OK", "", "");
+    let url = down.url.clone();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let closed = closed.map(|address| format!("http://{address}")).unwrap_or(url);
+    let run = sample(&place, "openai", &closed, &[]);
+    assert!(run.stderr.contains(&format!("plugin `openai`: can't get an answer from {closed}: ")), "{}", run.stderr);
+    assert!(run.stderr.to_lowercase().contains("connection refused"), "{}", run.stderr);
+
+    let slow = Provider::start(|_, stream, _| wait_for_hangup(stream));
+    let config = place.file("understudy.json", r#"{"limits": {"deadline": "300 ms"}}"#);
+    let mut command = place.understudy(["sample", "--config", &config.to_string_lossy()]);
+    command.args(["--plugin", "openai", "--model", "m", "--endpoint", &slow.url]);
+    let run = understudy_tests::program::run(command, &request("x"));
+    assert!(run.stderr.contains("no answer within 300ms (`limits.deadline`)"), "{}", run.stderr);
+    slow.gate().wait_for_silence();
+}
+
+#[test]
+fn the_next_plugin_of_a_chain_answers_where_the_first_cannot() {
+    let place = Place::new();
+    let provider = Provider::answering("503 Service Unavailable", "", r#"{"error":{"message":"down for maintenance"}}"#);
+    let config = json!({
+        "sampling": ["first", "echo"],
+        "plugins": { "first": { "component": "builtin:openai", "model": "m", "endpoint": provider.url } }
+    });
+    let config = place.file("understudy.json", config.to_string());
+    let run = run(place.understudy(["sample", "--config", &config.to_string_lossy()]), &request("hello")).ok();
+    assert!(run.stdout.contains("\"hello\"") && run.stdout.contains("\"echo\""), "{}", run.stdout);
+    assert!(run.stderr.contains("down for maintenance; asking `echo` instead"), "{}", run.stderr);
+}
+
+#[test]
+fn two_hundred_requests_are_with_the_provider_at_once() {
+    const MANY: usize = 200;
+    let place = Place::new();
+    let provider = Provider::start(|_, stream, gate| {
+        gate.wait_for(MANY);
+        respond(stream, "200 OK", "", openai_answer("all here").as_bytes());
+    });
+    let mut session = Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
+    for id in 0..MANY {
+        session.say(&sampling(id, "hello"));
+    }
+    for _ in 0..MANY {
+        let answer: Value = session.hear();
+        assert_eq!(answer["result"]["content"]["text"], "all here", "{answer}");
+    }
+}
+
+#[test]
+fn requests_beyond_the_limit_wait_and_beyond_that_are_refused() {
+    let place = Place::new();
+    let provider = Provider::start(|_, stream, gate| {
+        gate.wait_for(2);
+        respond(stream, "200 OK", "", openai_answer("done").as_bytes());
+    });
+    let config = json!({
+        "limits": { "concurrent": 2, "waiting": 1 }, "sampling": "p",
+        "plugins": { "p": { "component": "builtin:openai", "model": "m", "endpoint": provider.url } }
+    });
+    let config = place.file("understudy.json", config.to_string());
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    // One more than there are places; whichever comes fourth is refused at once.
+    for id in 0..4 {
+        session.say(&sampling(id, "hello"));
+    }
+    let answers: Vec<Value> = (0..4).map(|_| session.hear()).collect();
+    let refused: Vec<&Value> = answers.iter().filter(|answer| answer["error"].is_object()).collect();
+    assert!(refused.len() <= 1, "{answers:?}");
+    for answer in refused {
+        assert_eq!(answer["error"]["message"], "2 sampling requests are running and 1 waiting; raise `limits.concurrent` or `limits.waiting`");
+    }
+}
