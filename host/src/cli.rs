@@ -39,7 +39,7 @@ pub struct Global {
     /// The config; by default understudy.json here, else understudy/understudy.json in your config folder
     #[arg(long, global = true, value_name = "FILE", env = "UNDERSTUDY_CONFIG")]
     config: Option<PathBuf>,
-    /// Say more on stderr: each step of a sampling request; twice, everything (UNDERSTUDY_LOG takes a filter)
+    /// Say more on stderr: each step of a sampling request; twice, everything (`UNDERSTUDY_LOG` takes a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -182,9 +182,7 @@ pub fn start_log(cli: &Cli) {
 /// Keeps credentials out of core files, and away from the user's other processes.
 pub fn keep_memory_private() {
     #[cfg(target_os = "linux")]
-    if let Err(error) =
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-    {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         tracing::debug!("core dumps can't be switched off: {error}");
     }
 }

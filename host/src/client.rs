@@ -49,7 +49,11 @@ impl Client {
         let answer = client.request("initialize", &params).await?;
         let version = answer.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
         if !VERSIONS.contains(&version) {
-            bail!("the server speaks protocol version `{}`, and this client {}", one_line(version, 40), VERSIONS.join(", "));
+            bail!(
+                "the server speaks protocol version `{}`, and this client {}",
+                one_line(version, 40),
+                VERSIONS.join(", ")
+            );
         }
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await?;
         Ok(client)

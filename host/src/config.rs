@@ -1,7 +1,7 @@
 //! The config file: JSON with comments, checked in whole before anything starts.
 //!
-//! Its `mcpServers` block is the one that Claude Desktop, Claude Code, Cursor, mcp-use and FastMCP use (and VS Code under
-//! the name `servers`), so their files work as they are. Keys of ours that are misspelt are errors that name the nearest
+//! Its `mcpServers` block is the one that Claude Desktop, Claude Code, Cursor and mcp-use have (and VS Code under the
+//! name `servers`), so their files work as they are. Keys of ours that are misspelt are errors that name the nearest
 //! one; keys that are none of ours are another client's, and get one warning.
 //!
 //! Variables (`${VAR}`, `${env:VAR}`, `${VAR:-default}`) are expanded when a server or plugin is used, not when the file is
@@ -98,7 +98,8 @@ impl Config {
     /// # Errors
     /// If the file is there and can't be used.
     pub fn find(given: Option<&Path>) -> Result<Self, ConfigError> {
-        let Some(path) = given.map(Path::to_path_buf).or_else(|| Self::places().into_iter().find(|path| path.is_file()))
+        let Some(path) =
+            given.map(Path::to_path_buf).or_else(|| Self::places().into_iter().find(|path| path.is_file()))
         else {
             return Ok(Self::default());
         };
@@ -170,9 +171,11 @@ impl Config {
     fn check_names(&self, key: &str, sampling: Option<&Sampling>) -> Result<(), ConfigError> {
         for name in sampling.iter().flat_map(|sampling| &sampling.plugins) {
             self.plugin(name, |_| Some(String::new())).map_err(|error| match error {
-                ConfigError::UnknownPlugin { .. } => {
-                    ConfigError::Value { file: String::new(), key: key.to_owned(), reason: format!("is wrong: {error}") }
-                }
+                ConfigError::UnknownPlugin { .. } => ConfigError::Value {
+                    file: String::new(),
+                    key: key.to_owned(),
+                    reason: format!("is wrong: {error}"),
+                },
                 other => other,
             })?;
         }

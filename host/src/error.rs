@@ -30,7 +30,9 @@ pub enum Error {
         most: usize,
     },
     /// Too many requests of one server at once.
-    #[error("{running} sampling requests are running and {waiting} waiting; raise `limits.concurrent` or `limits.waiting`")]
+    #[error(
+        "{running} sampling requests are running and {waiting} waiting; raise `limits.concurrent` or `limits.waiting`"
+    )]
     TooMany {
         /// `limits.concurrent`
         running: usize,
@@ -147,8 +149,9 @@ impl Error {
         const INVALID_PARAMS: i64 = -32602;
         const INTERNAL: i64 = -32603;
         match self {
-            Self::InvalidRequest { .. } | Self::RequestTooLarge { .. } => INVALID_PARAMS,
-            Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => INVALID_PARAMS,
+            Self::InvalidRequest { .. }
+            | Self::RequestTooLarge { .. }
+            | Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => INVALID_PARAMS,
             _ => INTERNAL,
         }
     }
@@ -178,7 +181,8 @@ fn in_words(error: &wit::Error) -> String {
         wit::Error::MalformedResponse(failure) => format!("malformed response: {}", failure.message),
         wit::Error::Provider(provider) => {
             let status = provider.status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
-            let wait = provider.retry_after_ms.map(|ms| format!("; it says to come back in {:?}", Duration::from_millis(ms)));
+            let wait =
+                provider.retry_after_ms.map(|ms| format!("; it says to come back in {:?}", Duration::from_millis(ms)));
             format!("the provider says {}{status}: {}{}", provider.kind, provider.message, wait.unwrap_or_default())
         }
     };

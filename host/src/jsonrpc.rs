@@ -238,7 +238,8 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
 
 /// An id as JSON-RPC allows it: a string or a number.
 fn scalar(value: &[u8]) -> Option<&[u8]> {
-    (value.len() <= LONGEST_ID && !matches!(value.first(), None | Some(b'{' | b'[' | b'n' | b't' | b'f'))).then_some(value)
+    (value.len() <= LONGEST_ID && !matches!(value.first(), None | Some(b'{' | b'[' | b'n' | b't' | b'f')))
+        .then_some(value)
 }
 
 /// The parts of a message that matter once it is ours.
@@ -316,16 +317,16 @@ mod tests {
     #[test]
     fn a_message_is_known_by_method_and_id_wherever_they_stand() {
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            seen(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#),
-            (Kind::Request, some("ping"), some("7"))
-        );
+        assert_eq!(seen(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#), (Kind::Request, some("ping"), some("7")));
         assert_eq!(
             seen(r#" { "params" : {"id":1,"method":"no","x":["}",{"id":2}]} , "method" : "a\/b" , "id" : "q\"\\" } "#),
             (Kind::Request, some("a/b"), some(r#""q\"\\""#))
         );
         assert_eq!(seen(r#"{"method":"n","params":{"id":3}}"#), (Kind::Notification, some("n"), None));
-        assert_eq!(seen(r#"{"result":{"method":"x"},"id":9223372036854775808}"#), (Kind::Response, None, some("9223372036854775808")));
+        assert_eq!(
+            seen(r#"{"result":{"method":"x"},"id":9223372036854775808}"#),
+            (Kind::Response, None, some("9223372036854775808"))
+        );
         assert_eq!(seen(r#"{"error":{"code":1},"id":1.50}"#), (Kind::Response, None, some("1.50")));
         assert_eq!(seen(r#"{"\u0069d":1,"meth\u006fd":"m"}"#), (Kind::Request, some("m"), some("1")));
         assert_eq!(seen(r#"{"id":null,"method":"m"}"#), (Kind::Notification, some("m"), None));
@@ -334,7 +335,19 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_left_alone() {
-        for text in ["", "\r\n", "hello", "\"method\"", "{", "}{", "12", "{\"id\":{\"a\":1}}", "{\"method\":\"m", "[", "]:,\"\""] {
+        for text in [
+            "",
+            "\r\n",
+            "hello",
+            "\"method\"",
+            "{",
+            "}{",
+            "12",
+            "{\"id\":{\"a\":1}}",
+            "{\"method\":\"m",
+            "[",
+            "]:,\"\"",
+        ] {
             let (kind, ..) = seen(text);
             assert!(matches!(kind, Kind::Other | Kind::Batch), "{text}");
         }

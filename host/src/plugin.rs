@@ -89,8 +89,7 @@ impl Plugin {
         let pre = link::link(engine.wasmtime(), &component, &shape)
             .map_err(|e| LoadError::World { name: name.clone(), reason: one_line(&format!("{e:#}"), 500) })?;
         let limits = config.limits.clone();
-        let mut plugin =
-            Self { name, description: nothing(), shape, sha256, size, engine, pre, limits };
+        let mut plugin = Self { name, description: nothing(), shape, sha256, size, engine, pre, limits };
         plugin.description = plugin
             .describe()
             .await
@@ -132,7 +131,7 @@ impl Plugin {
     ///
     /// # Errors
     /// The guest's own error, a limit, or a trap.
-    pub async fn resume(&self, state: &Vec<u8>, response: &wit::HttpResponse) -> Result<wit::Step, Error> {
+    pub async fn resume(&self, state: &[u8], response: &wit::HttpResponse) -> Result<wit::Step, Error> {
         let (mut store, instance) = self.instance("resume").await?;
         let call = instance.understudy_plugin_provider().call_resume(&mut store, state, response);
         let outcome = tokio::time::timeout(self.limits.deadline, call).await;
@@ -235,10 +234,8 @@ fn nothing() -> wit::Description {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// How often the epoch moves on while a guest runs: the grain of `limits.cpu`.

@@ -126,7 +126,7 @@ impl Destination {
     /// # Errors
     /// If the config must name one.
     pub fn endpoint(&self) -> Result<String, &str> {
-        self.main.as_ref().map(|url| endpoint::shown(url)).map_err(String::as_str)
+        self.main.as_ref().map(endpoint::shown).map_err(String::as_str)
     }
 
     /// The credential.
@@ -144,7 +144,10 @@ impl Destination {
         let base = match &request.endpoint {
             None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
             Some(name) => self.named.get(name).ok_or_else(|| {
-                refused(format!("it names the endpoint `{name}`, which `plugins.{}.endpoints` doesn't have", self.plugin))
+                refused(format!(
+                    "it names the endpoint `{name}`, which `plugins.{}.endpoints` doesn't have",
+                    self.plugin
+                ))
             })?,
         };
         let mut url = endpoint::join(base, &request.path).map_err(refused)?;
@@ -160,10 +163,9 @@ impl Destination {
             None => None,
         };
         if let (Some(credential), Some(secret)) = (&self.credential, &secret) {
-            credential.apply(secret, &mut url, &mut headers).map_err(|reason| Error::Credential {
-                plugin: self.plugin.clone(),
-                reason,
-            })?;
+            credential
+                .apply(secret, &mut url, &mut headers)
+                .map_err(|reason| Error::Credential { plugin: self.plugin.clone(), reason })?;
         }
         let unreachable = |reason: String| Error::Unreachable {
             plugin: self.plugin.clone(),
@@ -182,7 +184,8 @@ impl Destination {
         let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = self.body(response, &origin).await?.map_err(|e| unreachable(format!("the answer broke off: {e}")))?;
+        let body =
+            self.body(response, &origin).await?.map_err(|e| unreachable(format!("the answer broke off: {e}")))?;
         let redact = |text: String| secret.as_ref().map_or_else(|| text.clone(), |secret| secret.redact_text(&text));
         Ok(wit::HttpResponse {
             status,
@@ -215,8 +218,7 @@ impl Destination {
     /// The body, within its limit; the inner error is the connection's.
     async fn body(&self, response: reqwest::Response, origin: &str) -> Result<Result<Vec<u8>, String>, Error> {
         let most = self.limits.response_body;
-        let too_large =
-            || Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin.to_owned(), most };
+        let too_large = || Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin.to_owned(), most };
         let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced > most {
             return Err(too_large());
@@ -237,8 +239,7 @@ impl Destination {
         let mut map = HeaderMap::with_capacity(headers.len() + 2);
         for header in headers {
             let shown = crate::text::one_line(&header.name, 60);
-            let name =
-                HeaderName::try_from(&header.name).map_err(|_| format!("`{shown}` is not a header's name"))?;
+            let name = HeaderName::try_from(&header.name).map_err(|_| format!("`{shown}` is not a header's name"))?;
             if HOSTS_OWN.contains(&name.as_str()) || self.credential.as_ref().is_some_and(|c| c.is_header(&name)) {
                 return Err(format!("the header `{shown}` is the host's to set"));
             }

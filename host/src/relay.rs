@@ -92,7 +92,7 @@ async fn forward(mut from_front: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
             Incoming::TooLong { head, bytes } => {
                 shared.refuse_length("client", &head, bytes, &shared.to_front, &shared.to_back).await
             }
-            Incoming::Message(line) => match shared.session.from_front(&line) {
+            Incoming::Message(line) => match shared.session.client_says(&line) {
                 Verdict::Pass => shared.to_back.send(line).await,
                 Verdict::Replace(line) => shared.to_back.send(line).await,
                 Verdict::Answer { id, params } => shared.answer(id, params).await,
@@ -116,7 +116,7 @@ async fn backward(mut from_back: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
             Incoming::TooLong { head, bytes } => {
                 shared.refuse_length("server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            Incoming::Message(line) => shared.from_server(line).await,
+            Incoming::Message(line) => shared.server_says(line).await,
         };
         if !open {
             break;
@@ -128,8 +128,8 @@ async fn backward(mut from_back: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
 
 impl Shared {
     /// Deals with one message of the server's; whether there is any use in reading on.
-    async fn from_server(&self, line: Bytes) -> bool {
-        match self.session.from_back(&line) {
+    async fn server_says(&self, line: Bytes) -> bool {
+        match self.session.server_says(&line) {
             Verdict::Pass => {
                 self.report_garbage(&line);
                 self.to_front.send(line).await
@@ -147,7 +147,7 @@ impl Shared {
             }
             Verdict::Parts(parts) => {
                 for part in parts {
-                    if !Box::pin(self.from_server(part)).await {
+                    if !Box::pin(self.server_says(part)).await {
                         return false;
                     }
                 }
@@ -189,7 +189,8 @@ impl Shared {
     /// Tells whoever waits for an answer that a message was too long to be relayed.
     async fn refuse_length(&self, whose: &str, head: &Head, bytes: usize, sender: &Outlet, receiver: &Outlet) -> bool {
         let limit = self.limit;
-        let reason = format!("a message of the {whose}'s holds {bytes} bytes, more than `limits.line` allows ({limit})");
+        let reason =
+            format!("a message of the {whose}'s holds {bytes} bytes, more than `limits.line` allows ({limit})");
         tracing::error!("{reason}; it is dropped");
         match (head.kind(), head.id()) {
             (Kind::Request, Some(id)) => sender.send(error_line(id, -32600, &reason)).await,

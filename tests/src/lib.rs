@@ -12,4 +12,4 @@ pub mod session;
 use std::time::Duration;
 
 /// How long anything may take before a test gives up. Not an expectation: it is long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);

@@ -39,7 +39,7 @@ pub fn node() -> String {
     installed("node/node_modules/.bin/node")
 }
 
-/// The Python with FastMCP.
+/// The Python that has `fastmcp`.
 #[must_use]
 pub fn python() -> String {
     installed("fastmcp/bin/python")
@@ -76,7 +76,7 @@ impl Listening {
         Self::start(&python(), &[&script("recording_provider.py"), "--log", &log, "--until-stdin-closes"])
     }
 
-    /// LiteLLM's proxy with mock answers.
+    /// The proxy of `litellm` with mock answers.
     #[must_use]
     pub fn litellm() -> Self {
         Self::start(&installed("litellm/bin/python"), &[&script("run_litellm.py"), "--until-stdin-closes"])

@@ -71,7 +71,17 @@ impl Place {
         let mut command = Command::new(binary("understudy"));
         command.current_dir(self.path()).args(args);
         command.env("XDG_CONFIG_HOME", self.path()).env("XDG_CACHE_HOME", cache());
-        for variable in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "UNDERSTUDY_LOG", "UNDERSTUDY_CONFIG", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        for variable in [
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "OPENAI_BASE_URL",
+            "UNDERSTUDY_LOG",
+            "UNDERSTUDY_CONFIG",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+        ] {
             command.env_remove(variable);
         }
         command

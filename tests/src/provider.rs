@@ -75,7 +75,8 @@ impl Provider {
     #[must_use]
     pub fn start(answer: impl Fn(&Request, &mut TcpStream, &Gate) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|e| panic!("no port: {e}"));
-        let url = listener.local_addr().map_or_else(|e| panic!("no address: {e}"), |address| format!("http://{address}"));
+        let url =
+            listener.local_addr().map_or_else(|e| panic!("no address: {e}"), |address| format!("http://{address}"));
         let (seen, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Gate::default()));
         let (list, shared, answer) = (Arc::clone(&seen), Arc::clone(&gate), Arc::new(answer));
         thread::spawn(move || {

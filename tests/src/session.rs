@@ -79,7 +79,9 @@ impl Session {
     #[must_use]
     pub fn line(&mut self) -> Vec<u8> {
         let line = self.lines.recv_timeout(PATIENCE);
-        line.unwrap_or_else(|e| panic!("no line from the proxy: {e}; stderr: {}", self.stderr.try_recv().unwrap_or_default()))
+        line.unwrap_or_else(|e| {
+            panic!("no line from the proxy: {e}; stderr: {}", self.stderr.try_recv().unwrap_or_default())
+        })
     }
 
     /// The next message that the client is told.

@@ -17,7 +17,15 @@ fn the_demo_shows_each_hop_and_the_answer_stands_in_the_text() {
     for sentence in answer.split_inclusive(". ") {
         assert!(text.contains(sentence.trim()), "{sentence}");
     }
-    for hop in ["is loaded", "have shaken hands", "the client calls", "the server asks for a completion", "ran `start`", "the server gets its answer", "the client gets"] {
+    for hop in [
+        "is loaded",
+        "have shaken hands",
+        "the client calls",
+        "the server asks for a completion",
+        "ran `start`",
+        "the server gets its answer",
+        "the client gets",
+    ] {
         assert!(run.stderr.contains(hop), "{hop}: {}", run.stderr);
     }
 }
@@ -89,7 +97,11 @@ fn what_is_missing_or_misspelt_is_named_with_the_remedy() {
         (&["proxy", "--mode", "sometimes", "--", "cat"], 2, "must be `fallback`, `always` or `off`"),
         (&["sample", "--plugin", "echo", "--set", "novalue"], 2, "it needs the form key=value"),
         (&["--config", "none.json", "doctor"], 2, "can't read the config `none.json`"),
-        (&["sample", "--plugin", "openai", "--endpoint", "ftp://x"], 2, "`plugins.openai.endpoint` must begin with `https://`"),
+        (
+            &["sample", "--plugin", "openai", "--endpoint", "ftp://x"],
+            2,
+            "`plugins.openai.endpoint` must begin with `https://`",
+        ),
     ];
     for (args, code, reason) in cases {
         let run = place.run(args);
@@ -101,9 +113,17 @@ fn what_is_missing_or_misspelt_is_named_with_the_remedy() {
 #[test]
 fn without_a_plugin_everything_passes_through_and_the_user_is_told() {
     let place = Place::new();
-    let run = run(place.understudy(["proxy", "--", "cat"]), "{\"method\":\"initialize\",\"id\":1,\"params\":{\"capabilities\":{}}}\n").ok();
+    let run = run(
+        place.understudy(["proxy", "--", "cat"]),
+        "{\"method\":\"initialize\",\"id\":1,\"params\":{\"capabilities\":{}}}\n",
+    )
+    .ok();
     assert_eq!(run.stdout, "{\"method\":\"initialize\",\"id\":1,\"params\":{\"capabilities\":{}}}\n");
-    assert!(run.stderr.contains("no plugin is configured for `cat`") && run.stderr.contains("`--plugin NAME`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no plugin is configured for `cat`") && run.stderr.contains("`--plugin NAME`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -158,7 +178,11 @@ fn the_client_verbs_name_the_nearest_tool_and_type_the_arguments() {
     assert_eq!(tools[0]["name"], "summarize");
     let run = place.run(["call", "sumarize", "--", &server]);
     assert_eq!(run.code(), 1);
-    assert!(run.stderr.contains("did you mean `summarize`?") && run.stderr.contains("try `--plugin NAME`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("did you mean `summarize`?") && run.stderr.contains("try `--plugin NAME`"),
+        "{}",
+        run.stderr
+    );
     let run = place.run(["call", "summarize", "text_to_summarize=12", "--plugin", "echo", "--", &server]).ok();
     assert!(run.stdout.contains("\n12\n"), "{}", run.stdout);
     // The tool's own failure is on stderr, and the exit code says so.

@@ -1,5 +1,4 @@
 //! Real servers, real clients, real provider formats: other people's programs, pinned, on both sides.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::process::Command;
 
@@ -35,7 +34,14 @@ fn the_inspector_a_client_without_sampling_calls_the_tool_through_the_proxy() {
         let mut command = Command::new(node());
         command.current_dir(place.path()).arg(installed("node/node_modules/.bin/mcp-inspector")).arg("--cli");
         command.args(proxy).args(server_everything());
-        command.args(["--method", "tools/call", "--tool-name", "trigger-sampling-request", "--tool-arg", "prompt=hello"]);
+        command.args([
+            "--method",
+            "tools/call",
+            "--tool-name",
+            "trigger-sampling-request",
+            "--tool-arg",
+            "prompt=hello",
+        ]);
         run(command, "")
     };
     let understudy = binary("understudy").to_string_lossy().into_owned();
@@ -53,7 +59,9 @@ fn the_walkthroughs_server_gets_its_summary() {
     let place = Place::new();
     let text = "text_to_summarize=Bees keep landscapes alive. It rained on Tuesday. Bees visit flowers, and flowers need bees.";
     let server = [python(), script("walkthrough_server.py")];
-    let run = through(&place, &["call", "summarize", text, "--plugin", "extractive", "--set", "sentences=1"], &server, &[]).ok();
+    let run =
+        through(&place, &["call", "summarize", text, "--plugin", "extractive", "--set", "sentences=1"], &server, &[])
+            .ok();
     assert_eq!(run.stdout.trim(), "Bees visit flowers, and flowers need bees.");
 }
 

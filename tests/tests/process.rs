@@ -1,5 +1,4 @@
 //! The proxy as a process: exit codes, signals, ends of input, and no child left behind.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
@@ -116,7 +115,8 @@ fn the_server_inherits_the_environment_but_no_credential_of_ours() {
     let place = Place::new();
     let key = [("OPENAI_API_KEY", "sk-0123456789abcdef"), ("OTHER", "kept")];
     let (_, lines, _) =
-        Session::start_with(&place, &["--plugin", "openai"], &["sh", "-c", "echo \"[$OPENAI_API_KEY] $OTHER\""], &key).end();
+        Session::start_with(&place, &["--plugin", "openai"], &["sh", "-c", "echo \"[$OPENAI_API_KEY] $OTHER\""], &key)
+            .end();
     assert_eq!(lines[0], b"[] kept\n");
     let config = place.file(
         "understudy.json",
@@ -130,8 +130,12 @@ fn the_server_inherits_the_environment_but_no_credential_of_ours() {
 #[test]
 fn no_core_file_is_written_and_the_servers_limits_are_its_own() {
     let place = Place::new();
-    let (_, lines, _) =
-        Session::start(&place, &["--plugin", "echo"], &["sh", "-c", "ulimit -c; cat /proc/$PPID/status | grep -c Dumpable; exit 0"]).end();
+    let (_, lines, _) = Session::start(
+        &place,
+        &["--plugin", "echo"],
+        &["sh", "-c", "ulimit -c; cat /proc/$PPID/status | grep -c Dumpable; exit 0"],
+    )
+    .end();
     let direct = run(
         {
             let mut shell = std::process::Command::new("sh");

@@ -57,7 +57,8 @@ fn a_credential_can_come_from_a_file_and_go_into_the_query() {
         "credential": { "query": "key", "file": key }, "headers": { "x-fixed": "yes" }
     } } });
     let config = place.file("understudy.json", config.to_string());
-    let run = run(place.understudy(["sample", "--plugin", "p", "--config", &config.to_string_lossy()]), &request("x")).ok();
+    let run =
+        run(place.understudy(["sample", "--plugin", "p", "--config", &config.to_string_lossy()]), &request("x")).ok();
     let seen = &provider.seen()[0];
     assert_eq!(seen.line, format!("POST /base/chat/completions?api-version=1&key={KEY} HTTP/1.1\r\n"));
     assert_eq!(seen.headers["x-fixed"], "yes");
@@ -83,7 +84,11 @@ fn a_plugin_that_is_not_ours_has_no_endpoint_until_the_user_gives_one() {
     let place = Place::new();
     let faulty = guests::write("faulty", place.path());
     let run = run(place.understudy(["sample", "--plugin", &faulty.to_string_lossy()]), &request("fetch"));
-    assert!(run.stderr.contains("it has no endpoint; write `plugins.faulty.endpoint` into the config, or `--endpoint URL`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("it has no endpoint; write `plugins.faulty.endpoint` into the config, or `--endpoint URL`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -91,14 +96,34 @@ fn a_provider_that_misbehaves_gives_one_clear_error() {
     let place = Place::new();
     let key = [("OPENAI_API_KEY", KEY)];
     let cases: [(&str, &str, Vec<u8>, &str); 8] = [
-        ("401 Unauthorized", "", br#"{"error":{"message":"bad key","type":"invalid_request_error","code":"invalid_api_key"}}"#.to_vec(), "unauthorized, HTTP 401: bad key"),
-        ("429 Too Many Requests", "retry-after: 7\r\n", br#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#.to_vec(), "rate-limited, HTTP 429: slow down; it says to come back in 7s"),
+        (
+            "401 Unauthorized",
+            "",
+            br#"{"error":{"message":"bad key","type":"invalid_request_error","code":"invalid_api_key"}}"#.to_vec(),
+            "unauthorized, HTTP 401: bad key",
+        ),
+        (
+            "429 Too Many Requests",
+            "retry-after: 7\r\n",
+            br#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#.to_vec(),
+            "rate-limited, HTTP 429: slow down; it says to come back in 7s",
+        ),
         ("500 Internal Server Error", "", b"oops".to_vec(), "HTTP 500"),
-        ("200 OK", "content-type: text/html\r\n", b"<html><body>Welcome to the hotel</body></html>".to_vec(), "malformed response"),
+        (
+            "200 OK",
+            "content-type: text/html\r\n",
+            b"<html><body>Welcome to the hotel</body></html>".to_vec(),
+            "malformed response",
+        ),
         ("200 OK", "", b"{\"choices\": [".to_vec(), "malformed response"),
         ("200 OK", "", b"\xff\xfe".to_vec(), "malformed response"),
         ("302 Found", "location: http://169.254.169.254/\r\n", Vec::new(), "HTTP 302"),
-        ("200 OK", "content-length: 209715200\r\n", Vec::new(), "is larger than `limits.responseBody` allows (33554432 bytes)"),
+        (
+            "200 OK",
+            "content-length: 209715200\r\n",
+            Vec::new(),
+            "is larger than `limits.responseBody` allows (33554432 bytes)",
+        ),
     ];
     for (status, headers, body, reason) in cases {
         let provider = Provider::start(move |_, stream, _| {
@@ -128,7 +153,7 @@ fn a_body_that_breaks_off_or_never_ends_is_an_error() {
     assert!(run.stderr.contains("the answer broke off"), "{}", run.stderr);
     let endless = Provider::start(|_, stream, _| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-        let piece = [b' '; 65536];
+        let piece = [b' '; 16_000];
         while stream.write_all(&piece).is_ok() {}
     });
     let run = sample(&place, "openai", &endless.url, &[]);
@@ -141,7 +166,7 @@ fn a_provider_that_is_down_or_slow_is_named() {
     let down = Provider::answering("200 OK", "", "");
     let url = down.url.clone();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let closed = closed.map(|address| format!("http://{address}")).unwrap_or(url);
+    let closed = closed.map_or(url, |address| format!("http://{address}"));
     let run = sample(&place, "openai", &closed, &[]);
     assert!(run.stderr.contains(&format!("plugin `openai`: can't get an answer from {closed}: ")), "{}", run.stderr);
     assert!(run.stderr.to_lowercase().contains("connection refused"), "{}", run.stderr);
@@ -158,7 +183,8 @@ fn a_provider_that_is_down_or_slow_is_named() {
 #[test]
 fn the_next_plugin_of_a_chain_answers_where_the_first_cannot() {
     let place = Place::new();
-    let provider = Provider::answering("503 Service Unavailable", "", r#"{"error":{"message":"down for maintenance"}}"#);
+    let provider =
+        Provider::answering("503 Service Unavailable", "", r#"{"error":{"message":"down for maintenance"}}"#);
     let config = json!({
         "sampling": ["first", "echo"],
         "plugins": { "first": { "component": "builtin:openai", "model": "m", "endpoint": provider.url } }
@@ -177,7 +203,8 @@ fn two_hundred_requests_are_with_the_provider_at_once() {
         gate.wait_for(MANY);
         respond(stream, "200 OK", "", openai_answer("all here").as_bytes());
     });
-    let mut session = Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
+    let mut session =
+        Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
     for id in 0..MANY {
         session.say(&sampling(id, "hello"));
     }
@@ -208,6 +235,9 @@ fn requests_beyond_the_limit_wait_and_beyond_that_are_refused() {
     let refused: Vec<&Value> = answers.iter().filter(|answer| answer["error"].is_object()).collect();
     assert!(refused.len() <= 1, "{answers:?}");
     for answer in refused {
-        assert_eq!(answer["error"]["message"], "2 sampling requests are running and 1 waiting; raise `limits.concurrent` or `limits.waiting`");
+        assert_eq!(
+            answer["error"]["message"],
+            "2 sampling requests are running and 1 waiting; raise `limits.concurrent` or `limits.waiting`"
+        );
     }
 }

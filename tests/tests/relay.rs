@@ -2,7 +2,6 @@
 //!
 //! The server is mostly `cat`: what the client says comes back as the server's words, so each line crosses in both
 //! directions.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
@@ -89,8 +88,14 @@ fn a_request_that_breaks_a_rule_gets_one_error_that_names_it() {
         (json!({"messages": [text]}), "`maxTokens` is missing"),
         (json!({"messages": [], "maxTokens": 1}), "`messages` is empty"),
         (json!({"messages": [text], "maxTokens": 0}), "`maxTokens` is 0"),
-        (json!({"messages": [tool_use, text], "maxTokens": 1}), "`messages[1]`: the message before it holds the tool_use `1`"),
-        (json!({"messages": [{"role": "user", "content": {"type": "image", "data": "*", "mimeType": "image/png"}}], "maxTokens": 1}), "`messages[0].content[0].data` is not base64"),
+        (
+            json!({"messages": [tool_use, text], "maxTokens": 1}),
+            "`messages[1]`: the message before it holds the tool_use `1`",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content": {"type": "image", "data": "*", "mimeType": "image/png"}}], "maxTokens": 1}),
+            "`messages[0].content[0].data` is not base64",
+        ),
         (json!({"messages": "x", "maxTokens": 1}), "`messages`: invalid type: string"),
         (json!([1]), "expected an object"),
     ];
@@ -111,14 +116,19 @@ fn a_request_that_breaks_a_rule_gets_one_error_that_names_it() {
 fn tools_that_were_not_declared_are_refused() {
     let place = Place::new();
     let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
-    session.say(&json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}}}));
+    session.say(
+        &json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}}}),
+    );
     assert_eq!(session.hear()["params"]["capabilities"], json!({"sampling": {}}));
     let mut request = sampling(1, "x");
     request["params"]["tools"] = json!([{"name": "t", "inputSchema": {"type": "object"}}]);
     session.say(&request);
     let answer = session.hear();
     assert_eq!(answer["error"]["code"], -32602);
-    assert!(answer["error"]["message"].as_str().unwrap_or_default().contains("`sampling.tools` was not declared"), "{answer}");
+    assert!(
+        answer["error"]["message"].as_str().unwrap_or_default().contains("`sampling.tools` was not declared"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -126,7 +136,8 @@ fn a_batch_is_taken_apart_only_where_it_must_be() {
     let place = Place::new();
     let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
     let request = sampling(7, "in a batch");
-    session.say_bytes(format!("[{{\"method\":\"a\",\"x\":1.0}},{request} , {{\"id\":1,\"result\":{{}}}}]\n").as_bytes());
+    session
+        .say_bytes(format!("[{{\"method\":\"a\",\"x\":1.0}},{request} , {{\"id\":1,\"result\":{{}}}}]\n").as_bytes());
     let mut heard = [session.line(), session.line()];
     heard.sort();
     assert_eq!(heard[0], b"[{\"method\":\"a\",\"x\":1.0},{\"id\":1,\"result\":{}}]\n");
@@ -169,7 +180,8 @@ fn the_client_answers_first_in_fallback_mode_and_the_plugin_where_it_fails() {
     // The user refuses: that stands.
     session.say(&sampling(3, "refused"));
     assert_eq!(session.hear()["method"], "sampling/createMessage");
-    session.say(&json!({"jsonrpc": "2.0", "id": 3, "error": {"code": -1, "message": "User rejected sampling request"}}));
+    session
+        .say(&json!({"jsonrpc": "2.0", "id": 3, "error": {"code": -1, "message": "User rejected sampling request"}}));
     assert_eq!(session.hear()["error"]["code"], -1);
     // It can't do tools: it isn't asked.
     let mut request = sampling(4, "with tools");
@@ -198,7 +210,15 @@ fn in_mode_always_the_plugin_answers_and_in_mode_off_nothing_is_touched() {
 fn a_message_over_the_limit_is_answered_with_an_error_and_the_rest_goes_on() {
     let place = Place::new();
     let config = place.file("understudy.json", r#"{"limits": {"line": "1 MiB"}, "sampling": "echo"}"#);
-    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x | sed 's/^/{\"result\":\"/; s/$/\",\"id\":\"late\"}/'; echo; echo '{\"method\":\"after\"}'; exec cat"]);
+    let mut session = Session::start(
+        &place,
+        &["--config", &config.to_string_lossy()],
+        &[
+            "sh",
+            "-c",
+            "head -c 3000000 /dev/zero | tr '\\0' x | sed 's/^/{\"result\":\"/; s/$/\",\"id\":\"late\"}/'; echo; echo '{\"method\":\"after\"}'; exec cat",
+        ],
+    );
     let error = session.hear();
     assert_eq!((&error["id"], &error["error"]["code"]), (&json!("late"), &json!(-32603)));
     let message = error["error"]["message"].as_str().unwrap_or_default();
@@ -221,7 +241,8 @@ fn an_id_that_is_in_use_is_refused_and_the_first_request_stands() {
         gate.wait_for(1);
         understudy_tests::provider::wait_for_hangup(stream);
     });
-    let mut session = Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
+    let mut session =
+        Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
     session.say(&sampling(1, "first"));
     provider.gate().wait_for(1);
     session.say(&sampling(1, "second"));
@@ -236,7 +257,8 @@ fn a_cancelled_request_is_not_answered_and_its_connection_is_closed() {
     let provider = understudy_tests::provider::Provider::start(|_, stream, _| {
         understudy_tests::provider::wait_for_hangup(stream);
     });
-    let mut session = Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
+    let mut session =
+        Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
     session.say(&sampling("c", "slow"));
     provider.gate().wait_for(1);
     session.say(&json!({"method": "notifications/cancelled", "params": {"requestId": "c"}}));

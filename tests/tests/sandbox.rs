@@ -1,5 +1,4 @@
 //! The sandbox: a plugin that misbehaves costs itself its request, and nothing else.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::path::PathBuf;
 
@@ -38,16 +37,36 @@ fn each_fault_is_one_error_that_names_plugin_and_cause_and_the_next_request_is_s
         ("trap in resume", "plugin `faulty` trapped in `resume`: ".to_owned()),
         ("recurse", "plugin `faulty` trapped in `start`: ".to_owned()),
         ("loop", "plugin `faulty` exceeded its limit in `start`: 200ms of CPU time (`limits.cpu`)".to_owned()),
-        ("loop in resume", "plugin `faulty` exceeded its limit in `resume`: 200ms of CPU time (`limits.cpu`)".to_owned()),
-        ("eat memory", format!("plugin `faulty` exceeded its limit in `start`: {memory} bytes of memory (`limits.memory`)")),
-        ("huge answer", format!("plugin `faulty` exceeded its limit in `start`: {memory} bytes of memory (`limits.memory`)")),
+        (
+            "loop in resume",
+            "plugin `faulty` exceeded its limit in `resume`: 200ms of CPU time (`limits.cpu`)".to_owned(),
+        ),
+        (
+            "eat memory",
+            format!("plugin `faulty` exceeded its limit in `start`: {memory} bytes of memory (`limits.memory`)"),
+        ),
+        (
+            "huge answer",
+            format!("plugin `faulty` exceeded its limit in `start`: {memory} bytes of memory (`limits.memory`)"),
+        ),
         ("state", "plugin `faulty` exceeded its limit in `fetch`: 1048576 bytes of state (`limits.state`)".to_owned()),
-        ("body", "plugin `faulty` exceeded its limit in `fetch`: 33554432 bytes of HTTP request body (`limits.requestBody`)".to_owned()),
-        ("fetch for ever", "plugin `faulty` exceeded its limit in `resume`: 8 HTTP requests for one answer (`limits.fetches`)".to_owned()),
+        (
+            "body",
+            "plugin `faulty` exceeded its limit in `fetch`: 33554432 bytes of HTTP request body (`limits.requestBody`)"
+                .to_owned(),
+        ),
+        (
+            "fetch for ever",
+            "plugin `faulty` exceeded its limit in `resume`: 8 HTTP requests for one answer (`limits.fetches`)"
+                .to_owned(),
+        ),
         ("stream", "plugin `faulty` asked for an HTTP request that is refused: its framing".to_owned()),
         ("bad meta", "plugin `faulty` gave an answer that can't be used: `_meta` is not a JSON object".to_owned()),
         ("array meta", "plugin `faulty` gave an answer that can't be used: `_meta` is not a JSON object".to_owned()),
-        ("unoffered tool", "plugin `faulty` gave an answer that can't be used: the answer holds a `tool_use` block".to_owned()),
+        (
+            "unoffered tool",
+            "plugin `faulty` gave an answer that can't be used: the answer holds a `tool_use` block".to_owned(),
+        ),
         ("error", "plugin `faulty`: a remedy [31m in words".to_owned()),
         ("unsupported", "plugin `faulty`: unsupported: this plugin carries nothing".to_owned()),
     ];
@@ -57,7 +76,9 @@ fn each_fault_is_one_error_that_names_plugin_and_cause_and_the_next_request_is_s
         assert!(message.starts_with(&reason), "{name}: {answer}");
         let code = if matches!(name, "error" | "unsupported") { -32602 } else { -32603 };
         assert_eq!(answer["error"]["code"], code, "{name}");
-        assert!(fault(&mut session, "ok")["result"]["content"]["text"].as_str().is_some_and(|text| text.ends_with("fine")));
+        assert!(
+            fault(&mut session, "ok")["result"]["content"]["text"].as_str().is_some_and(|text| text.ends_with("fine"))
+        );
     }
 }
 
@@ -66,19 +87,37 @@ fn a_guest_chooses_neither_whom_it_talks_to_nor_what_the_host_sets() {
     let place = Place::new();
     let provider = Provider::answering("200 OK", "", "fine");
     let mut session = session(&place, &provider.url);
-    for path in ["//evil.example/x", "http://evil.example/", "/a/../b", "/%2e%2e/b", "/a\r\nx: y", "/a b", "no-slash", "/a#b"] {
+    for path in
+        ["//evil.example/x", "http://evil.example/", "/a/../b", "/%2e%2e/b", "/a\r\nx: y", "/a b", "no-slash", "/a#b"]
+    {
         let answer = fault(&mut session, &format!("path {path}"));
         let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.starts_with("plugin `faulty` asked for an HTTP request that is refused: "), "{path:?}: {answer}");
+        assert!(
+            message.starts_with("plugin `faulty` asked for an HTTP request that is refused: "),
+            "{path:?}: {answer}"
+        );
         assert!(!message.contains('\r') && !message.contains('\n'), "{message:?}");
     }
-    for header in ["host", "Authorization", "content-length", "Cookie", "transfer-encoding", "proxy-authorization", "connection", "a b", "x=a\r\ny: z"] {
+    for header in [
+        "host",
+        "Authorization",
+        "content-length",
+        "Cookie",
+        "transfer-encoding",
+        "proxy-authorization",
+        "connection",
+        "a b",
+        "x=a\r\ny: z",
+    ] {
         let answer = fault(&mut session, &format!("header {header}"));
         let message = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains("the header `") || message.contains("is not a header's name"), "{header:?}: {answer}");
     }
     let answer = fault(&mut session, "endpoint unknown");
-    assert!(answer["error"]["message"].as_str().is_some_and(|m| m.contains("it names the endpoint `unknown`")), "{answer}");
+    assert!(
+        answer["error"]["message"].as_str().is_some_and(|m| m.contains("it names the endpoint `unknown`")),
+        "{answer}"
+    );
     assert!(provider.seen().is_empty());
     assert!(fault(&mut session, "endpoint other")["result"].is_object());
     assert_eq!(provider.seen().len(), 1);
@@ -104,7 +143,11 @@ fn a_guest_sees_what_it_is_given_and_wasi_shows_it_nothing_else() {
     assert_eq!(fault(&mut curious, "clock and random")["result"]["content"]["text"], "true");
     let other = fault(&mut curious, "another import");
     let message = other["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.starts_with("plugin `curious` trapped in `start`: ") && message.contains("it called the import `elsewhere:shell/commands#run`"), "{other}");
+    assert!(
+        message.starts_with("plugin `curious` trapped in `start`: ")
+            && message.contains("it called the import `elsewhere:shell/commands#run`"),
+        "{other}"
+    );
     let strict = json!({ "plugins": { "p": { "component": component, "imports": "none" } } });
     let strict = place.file("strict.json", strict.to_string());
     let run = place.run(["plugin", "inspect", "p", "--config", &strict.to_string_lossy()]);
@@ -153,18 +196,26 @@ fn a_file_that_is_no_plugin_is_refused_with_the_reason() {
     let place = Place::new();
     let wat = |text: &str| wat::parse_str(text).unwrap_or_default();
     let cases: [(&str, Vec<u8>, &str); 6] = [
-        ("empty.wasm", Vec::new(), "`empty` is not a WebAssembly component: the file doesn't begin as WebAssembly does"),
+        (
+            "empty.wasm",
+            Vec::new(),
+            "`empty` is not a WebAssembly component: the file doesn't begin as WebAssembly does",
+        ),
         ("text.wasm", b"#!/bin/sh\n".to_vec(), "the file doesn't begin as WebAssembly does"),
         ("core.wasm", wat("(module)"), "it is a core module; make a component of it"),
         ("nothing.wasm", wat("(component)"), "`nothing` is no sampling plugin: it exports nothing"),
         (
             "other.wasm",
-            wat("(component (component $c) (instance $i (instantiate $c)) (export \"wasi:cli/run@0.2.0\" (instance $i)))"),
+            wat(
+                "(component (component $c) (instance $i (instantiate $c)) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
+            ),
             "it exports `wasi:cli/run@0.2.0`, and neither `understudy:plugin/provider@0.1.0` nor",
         ),
         (
             "later.wasm",
-            wat("(component (component $c) (instance $i (instantiate $c)) (export \"understudy:plugin/provider@0.9.0\" (instance $i)))"),
+            wat(
+                "(component (component $c) (instance $i (instantiate $c)) (export \"understudy:plugin/provider@0.9.0\" (instance $i)))",
+            ),
             "it exports `understudy:plugin/provider@0.9.0`, and this host knows understudy:plugin/provider@0.1.0",
         ),
     ];
@@ -187,7 +238,11 @@ fn a_component_must_be_the_one_that_the_config_pins() {
     let config = place.file("understudy.json", config.to_string());
     let run = place.run(["plugin", "inspect", "p", "--config", &config.to_string_lossy()]);
     assert_eq!(run.code(), 1);
-    assert!(run.stderr.contains("has the SHA-256 digest") && run.stderr.contains("the config pins 0000"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("has the SHA-256 digest") && run.stderr.contains("the config pins 0000"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

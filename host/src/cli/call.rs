@@ -99,13 +99,11 @@ fn of_schema(key: &str, text: &str, schema: Option<&Value>) -> Result<Value> {
 /// A result's blocks, one below the other.
 fn in_words(result: &Value) -> String {
     let blocks = result.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let text = |block: &Value| match block.get("text").and_then(Value::as_str) {
-        Some(text) => text.to_owned(),
-        None => {
-            let word = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
-            let size = block.get("data").and_then(Value::as_str).map(|data| format!(" of {} bytes", data.len() / 4 * 3));
-            format!("[{} {}{}{}]", word("type"), word("mimeType"), word("uri"), size.unwrap_or_default())
-        }
+    let text = |block: &Value| {
+        let word = |key: &str| block.get(key).and_then(Value::as_str);
+        let size = word("data").map(|data| format!(" of {} bytes", data.len() / 4 * 3)).unwrap_or_default();
+        let words = [word("type"), word("mimeType"), word("uri")].map(Option::unwrap_or_default);
+        word("text").map_or_else(|| format!("[{}{size}]", words.join(" ").trim_end()), str::to_owned)
     };
     let lines: Vec<String> = blocks.iter().map(text).collect();
     match result.get("structuredContent") {
@@ -129,7 +127,9 @@ mod tests {
             json!({"n": 3, "s": "4", "m": "5", "x": 6, "y": "seven", "z": [8]})
         );
         assert_eq!(typed(&["{\"a\": 1}".to_owned()], None).unwrap(), json!({"a": 1}));
-        assert!(typed(&["n=x".to_owned()], Some(&schema)).unwrap_err().to_string().contains("wants `n` as \"integer\""));
+        assert!(
+            typed(&["n=x".to_owned()], Some(&schema)).unwrap_err().to_string().contains("wants `n` as \"integer\"")
+        );
         assert!(typed(&["n".to_owned()], None).is_err());
         assert!(typed(&["n:=x".to_owned()], None).is_err());
     }

@@ -45,15 +45,24 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
     let server = ServerArgs { server: None, command };
     let sampling = SamplingArgs { plugin: vec![args.plugin], ..SamplingArgs::default() };
     let stage = stage::set(global, &server, &sampling).await?;
-    step(&format!("the plugin `{}` is loaded: a WebAssembly component without files, network or keys", sampling.plugin.join("")));
+    step(&format!(
+        "the plugin `{}` is loaded: a WebAssembly component without files, network or keys",
+        sampling.plugin.join("")
+    ));
     let limit = stage.config.limits.line;
     let (back, server) = proxy::start(&stage, limit).await?;
     let mut client = Client::connect(back, server, stage.answering, limit).await?;
-    step(&format!("the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can", stage.name));
+    step(&format!(
+        "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
+        stage.name
+    ));
     step(&format!("the client calls the tool `summarize` with a text of {} words", text.split_whitespace().count()));
     let began = Instant::now();
     let result = client.call("summarize", &json!({ "text_to_summarize": text })).await?;
-    step(&format!("the client gets the tool's result, {:.1} ms after it asked", began.elapsed().as_secs_f64() * 1000.0));
+    step(&format!(
+        "the client gets the tool's result, {:.1} ms after it asked",
+        began.elapsed().as_secs_f64() * 1000.0
+    ));
     client.close().await;
     let answer = result.pointer("/content/0/text").and_then(Value::as_str).unwrap_or_default();
     if result.get("isError").and_then(Value::as_bool).unwrap_or_default() || answer.is_empty() {
@@ -89,9 +98,9 @@ struct Hops;
 
 impl<S: tracing::Subscriber> Layer<S> for Hops {
     fn on_event(&self, event: &tracing::Event<'_>, _: LayerContext<'_, S>) {
-        let is_hop = event.metadata().target() == "understudy::hop";
-        let is_ours = event.metadata().target().starts_with("understudy");
-        if !is_hop && !(is_ours && *event.metadata().level() <= tracing::Level::WARN) {
+        let (target, level) = (event.metadata().target(), *event.metadata().level());
+        let is_warning = target.starts_with("understudy") && level <= tracing::Level::WARN;
+        if target != "understudy::hop" && !is_warning {
             return;
         }
         let mut words = Words::default();

@@ -14,21 +14,21 @@ use crate::provider::credential::SHORTEST_CUT;
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {}
 
-/// The report so far.
+fn fine(text: &str) -> Result<()> {
+    out(&format!("  ok       {text}"))
+}
+
+fn notable(text: &str) -> Result<()> {
+    out(&format!("  note     {text}"))
+}
+
+/// What there is to mend so far.
 #[derive(Default)]
 struct Report {
     troubles: usize,
 }
 
 impl Report {
-    fn fine(&self, text: &str) -> Result<()> {
-        out(&format!("  ok       {text}"))
-    }
-
-    fn notable(&self, text: &str) -> Result<()> {
-        out(&format!("  note     {text}"))
-    }
-
     fn trouble(&mut self, text: &str) -> Result<()> {
         self.troubles += 1;
         out(&format!("  TROUBLE  {text}"))
@@ -39,15 +39,14 @@ pub(super) async fn run(global: &Global, _: DoctorArgs) -> Result<End> {
     let mut report = Report::default();
     let config = Config::find(global.config.as_deref())?;
     out("config")?;
-    match &config.path {
-        Some(path) => report.fine(&format!("`{}` is read", path.display()))?,
-        None => {
-            let places: Vec<String> = Config::places().iter().map(|place| format!("`{}`", place.display())).collect();
-            report.notable(&format!("there is none (looked for {}); the command line will do", places.join(" and ")))?;
-        }
+    if let Some(path) = &config.path {
+        fine(&format!("`{}` is read", path.display()))?;
+    } else {
+        let places: Vec<String> = Config::places().iter().map(|place| format!("`{}`", place.display())).collect();
+        notable(&format!("there is none (looked for {}); the command line will do", places.join(" and ")))?;
     }
     for warning in &config.warnings {
-        report.notable(warning)?;
+        notable(warning)?;
     }
     let used = servers(&config, &mut report)?;
     plugins(&config, &used, &mut report).await?;
@@ -80,12 +79,12 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
         };
         used.extend(server.sampling.iter().flat_map(|sampling| sampling.plugins.clone()));
         match &server.sampling {
-            None => report.notable(&format!("{reached}; no plugin answers for it (`sampling` is not configured)"))?,
-            Some(sampling) => report.fine(&format!("{reached}; {}", who_answers(sampling)))?,
+            None => notable(&format!("{reached}; no plugin answers for it (`sampling` is not configured)"))?,
+            Some(sampling) => fine(&format!("{reached}; {}", who_answers(sampling)))?,
         }
     }
     if config.server_names().next().is_none() {
-        report.notable("none is configured; `understudy proxy -- COMMAND` needs none")?;
+        notable("none is configured; `understudy proxy -- COMMAND` needs none")?;
     }
     used.extend(config.sampling().iter().flat_map(|sampling| sampling.plugins.clone()));
     Ok(used)
@@ -121,22 +120,22 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
         };
         let summary = format!("`{name}`: {}", loaded.plugin.description.summary);
         let Some(credential) = loaded.destination.credential() else {
-            report.fine(&summary)?;
+            fine(&summary)?;
             continue;
         };
         let goes = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
         match credential.value(true) {
             Ok(Some(secret)) => {
-                report.fine(&format!("{summary}; its credential goes {goes} as {}", credential.in_words()))?;
+                fine(&format!("{summary}; its credential goes {goes} as {}", credential.in_words()))?;
                 if !secret.is_cut() {
-                    report.notable(&format!(
+                    notable(&format!(
                         "`{name}`: its credential is shorter than {SHORTEST_CUT} bytes, so it is kept out of logs but not cut out of answers"
                     ))?;
                 }
             }
-            Ok(None) => report.fine(&format!("{summary}; it works without a credential"))?,
+            Ok(None) => fine(&format!("{summary}; it works without a credential"))?,
             Err(missing) if used.contains(&name) => report.trouble(&format!("`{name}`: {missing}"))?,
-            Err(missing) => report.notable(&format!("`{name}` is not used; {missing}"))?,
+            Err(missing) => notable(&format!("`{name}` is not used; {missing}"))?,
         }
     }
     Ok(())

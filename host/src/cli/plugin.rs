@@ -117,7 +117,11 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
     };
     let mut can: Vec<String> = vec![
         "read each sampling request that it is given".to_owned(),
-        format!("use {} of memory and {:?} of CPU time a call", bytesize::ByteSize::b(limits.memory as u64), limits.cpu),
+        format!(
+            "use {} of memory and {:?} of CPU time a call",
+            bytesize::ByteSize::b(limits.memory as u64),
+            limits.cpu
+        ),
     ];
     match loaded.destination.endpoint() {
         Ok(endpoint) => can.push(format!("have the host send HTTP requests to {endpoint}, and nowhere else")),

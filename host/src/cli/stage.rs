@@ -121,7 +121,9 @@ pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sa
     let rule = rule_of(args, config.sampling().cloned()).filter(|rule| !rule.plugins.is_empty());
     let rule = rule.ok_or_else(|| {
         let known = crate::text::list(config.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|p| p.name)));
-        Usage(format!("no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"))
+        Usage(format!(
+            "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
+        ))
     })?;
     Ok(answering(&config, "sample", rule, args).await?.1)
 }

@@ -6,11 +6,7 @@ use super::ConfigError;
 use super::section::wrong;
 
 /// Expands every string inside a value.
-pub(super) fn value(
-    key: &str,
-    value: Value,
-    env: &impl Fn(&str) -> Option<String>,
-) -> Result<Value, ConfigError> {
+pub(super) fn value(key: &str, value: Value, env: &impl Fn(&str) -> Option<String>) -> Result<Value, ConfigError> {
     Ok(match value {
         Value::String(text) => Value::String(string(key, &text, env)?),
         Value::Array(items) => {
@@ -46,7 +42,9 @@ fn string(key: &str, text: &str, env: &impl Fn(&str) -> Option<String>) -> Resul
         let value = env(variable).or_else(home).or_else(|| default.map(str::to_owned));
         let Some(value) = value else {
             let reason = if name.contains(':') && !name.starts_with("env:") {
-                format!("uses `${{{name}}}`, which another client asks its user for; write an environment variable instead")
+                format!(
+                    "uses `${{{name}}}`, which another client asks its user for; write an environment variable instead"
+                )
             } else {
                 format!("uses the environment variable `{variable}`, which is not set")
             };

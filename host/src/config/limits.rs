@@ -42,7 +42,7 @@ impl Default for Limits {
         Self {
             memory: 256 * MIB,
             cpu: Duration::from_secs(1),
-            deadline: Duration::from_secs(120),
+            deadline: Duration::from_mins(2),
             fetches: 8,
             state: MIB,
             request_body: 32 * MIB,

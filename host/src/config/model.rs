@@ -209,9 +209,9 @@ fn names(path: &str, value: &Value) -> Result<Vec<String>, ConfigError> {
         Value::String(name) => Some(vec![name.clone()]),
         other => strings(other),
     };
-    names.filter(|names| !names.is_empty()).ok_or_else(|| {
-        wrong(path, &format!("must be a plugin's name or an array of names, and is {}", kind(value)))
-    })
+    names
+        .filter(|names| !names.is_empty())
+        .ok_or_else(|| wrong(path, &format!("must be a plugin's name or an array of names, and is {}", kind(value))))
 }
 
 impl Plugin {
@@ -312,7 +312,10 @@ impl Credential {
             (None, Some(path)) => CredentialSource::File(PathBuf::from(path)),
             (Some(_), Some(_)) => return Err(section.wrong("file", "stands beside `env`: a credential has one source")),
             (None, None) => {
-                return Err(section.wrong("env", "is missing: name the environment variable (`env`) or the `file` that holds the value"));
+                return Err(section.wrong(
+                    "env",
+                    "is missing: name the environment variable (`env`) or the `file` that holds the value",
+                ));
             }
         };
         section.finish()?;

@@ -49,8 +49,14 @@ fn a_misspelt_key_is_refused_with_the_nearest_one_named() {
         parse(r#"{"mcpServer": {}}"#).unwrap_err(),
         "understudy.json: `mcpServer` is not a key of the config (did you mean `mcpServers`?)"
     );
-    assert!(parse(r#"{"mcpServers": {"a": {"command": "x", "samplng": "echo"}}}"#).unwrap_err().contains("did you mean `sampling`?"));
-    assert!(parse(r#"{"sampling": {"use": "echo", "maxTokns": 3}}"#).unwrap_err().contains("did you mean `maxTokens`?"));
+    assert!(
+        parse(r#"{"mcpServers": {"a": {"command": "x", "samplng": "echo"}}}"#)
+            .unwrap_err()
+            .contains("did you mean `sampling`?")
+    );
+    assert!(
+        parse(r#"{"sampling": {"use": "echo", "maxTokns": 3}}"#).unwrap_err().contains("did you mean `maxTokens`?")
+    );
 }
 
 #[test]
@@ -62,14 +68,19 @@ fn the_servers_own_rule_comes_before_the_global_one() {
     .unwrap();
     assert_eq!(config.server("a", no_env).unwrap().sampling.unwrap().plugins, ["echo", "extractive"]);
     let global = config.server("b", no_env).unwrap().sampling.unwrap();
-    assert_eq!((global.mode, global.max_tokens, global.plugins), (Mode::Always, Some(9), vec!["extractive".to_owned()]));
+    assert_eq!(
+        (global.mode, global.max_tokens, global.plugins),
+        (Mode::Always, Some(9), vec!["extractive".to_owned()])
+    );
 }
 
 #[test]
 fn mcp_uses_names_work_in_its_order() {
     let of = |text: &str| parse(text).unwrap().server("a", no_env).unwrap().sampling.unwrap().plugins.remove(0);
     let all = |server: &str, global: &str| {
-        of(&format!(r#"{{"mcpServers": {{"a": {{"command": "x"{server}}}}}, "plugins": {{"p1": {{"component": "builtin:echo"}}, "p2": {{"component": "builtin:echo"}}}}{global}}}"#))
+        of(&format!(
+            r#"{{"mcpServers": {{"a": {{"command": "x"{server}}}}}, "plugins": {{"p1": {{"component": "builtin:echo"}}, "p2": {{"component": "builtin:echo"}}}}{global}}}"#
+        ))
     };
     assert_eq!(all(r#", "samplingCallback": "p2", "onSampling": "p1""#, ""), "p1");
     assert_eq!(all(r#", "samplingCallback": "p2""#, r#", "onSampling": "p1""#), "p2");

@@ -16,7 +16,7 @@ use crate::error::{Limit, LoadError};
 
 /// The engine that runs all plugins.
 pub struct Engine {
-    engine: wasmtime::Engine,
+    wasmtime: wasmtime::Engine,
     ticker: Ticker,
     artefacts: Artefacts,
 }
@@ -31,7 +31,7 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config()).map_err(|e| failed(format!("{e:#}")))?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| failed(e.to_string()))?;
         let artefacts = Artefacts::new(cache, &engine);
-        Ok(Arc::new(Self { engine, ticker, artefacts }))
+        Ok(Arc::new(Self { wasmtime: engine, ticker, artefacts }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.
@@ -41,12 +41,12 @@ impl Engine {
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.engine
+        &self.wasmtime
     }
 
     /// The component with these bytes, compiled. Takes seconds for large ones: not for a thread that others wait for.
     pub(super) fn component(&self, name: &str, bytes: &[u8], sha256: &str) -> Result<Component, LoadError> {
-        if let Some(component) = self.artefacts.load(&self.engine, sha256) {
+        if let Some(component) = self.artefacts.load(&self.wasmtime, sha256) {
             return Ok(component);
         }
         let not_a_component = |reason: &str| LoadError::NotAComponent {
@@ -56,12 +56,14 @@ impl Engine {
         match bytes.get(..8) {
             Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
             Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
-                return Err(not_a_component("it is a core module; make a component of it (`wasm-tools component new`)"));
+                return Err(not_a_component(
+                    "it is a core module; make a component of it (`wasm-tools component new`)",
+                ));
             }
             _ => return Err(not_a_component("the file doesn't begin as WebAssembly does")),
         }
         let started = std::time::Instant::now();
-        let component = Component::new(&self.engine, bytes).map_err(|e| not_a_component(&format!("{e:#}")))?;
+        let component = Component::new(&self.wasmtime, bytes).map_err(|e| not_a_component(&format!("{e:#}")))?;
         tracing::info!(plugin = name, took = ?started.elapsed(), "compiled");
         self.artefacts.keep(&component, sha256);
         Ok(component)
@@ -69,7 +71,7 @@ impl Engine {
 
     /// A store for one call, within these limits.
     pub(super) fn store(&self, limits: &Limits) -> Store<State> {
-        let mut store = Store::new(&self.engine, State::new(limits.memory, self.ticker.running()));
+        let mut store = Store::new(&self.wasmtime, State::new(limits.memory, self.ticker.running()));
         store.limiter(State::limiter);
         // What the host may be made to copy out of a guest in one call, lists that alias one another included.
         store.set_hostcall_fuel(limits.request_body.saturating_add(limits.state).saturating_add(16 << 20));

@@ -42,7 +42,9 @@ fn trap(
         ComponentItem::ComponentFunc(_) => {
             let shown = shown.to_owned();
             linker.func_new(name, move |_, _, _, _| {
-                Err(wasmtime::Error::msg(format!("it called the import `{shown}`, which a provider plugin doesn't get")))
+                Err(wasmtime::Error::msg(format!(
+                    "it called the import `{shown}`, which a provider plugin doesn't get"
+                )))
             })
         }
         ComponentItem::Resource(_) => linker.resource(name, ResourceType::host::<()>(), |_, _| Ok(())),

@@ -64,7 +64,9 @@ fn world(exports: &[String]) -> Result<World, String> {
                 None if exports.is_empty() => "it exports nothing".to_owned(),
                 None => {
                     let names = crate::text::list(exports.iter().take(5).map(String::as_str));
-                    format!("it exports {names}, and neither `{PACKAGE}provider{VERSION}` nor `{PACKAGE}handler{VERSION}`")
+                    format!(
+                        "it exports {names}, and neither `{PACKAGE}provider{VERSION}` nor `{PACKAGE}handler{VERSION}`"
+                    )
                 }
             })
         }

@@ -54,14 +54,17 @@ impl Credential {
             Some(config::Credential { scheme: Some(scheme), name, .. }) => (scheme.clone(), name.clone()),
             _ => match suggested {
                 Some(suggested) => (suggested.scheme.clone(), suggested.name.clone()),
-                None => return Err("doesn't say how it is applied: add `\"bearer\": true`, `\"header\": NAME` or `\"query\": NAME`".to_owned()),
+                None => return Err(
+                    "doesn't say how it is applied: add `\"bearer\": true`, `\"header\": NAME` or `\"query\": NAME`"
+                        .to_owned(),
+                ),
             },
         };
         let scheme = match (word.as_str(), name) {
             ("bearer", _) => Scheme::Bearer,
-            ("header", Some(name)) => {
-                Scheme::Header(HeaderName::try_from(&name).map_err(|_| format!("names the header `{name}`, which can't be one"))?)
-            }
+            ("header", Some(name)) => Scheme::Header(
+                HeaderName::try_from(&name).map_err(|_| format!("names the header `{name}`, which can't be one"))?,
+            ),
             ("query", Some(name)) => Scheme::Query(name),
             _ => return Err(format!("has the scheme `{word}`, which this version doesn't know")),
         };

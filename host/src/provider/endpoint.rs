@@ -38,7 +38,10 @@ pub(super) fn join(endpoint: &Url, path: &str) -> Result<Url, String> {
         None => (path, None),
     };
     if !path.is_empty() && !path.starts_with('/') {
-        return Err(format!("the path `{}` doesn't begin with a slash: a plugin doesn't choose whom it talks to", shown()));
+        return Err(format!(
+            "the path `{}` doesn't begin with a slash: a plugin doesn't choose whom it talks to",
+            shown()
+        ));
     }
     if path.starts_with("//") {
         return Err(format!("the path `{}` names a host: a plugin doesn't choose whom it talks to", shown()));
@@ -81,7 +84,10 @@ mod tests {
     fn paths_join_with_one_slash_and_queries_merge() {
         assert_eq!(joined("https://x.com", "/v1/m").unwrap(), "https://x.com/v1/m");
         assert_eq!(joined("https://x.com/base/", "/v1/m").unwrap(), "https://x.com/base/v1/m");
-        assert_eq!(joined("https://x.com/a?api-version=1", "/m?api-version=2&b=3").unwrap(), "https://x.com/a/m?api-version=1&b=3");
+        assert_eq!(
+            joined("https://x.com/a?api-version=1", "/m?api-version=2&b=3").unwrap(),
+            "https://x.com/a/m?api-version=1&b=3"
+        );
         assert_eq!(joined("https://x.com/a?k=1", "").unwrap(), "https://x.com/a?k=1");
         assert_eq!(joined("https://x.com", "/models/a%2Fb:generate").unwrap(), "https://x.com/models/a%2Fb:generate");
         assert_eq!(joined("127.0.0.1:11434", "/api/chat").unwrap(), "http://127.0.0.1:11434/api/chat");
@@ -90,8 +96,21 @@ mod tests {
     #[test]
     fn a_plugin_never_chooses_whom_it_talks_to() {
         for path in [
-            "//evil.com/x", "https://evil.com/", "evil.com", "@evil.com", "/../x", "/a/%2e%2E/x", "/a/.%2e/x", "/.", "/a\\..\\b",
-            "/a\r\nHost: evil", "/a b", "/a#b", "/\t/evil.com", "/a/./b", "\u{0}",
+            "//evil.com/x",
+            "https://evil.com/",
+            "evil.com",
+            "@evil.com",
+            "/../x",
+            "/a/%2e%2E/x",
+            "/a/.%2e/x",
+            "/.",
+            "/a\\..\\b",
+            "/a\r\nHost: evil",
+            "/a b",
+            "/a#b",
+            "/\t/evil.com",
+            "/a/./b",
+            "\u{0}",
         ] {
             assert!(joined("https://x.com/v1", path).is_err(), "{path}");
         }

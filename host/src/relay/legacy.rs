@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// A message of the client's.
-    pub(super) fn from_front(&self, line: &Bytes) -> Verdict {
+    pub(super) fn client_says(&self, line: &Bytes) -> Verdict {
         let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
         let head = Head::of(line);
         if head.is_request("initialize") {
@@ -93,7 +93,10 @@ impl Session {
         let error = asked.as_ref().and_then(|_| Parts::of(line).ok()?.error);
         match (asked, error) {
             (Some(params), Some(error)) if error.code != REJECTED => {
-                tracing::info!("the client couldn't answer ({}); the plugin does", crate::text::one_line(&error.message, 200));
+                tracing::info!(
+                    "the client couldn't answer ({}); the plugin does",
+                    crate::text::one_line(&error.message, 200)
+                );
                 Verdict::Answer { id: id.to_vec(), params }
             }
             _ => Verdict::Pass,
@@ -101,7 +104,7 @@ impl Session {
     }
 
     /// A message of the server's.
-    pub(super) fn from_back(&self, line: &Bytes) -> Verdict {
+    pub(super) fn server_says(&self, line: &Bytes) -> Verdict {
         if self.answering.is_none() {
             return Verdict::Pass;
         }
@@ -132,7 +135,8 @@ impl Session {
             return Verdict::Pass;
         }
         if uses_tools && self.declared.get().is_some() && !all.tools {
-            let reason = "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
+            let reason =
+                "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
             return refuse(-32602, reason.to_owned());
         }
         Verdict::Answer { id, params }

@@ -51,13 +51,13 @@ pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)>
     let (done, started) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     // The kernel ends the child when the *thread* that started it ends, so that thread must last as long as the child.
-    let starter = move || {
+    let hold_on = move || {
         let _guard = runtime.enter();
         // Nobody waits for it any more if this fails.
         let _ = done.send(spawn(program));
         let _ = end_of_life.recv();
     };
-    thread::Builder::new().name("server".to_owned()).stack_size(256 * 1024).spawn(starter)?;
+    thread::Builder::new().name("server".to_owned()).stack_size(256 * 1024).spawn(hold_on)?;
     let mut child = started.await.map_err(io::Error::other)??;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());

@@ -49,6 +49,7 @@ pub fn build(workspace: &Path, guests: &[(&str, Guest)], entry: &str) -> Result<
         let component = ComponentEncoder::default().validate(true).module(&bytes)?.encode()?;
         let file = out.join(format!("{name}.wasm"));
         fs::write(&file, component)?;
+        let file = file.to_str().context("the target folder's name is not UTF-8")?;
         writeln!(list, "    {entry} {{ name: {name:?}, component: include_bytes!({file:?}) }},")?;
     }
     list.push(']');

@@ -4,8 +4,8 @@
 //! with `toolChoice` `required` it asks for the first tool.
 
 use understudy_plugin::types::{
-    Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse, Model,
-    Options, Role, Step, TextContent, ToolUseContent, Usage,
+    Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse,
+    Model, Options, Role, Step, TextContent, ToolUseContent, Usage,
 };
 use understudy_plugin::{Provider, error, export_provider};
 

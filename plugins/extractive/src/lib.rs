@@ -8,8 +8,8 @@ mod rank;
 
 use serde::Deserialize;
 use understudy_plugin::types::{
-    Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse, Model,
-    Options, Role, Step, TextContent, ToolResultBlock, Usage,
+    Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse,
+    Model, Options, Role, Step, TextContent, ToolResultBlock, Usage,
 };
 use understudy_plugin::{Provider, error, export_provider};
 
@@ -97,10 +97,16 @@ fn last_user_text(request: &CreateMessageRequest) -> Result<String, Error> {
                 _ => None,
             })),
             ContentBlock::Image(media) => {
-                return Err(error::unsupported(format!("`extractive` reads text only, not an image ({})", media.mime_type)));
+                return Err(error::unsupported(format!(
+                    "`extractive` reads text only, not an image ({})",
+                    media.mime_type
+                )));
             }
             ContentBlock::Audio(media) => {
-                return Err(error::unsupported(format!("`extractive` reads text only, not audio ({})", media.mime_type)));
+                return Err(error::unsupported(format!(
+                    "`extractive` reads text only, not audio ({})",
+                    media.mime_type
+                )));
             }
             ContentBlock::ToolUse(_) => {}
             ContentBlock::Other(other) => {

@@ -28,9 +28,8 @@ pub(crate) fn summarize(text: &str, wanted: usize, most_words: usize) -> Summary
             sum / length * (1.0 + 0.3 * place)
         };
         let rest = words.iter().enumerate().filter(|(i, words)| !chosen.contains(i) && !words.is_empty());
-        let Some((best, _)) = rest
-            .map(|(i, words)| (i, score(i, words)))
-            .max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)))
+        let Some((best, _)) =
+            rest.map(|(i, words)| (i, score(i, words))).max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)))
         else {
             break;
         };
@@ -65,7 +64,8 @@ fn sentences(text: &str) -> Vec<String> {
         for (i, c) in paragraph.char_indices() {
             let end = i + c.len_utf8();
             let next = paragraph.get(end..).and_then(|rest| rest.chars().next());
-            let ends = matches!(c, '。' | '！' | '？') || (matches!(c, '.' | '!' | '?') && next.is_none_or(char::is_whitespace));
+            let ends = matches!(c, '。' | '！' | '？')
+                || (matches!(c, '.' | '!' | '?') && next.is_none_or(char::is_whitespace));
             if ends && !is_abbreviation(paragraph.get(start..i).unwrap_or_default()) {
                 sentences.push(paragraph.get(start..end).unwrap_or_default());
                 start = end;
@@ -83,7 +83,9 @@ fn sentences(text: &str) -> Vec<String> {
 
 /// The part behind an instruction's colon at a line's end.
 fn without_instruction(sentence: &str) -> &str {
-    sentence.rsplit_once(":\n").map_or_else(|| if sentence.trim_end().ends_with(':') { "" } else { sentence }, |(_, rest)| rest)
+    sentence
+        .rsplit_once(":\n")
+        .map_or_else(|| if sentence.trim_end().ends_with(':') { "" } else { sentence }, |(_, rest)| rest)
 }
 
 /// Whether a full stop behind this belongs to an abbreviation or an initial.
@@ -105,11 +107,11 @@ fn content_words(sentence: &str) -> Vec<String> {
 }
 
 const STOP_WORDS: [&str; 72] = [
-    "the", "and", "for", "are", "but", "not", "you", "all", "any", "can", "had", "her", "was", "one", "our", "out", "has",
-    "him", "his", "how", "its", "may", "new", "now", "old", "see", "two", "who", "did", "get", "she", "too", "use", "that",
-    "this", "with", "from", "they", "will", "would", "there", "their", "what", "which", "when", "were", "been", "have",
-    "into", "than", "then", "them", "these", "those", "some", "such", "only", "over", "also", "more", "most", "other",
-    "about", "after", "before", "because", "between", "could", "should", "where", "while", "through",
+    "the", "and", "for", "are", "but", "not", "you", "all", "any", "can", "had", "her", "was", "one", "our", "out",
+    "has", "him", "his", "how", "its", "may", "new", "now", "old", "see", "two", "who", "did", "get", "she", "too",
+    "use", "that", "this", "with", "from", "they", "will", "would", "there", "their", "what", "which", "when", "were",
+    "been", "have", "into", "than", "then", "them", "these", "those", "some", "such", "only", "over", "also", "more",
+    "most", "other", "about", "after", "before", "because", "between", "could", "should", "where", "while", "through",
 ];
 
 #[cfg(test)]
@@ -119,7 +121,9 @@ mod tests {
     #[test]
     fn sentences_end_where_people_end_them() {
         assert_eq!(
-            sentences("Please summarize\nthe following text:\n\nDr. Smith of H.M.S. Beagle went home, i.e. north. He slept!\n\nA heading\n\nVersion 2.5 is out"),
+            sentences(
+                "Please summarize\nthe following text:\n\nDr. Smith of H.M.S. Beagle went home, i.e. north. He slept!\n\nA heading\n\nVersion 2.5 is out"
+            ),
             ["Dr. Smith of H.M.S. Beagle went home, i.e. north.", "He slept!", "A heading", "Version 2.5 is out"]
         );
     }

@@ -209,9 +209,11 @@ impl AnyBlock {
             "tool_use" => Block::ToolUse(ToolUse {
                 id: required(self.id.take(), &kind, "id")?,
                 name: required(self.name.take(), &kind, "name")?,
-                input: self.input.take().filter(is_object).ok_or_else(|| {
-                    E::custom("a `tool_use` block needs `input`, an object")
-                })?,
+                input: self
+                    .input
+                    .take()
+                    .filter(is_object)
+                    .ok_or_else(|| E::custom("a `tool_use` block needs `input`, an object"))?,
                 extras: self.extras(),
             }),
             "tool_result" => Block::ToolResult(ToolResult {
@@ -303,7 +305,6 @@ impl AnyBlock {
 }
 
 /// Whether a JSON text is an object.
-#[expect(clippy::borrowed_box, reason = "the form that `Option::filter` hands over")]
 pub(crate) fn is_object(json: &Json) -> bool {
     json.get().trim_start().starts_with('{')
 }

@@ -35,7 +35,7 @@ macro_rules! object {
                         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
                             match key.as_ref() {
                                 $($key => {
-                                    object.$field = map.next_value().map_err(|e| crate::object::within($key, e))?;
+                                    object.$field = map.next_value().map_err(|e| crate::object::within($key, &e))?;
                                 })*
                                 _ => unknown.push(&key, map.next_value()?),
                             }
@@ -52,7 +52,7 @@ macro_rules! object {
 pub(crate) use object;
 
 /// Puts the name of the field in front of what is wrong inside it.
-pub(crate) fn within<E: Error>(key: &str, error: E) -> E {
+pub(crate) fn within<E: Error>(key: &str, error: &E) -> E {
     E::custom(format_args!("`{key}`: {error}"))
 }
 

@@ -196,7 +196,7 @@ impl CreateMessageRequestParams {
     }
 }
 
-/// The error without serde_json's `at line 1 column 234`, which means nothing to the reader of a JSON-RPC error.
+/// The error without the `at line 1 column 234`, which means nothing to the reader of a JSON-RPC error.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -309,7 +309,9 @@ mod tests {
         assert_eq!(wrong(r#"{"maxTokens":1}"#), "`messages` is missing");
         assert_eq!(wrong(r#"{"messages":[]}"#), "`maxTokens` is missing");
         assert_eq!(
-            wrong(r#"{"messages":[{"role":"user","content":{"type":"text","text":"a"}},{"role":"user","content":[{"type":"image","data":"AA=="}]}],"maxTokens":1}"#),
+            wrong(
+                r#"{"messages":[{"role":"user","content":{"type":"text","text":"a"}},{"role":"user","content":[{"type":"image","data":"AA=="}]}],"maxTokens":1}"#
+            ),
             "`messages`: [1]: `content`: [0]: a `image` block needs `mimeType`"
         );
         assert_eq!(

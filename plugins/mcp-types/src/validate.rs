@@ -152,10 +152,7 @@ fn check_blocks(i: usize, message: &Message) -> Result<(), Invalid> {
                 }
             }
             Block::ResourceLink(_) | Block::Resource(_) => {
-                return Err(invalid(format!(
-                    "`{place}`: a {} can stand inside a tool_result only",
-                    block.kind()
-                )));
+                return Err(invalid(format!("`{place}`: a {} can stand inside a tool_result only", block.kind())));
             }
             _ => check_base64(&place, block)?,
         }
@@ -183,7 +180,7 @@ fn check_base64(place: &str, block: &Block) -> Result<(), Invalid> {
 
 /// Whether base64 decodes, in pieces, so that a large image is not held twice.
 fn decodes(data: &str) -> Result<(), base64::DecodeSliceError> {
-    const PIECE: usize = 32 * 1024;
+    const PIECE: usize = 16 * 1024;
     let mut scratch = [0; PIECE / 4 * 3];
     let bytes = data.as_bytes();
     // Padding belongs into the last piece only, and that is what the decoder would say of a `=` anywhere else.
@@ -262,11 +259,11 @@ mod tests {
         };
         assert_eq!(image("AAAA"), "valid");
         assert_eq!(image(&"AAAA".repeat(20_000)), "valid");
-        assert_eq!(image(&"AAAA".repeat(8 * 1024)), "valid");
+        assert_eq!(image(&"AAAA".repeat(4 * 1024)), "valid");
         assert!(image("AAA").starts_with("`messages[0].content[0].data` is not base64"));
         assert!(image("A*AA").starts_with("`messages[0].content[0].data` is not base64"));
         // Padding in the middle, just where one piece ends.
-        assert!(image(&format!("{}AAA={}", "AAAA".repeat(8 * 1024 - 1), "AAAA")).contains("not base64"));
+        assert!(image(&format!("{}AAA={}", "AAAA".repeat(4 * 1024 - 1), "AAAA")).contains("not base64"));
     }
 
     #[test]

@@ -1,5 +1,4 @@
 //! What fixtures can't say.
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a panic is how a test reports")]
 
 use std::collections::BTreeSet;
 

@@ -10,7 +10,8 @@ use crate::types::{Error, Fetch, Framing, Header, HttpMethod, HttpRequest, HttpR
 /// # Errors
 /// `other` if `body` can't be written as JSON, which for ordinary structs doesn't happen.
 pub fn post_json(path: impl Into<String>, body: &impl Serialize, state: Vec<u8>) -> Result<Fetch, Error> {
-    let body = serde_json::to_vec(body).map_err(|e| error::other(format!("the request can't be written as JSON: {e}")))?;
+    let body =
+        serde_json::to_vec(body).map_err(|e| error::other(format!("the request can't be written as JSON: {e}")))?;
     Ok(Fetch {
         request: HttpRequest {
             method: HttpMethod::Post,

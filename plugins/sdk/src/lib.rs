@@ -9,14 +9,18 @@
 //! | [`types`] | the contract's records, generated from `wit/` and documented there |
 //! | [`error`] | the typed errors, one function each |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
+//! | [`names`] | tool names that a provider doesn't allow |
+//! | [`text`] | content in words |
 //! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
 
 #[doc(hidden)]
 pub mod bindings;
 pub mod error;
 pub mod http;
+pub mod names;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 
 pub use bindings::exports::understudy::plugin::provider::Guest as Provider;
 pub use bindings::understudy::plugin::types;

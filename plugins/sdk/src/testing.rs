@@ -19,15 +19,13 @@
 //! `request` is MCP's `CreateMessageRequestParams`; a body that isn't JSON is a string. Each fixture ends with `result` or
 //! `error`. An error's `kind` is the variant's name, or for a provider's error its own kind. With `UPDATE_FIXTURES=1` in the
 //! environment the expectations are written anew instead of compared: look at the difference before you commit it.
-#![expect(clippy::panic, reason = "this module is for tests: a panic is how they report")]
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "this module is for tests: a panic is how they report")]
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::types::{
-    Completion, CreateMessageRequest, Error, Fetch, Header, HttpMethod, HttpResponse, Options, Step,
-};
+use crate::types::{Completion, CreateMessageRequest, Error, Fetch, Header, HttpMethod, HttpResponse, Options, Step};
 use crate::{Provider, types};
 
 understudy_mcp_types::wit_conversions!(crate::types);
@@ -224,7 +222,8 @@ fn difference(expected: &str, got: &str) -> String {
     let tail = expected.iter().rev().zip(got.iter().rev()).take_while(|(a, b)| a == b).count();
     let tail = tail.min(rest(&expected)).min(rest(&got));
     let part = |lines: &[&str], sign: char| {
-        lines.iter().skip(same).take(lines.len() - same - tail).map(|l| format!("{sign} {l}\n")).collect::<String>()
+        let part = lines.iter().skip(same).take(lines.len() - same - tail);
+        part.fold(String::new(), |text, line| [text.as_str(), &sign.to_string(), " ", line, "\n"].concat())
     };
     format!("(from line {})\n{}{}", same + 1, part(&expected, '-'), part(&got, '+'))
 }

@@ -2,14 +2,22 @@
 #![expect(clippy::indexing_slicing, clippy::panic, reason = "a trap is how this plugin reports a wrong test")]
 
 use understudy_plugin::types::{
-    Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse, Options,
-    Step, TextContent,
+    Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse,
+    Options, Step, TextContent,
 };
 use understudy_plugin::{Provider, error, export_provider};
 
 mod imports {
     //! Generated code, and nothing else.
-    #![allow(missing_docs, unsafe_code, unreachable_pub, dead_code, clippy::all, clippy::pedantic, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unreachable_pub,
+        dead_code,
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated"
+    )]
     wit_bindgen::generate!({
         inline: r"
             package test:curious;
@@ -92,7 +100,9 @@ impl Provider for Curious {
             "environment" => format!("{:?}", environment::get_environment()),
             "arguments" => format!("{:?}", environment::get_arguments()),
             "directories" => preopens::get_directories().len().to_string(),
-            "clock and random" => (monotonic_clock::now() > 0 && random::get_random_u64() != random::get_random_u64()).to_string(),
+            "clock and random" => {
+                (monotonic_clock::now() > 0 && random::get_random_u64() != random::get_random_u64()).to_string()
+            }
             _ => commands::run("id"),
         };
         Ok(Step::Done(Completion {

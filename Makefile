@@ -1,0 +1,30 @@
+# `make demo` and `make test` are all that a fresh machine needs: they install what is missing and say what they can't.
+# Set up once, plain `cargo build --workspace`, `cargo test --workspace` and `cargo clippy --workspace` work too.
+
+CARGO ?= cargo
+
+.PHONY: demo test lint bench setup setup-rust setup-peers
+
+demo: setup-rust
+	$(CARGO) build --workspace --bins
+	target/debug/understudy demo
+
+test: setup
+	$(CARGO) test --workspace --no-fail-fast
+
+lint: setup-rust
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: setup-rust
+	$(CARGO) bench --package understudy-tests
+
+setup: setup-rust setup-peers
+
+# The compile target of the built-in plugins.
+setup-rust:
+	.ci/setup-rust
+
+# Other people's MCP servers, clients and providers, which the tests run against.
+setup-peers:
+	tests/peers/setup.sh
