@@ -18,6 +18,7 @@
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
 //! | [`provider`] | the HTTP call |
+//! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`client`] | a small client of our own |
@@ -32,6 +33,7 @@ pub mod plugin;
 pub mod policy;
 pub mod provider;
 pub mod relay;
+pub mod retry;
 pub mod sampling;
 pub mod select;
 pub mod text;

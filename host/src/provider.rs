@@ -16,6 +16,7 @@ use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -135,11 +136,16 @@ impl Destination {
         self.credential.as_ref()
     }
 
-    /// Makes one exchange. Time is the caller's to limit: dropping the future ends the connection.
+    /// Makes one exchange; `body` stands for the request's. Time is the caller's to limit: dropping the future ends the connection.
     ///
     /// # Errors
     /// If the request is refused, the provider can't be reached, or its answer is too large.
-    pub async fn exchange(&self, http: &Http, request: wit::HttpRequest) -> Result<wit::HttpResponse, Error> {
+    pub async fn exchange(
+        &self,
+        http: &Http,
+        request: &wit::HttpRequest,
+        body: Bytes,
+    ) -> Result<wit::HttpResponse, Error> {
         let refused = |reason: String| Error::Refused { plugin: self.plugin.clone(), reason };
         let base = match &request.endpoint {
             None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
@@ -180,7 +186,7 @@ impl Destination {
             wit::HttpMethod::Patch => reqwest::Method::PATCH,
             wit::HttpMethod::Delete => reqwest::Method::DELETE,
         };
-        let response = client.request(method, url).headers(headers).body(request.body).send().await;
+        let response = client.request(method, url).headers(headers).body(body).send().await;
         let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();

@@ -200,8 +200,9 @@ impl Shared {
     }
 
     fn report_garbage(&self, line: &Bytes) {
-        let blank = line.iter().all(u8::is_ascii_whitespace);
-        if !blank && Head::of(line).kind() == Kind::Other && !self.garbled.swap(true, Ordering::Relaxed) {
+        let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
+        let is_json = first.is_none_or(|byte| matches!(byte, b'{' | b'['));
+        if !is_json && !self.garbled.swap(true, Ordering::Relaxed) {
             let start = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
             tracing::warn!(
                 "the server wrote something to stdout that is no JSON-RPC message: `{}`; it is passed on as it is (said once)",

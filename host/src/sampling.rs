@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use crate::config::{Limits, Sampling};
@@ -13,7 +14,7 @@ use crate::plugin::Plugin;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
 use crate::provider::{Destination, Http};
-use crate::select;
+use crate::{retry, select};
 
 understudy_mcp_types::wit_conversions!(crate::plugin::bindings::understudy::plugin::types);
 
@@ -80,11 +81,12 @@ impl Sampler {
     pub async fn create_message(&self, params: &[u8]) -> Result<String, Error> {
         let request = self.parse(params)?;
         let request = self.policy.clamp(request);
+        let after = self.deadline;
+        let until = Instant::now() + after;
         let answer = async {
             let _place = self.policy.admit().await?;
-            self.ask_chain(request).await
+            self.ask_chain(request, until).await
         };
-        let after = self.deadline;
         let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
         serde_json::to_string(&result)
             .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
@@ -101,14 +103,14 @@ impl Sampler {
     }
 
     /// Asks the plugins in order until one answers.
-    async fn ask_chain(&self, request: CreateMessageRequestParams) -> Result<CreateMessageResult, Error> {
+    async fn ask_chain(&self, request: CreateMessageRequestParams, until: Instant) -> Result<CreateMessageResult, Error> {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
         let request: wit::CreateMessageRequest = request.into();
         let mut links = self.chain.iter().peekable();
         while let Some(link) = links.next() {
             let options = self.options(link, &request);
-            let answer = match self.ask(link, &request, &options).await {
+            let answer = match self.ask(link, &request, &options, until).await {
                 Ok(completion) => finish(link, completion, tools.as_deref()),
                 Err(error) => Err(error),
             };
@@ -138,6 +140,7 @@ impl Sampler {
         link: &Understudy,
         request: &wit::CreateMessageRequest,
         options: &wit::Options,
+        until: Instant,
     ) -> Result<wit::Completion, Error> {
         let (plugin, id) = (&link.plugin, options.request_id.as_str());
         let began = Instant::now();
@@ -153,17 +156,51 @@ impl Sampler {
                 return Err(Error::Refused { plugin: plugin.name.clone(), reason });
             }
             tokio::time::sleep(Duration::from_millis(fetch.delay_ms.into())).await;
-            let began = Instant::now();
-            let (path, size) = (fetch.request.path.clone(), fetch.request.body.len());
-            let response = link.destination.exchange(&self.http, fetch.request).await?;
-            let (status, answered) = (response.status, response.body.len());
-            hop!(id, began, "the provider answered {status} to `{path}` ({size} bytes out, {answered} bytes in)");
-            let began = Instant::now();
-            step = plugin.resume(&fetch.state, &response).await?;
-            hop!(id, began, "the plugin `{}` ran `resume`", plugin.name);
+            step = self.fetch(link, fetch, id, until).await?;
         }
         let limit = Limit::Fetches(plugin.limits().fetches);
         Err(Error::Limit { plugin: plugin.name.clone(), call: "resume", limit })
+    }
+
+    /// One exchange and the `resume` that follows, again as often as that may help and the deadline allows. Each attempt sends the
+    /// same request and hands the same state to a fresh instance.
+    async fn fetch(
+        &self,
+        link: &Understudy,
+        mut fetch: wit::Fetch,
+        id: &str,
+        until: Instant,
+    ) -> Result<wit::Step, Error> {
+        let body = Bytes::from(std::mem::take(&mut fetch.request.body));
+        let mut attempt = 0;
+        loop {
+            let outcome = self.attempt(link, &fetch, body.clone(), id).await;
+            let Err(error) = outcome else { return outcome };
+            let left = until.saturating_duration_since(Instant::now());
+            let retries = link.plugin.limits().retries;
+            let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
+            attempt += 1;
+            tracing::warn!(request = id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        link: &Understudy,
+        fetch: &wit::Fetch,
+        body: Bytes,
+        id: &str,
+    ) -> Result<wit::Step, Error> {
+        let began = Instant::now();
+        let (path, size) = (&fetch.request.path, body.len());
+        let response = link.destination.exchange(&self.http, &fetch.request, body).await?;
+        let (status, answered) = (response.status, response.body.len());
+        hop!(id, began, "the provider answered {status} to `{path}` ({size} bytes out, {answered} bytes in)");
+        let began = Instant::now();
+        let step = link.plugin.resume(&fetch.state, &response).await?;
+        hop!(id, began, "the plugin `{}` ran `resume`", link.plugin.name);
+        Ok(step)
     }
 }
 

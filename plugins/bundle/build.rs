@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use understudy_componentize::{Guest, build};
 
 /// What is bundled: the folders beside this one.
-const PLUGINS: [&str; 4] = ["echo", "extractive", "anthropic", "openai"];
+const PLUGINS: [&str; 6] = ["echo", "extractive", "anthropic", "openai", "gemini", "ollama"];
 
 fn main() -> anyhow::Result<()> {
     let workspace = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;

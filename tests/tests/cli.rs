@@ -89,7 +89,7 @@ fn the_example_parameters_of_every_revision_give_a_result_of_that_revision() {
 fn what_is_missing_or_misspelt_is_named_with_the_remedy() {
     let place = Place::new();
     let cases: [(&[&str], i32, &str); 9] = [
-        (&["sample"], 2, "no plugin is named: add `--plugin NAME` (`echo`, `extractive`, `anthropic`, `openai`"),
+        (&["sample"], 2, "no plugin is named: add `--plugin NAME` (`echo`, `extractive`, `anthropic`, `openai`, `gemini`, `ollama`"),
         (&["sample", "--plugin", "ehco"], 2, "no plugin is called `ehco` (did you mean `echo`?)"),
         (&["sample", "--plugin", "echo", "nofile.json"], 1, "can't read `nofile.json`"),
         (&["proxy", "--server", "x"], 2, "the config has no server `x`"),
@@ -161,7 +161,7 @@ fn plugins_are_listed_and_inspected() {
     let run = place.run(["plugin", "list", "--json"]).ok();
     let list: Vec<Value> = serde_json::from_str(&run.stdout).unwrap_or_default();
     let names: Vec<&str> = list.iter().filter_map(|row| row["name"].as_str()).collect();
-    for name in ["echo", "extractive", "anthropic", "openai"] {
+    for name in ["echo", "extractive", "anthropic", "openai", "gemini", "ollama"] {
         assert!(names.contains(&name), "{names:?}");
         let run = place.run(["plugin", "inspect", name, "--json"]).ok();
         let facts: Value = serde_json::from_str(&run.stdout).unwrap_or_default();

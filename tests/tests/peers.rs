@@ -137,7 +137,7 @@ fn a_fastmcp_server_is_answered_by_litellm_in_both_formats() {
 
 #[test]
 fn what_the_plugins_send_and_accept_fits_the_official_types() {
-    for name in ["anthropic", "openai"] {
+    for name in ["anthropic", "openai", "gemini", "ollama"] {
         let script = script(&format!("validate_{name}.py"));
         for args in [vec![script.as_str(), "--self-test"], vec![script.as_str()]] {
             let mut command = Command::new(python());

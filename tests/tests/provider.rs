@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use understudy_tests::guests;
@@ -17,6 +18,8 @@ fn request(text: &str) -> String {
 
 /// `understudy sample` with a built-in plugin and this provider.
 fn sample(place: &Place, plugin: &str, endpoint: &str, env: &[(&str, &str)]) -> Run {
+    // One attempt: what is tried again is another test's.
+    let _ = place.file("understudy.json", r#"{"limits": {"retries": 0}}"#);
     let mut command = place.understudy(["-v", "sample", "--plugin", plugin, "--model", "m", "--endpoint", endpoint]);
     command.envs(env.iter().copied());
     run(command, &request("hello"))
@@ -186,7 +189,7 @@ fn the_next_plugin_of_a_chain_answers_where_the_first_cannot() {
     let provider =
         Provider::answering("503 Service Unavailable", "", r#"{"error":{"message":"down for maintenance"}}"#);
     let config = json!({
-        "sampling": ["first", "echo"],
+        "sampling": ["first", "echo"], "limits": { "retries": 0 },
         "plugins": { "first": { "component": "builtin:openai", "model": "m", "endpoint": provider.url } }
     });
     let config = place.file("understudy.json", config.to_string());
@@ -240,4 +243,29 @@ fn requests_beyond_the_limit_wait_and_beyond_that_are_refused() {
             "2 sampling requests are running and 1 waiting; raise `limits.concurrent` or `limits.waiting`"
         );
     }
+}
+
+#[test]
+fn what_fails_in_passing_is_tried_again_with_the_same_request_and_what_is_not_is_not() {
+    let place = Place::new();
+    let attempts = AtomicUsize::new(0);
+    let provider = Provider::start(move |_, stream, _| match attempts.fetch_add(1, Ordering::SeqCst) {
+        0 => respond(stream, "429 Too Many Requests", "retry-after: 0.01\r\n", b"{\"error\":{\"message\":\"slow down\"}}"),
+        // The connection breaks.
+        1 => {}
+        _ => respond(stream, "200 OK", "", openai_answer("at last").as_bytes()),
+    });
+    let args = ["sample", "--plugin", "openai", "--model", "m", "--endpoint", &provider.url];
+    let passing = run(place.understudy(args), &request("x")).ok();
+    assert!(passing.stdout.contains("at last"), "{}", passing.stdout);
+    assert!(passing.stderr.contains("slow down") && passing.stderr.contains("trying again in 10.0ms (1 of 2)"), "{}", passing.stderr);
+    assert!(passing.stderr.contains("(2 of 2)"), "{}", passing.stderr);
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|request| request.body == seen[0].body));
+
+    let refused = Provider::answering("401 Unauthorized", "", r#"{"error":{"message":"bad key"}}"#);
+    let args = ["sample", "--plugin", "openai", "--model", "m", "--endpoint", &refused.url];
+    assert_eq!(run(place.understudy(args), &request("x")).code(), 1);
+    assert_eq!(refused.seen().len(), 1);
 }

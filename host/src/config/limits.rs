@@ -19,6 +19,8 @@ pub struct Limits {
     pub deadline: Duration,
     /// `fetches`: HTTP exchanges for one request. 8.
     pub fetches: u32,
+    /// `retries`: further attempts at an exchange that failed in passing. 2.
+    pub retries: u32,
     /// `state`: what a guest has the host remember. 1 MiB.
     pub state: usize,
     /// `requestBody`: the body that goes to the provider. 32 MiB.
@@ -44,6 +46,7 @@ impl Default for Limits {
             cpu: Duration::from_secs(1),
             deadline: Duration::from_mins(2),
             fetches: 8,
+            retries: 2,
             state: MIB,
             request_body: 32 * MIB,
             response_body: 32 * MIB,
@@ -83,6 +86,7 @@ impl Limits {
             cpu: section.duration("cpu")?.unwrap_or(self.cpu),
             deadline: section.duration("deadline")?.unwrap_or(self.deadline),
             fetches: section.count("fetches")?.unwrap_or(self.fetches),
+            retries: section.number("retries")?.unwrap_or(self.retries),
             state: section.size("state")?.unwrap_or(self.state),
             request_body: section.size("requestBody")?.unwrap_or(self.request_body),
             response_body: section.size("responseBody")?.unwrap_or(self.response_body),

@@ -71,6 +71,11 @@ impl Section {
         })
     }
 
+    /// A whole number of at least 0.
+    pub(super) fn number(&mut self, key: &'static str) -> Result<Option<u32>, ConfigError> {
+        self.typed(key, "a whole number", |value| value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or(value))
+    }
+
     pub(super) fn strings(&mut self, key: &'static str) -> Result<Option<Vec<String>>, ConfigError> {
         self.typed(key, "an array of strings", |value| match strings(&value) {
             Some(strings) => Ok(strings),

@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`types`] | the contract's records, generated from `wit/` and documented there |
+//! | [`blocks`] | content blocks, whoever the provider is |
 //! | [`error`] | the typed errors, one function each |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
 //! | [`names`] | tool names that a provider doesn't allow |
@@ -15,6 +16,7 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod blocks;
 pub mod error;
 pub mod http;
 pub mod names;

@@ -21,6 +21,7 @@
 //! environment the expectations are written anew instead of compared: look at the difference before you commit it.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "this module is for tests: a panic is how they report")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -154,6 +155,67 @@ fn run<P: Provider>(fixture: &Value) -> Value {
         outcome.insert("exchanges".to_owned(), Value::Array(made));
     }
     Value::Object(outcome)
+}
+
+/// Hands `resume` damaged bodies, with this state and with a damaged one; the damage is the same in every run. Any outcome
+/// will do: that there is one is what is tested.
+///
+/// # Panics
+/// If the plugin does.
+pub fn check_damaged_answers<P: Provider>(state: &[u8], bodies: &[&str]) {
+    // Knuth's MMIX generator.
+    let mut seed = 1_u64;
+    let mut random = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap_or(0) % below.max(1)
+    };
+    let pieces: [&[u8]; 13] = [
+        b"null",
+        b"\"",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b"\xff",
+        b"1e999",
+        b"\\u0000",
+        b"\"text\":\"\"",
+        b"\"data:;base64,\"",
+    ];
+    let headers = [("retry-after", "1e300"), ("x-ratelimit-reset-requests", "9e9h")];
+    for _ in 0..20_000 {
+        let mut body = bodies[random(bodies.len())].as_bytes().to_vec();
+        let mut damaged = state.to_vec();
+        for bytes in [&mut body, &mut damaged] {
+            for _ in 0..random(4) {
+                let from = random(bytes.len());
+                let to = (from + random(12)).min(bytes.len());
+                match random(8) {
+                    0 => bytes.truncate(from),
+                    _ => drop(bytes.splice(from..to, pieces[random(pieces.len())].iter().copied())),
+                }
+            }
+        }
+        let status = [200, 200, 400, 404, 429, 503][random(6)];
+        drop(P::resume(damaged, response(status, &headers[random(3)..], body.clone())));
+        drop(P::resume(state.to_vec(), response(status, &headers[random(3)..], body)));
+    }
+}
+
+/// Checks that a settings schema has the keys that the plugin knows, by what it says of one that it doesn't know: the error
+/// that `serde` makes under `deny_unknown_fields` lists them.
+///
+/// # Panics
+/// If they are not the same.
+pub fn check_settings_schema(schema: &str, of_unknown_key: &Error) {
+    let schema: Value = serde_json::from_str(schema).unwrap_or_else(|e| panic!("the schema is not JSON: {e}"));
+    let in_schema: BTreeSet<&str> = schema["properties"].as_object().into_iter().flatten().map(|(k, _)| &**k).collect();
+    let Error::InvalidRequest(failure) = of_unknown_key else { panic!("an unknown key is {of_unknown_key:?}") };
+    let expected = failure.message.split("expected one of").nth(1).unwrap_or_default();
+    let known: BTreeSet<&str> = expected.split('`').skip(1).step_by(2).collect();
+    assert_eq!(in_schema, known);
 }
 
 fn fetch_json(fetch: &Fetch) -> Value {

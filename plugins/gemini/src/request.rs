@@ -1,0 +1,107 @@
+//! The body: parameters and tools.
+
+use serde_json::value::RawValue;
+use understudy_plugin::names::{Names, Rule};
+use understudy_plugin::types::{self, ContentBlock, CreateMessageRequest, Error, Fetch};
+use understudy_plugin::{error, http};
+
+use crate::settings::Settings;
+use crate::wire::{
+    Content, FunctionCallingConfig, FunctionDeclaration, GenerationConfig, Part, Request, Tool, ToolConfig,
+};
+use crate::{State, contents, models};
+
+/// "The set of character sequences (up to 5) that will stop output generation" (Google's docs, `GenerationConfig`).
+const MOST_STOP_SEQUENCES: usize = 5;
+
+/// "Must start with a letter or an underscore. Must be a-z, A-Z, 0-9, or contain underscores, dots, colons and dashes, with a
+/// maximum length of 128" (`types.py`, `FunctionDeclaration`).
+const NAMES: Rule = Rule {
+    begins: |c| c.is_ascii_alphabetic() || c == '_',
+    holds: |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-'),
+    longest: 128,
+};
+
+pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Settings) -> Result<Fetch, Error> {
+    let model = models::own_name(model);
+    if model.is_empty() {
+        return Err(error::invalid_request("no model is chosen; name one in the plugin's `model`"));
+    }
+    if request.stop_sequences.len() > MOST_STOP_SEQUENCES {
+        return Err(error::unsupported(format!(
+            "`stopSequences` holds {}; the Gemini API takes at most {MOST_STOP_SEQUENCES}",
+            request.stop_sequences.len()
+        )));
+    }
+    let blocks = request.messages.iter().flat_map(|message| &message.content);
+    let state = State {
+        model: model.to_owned(),
+        names: Names::of(request, &NAMES),
+        tools: request.tools.as_ref().is_some_and(|tools| !tools.is_empty()),
+        calls: blocks.filter(|block| matches!(block, ContentBlock::ToolUse(_))).count(),
+    };
+    let body = body(request, &state, settings)?;
+    let mut fetch = http::post_json(settings.path(model), &body, Vec::new())?;
+    fetch.state =
+        serde_json::to_vec(&state).map_err(|e| error::other(format!("the state can't be written as JSON: {e}")))?;
+    Ok(fetch)
+}
+
+fn body<'a>(request: &'a CreateMessageRequest, state: &'a State, settings: &'a Settings) -> Result<Request<'a>, Error> {
+    let contents = contents::convert(request, state)?;
+    if contents.is_empty() {
+        return Err(error::invalid_request(
+            "the messages say nothing, and the Gemini API refuses a request without text",
+        ));
+    }
+    let system = request.system_prompt.as_deref().filter(|prompt| !prompt.is_empty());
+    let most_tokens = models::most_tokens(&state.model).unwrap_or(u32::MAX);
+    Ok(Request {
+        system_instruction: system.map(|prompt| Content { role: None, parts: vec![Part::text(prompt)] }),
+        contents,
+        tools: tools(request, state)?,
+        tool_config: tool_config(request, state)?,
+        generation_config: GenerationConfig {
+            max_output_tokens: request.max_tokens.min(most_tokens),
+            temperature: request.temperature,
+            stop_sequences: &request.stop_sequences,
+            top_p: settings.top_p,
+            top_k: settings.top_k,
+            seed: settings.seed,
+            thinking_config: settings.thinking(&state.model),
+            extra: &settings.generation_config,
+        },
+        safety_settings: settings.safety_settings.as_deref(),
+        labels: settings.labels(request.metadata.as_deref()),
+        extra: &settings.extra,
+    })
+}
+
+fn tools<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Option<[Tool<'a>; 1]>, Error> {
+    let declaration = |tool: &'a types::Tool| {
+        let schema: &RawValue = serde_json::from_str(&tool.input_schema).map_err(|e| {
+            error::invalid_request(format!("the `inputSchema` of the tool `{}` is not JSON: {e}", tool.name))
+        })?;
+        Ok(FunctionDeclaration {
+            name: state.names.on_the_wire(&tool.name),
+            description: tool.description.as_deref().or(tool.title.as_deref()),
+            parameters_json_schema: schema,
+        })
+    };
+    let declarations = request.tools.iter().flatten().map(declaration).collect::<Result<Vec<_>, _>>()?;
+    Ok((!declarations.is_empty()).then_some([Tool { function_declarations: declarations }]))
+}
+
+fn tool_config(request: &CreateMessageRequest, state: &State) -> Result<Option<ToolConfig>, Error> {
+    let Some(mode) = request.tool_choice.as_ref().and_then(|choice| choice.mode.as_deref()).filter(|_| state.tools)
+    else {
+        return Ok(None);
+    };
+    let mode = match mode {
+        "auto" => "AUTO",
+        "required" => "ANY",
+        "none" => "NONE",
+        _ => return Err(error::unsupported(format!("`toolChoice.mode`: `{mode}` is none of auto, required and none"))),
+    };
+    Ok(Some(ToolConfig { function_calling_config: FunctionCallingConfig { mode } }))
+}

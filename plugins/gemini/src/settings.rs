@@ -1,0 +1,121 @@
+//! What the user's config can say under `settings`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use understudy_plugin::error;
+use understudy_plugin::types::Error;
+
+use crate::models::{self, LeastThinking};
+use crate::wire::ThinkingConfig;
+
+/// JSON Schema of the settings; what each of them means stands there.
+pub(crate) const SCHEMA: &str = include_str!("settings.schema.json");
+
+const PATH: &str = "/v1beta/models/{model}:generateContent";
+
+/// What the plugin writes into the body itself: not for `extra`.
+const OWN_FIELDS: [&str; 8] =
+    ["model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "labels"];
+
+/// What the plugin writes into `generationConfig` itself, or could not deal with the answer of.
+const OWN_CONFIG_FIELDS: [&str; 8] =
+    ["temperature", "maxOutputTokens", "stopSequences", "topP", "topK", "seed", "thinkingConfig", "candidateCount"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "`safetySettings` is Google's name")]
+pub(crate) struct Settings {
+    path: Option<String>,
+    thinking_level: Option<String>,
+    thinking_budget: Option<i32>,
+    include_thoughts: Option<bool>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<u32>,
+    pub(crate) seed: Option<i32>,
+    pub(crate) safety_settings: Option<Box<RawValue>>,
+    label_fields: Vec<String>,
+    pub(crate) generation_config: BTreeMap<String, Box<RawValue>>,
+    pub(crate) extra: BTreeMap<String, Box<RawValue>>,
+}
+
+impl Settings {
+    /// # Errors
+    /// `invalid-request` if they don't fit, naming the key.
+    pub(crate) fn parse(json: &str) -> Result<Self, Error> {
+        let settings: Self =
+            serde_json::from_str(json).map_err(|e| error::invalid_request(format!("the settings don't fit: {e}")))?;
+        let own = |name: &str, fields: &BTreeMap<String, Box<RawValue>>, own: &[&str]| {
+            fields.keys().find(|key| own.contains(&key.as_str())).map_or(Ok(()), |key| {
+                Err(error::invalid_request(format!(
+                    "`settings.{name}.{key}`: the plugin writes `{key}` itself, or can't let it be set; leave it out"
+                )))
+            })
+        };
+        own("extra", &settings.extra, &OWN_FIELDS)?;
+        own("generationConfig", &settings.generation_config, &OWN_CONFIG_FIELDS)?;
+        if settings.thinking_level.as_deref().is_some_and(|level| !level.is_empty())
+            && settings.thinking_budget.is_some()
+        {
+            return Err(error::invalid_request(
+                "`settings.thinkingLevel` and `settings.thinkingBudget` exclude each other; leave one out",
+            ));
+        }
+        if settings.path.as_deref().is_some_and(|path| !path.starts_with('/')) {
+            return Err(error::invalid_request("`settings.path` must begin with `/`"));
+        }
+        Ok(settings)
+    }
+
+    /// The path for a model.
+    pub(crate) fn path(&self, model: &str) -> String {
+        self.path.as_deref().unwrap_or(PATH).replace("{model}", &percent_encoded(model))
+    }
+
+    /// How much the model is to think: as little as it can unless the user wants otherwise, because thoughts count towards
+    /// `maxTokens`, which servers choose for the length of the answer.
+    pub(crate) fn thinking(&self, model: &str) -> Option<ThinkingConfig<'_>> {
+        let mut config = ThinkingConfig {
+            thinking_level: self.thinking_level.as_deref().filter(|level| !level.is_empty()),
+            thinking_budget: self.thinking_budget,
+            include_thoughts: self.include_thoughts,
+        };
+        if self.thinking_level.is_none() && self.thinking_budget.is_none() {
+            match models::least_thinking(model) {
+                Some(LeastThinking::Level(level)) => config.thinking_level = Some(level),
+                Some(LeastThinking::Budget(budget)) => config.thinking_budget = Some(budget),
+                None => {}
+            }
+        }
+        (!config.is_empty()).then_some(config)
+    }
+
+    /// The part of a request's `metadata` that goes into `labels`, which hold texts.
+    pub(crate) fn labels(&self, metadata: Option<&str>) -> BTreeMap<String, String> {
+        if self.label_fields.is_empty() {
+            return BTreeMap::new();
+        }
+        let metadata: BTreeMap<String, &RawValue> =
+            metadata.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let label = |(key, value): (String, &RawValue)| {
+            let text = serde_json::from_str(value.get()).ok().filter(|_| self.label_fields.contains(&key))?;
+            Some((key, text))
+        };
+        metadata.into_iter().filter_map(label).collect()
+    }
+}
+
+/// A path segment, whatever the name holds.
+fn percent_encoded(name: &str) -> String {
+    name.bytes().fold(String::with_capacity(name.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string doesn't fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}

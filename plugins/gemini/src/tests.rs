@@ -1,0 +1,135 @@
+//! What fixtures can't say.
+
+use serde_json::json;
+use understudy_plugin::Provider;
+use understudy_plugin::testing::{
+    check_damaged_answers, check_fixtures, check_settings_schema, options, request, response,
+};
+use understudy_plugin::types::{Completion, ContentBlock, Error, Fetch, Step};
+
+use crate::models::{LeastThinking, least_thinking, most_tokens};
+use crate::settings::{SCHEMA, Settings};
+use crate::{Gemini, models};
+
+#[test]
+fn gemini_keeps_to_its_fixtures() {
+    check_fixtures::<Gemini>("fixtures");
+}
+
+const REQUEST: &str = r#"{
+    "messages": [
+        {"role": "user", "content": {"type": "text", "text": "Go"}},
+        {"role": "assistant", "content": {"type": "tool_use", "id": "a", "name": "t/1", "input": {"n": 100.0, "big": 12345678901234567890123},
+            "_meta": {"understudy.google/thought": {"model": "gemini-3.5-flash-lite", "signature": "c2ln",
+                "before": [{"text": "Hm.", "thought": true, "thoughtSignature": "YQ=="}]}}}},
+        {"role": "user", "content": {"type": "tool_result", "toolUseId": "a", "content": [], "structuredContent": {"m": 1.50}}}
+    ],
+    "maxTokens": 100.0,
+    "tools": [{"name": "t/1", "inputSchema": {"type": "object", "properties": {"n": {"maximum": 1e400}}}}]
+}"#;
+
+fn fetch() -> Fetch {
+    match Gemini::start(request(REQUEST), options(models::DEFAULT, &json!({}))) {
+        Ok(Step::Fetch(fetch)) => fetch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn answer(body: impl Into<Vec<u8>>) -> Result<Completion, Error> {
+    match Gemini::resume(fetch().state, response(200, &[], body)) {
+        Ok(Step::Done(completion)) => Ok(completion),
+        Ok(Step::Fetch(fetch)) => panic!("{fetch:?}"),
+        Err(error) => Err(error),
+    }
+}
+
+const ANSWER: &str = r#"{"candidates": [{"content": {"role": "model", "parts": [
+    {"text": "Hm.", "thought": true, "thoughtSignature": "YQ=="}, {"text": "So. "},
+    {"functionCall": {"id": "b", "name": "t_1", "args": {"n": 1e400, "m": 2.50}}, "thoughtSignature": "Yg=="},
+    {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]}, "finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 18446744073709551615, "thoughtsTokenCount": 2}, "modelVersion": "m"}"#;
+
+#[test]
+fn json_keeps_its_spelling_on_the_way_out() {
+    let body = String::from_utf8_lossy(&fetch().request.body).into_owned();
+    for part in [
+        r#""args":{"n": 100.0, "big": 12345678901234567890123}"#,
+        r#""response":{"m": 1.50}"#,
+        r#"{"n": {"maximum": 1e400}}"#,
+        r#""maxOutputTokens":100,"#,
+        r#"{"text":"Hm.","thought":true,"thoughtSignature":"YQ=="},{"functionCall":"#,
+        r#""thoughtSignature":"c2ln"}"#,
+    ] {
+        assert!(body.contains(part), "{part} is not in {body}");
+    }
+}
+
+#[test]
+fn json_keeps_its_spelling_on_the_way_in() {
+    let content = answer(ANSWER).map(|completion| completion.result.content);
+    let Ok([ContentBlock::Text(text), ContentBlock::ToolUse(tool_use), ContentBlock::Image(_)]) = content.as_deref()
+    else {
+        panic!("{content:?}")
+    };
+    assert_eq!(tool_use.input, r#"{"n": 1e400, "m": 2.50}"#);
+    assert_eq!(tool_use.name, "t/1");
+    let meta = text.extras.meta.as_deref().unwrap_or_default();
+    assert!(meta.contains(r#""before":[{"text":"Hm.","thought":true,"thoughtSignature":"YQ=="}]"#), "{meta}");
+}
+
+#[test]
+fn a_body_that_is_not_utf_8_is_a_malformed_response() {
+    let body =
+        b"{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"\xff\xfe\"}]}, \"finishReason\": \"STOP\"}]}";
+    let error = answer(body.as_slice());
+    assert!(matches!(error, Err(Error::MalformedResponse(_))), "{error:?}");
+    let error = Gemini::resume(fetch().state, response(500, &[], body.as_slice()));
+    assert!(matches!(error, Err(Error::Provider(_))), "{error:?}");
+}
+
+#[test]
+fn state_that_is_not_the_plugins_own_is_an_error() {
+    let outcome = Gemini::resume(b"{}".to_vec(), response(200, &[], "{}"));
+    assert!(matches!(outcome, Err(Error::Other(_))), "{outcome:?}");
+}
+
+#[test]
+fn no_answer_whatever_makes_it_panic() {
+    const REFUSAL: &str = r#"[{"error": {"code": 429, "message": "no", "status": "RESOURCE_EXHAUSTED", "details":
+        [{"violations": [{"quotaId": "PerDay", "quotaValue": "0"}]}, {"retryDelay": "34s"}]}}]"#;
+    check_damaged_answers::<Gemini>(&fetch().state, &[ANSWER, ANSWER, REFUSAL]);
+}
+
+#[test]
+fn the_settings_schema_names_every_setting() {
+    let Err(error) = Settings::parse(r#"{"?": 1}"#) else { panic!("an unknown key is accepted") };
+    check_settings_schema(SCHEMA, &error);
+}
+
+#[test]
+fn every_model_of_the_catalogue_is_known_through_and_through() {
+    let description = Gemini::describe();
+    assert!(description.models.iter().any(|model| Some(&model.name) == description.default_model.as_ref()));
+    for model in description.models {
+        assert!(least_thinking(&model.name).is_some(), "{}", model.name);
+        assert!(models::is_three_or_newer(&model.name), "{}", model.name);
+        for figure in [model.cost, model.speed, model.intelligence] {
+            assert!((0.0..=1.0).contains(&figure), "{}: {figure}", model.name);
+        }
+    }
+}
+
+#[test]
+fn a_models_name_tells_what_it_takes() {
+    for name in ["gemini-3-flash-preview", "gemini-3.8-flash", "gemini-4-argon", "gemini-10-x", "gemini-flash-latest"] {
+        assert!(models::is_three_or_newer(name), "{name}");
+    }
+    for name in ["gemini-2.5-pro", "gemini-2.0-flash", "gemini-1.5-flash", "gemma-3-27b-it", "", "gemini"] {
+        assert!(!models::is_three_or_newer(name), "{name}");
+    }
+    assert_eq!(most_tokens("gemini-2.0-flash"), Some(8192));
+    assert_eq!(most_tokens("gemini-2.5-flash"), Some(65_536));
+    assert_eq!(most_tokens("gemini-4-argon"), None);
+    assert_eq!(least_thinking("gemini-2.5-flash"), Some(LeastThinking::Budget(0)));
+    assert_eq!(least_thinking("gemini-2.5-flash-image"), None);
+}

@@ -1,0 +1,154 @@
+//! The conversation.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use understudy_plugin::error::{invalid_request, unsupported};
+use understudy_plugin::text::{join, mime_essence};
+use understudy_plugin::types::{
+    ContentBlock, CreateMessageRequest, Error, Extras, MediaContent, Role, SamplingMessage, ToolUseContent,
+};
+
+use crate::wire::{FunctionCall, Message, ToolCall};
+use crate::{THINKING, tool_result};
+
+pub(crate) fn convert(request: &CreateMessageRequest) -> Result<Vec<Message<'_>>, Error> {
+    let mut messages = Vec::with_capacity(request.messages.len() + 1);
+    if let Some(prompt) = request.system_prompt.as_deref() {
+        messages.push(Message { role: "system", content: prompt.into(), ..Message::default() });
+    }
+    let mut last_calls: Vec<&ToolUseContent> = Vec::new();
+    for (i, message) in request.messages.iter().enumerate() {
+        let place = format!("messages[{i}]");
+        match message.role {
+            Role::User => user(message, &place, &last_calls, &mut messages)?,
+            Role::Assistant => {
+                messages.push(assistant(message, &place)?);
+                last_calls.clear();
+                last_calls.extend(message.content.iter().filter_map(|block| match block {
+                    ContentBlock::ToolUse(tool_use) => Some(tool_use),
+                    _ => None,
+                }));
+            }
+        }
+    }
+    Ok(messages)
+}
+
+/// One `tool` message for each tool result, in order; then what the user says, and the images of the tool results.
+fn user<'a>(
+    message: &'a SamplingMessage,
+    place: &str,
+    calls: &[&'a ToolUseContent],
+    messages: &mut Vec<Message<'a>>,
+) -> Result<(), Error> {
+    let mut texts: Vec<Cow<str>> = Vec::new();
+    let mut images = Vec::new();
+    let mut results = 0;
+    for (n, block) in message.content.iter().enumerate() {
+        let place = format!("{place}.content[{n}]");
+        match block {
+            ContentBlock::Text(text) => texts.push(text.text.as_str().into()),
+            ContentBlock::Image(media) => images.push(image(media, &place)?),
+            ContentBlock::Audio(media) => return Err(audio(media, &place)),
+            ContentBlock::ToolResult(result) => {
+                results += 1;
+                let id = &result.tool_use_id;
+                let name = calls.iter().find(|call| call.id == *id).map(|call| call.name.as_str());
+                let converted = tool_result::convert(result, &place)?;
+                messages.push(Message {
+                    role: "tool",
+                    content: converted.text,
+                    tool_name: name,
+                    tool_call_id: Some(id),
+                    ..Message::default()
+                });
+                if !converted.images.is_empty() {
+                    let from = images.len() + 1;
+                    images.extend(converted.images);
+                    let numbers = if from == images.len() {
+                        format!("Image {from} belongs")
+                    } else {
+                        format!("Images {from} to {} belong", images.len())
+                    };
+                    let name = name.unwrap_or_default();
+                    texts.push(format!("{numbers} to the answer of the tool `{name}` (tool call `{id}`).").into());
+                }
+            }
+            ContentBlock::ToolUse(_) => return Err(unsupported(format!("`{place}`: a tool_use in a user message"))),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+        }
+    }
+    if results == 0 || !images.is_empty() || !texts.is_empty() {
+        messages.push(Message { role: "user", content: join(texts, "\n\n"), images, ..Message::default() });
+    }
+    Ok(())
+}
+
+fn assistant<'a>(message: &'a SamplingMessage, place: &str) -> Result<Message<'a>, Error> {
+    let mut texts: Vec<Cow<str>> = Vec::new();
+    let mut tool_calls = Vec::new();
+    let mut thinking = None;
+    for (n, block) in message.content.iter().enumerate() {
+        let place = format!("{place}.content[{n}]");
+        let extras = match block {
+            ContentBlock::Text(text) => {
+                texts.push(text.text.as_str().into());
+                &text.extras
+            }
+            ContentBlock::ToolUse(tool_use) => {
+                let arguments: &RawValue = serde_json::from_str(&tool_use.input)
+                    .map_err(|e| invalid_request(format!("`{place}`: `input` is not JSON: {e}")))?;
+                let function = FunctionCall { name: &tool_use.name, arguments };
+                tool_calls.push(ToolCall { id: &tool_use.id, function });
+                &tool_use.extras
+            }
+            ContentBlock::Image(_) => {
+                return Err(unsupported(format!(
+                    "`{place}`: an image in an assistant message; models that Ollama runs see the user's only"
+                )));
+            }
+            ContentBlock::Audio(media) => return Err(audio(media, &place)),
+            ContentBlock::ToolResult(_) => {
+                return Err(unsupported(format!("`{place}`: a tool_result in an assistant message")));
+            }
+            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+        };
+        thinking = thinking.or_else(|| carried(extras));
+    }
+    // The pieces of an answer follow each other as they are.
+    Ok(Message { role: "assistant", content: join(texts, ""), thinking, tool_calls, ..Message::default() })
+}
+
+/// What the model thought before an earlier answer.
+fn carried(extras: &Extras) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow, rename = "understudy.ollama/thinking")]
+        thinking: Option<Cow<'a, str>>,
+    }
+    let meta = extras.meta.as_deref().filter(|meta| meta.contains(THINKING))?;
+    serde_json::from_str::<Meta>(meta).ok()?.thinking
+}
+
+/// An image, of a type that the packages take for a file with one (`_types.py`, `Image`).
+pub(crate) fn image<'a>(media: &'a MediaContent, place: &str) -> Result<&'a str, Error> {
+    if is_image(&media.mime_type) {
+        return Ok(&media.data);
+    }
+    Err(unsupported(format!("`{place}`: an image of type `{}`; Ollama takes png, jpeg and webp", media.mime_type)))
+}
+
+/// Whether it is a type of image that Ollama takes.
+pub(crate) fn is_image(mime_type: &str) -> bool {
+    matches!(mime_essence(mime_type).as_str(), "image/png" | "image/jpeg" | "image/jpg" | "image/webp")
+}
+
+pub(crate) fn audio(media: &MediaContent, place: &str) -> Error {
+    unsupported(format!("`{place}`: audio (`{}`); Ollama's API has no place for it", media.mime_type))
+}
+
+pub(crate) fn unknown_block(place: &str, kind: &str) -> Error {
+    unsupported(format!("`{place}`: a block of the unknown type `{kind}`"))
+}

@@ -1,0 +1,124 @@
+//! The answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use understudy_plugin::error::malformed_response;
+use understudy_plugin::http;
+use understudy_plugin::text::one_line;
+use understudy_plugin::types::{
+    ContentBlock, CreateMessageResult, Error, Extras, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
+};
+
+use crate::wire::{Answer, AnswerMessage, AnswerToolCall};
+use crate::{State, THINKING, error};
+
+const NO_EXTRAS: Extras = Extras { meta: None, annotations: None, extensions: None };
+
+/// Reads an answer whose status is 2xx.
+pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMessageResult, Option<Usage>), Error> {
+    let mut answer: Answer = http::json_body(response)?;
+    if let Some(refusal) = &answer.error {
+        return Err(error::of_body(refusal, response, &state.model));
+    }
+    if answer.done == Some(false) {
+        return Err(malformed_response("the provider's answer is only the beginning of one (`done` is false)"));
+    }
+    let Some(message) = answer.message.take() else {
+        let beginning = http::beginning(&response.body);
+        return Err(malformed_response(format!(
+            "the provider's answer holds no `message`; it begins with `{beginning}`"
+        )));
+    };
+    let reason = answer.done_reason.take().filter(|reason| !reason.is_empty());
+    if let Some(reason @ ("load" | "unload")) = reason.as_deref() {
+        return Err(malformed_response(format!("the provider has not answered: `done_reason` is `{reason}`")));
+    }
+    let content = blocks(message, state)?;
+    let calls = content.iter().any(|block| matches!(block, ContentBlock::ToolUse(_)));
+    let stop_reason = match reason.as_deref() {
+        Some("length") => Some("maxTokens".to_owned()),
+        Some("stop") | None if calls => Some("toolUse".to_owned()),
+        Some("stop") => Some("endTurn".to_owned()),
+        _ => reason,
+    };
+    let usage = usage(&answer);
+    let model = answer.model.filter(|model| !model.is_empty()).unwrap_or_else(|| state.model.clone());
+    Ok((CreateMessageResult { content, model, stop_reason, meta: None }, usage))
+}
+
+/// The blocks that the model said; what it thought is on the first.
+fn blocks(message: AnswerMessage, state: &State) -> Result<Vec<ContentBlock>, Error> {
+    let mut content = Vec::new();
+    if let Some(text) = message.content.filter(|text| !text.is_empty()) {
+        content.push(ContentBlock::Text(TextContent { text, extras: NO_EXTRAS }));
+    }
+    for data in message.images.into_iter().flatten() {
+        content.push(image(data)?);
+    }
+    for (n, call) in message.tool_calls.into_iter().flatten().enumerate() {
+        let mut tool_use = tool_use(call, state)?;
+        let is_taken =
+            |id: &str| content.iter().any(|block| matches!(block, ContentBlock::ToolUse(other) if other.id == id));
+        if tool_use.id.is_empty() || is_taken(&tool_use.id) {
+            tool_use.id = format!("call_{}", state.calls + n);
+        }
+        content.push(ContentBlock::ToolUse(tool_use));
+    }
+    if let Some(thinking) = message.thinking.filter(|thinking| !thinking.is_empty()) {
+        let extras = match content.first_mut() {
+            Some(ContentBlock::Text(text)) => &mut text.extras,
+            Some(ContentBlock::Image(media) | ContentBlock::Audio(media)) => &mut media.extras,
+            Some(ContentBlock::ToolUse(tool_use)) => &mut tool_use.extras,
+            Some(ContentBlock::ToolResult(_) | ContentBlock::Other(_)) | None => return Ok(content),
+        };
+        extras.meta = serde_json::to_string(&BTreeMap::from([(THINKING, thinking)])).ok();
+    }
+    Ok(content)
+}
+
+/// An image that the model drew. Its type is not said, but its first bytes tell.
+fn image(data: String) -> Result<ContentBlock, Error> {
+    let kinds = [("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("UklGR", "image/webp")];
+    let Some((_, mime_type)) = kinds.iter().find(|(beginning, _)| data.starts_with(beginning)) else {
+        return Err(malformed_response("the provider's answer holds an image that is neither png, jpeg nor webp"));
+    };
+    Ok(ContentBlock::Image(MediaContent { data, mime_type: (*mime_type).to_owned(), extras: NO_EXTRAS }))
+}
+
+/// A tool call, with the provider's id if there is one.
+fn tool_use(call: AnswerToolCall, state: &State) -> Result<ToolUseContent, Error> {
+    let function = call
+        .function
+        .ok_or_else(|| malformed_response("the provider's answer holds a tool call without a `function`"))?;
+    let Some(name) = function.name.filter(|name| !name.is_empty()) else {
+        return Err(malformed_response("the provider's answer holds a tool call without a name"));
+    };
+    if !state.tools {
+        let name = one_line(&name);
+        return Err(malformed_response(format!("the provider's answer calls the tool `{name}`, and none was offered")));
+    }
+    let input = function.arguments.map_or("{}", RawValue::get);
+    if !input.starts_with('{') {
+        let name = one_line(&name);
+        return Err(malformed_response(format!("the arguments of the tool call `{name}` are not a JSON object")));
+    }
+    Ok(ToolUseContent { id: call.id.unwrap_or_default(), name, input: input.to_owned(), extras: NO_EXTRAS })
+}
+
+/// The tokens; the details are the times, in nanoseconds.
+fn usage(answer: &Answer) -> Option<Usage> {
+    let number = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
+    let times = [
+        ("total_duration", &answer.total_duration),
+        ("load_duration", &answer.load_duration),
+        ("prompt_eval_duration", &answer.prompt_eval_duration),
+        ("eval_duration", &answer.eval_duration),
+    ];
+    let details: Map<String, Value> =
+        times.into_iter().filter_map(|(key, time)| Some((key.to_owned(), number(time)?.into()))).collect();
+    let (input_tokens, output_tokens) = (number(&answer.prompt_eval_count), number(&answer.eval_count));
+    let is_empty = input_tokens.is_none() && output_tokens.is_none() && details.is_empty();
+    (!is_empty).then(|| Usage { input_tokens, output_tokens, details: Value::Object(details).to_string() })
+}
