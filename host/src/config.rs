@@ -10,6 +10,7 @@
 mod expand;
 mod limits;
 mod model;
+mod models;
 mod section;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use limits::Limits;
+pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use model::{Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
 use section::Section;
 

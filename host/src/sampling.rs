@@ -14,6 +14,7 @@ use crate::plugin::Plugin;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
 use crate::provider::{Destination, Http};
+use crate::select::{Catalogue, Choice};
 use crate::{retry, select};
 
 understudy_mcp_types::wit_conversions!(crate::plugin::bindings::understudy::plugin::types);
@@ -37,8 +38,8 @@ pub struct Understudy {
     pub plugin: Plugin,
     /// Where its requests go.
     pub destination: Destination,
-    /// The model that the config names.
-    pub model: Option<String>,
+    /// The plugin's models.
+    pub catalogue: Catalogue,
     /// The plugin's settings, a JSON object.
     pub settings: String,
 }
@@ -107,15 +108,22 @@ impl Sampler {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
         let request: wit::CreateMessageRequest = request.into();
-        let mut links = self.chain.iter().peekable();
-        while let Some(link) = links.next() {
-            let options = self.options(link, &request);
+        let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
+        let choices = select::choose(&catalogues, request.model_preferences.as_ref());
+        let mut links = Vec::with_capacity(choices.len());
+        for choice in &choices {
+            links.extend(self.chain.get(choice.plugin).map(|link| (choice, link)));
+        }
+        let mut links = links.into_iter().peekable();
+        while let Some((choice, link)) = links.next() {
+            let options = self.options(choice, link);
+            tracing::debug!(request = options.request_id, plugin = link.plugin.name, "`{}`: {}", choice.model, choice.why);
             let answer = match self.ask(link, &request, &options, until).await {
                 Ok(completion) => finish(link, completion, tools.as_deref()),
                 Err(error) => Err(error),
             };
             match (answer, links.peek()) {
-                (Err(error), Some(next)) if error.is_for_the_next_plugin() => {
+                (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
                     tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
                 }
                 (answer, _) => return answer,
@@ -124,9 +132,9 @@ impl Sampler {
         Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
     }
 
-    fn options(&self, link: &Understudy, request: &wit::CreateMessageRequest) -> wit::Options {
+    fn options(&self, choice: &Choice, link: &Understudy) -> wit::Options {
         wit::Options {
-            model: select::model(link.model.as_deref(), &link.plugin.description, request.model_preferences.as_ref()),
+            model: choice.model.clone(),
             request_id: format!("{}-{}", std::process::id(), self.counter.fetch_add(1, Ordering::Relaxed)),
             server: self.server.clone(),
             settings: link.settings.clone(),

@@ -1,13 +1,15 @@
 //! `understudy plugin`: looking at plugins.
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{End, Global, SamplingArgs, out, stage};
+use super::{End, Global, SamplingArgs, Usage, out, stage};
 use crate::config;
 use crate::plugin::{Engine, World};
+use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::sampling::Understudy;
+use crate::select::choose;
 use crate::text::{list, one_line};
 
 /// What can be done with plugins.
@@ -19,6 +21,8 @@ pub(super) enum PluginVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Explain which plugin and model a request would get
+    Models(ModelsArgs),
     /// Show what a plugin is, and what it can do under the present config
     Inspect {
         /// A name from the config, a built-in's name, or a component's path
@@ -32,8 +36,61 @@ pub(super) enum PluginVerb {
 pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
     match verb {
         PluginVerb::List { json } => all(global, json).await,
+        PluginVerb::Models(args) => models(global, args).await,
         PluginVerb::Inspect { plugin, json } => inspect(global, &plugin, json).await,
     }
+}
+
+/// A request's preferences, and who would be asked.
+#[derive(Debug, Args)]
+pub(super) struct ModelsArgs {
+    /// The server of this name in the config; else the global rule
+    #[arg(long, value_name = "NAME", conflicts_with = "plugin")]
+    server: Option<String>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// A hint, as the request would give it; several in order
+    #[arg(long, value_name = "HINT")]
+    hint: Vec<String>,
+    /// `costPriority`, 0 to 1
+    #[arg(long, value_name = "PRIORITY")]
+    cost: Option<f64>,
+    /// `speedPriority`, 0 to 1
+    #[arg(long, value_name = "PRIORITY")]
+    speed: Option<f64>,
+    /// `intelligencePriority`, 0 to 1
+    #[arg(long, value_name = "PRIORITY")]
+    intelligence: Option<f64>,
+}
+
+async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
+    let config = stage::config(global)?;
+    let configured = match &args.server {
+        Some(name) => config.server(name, stage::env)?.sampling,
+        None => config.sampling().cloned(),
+    };
+    let rule = stage::rule_of(&args.sampling, configured).filter(|rule| !rule.plugins.is_empty());
+    let rule = rule.ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
+    let engine = Engine::new(Engine::cache_folder())?;
+    let mut chain = Vec::new();
+    for name in &rule.plugins {
+        chain.push(stage::load(&engine, &stage::configured(&config, name, &args.sampling)?).await?);
+    }
+    let preferences = wit::ModelPreferences {
+        hints: args.hint.iter().map(|hint| wit::ModelHint { name: Some(hint.clone()), extensions: None }).collect(),
+        cost_priority: args.cost,
+        speed_priority: args.speed,
+        intelligence_priority: args.intelligence,
+        extensions: None,
+    };
+    let catalogues: Vec<_> = chain.iter().map(|link| &link.catalogue).collect();
+    for (i, choice) in choose(&catalogues, Some(&preferences)).iter().enumerate() {
+        let Some(link) = chain.get(choice.plugin) else { continue };
+        let place = if i == 0 { "asked first" } else { "asked if that fails" };
+        out(&format!("{}: `{}`, {place}: {}", link.plugin.name, choice.model, choice.why))?;
+        out(&format!("    of {}", list(link.catalogue.names())))?;
+    }
+    Ok(End::Done)
 }
 
 /// The names of all plugins: the config's, then the built-in ones that it doesn't replace.
@@ -144,8 +201,8 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
         "exports": plugin.shape.exports,
         "describes": format!("{} {}: {}", description.name, description.version, description.summary),
         "accepts": description.accepts,
-        "models": description.models.iter().map(|model| model.name.clone()).collect::<Vec<_>>(),
-        "model": config.model.clone().or_else(|| description.default_model.clone()).unwrap_or_default(),
+        "models": loaded.catalogue.names().collect::<Vec<_>>(),
+        "model": choose(&[&loaded.catalogue], None).first().map(|choice| choice.model.clone()),
         "suggests": suggestion.unwrap_or_default(),
         "settings": description.settings_schema,
         "can": can,

@@ -13,6 +13,7 @@ use crate::plugin::{Engine, Plugin};
 use crate::provider::{Destination, Http};
 use crate::relay::Answering;
 use crate::sampling::{Sampler, Understudy};
+use crate::select::Catalogue;
 use crate::transport::child::Program;
 
 /// A server, and who answers its sampling requests.
@@ -112,7 +113,8 @@ pub(crate) async fn load(engine: &Arc<Engine>, config: &config::Plugin) -> Resul
     let plugin = Plugin::load(Arc::clone(engine), config).await?;
     let destination = Destination::new(config, &plugin.description, env)?;
     let settings = Value::Object(config.settings.clone()).to_string();
-    Ok(Understudy { plugin, destination, model: config.model.clone(), settings })
+    let catalogue = Catalogue::new(config, &plugin.description);
+    Ok(Understudy { plugin, destination, catalogue, settings })
 }
 
 /// A rule and its sampler for verbs without a server.

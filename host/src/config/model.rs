@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::section::{Section, kind, strings, wrong};
+use super::models::Models;
 use super::{ConfigError, Limits};
 
 /// What a built-in's name begins with in `component`.
@@ -96,8 +97,10 @@ pub struct Plugin {
     pub name: String,
     /// `builtin:NAME`, or the path of a component.
     pub component: String,
-    /// The model to use.
+    /// The model to use: the only one, unless `models` says more.
     pub model: Option<String>,
+    /// The catalogue of models, and how one is chosen.
+    pub models: Models,
     /// Where the provider is.
     pub endpoint: Option<String>,
     /// Further endpoints that the plugin may name.
@@ -221,6 +224,7 @@ impl Plugin {
             name: name.to_owned(),
             component,
             model: None,
+            models: Models::default(),
             endpoint: None,
             endpoints: Vec::new(),
             credential: None,
@@ -259,6 +263,7 @@ impl Plugin {
         };
         let plugin = Self {
             model: section.string("model")?,
+            models: Models::take(&mut section)?,
             endpoint: section.string("endpoint")?,
             endpoints: section.texts("endpoints")?,
             credential: section.section("credential")?.map(Credential::parse).transpose()?,

@@ -76,6 +76,13 @@ impl Section {
         self.typed(key, "a whole number", |value| value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or(value))
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn share(&mut self, key: &'static str) -> Result<Option<f64>, ConfigError> {
+        self.typed(key, "a number from 0 to 1", |value| {
+            value.as_f64().filter(|n| (0.0..=1.0).contains(n)).ok_or(value)
+        })
+    }
+
     pub(super) fn strings(&mut self, key: &'static str) -> Result<Option<Vec<String>>, ConfigError> {
         self.typed(key, "an array of strings", |value| match strings(&value) {
             Some(strings) => Ok(strings),
