@@ -60,11 +60,27 @@ fn no_child_is_left_behind_however_the_proxy_ends() {
             // As without the proxy, it is the client's to lose patience.
             kill(session.id());
         }
-        let began = Instant::now();
-        while pid.is_some_and(|pid| test_kill_process(pid).is_ok() && !is_zombie(pid)) {
-            assert!(began.elapsed() < PATIENCE, "{how:?}: the server lives on");
-            std::thread::yield_now();
-        }
+        wait_for_end(pid);
+    }
+}
+
+#[test]
+fn what_the_server_started_is_not_left_behind_either() {
+    let place = Place::new();
+    // As `npx` does, the server runs in a child of the command; this one heeds nothing, not even the end of its input.
+    let script = "bash -c \"trap '' TERM INT HUP; echo \\$\\$; while :; do sleep 1000; done\"; true";
+    let mut session = Session::start(&place, &["--plugin", "echo"], &["bash", "-c", script]);
+    let line = session.line();
+    let pid: i32 = String::from_utf8_lossy(&line).trim().parse().unwrap_or_else(|e| panic!("{e}: {line:?}"));
+    kill(session.id());
+    wait_for_end(Pid::from_raw(pid));
+}
+
+fn wait_for_end(pid: Option<Pid>) {
+    let began = Instant::now();
+    while pid.is_some_and(|pid| test_kill_process(pid).is_ok() && !is_zombie(pid)) {
+        assert!(began.elapsed() < PATIENCE, "the server lives on");
+        std::thread::yield_now();
     }
 }
 

@@ -19,6 +19,9 @@ const CREATE_MESSAGE: &str = "sampling/createMessage";
 /// "User rejected sampling request": an answer that stands.
 const REJECTED: i64 = -1;
 
+/// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
+const MOST_WITH_CLIENT: usize = 1024;
+
 /// What is to be done with a message.
 #[derive(Debug)]
 pub(super) enum Verdict {
@@ -131,7 +134,10 @@ impl Session {
         let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
         let uses_tools = uses_tools(&params);
         if mode == Some(Mode::Fallback) && clients.sampling && (clients.tools || !uses_tools) {
-            self.with_client.lock().unwrap_or_else(PoisonError::into_inner).insert(id, params);
+            let mut with_client = self.with_client.lock().unwrap_or_else(PoisonError::into_inner);
+            if with_client.len() < MOST_WITH_CLIENT {
+                with_client.insert(id, params);
+            }
             return Verdict::Pass;
         }
         if uses_tools && self.declared.get().is_some() && !all.tools {

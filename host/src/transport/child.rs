@@ -1,8 +1,9 @@
 //! A server in the back, as a child process.
 //!
-//! The child has a process group of its own, so that a signal reaches it exactly once, through us. It never outlives us: on
-//! Linux the kernel ends it when we die, however that happens; everywhere its stdin closes, and its group is killed when we end
-//! in an orderly way. Its stderr is ours.
+//! The child has a process group of its own, so that a signal reaches it exactly once, through us. It never outlives us, nor does
+//! what it started: its group is killed when we end in an orderly way, and by a guard when we are killed. Its stderr is ours.
+
+mod guard;
 
 use std::collections::HashSet;
 use std::io;
@@ -17,6 +18,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Incoming, QUEUE, Side, Splitter};
+use guard::Guard;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,7 @@ pub struct Program {
 pub struct Server {
     child: tokio::process::Child,
     group: Option<Pid>,
+    guard: Option<Guard>,
     /// Ends the thread that the child hangs on.
     _life: std_mpsc::Sender<()>,
 }
@@ -60,6 +63,7 @@ pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)>
     thread::Builder::new().name("server".to_owned()).stack_size(256 * 1024).spawn(hold_on)?;
     let mut child = started.await.map_err(io::Error::other)??;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let guard = group.and_then(Guard::over);
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (to_relay, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_relay) = mpsc::channel(QUEUE);
@@ -67,7 +71,7 @@ pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)>
         tokio::spawn(write(stdin, from_relay));
         tokio::spawn(read(stdout, limit, to_relay));
     }
-    Ok((Side { incoming, outgoing }, Server { child, group, _life: life }))
+    Ok((Side { incoming, outgoing }, Server { child, group, guard, _life: life }))
 }
 
 fn spawn(program: Program) -> io::Result<tokio::process::Child> {
@@ -164,6 +168,9 @@ impl Drop for Server {
         // Whoever still runs is a server, or a server's child, that nobody will talk to again.
         if self.child.try_wait().ok().flatten().is_none() {
             self.signal(Signal::KILL);
+        }
+        if let Some(guard) = self.guard.take() {
+            guard.stand_down();
         }
     }
 }

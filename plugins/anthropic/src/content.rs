@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use understudy_plugin::blocks::extras;
 use understudy_plugin::error;
+use understudy_plugin::names::Names;
+use understudy_plugin::text::{is_json, mime_essence};
 use understudy_plugin::types::{
-    ContentBlock, EmbeddedResource, Error, Extras, MediaContent, ResourceContents, ResourceLink, ToolResultBlock,
+    ContentBlock, EmbeddedResource, Error, MediaContent, ResourceContents, ResourceLink, ToolResultBlock,
     ToolResultContent,
 };
 
@@ -23,7 +26,7 @@ pub(crate) fn json<'a>(place: &str, text: &'a str) -> Result<&'a RawValue, Error
 }
 
 /// A block of a message; nothing for a blank text.
-pub(crate) fn block<'a>(place: &str, block: &'a ContentBlock) -> Result<Option<Block<'a>>, Error> {
+pub(crate) fn block<'a>(place: &str, block: &'a ContentBlock, names: &'a Names) -> Result<Option<Block<'a>>, Error> {
     Ok(Some(match block {
         ContentBlock::Text(text) if is_blank(&text.text) => return Ok(None),
         ContentBlock::Text(text) => Block::Text { text: Cow::Borrowed(&text.text) },
@@ -31,7 +34,7 @@ pub(crate) fn block<'a>(place: &str, block: &'a ContentBlock) -> Result<Option<B
         ContentBlock::Audio(media) => return Err(no_audio(place, media)),
         ContentBlock::ToolUse(tool_use) => Block::ToolUse {
             id: &tool_use.id,
-            name: &tool_use.name,
+            name: names.on_the_wire(&tool_use.name),
             input: json(&format!("{place}.input"), &tool_use.input)?,
         },
         ContentBlock::ToolResult(result) => tool_result(place, result)?,
@@ -43,7 +46,7 @@ pub(crate) fn block<'a>(place: &str, block: &'a ContentBlock) -> Result<Option<B
 ///
 /// Only blocks that can have come from there: what else is in a conversation is MCP's, and the host has checked it.
 pub(crate) fn hidden<'a>(place: &str, block: &'a ContentBlock) -> Result<Vec<&'a RawValue>, Error> {
-    let Some(meta) = meta(block) else { return Ok(Vec::new()) };
+    let Some(meta) = extras(block).and_then(|extras| extras.meta.as_deref()) else { return Ok(Vec::new()) };
     let is_hidden = |raw: &&RawValue| {
         wire::object::<Kind>(raw).is_ok_and(|block| {
             matches!(block.kind.as_ref(), "thinking" | "redacted_thinking" | "server_tool_use")
@@ -57,17 +60,6 @@ pub(crate) fn hidden<'a>(place: &str, block: &'a ContentBlock) -> Result<Vec<&'a
             "`{place}._meta`: `understudy.anthropic/thinking` must come back as it was, a list of thinking blocks"
         ))),
     }
-}
-
-fn meta(block: &ContentBlock) -> Option<&str> {
-    let extras: &Extras = match block {
-        ContentBlock::Text(text) => &text.extras,
-        ContentBlock::Image(media) | ContentBlock::Audio(media) => &media.extras,
-        ContentBlock::ToolUse(tool_use) => &tool_use.extras,
-        ContentBlock::ToolResult(result) => &result.extras,
-        ContentBlock::Other(_) => return None,
-    };
-    extras.meta.as_deref()
 }
 
 fn tool_result<'a>(place: &str, result: &'a ToolResultContent) -> Result<Block<'a>, Error> {
@@ -89,12 +81,7 @@ fn tool_result<'a>(place: &str, result: &'a ToolResultContent) -> Result<Block<'
 
 /// Whether one of the texts is this JSON, as the specification recommends it should be ("Tools", "Structured content").
 fn holds(content: &[ToolResultBlock], structured: &str) -> bool {
-    let value = |text| serde_json::from_str::<Value>(text).ok();
-    let Some(structured) = value(structured) else { return false };
-    content.iter().any(|block| match block {
-        ToolResultBlock::Text(text) => value(&text.text).is_some_and(|value| value == structured),
-        _ => false,
-    })
+    content.iter().any(|block| matches!(block, ToolResultBlock::Text(text) if is_json(&text.text, structured)))
 }
 
 fn tool_result_block<'a>(place: &str, block: &'a ToolResultBlock) -> Result<Option<Block<'a>>, Error> {
@@ -140,7 +127,7 @@ fn embedded<'a>(place: &str, resource: &'a EmbeddedResource) -> Result<Block<'a>
             if let Some(media_type) = mime_type.and_then(image_type) {
                 return Ok(Block::Image { source: Source::Base64 { media_type, data } });
             }
-            if mime_type.is_some_and(|mime_type| essence(mime_type) == "application/pdf") {
+            if mime_type.is_some_and(|mime_type| mime_essence(mime_type) == "application/pdf") {
                 return Ok(Block::Document { source: Source::Base64 { media_type: "application/pdf", data }, title });
             }
             Err(error::unsupported(format!(
@@ -164,18 +151,13 @@ fn image<'a>(place: &str, media: &'a MediaContent) -> Result<Block<'a>, Error> {
 
 /// The type as Anthropic spells it, if it takes it (`Base64ImageSource`).
 fn image_type(mime_type: &str) -> Option<&'static str> {
-    Some(match essence(mime_type).as_str() {
+    Some(match mime_essence(mime_type).as_str() {
         "image/jpeg" | "image/jpg" => "image/jpeg",
         "image/png" => "image/png",
         "image/gif" => "image/gif",
         "image/webp" => "image/webp",
         _ => return None,
     })
-}
-
-/// A MIME type without its parameters, in lower case.
-fn essence(mime_type: &str) -> String {
-    mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn no_audio(place: &str, media: &MediaContent) -> Error {

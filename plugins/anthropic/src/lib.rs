@@ -11,7 +11,7 @@
 //! | `refusal` | Anthropic's refusals to the contract's errors |
 //!
 //! What the API can't carry is an `unsupported` error that names its place: audio, images other than jpeg, png, gif and webp,
-//! bytes that are neither an image nor a PDF, blocks of unknown types, tool names with other than letters, digits, `_`, `-`.
+//! bytes that are neither an image nor a PDF, blocks of unknown types.
 //! What MCP has no block for (thinking, above all) travels in the `_meta` of the block that it precedes, and goes back to
 //! the API before that block on the next turn. The rest is fitted:
 //!
@@ -23,6 +23,7 @@
 //! | what Anthropic refuses beside thinking | the same, without the setting `thinking` |
 //! | a blank text, which the API refuses | nothing, unless it is all that the user says: then an `invalid-request` |
 //! | an empty answer in the conversation | nothing |
+//! | a tool's name with other than letters, digits, `_`, `-` | one with `_` instead, and MCP's own again in the answer |
 //! | tool uses in the conversation, but no `tools` | the used tools' names, with the tool choice `none` |
 //! | `structuredContent` | its JSON as a text, unless a text is that JSON already |
 //! | an embedded resource | a document titled by its address; an image |
@@ -38,10 +39,11 @@ mod settings;
 mod wire;
 
 use serde::{Deserialize, Serialize};
+use understudy_plugin::names::Names;
 use understudy_plugin::types::{
     CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, error, export_provider};
+use understudy_plugin::{Provider, export_provider, state};
 
 /// The plugin.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Provider for Anthropic {
     }
 
     fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
-        let state = State::from_bytes(&state)?;
+        let state: State = state::from_bytes(&state)?;
         response::completion(&response, &state).map(Step::Done)
     }
 }
@@ -90,18 +92,10 @@ struct State {
     model: String,
     /// The names of the tools that were offered.
     tools: Vec<String>,
+    /// Tool names that were changed.
+    names: Names,
     /// The stop sequences that the API doesn't take.
     stops: Vec<String>,
-}
-
-impl State {
-    fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(|e| error::other(format!("the state can't be written as JSON: {e}")))
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map_err(|e| error::other(format!("the state isn't this plugin's own: {e}")))
-    }
 }
 
 #[cfg(test)]

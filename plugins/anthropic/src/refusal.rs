@@ -1,12 +1,10 @@
 //! From Anthropic's refusals to the contract's errors.
 
+use understudy_plugin::text::one_line;
 use understudy_plugin::types::{Error, HttpResponse};
 use understudy_plugin::{error, http};
 
 use crate::wire::Refusal;
-
-/// The longest message that is passed on, in characters.
-const LONGEST_MESSAGE: usize = 1000;
 
 /// The error for an answer that isn't a message: of a status that isn't 2xx, or an error in spite of it.
 pub(crate) fn error(response: &HttpResponse, model: &str) -> Error {
@@ -16,8 +14,7 @@ pub(crate) fn error(response: &HttpResponse, model: &str) -> Error {
         None => (String::new(), String::new()),
     };
     let kind = kind(&said, &message, response.status);
-    let mut message: String =
-        message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_MESSAGE).collect();
+    let mut message = one_line(&message);
     if message.is_empty() {
         message = match (said.as_str(), http::beginning(&response.body).as_str()) {
             ("", "") => format!("status {} with an empty body", response.status),

@@ -4,16 +4,23 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
-use understudy_plugin::types::{
-    ContentBlock, CreateMessageRequest, Error, Fetch, Options, Role, SamplingMessage, Tool,
-};
-use understudy_plugin::{error, http};
+use understudy_plugin::blocks::tool_uses_of;
+use understudy_plugin::names::{Names, Rule};
+use understudy_plugin::types::{CreateMessageRequest, Error, Fetch, Options, Role, SamplingMessage, Tool};
+use understudy_plugin::{error, http, state};
 
 use crate::State;
 use crate::content;
 use crate::models;
 use crate::settings::{Settings, thinks};
 use crate::wire::{Block, Content, Message, Metadata, OutputConfig, Request, Tool as WireTool, ToolChoice};
+
+/// Tool names are 1 to 128 letters, digits, `_` and `-`; MCP's hold dots and slashes besides.
+const NAMES: Rule = Rule { begins: is_name_character, holds: is_name_character, longest: 128 };
+
+fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
 
 /// The exchange that asks for the answer.
 pub(crate) fn fetch(request: &CreateMessageRequest, options: &Options) -> Result<Fetch, Error> {
@@ -23,10 +30,11 @@ pub(crate) fn fetch(request: &CreateMessageRequest, options: &Options) -> Result
     let settings = Settings::parse(&options.settings)?;
     let (stop_sequences, own_stops) = stop_sequences(request);
     let offered = request.tools.as_deref().unwrap_or_default();
-    let (tools, tool_choice) = tools(request, offered)?;
+    let names = Names::of(request, &NAMES);
+    let (tools, tool_choice) = tools(request, offered, &names)?;
     let max_tokens = request.max_tokens.min(models::most_tokens(&options.model));
     let forces_tool = tool_choice.as_ref().is_some_and(|choice| choice.kind == "any");
-    let messages = messages(&request.messages)?;
+    let messages = messages(&request.messages, &names)?;
     let thinking = settings.thinking_for(max_tokens, forces_tool, begun_without_thinking(&messages))?;
     let body = Request {
         model: &options.model,
@@ -45,12 +53,9 @@ pub(crate) fn fetch(request: &CreateMessageRequest, options: &Options) -> Result
         service_tier: settings.service_tier.as_deref(),
         extra: &settings.extra,
     };
-    let state = State {
-        model: options.model.clone(),
-        tools: offered.iter().map(|tool| tool.name.clone()).collect(),
-        stops: own_stops,
-    };
-    let mut fetch = http::post_json("/v1/messages", &body, state.to_bytes()?)?;
+    let mut fetch = http::post_json("/v1/messages", &body, Vec::new())?;
+    let tools = offered.iter().map(|tool| tool.name.clone()).collect();
+    fetch.state = state::to_bytes(&State { model: options.model.clone(), tools, names, stops: own_stops })?;
     fetch.request.headers.push(http::header("anthropic-version", "2023-06-01"));
     Ok(fetch)
 }
@@ -86,11 +91,13 @@ fn stop_sequences(request: &CreateMessageRequest) -> (Vec<&str>, Vec<String>) {
 fn tools<'a>(
     request: &'a CreateMessageRequest,
     offered: &'a [Tool],
+    names: &'a Names,
 ) -> Result<(Vec<WireTool<'a>>, Option<ToolChoice>), Error> {
     if offered.is_empty() {
         let schema: &RawValue = content::json("a schema", r#"{"type":"object"}"#)?;
-        let used = used_tools(&request.messages).into_iter();
-        let tools: Vec<_> = used.map(|name| WireTool { name, description: None, input_schema: schema }).collect();
+        let used: BTreeSet<&str> = tool_uses_of(request).map(|tool_use| names.on_the_wire(&tool_use.name)).collect();
+        let tool = |name| WireTool { name, description: None, input_schema: schema };
+        let tools: Vec<_> = used.into_iter().map(tool).collect();
         let choice = (!tools.is_empty()).then_some(ToolChoice { kind: "none" });
         return Ok((tools, choice));
     }
@@ -102,39 +109,22 @@ fn tools<'a>(
         Some("none") => Some("none"),
         Some(other) => return Err(error::unsupported(format!("Anthropic has no tool choice like `{other}`"))),
     };
-    let tools = offered.iter().enumerate().map(|(i, tool)| offer(i, tool)).collect::<Result<_, _>>()?;
+    let tools = offered.iter().enumerate().map(|(i, tool)| offer(i, tool, names)).collect::<Result<_, _>>()?;
     Ok((tools, kind.map(|kind| ToolChoice { kind })))
 }
 
-fn offer(i: usize, tool: &Tool) -> Result<WireTool<'_>, Error> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if tool.name.is_empty() || tool.name.len() > 128 || !tool.name.chars().all(allowed) {
-        return Err(error::unsupported(format!(
-            "`tools[{i}]`: Anthropic takes tool names of 1 to 128 letters, digits, `_` and `-`, and `{}` isn't one",
-            tool.name
-        )));
-    }
+fn offer<'a>(i: usize, tool: &'a Tool, names: &'a Names) -> Result<WireTool<'a>, Error> {
     Ok(WireTool {
-        name: &tool.name,
+        name: names.on_the_wire(&tool.name),
         description: tool.description.as_deref().or(tool.title.as_deref()),
         input_schema: content::json(&format!("tools[{i}].inputSchema"), &tool.input_schema)?,
     })
 }
 
-fn used_tools(messages: &[SamplingMessage]) -> BTreeSet<&str> {
-    let blocks = messages.iter().flat_map(|message| &message.content);
-    blocks
-        .filter_map(|block| match block {
-            ContentBlock::ToolUse(tool_use) => Some(tool_use.name.as_str()),
-            _ => None,
-        })
-        .collect()
-}
-
-fn messages(messages: &[SamplingMessage]) -> Result<Vec<Message<'_>>, Error> {
+fn messages<'a>(messages: &'a [SamplingMessage], names: &'a Names) -> Result<Vec<Message<'a>>, Error> {
     let mut list = Vec::with_capacity(messages.len());
     for (i, message) in messages.iter().enumerate() {
-        let content = blocks(i, message)?;
+        let content = blocks(i, message, names)?;
         match (message.role, content.is_empty()) {
             (Role::User, false) => list.push(Message { role: "user", content }),
             (Role::Assistant, false) => list.push(Message { role: "assistant", content }),
@@ -157,14 +147,14 @@ fn messages(messages: &[SamplingMessage]) -> Result<Vec<Message<'_>>, Error> {
 }
 
 /// The blocks of a message. Blank texts are left out, for the API refuses them; so is thinking that no block follows.
-fn blocks(i: usize, message: &SamplingMessage) -> Result<Vec<Content<'_>>, Error> {
+fn blocks<'a>(i: usize, message: &'a SamplingMessage, names: &'a Names) -> Result<Vec<Content<'a>>, Error> {
     let mut list = Vec::with_capacity(message.content.len());
     for (n, block) in message.content.iter().enumerate() {
         let place = format!("messages[{i}].content[{n}]");
         if message.role == Role::Assistant {
             list.extend(content::hidden(&place, block)?.into_iter().map(Content::Hidden));
         }
-        list.extend(content::block(&place, block)?.map(Content::Block));
+        list.extend(content::block(&place, block, names)?.map(Content::Block));
     }
     while matches!(list.last(), Some(Content::Hidden(_))) {
         list.pop();

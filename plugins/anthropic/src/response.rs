@@ -1,6 +1,7 @@
 //! From Anthropic's answer to MCP's result.
 
 use serde_json::value::RawValue;
+use understudy_plugin::blocks::cut;
 use understudy_plugin::types::{
     Completion, ContentBlock, CreateMessageResult, Error, Extras, HttpResponse, TextContent, ToolUseContent, Usage,
 };
@@ -26,7 +27,7 @@ pub(crate) fn completion(response: &HttpResponse, state: &State) -> Result<Compl
     let blocks = answer.content.ok_or_else(|| error::malformed_response("the answer has no `content`"))?;
     let (mut content, hidden) = content(&blocks, state)?;
     let mut stop_reason = answer.stop_reason.map(stop_reason);
-    if cut_at_own_stop(&mut content, &state.stops) {
+    if cut(&mut content, &state.stops) {
         stop_reason = Some("stopSequence".to_owned());
     }
     Ok(Completion {
@@ -56,7 +57,8 @@ fn content<'a>(blocks: &[&'a RawValue], state: &State) -> Result<(Vec<ContentBlo
                 content.push(ContentBlock::Text(TextContent { text: block.text, extras }));
             }
             "tool_use" => {
-                let block: wire::AnswerToolUse = wire::object(raw).map_err(malformed)?;
+                let mut block: wire::AnswerToolUse = wire::object(raw).map_err(malformed)?;
+                block.name = state.names.in_mcp(block.name);
                 check(n, &block, state)?;
                 content.push(ContentBlock::ToolUse(ToolUseContent {
                     id: block.id,
@@ -103,20 +105,6 @@ fn stop_reason(reason: String) -> String {
         "tool_use" => "toolUse".to_owned(),
         _ => reason,
     }
-}
-
-/// Ends the answer where a stop sequence that the API doesn't take first appears in a text. Whether it did.
-fn cut_at_own_stop(content: &mut Vec<ContentBlock>, stops: &[String]) -> bool {
-    for n in 0..content.len() {
-        if let Some(ContentBlock::Text(block)) = content.get_mut(n)
-            && let Some(at) = stops.iter().filter_map(|stop| block.text.find(stop.as_str())).min()
-        {
-            block.text.truncate(at);
-            content.truncate(n + 1);
-            return true;
-        }
-    }
-    false
 }
 
 /// Tokens. Anthropic counts what it reads from its cache and writes into it apart ("Prompt caching"); its own figures are the

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use understudy_plugin::error;
+use understudy_plugin::settings::parse;
 use understudy_plugin::types::Error;
 
 use crate::wire;
@@ -42,8 +43,7 @@ struct Thinking {
 impl Settings {
     /// Reads `options.settings`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let settings: Self =
-            serde_json::from_str(text).map_err(|e| error::invalid_request(format!("the settings don't fit: {e}")))?;
+        let settings: Self = parse(text)?;
         if let Some(key) = RESERVED.iter().find(|key| settings.extra.contains_key(**key)) {
             return Err(error::invalid_request(format!(
                 "the settings don't fit: `extra` can't hold `{key}`, which the sampling request decides"

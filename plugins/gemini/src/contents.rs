@@ -1,7 +1,8 @@
 //! The conversation.
 
 use serde_json::value::RawValue;
-use understudy_plugin::error::{invalid_request, unsupported};
+use understudy_plugin::blocks::tool_uses;
+use understudy_plugin::error::{invalid_request, unknown_block, unsupported};
 use understudy_plugin::types::{
     ContentBlock, CreateMessageRequest, Error, Role, SamplingMessage, ToolResultContent, ToolUseContent,
 };
@@ -18,7 +19,7 @@ pub(crate) fn convert<'a>(request: &'a CreateMessageRequest, state: &'a State) -
         let (role, turns) = match message.role {
             Role::User => ("user", user(message, &place, &last_calls, state)?),
             Role::Assistant => {
-                last_calls = message.content.iter().filter_map(as_tool_use).collect();
+                last_calls = tool_uses(&message.content).collect();
                 ("model", vec![model(message, &place, state)?])
             }
         };
@@ -27,13 +28,6 @@ pub(crate) fn convert<'a>(request: &'a CreateMessageRequest, state: &'a State) -
         contents.extend(turns.map(|parts| Content { role: Some(role), parts }));
     }
     Ok(contents)
-}
-
-fn as_tool_use(block: &ContentBlock) -> Option<&ToolUseContent> {
-    match block {
-        ContentBlock::ToolUse(tool_use) => Some(tool_use),
-        _ => None,
-    }
 }
 
 /// What the user says, and in a content of its own what of the tool results isn't part of them.
@@ -66,7 +60,7 @@ fn user<'a>(
                 }
             }
             ContentBlock::ToolUse(_) => return Err(unsupported(format!("`{place}`: a tool_use in a user message"))),
-            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         }
     }
     Ok(vec![parts, following])
@@ -102,7 +96,7 @@ fn model<'a>(message: &'a SamplingMessage, place: &str, state: &'a State) -> Res
             ContentBlock::ToolResult(_) => {
                 return Err(unsupported(format!("`{place}`: a tool_result in an assistant message")));
             }
-            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         };
         let Thought { signature, before, after, .. } = Thought::of(extras, &state.model);
         part.thought_signature = signature;
@@ -116,8 +110,4 @@ fn model<'a>(message: &'a SamplingMessage, place: &str, state: &'a State) -> Res
         thought::mark_unsigned_call(&mut parts);
     }
     Ok(parts)
-}
-
-fn unknown_block(place: &str, kind: &str) -> Error {
-    unsupported(format!("`{place}`: a block of the unknown type `{kind}`"))
 }

@@ -49,7 +49,7 @@ use understudy_plugin::types::{
     Completion, CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential,
     SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, error as errors, export_provider};
+use understudy_plugin::{Provider, export_provider, state};
 
 use crate::settings::Settings;
 
@@ -103,8 +103,7 @@ impl Provider for Gemini {
     }
 
     fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
-        let state: State = serde_json::from_slice(&state)
-            .map_err(|e| errors::other(format!("the state is not what `start` handed over: {e}")))?;
+        let state: State = state::from_bytes(&state)?;
         if !(200..=299).contains(&response.status) {
             return Err(error::of_response(&response, &state.model));
         }

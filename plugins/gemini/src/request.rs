@@ -1,9 +1,10 @@
 //! The body: parameters and tools.
 
 use serde_json::value::RawValue;
+use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::{Names, Rule};
-use understudy_plugin::types::{self, ContentBlock, CreateMessageRequest, Error, Fetch};
-use understudy_plugin::{error, http};
+use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch};
+use understudy_plugin::{error, http, state};
 
 use crate::settings::Settings;
 use crate::wire::{
@@ -33,17 +34,15 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
             request.stop_sequences.len()
         )));
     }
-    let blocks = request.messages.iter().flat_map(|message| &message.content);
     let state = State {
         model: model.to_owned(),
         names: Names::of(request, &NAMES),
         tools: request.tools.as_ref().is_some_and(|tools| !tools.is_empty()),
-        calls: blocks.filter(|block| matches!(block, ContentBlock::ToolUse(_))).count(),
+        calls: tool_uses_of(request).count(),
     };
     let body = body(request, &state, settings)?;
     let mut fetch = http::post_json(settings.path(model), &body, Vec::new())?;
-    fetch.state =
-        serde_json::to_vec(&state).map_err(|e| error::other(format!("the state can't be written as JSON: {e}")))?;
+    fetch.state = state::to_bytes(&state)?;
     Ok(fetch)
 }
 

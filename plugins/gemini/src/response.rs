@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use understudy_plugin::blocks::{NO_EXTRAS, extras_mut, tool_uses};
 use understudy_plugin::error::{malformed_response, provider};
 use understudy_plugin::http;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{
-    ContentBlock, CreateMessageResult, Error, Extras, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
+    ContentBlock, CreateMessageResult, Error, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
 };
 
 use crate::thought::{self, Thought};
 use crate::wire::{Answer, AnswerBlob, AnswerContent, AnswerFunctionCall, PromptFeedback};
 use crate::{State, error};
-
-const NO_EXTRAS: Extras = Extras { meta: None, annotations: None, extensions: None };
 
 /// Reads an answer whose status is 2xx.
 pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMessageResult, Option<Usage>), Error> {
@@ -81,7 +80,7 @@ fn nothing(reason: &str, message: Option<&str>, status: u16) -> Error {
 /// Why the answer ended, in MCP's words. Other words stay as they are. `CONTINUATION` is the limit of one exchange
 /// (`types.py`, `FinishReason`), less than was asked for but a limit all the same.
 fn in_mcp(reason: String, content: &[ContentBlock]) -> String {
-    let calls = content.iter().any(|block| matches!(block, ContentBlock::ToolUse(_)));
+    let calls = tool_uses(content).next().is_some();
     match reason.as_str() {
         "STOP" if calls => "toolUse".to_owned(),
         "STOP" => "endTurn".to_owned(),
@@ -108,12 +107,8 @@ fn blocks<'a>(content: Option<AnswerContent<'a>>, state: &'a State) -> Result<Ve
         last.after = between;
     }
     let with_meta = |(mut block, thought): (ContentBlock, Thought)| {
-        let meta = thought.into_meta();
-        match &mut block {
-            ContentBlock::Text(text) => text.extras.meta = meta,
-            ContentBlock::Image(media) | ContentBlock::Audio(media) => media.extras.meta = meta,
-            ContentBlock::ToolUse(tool_use) => tool_use.extras.meta = meta,
-            ContentBlock::ToolResult(_) | ContentBlock::Other(_) => {}
+        if let Some(extras) = extras_mut(&mut block) {
+            extras.meta = thought.into_meta();
         }
         block
     };
@@ -155,9 +150,7 @@ impl<'a> AnswerPart<'a> {
         }
         if let Some(call) = self.field::<AnswerFunctionCall>("functionCall")? {
             let mut tool_use = tool_use(call, state)?;
-            let is_taken = |id: &str| {
-                before.iter().any(|(block, _)| matches!(block, ContentBlock::ToolUse(other) if other.id == id))
-            };
+            let is_taken = |id: &str| tool_uses(before.iter().map(|(block, _)| block)).any(|other| other.id == id);
             if tool_use.id.is_empty() || is_taken(&tool_use.id) {
                 tool_use.id = format!("call_{calls}");
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use understudy_plugin::error::{invalid_request, unsupported};
+use understudy_plugin::error::{invalid_request, unknown_block};
 use understudy_plugin::text::{is_json, join, resource_link};
 use understudy_plugin::types::{Error, ResourceContents, ToolResultBlock, ToolResultContent};
 
@@ -52,9 +52,7 @@ pub(crate) fn convert<'a>(
                     attach(&format!("resource {}", resource.uri), blob)
                 }
             }),
-            ToolResultBlock::Other(other) => {
-                return Err(unsupported(format!("`{place}`: a block of the unknown type `{}`", other.kind)));
-            }
+            ToolResultBlock::Other(other) => return Err(unknown_block(&place, other)),
         }
     }
     let structured: Option<&RawValue> = structured

@@ -46,7 +46,7 @@ use understudy_plugin::types::{
     Completion, CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential,
     SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, error as errors, export_provider};
+use understudy_plugin::{Provider, export_provider, state};
 
 use crate::settings::Settings;
 
@@ -102,8 +102,7 @@ impl Provider for Ollama {
     }
 
     fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
-        let state: State = serde_json::from_slice(&state)
-            .map_err(|e| errors::other(format!("the state is not what `start` handed over: {e}")))?;
+        let state: State = state::from_bytes(&state)?;
         if !(200..=299).contains(&response.status) {
             return Err(error::of_response(&response, &state.model));
         }

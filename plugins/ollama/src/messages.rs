@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use understudy_plugin::error::{invalid_request, unsupported};
+use understudy_plugin::blocks::tool_uses;
+use understudy_plugin::error::{invalid_request, unknown_block, unsupported};
 use understudy_plugin::text::{join, mime_essence};
 use understudy_plugin::types::{
     ContentBlock, CreateMessageRequest, Error, Extras, MediaContent, Role, SamplingMessage, ToolUseContent,
@@ -25,11 +26,7 @@ pub(crate) fn convert(request: &CreateMessageRequest) -> Result<Vec<Message<'_>>
             Role::User => user(message, &place, &last_calls, &mut messages)?,
             Role::Assistant => {
                 messages.push(assistant(message, &place)?);
-                last_calls.clear();
-                last_calls.extend(message.content.iter().filter_map(|block| match block {
-                    ContentBlock::ToolUse(tool_use) => Some(tool_use),
-                    _ => None,
-                }));
+                last_calls = tool_uses(&message.content).collect();
             }
         }
     }
@@ -77,7 +74,7 @@ fn user<'a>(
                 }
             }
             ContentBlock::ToolUse(_) => return Err(unsupported(format!("`{place}`: a tool_use in a user message"))),
-            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         }
     }
     if results == 0 || !images.is_empty() || !texts.is_empty() {
@@ -113,7 +110,7 @@ fn assistant<'a>(message: &'a SamplingMessage, place: &str) -> Result<Message<'a
             ContentBlock::ToolResult(_) => {
                 return Err(unsupported(format!("`{place}`: a tool_result in an assistant message")));
             }
-            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         };
         thinking = thinking.or_else(|| carried(extras));
     }
@@ -147,8 +144,4 @@ pub(crate) fn is_image(mime_type: &str) -> bool {
 
 pub(crate) fn audio(media: &MediaContent, place: &str) -> Error {
     unsupported(format!("`{place}`: audio (`{}`); Ollama's API has no place for it", media.mime_type))
-}
-
-pub(crate) fn unknown_block(place: &str, kind: &str) -> Error {
-    unsupported(format!("`{place}`: a block of the unknown type `{kind}`"))
 }

@@ -1,8 +1,9 @@
 //! The body: parameters and tools.
 
 use serde_json::value::RawValue;
-use understudy_plugin::types::{self, ContentBlock, CreateMessageRequest, Error, Fetch};
-use understudy_plugin::{error, http};
+use understudy_plugin::blocks::tool_uses_of;
+use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch};
+use understudy_plugin::{error, http, state};
 
 use crate::settings::Settings;
 use crate::wire::{Function, Options, Request, Tool};
@@ -15,12 +16,7 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
         ));
     }
     let tools = tools(request)?;
-    let blocks = request.messages.iter().flat_map(|message| &message.content);
-    let state = State {
-        model: model.to_owned(),
-        tools: !tools.is_empty(),
-        calls: blocks.filter(|block| matches!(block, ContentBlock::ToolUse(_))).count(),
-    };
+    let state = State { model: model.to_owned(), tools: !tools.is_empty(), calls: tool_uses_of(request).count() };
     let body = Request {
         model,
         messages: messages::convert(request)?,
@@ -39,9 +35,7 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
         truncate: settings.truncate,
         extra: &settings.extra,
     };
-    let state =
-        serde_json::to_vec(&state).map_err(|e| error::other(format!("the state can't be written as JSON: {e}")))?;
-    http::post_json("/api/chat", &body, state)
+    http::post_json("/api/chat", &body, state::to_bytes(&state)?)
 }
 
 /// The tools that the model may use. The API has no field for the choice.

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use understudy_plugin::blocks::{NO_EXTRAS, extras_mut, tool_uses};
 use understudy_plugin::error::malformed_response;
 use understudy_plugin::http;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{
-    ContentBlock, CreateMessageResult, Error, Extras, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
+    ContentBlock, CreateMessageResult, Error, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
 };
 
 use crate::wire::{Answer, AnswerMessage, AnswerToolCall};
 use crate::{State, THINKING, error};
-
-const NO_EXTRAS: Extras = Extras { meta: None, annotations: None, extensions: None };
 
 /// Reads an answer whose status is 2xx.
 pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMessageResult, Option<Usage>), Error> {
@@ -36,7 +35,7 @@ pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMess
         return Err(malformed_response(format!("the provider has not answered: `done_reason` is `{reason}`")));
     }
     let content = blocks(message, state)?;
-    let calls = content.iter().any(|block| matches!(block, ContentBlock::ToolUse(_)));
+    let calls = tool_uses(&content).next().is_some();
     let stop_reason = match reason.as_deref() {
         Some("length") => Some("maxTokens".to_owned()),
         Some("stop") | None if calls => Some("toolUse".to_owned()),
@@ -59,20 +58,15 @@ fn blocks(message: AnswerMessage, state: &State) -> Result<Vec<ContentBlock>, Er
     }
     for (n, call) in message.tool_calls.into_iter().flatten().enumerate() {
         let mut tool_use = tool_use(call, state)?;
-        let is_taken =
-            |id: &str| content.iter().any(|block| matches!(block, ContentBlock::ToolUse(other) if other.id == id));
+        let is_taken = |id: &str| tool_uses(&content).any(|other| other.id == id);
         if tool_use.id.is_empty() || is_taken(&tool_use.id) {
             tool_use.id = format!("call_{}", state.calls + n);
         }
         content.push(ContentBlock::ToolUse(tool_use));
     }
-    if let Some(thinking) = message.thinking.filter(|thinking| !thinking.is_empty()) {
-        let extras = match content.first_mut() {
-            Some(ContentBlock::Text(text)) => &mut text.extras,
-            Some(ContentBlock::Image(media) | ContentBlock::Audio(media)) => &mut media.extras,
-            Some(ContentBlock::ToolUse(tool_use)) => &mut tool_use.extras,
-            Some(ContentBlock::ToolResult(_) | ContentBlock::Other(_)) | None => return Ok(content),
-        };
+    if let Some(thinking) = message.thinking.filter(|thinking| !thinking.is_empty())
+        && let Some(extras) = content.first_mut().and_then(extras_mut)
+    {
         extras.meta = serde_json::to_string(&BTreeMap::from([(THINKING, thinking)])).ok();
     }
     Ok(content)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use understudy_plugin::error;
+use understudy_plugin::settings::{parse, refuse_own};
 use understudy_plugin::types::Error;
 
 /// JSON Schema of the settings; what each of them means stands there.
@@ -50,17 +50,9 @@ impl Settings {
     /// # Errors
     /// `invalid-request` if they don't fit, naming the key.
     pub(crate) fn parse(json: &str) -> Result<Self, Error> {
-        let settings: Self =
-            serde_json::from_str(json).map_err(|e| error::invalid_request(format!("the settings don't fit: {e}")))?;
-        let own = |name: &str, fields: &BTreeMap<String, Box<RawValue>>, own: &[&str]| {
-            fields.keys().find(|key| own.contains(&key.as_str())).map_or(Ok(()), |key| {
-                Err(error::invalid_request(format!(
-                    "`settings.{name}.{key}`: the plugin writes `{key}` itself, or can't let it be set; leave it out"
-                )))
-            })
-        };
-        own("extra", &settings.extra, &OWN_FIELDS)?;
-        own("options", &settings.options, &OWN_OPTIONS)?;
+        let settings: Self = parse(json)?;
+        refuse_own("extra", &settings.extra, &OWN_FIELDS)?;
+        refuse_own("options", &settings.options, &OWN_OPTIONS)?;
         Ok(settings)
     }
 

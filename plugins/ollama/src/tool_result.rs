@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use understudy_plugin::error::unsupported;
+use understudy_plugin::error::{unknown_block, unsupported};
 use understudy_plugin::text::{is_json, join, resource_link};
 use understudy_plugin::types::{Error, ResourceContents, ToolResultBlock, ToolResultContent};
 
-use crate::messages::{audio, image, is_image, unknown_block};
+use crate::messages::{audio, image, is_image};
 
 pub(crate) struct ToolResult<'a> {
     pub(crate) text: Cow<'a, str>,
@@ -41,7 +41,7 @@ pub(crate) fn convert<'a>(result: &'a ToolResultContent, place: &str) -> Result<
                     texts.push(format!("[resource {}; see the next user message]", resource.uri).into());
                 }
             },
-            ToolResultBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ToolResultBlock::Other(other) => return Err(unknown_block(&place, other)),
         }
     }
     if let Some(structured) = result.structured_content.as_deref().filter(|_| !is_said) {

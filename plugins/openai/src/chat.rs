@@ -4,27 +4,22 @@
 //! | --- | --- |
 //! | `request` | the body: parameters and tools |
 //! | `messages` | the conversation |
-//! | `tool_result` | a tool's answer as text, and what of it isn't text |
-//! | `media` | images, audio and files |
-//! | `names` | tool names that the API doesn't allow |
 //! | `response` | the answer |
 //! | `wire` | the API's own structs |
 
-mod media;
 mod messages;
-mod names;
 mod request;
 mod response;
-mod tool_result;
 mod wire;
 
 use serde::{Deserialize, Serialize};
-use understudy_plugin::types::{Completion, ContentBlock, CreateMessageRequest, Error, HttpResponse, Step};
-use understudy_plugin::{error, http};
+use understudy_plugin::blocks::tool_uses_of;
+use understudy_plugin::names::Names;
+use understudy_plugin::types::{Completion, CreateMessageRequest, Error, HttpResponse, Step};
+use understudy_plugin::{http, state};
 
-use self::names::Names;
-use crate::models;
 use crate::settings::Settings;
+use crate::{models, tools};
 
 /// The key in a block's `_meta` under which a model's reasoning travels to the next turn.
 const REASONING: &str = "understudy.openai/reasoning";
@@ -47,20 +42,18 @@ pub(crate) struct State {
 }
 
 pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Settings) -> Result<Step, Error> {
-    let calls = request.messages.iter().flat_map(|message| &message.content);
     let state = State {
         model: model.to_owned(),
         stop: request.stop_sequences.clone(),
         cut: models::reasons(model),
-        names: Names::of(request),
-        tools: request.tools.as_ref().is_some_and(|tools| !tools.is_empty()),
-        calls: calls.filter(|block| matches!(block, ContentBlock::ToolUse(_))).count(),
+        names: tools::names(request),
+        tools: tools::are_offered(request),
+        calls: tool_uses_of(request).count(),
     };
     let body = request::body(request, &state, settings)?;
     let path = settings.path.as_deref().unwrap_or("/chat/completions");
     let mut fetch = http::post_json(path, &body, Vec::new())?;
-    fetch.state = serde_json::to_vec(&crate::State::Chat(state))
-        .map_err(|e| error::other(format!("the state can't be written as JSON: {e}")))?;
+    fetch.state = state::to_bytes(&crate::State::Chat(state))?;
     Ok(fetch.into())
 }
 

@@ -8,10 +8,8 @@
 use serde_json::Value;
 use understudy_plugin::error::{kind_of_status, provider, unsupported};
 use understudy_plugin::http;
+use understudy_plugin::text::one_line;
 use understudy_plugin::types::{Error, HttpResponse};
-
-/// Longer messages are cut.
-const MOST_CHARACTERS: usize = 600;
 
 /// The error that an answer with a status other than 2xx stands for.
 pub(crate) fn of_response(response: &HttpResponse) -> Error {
@@ -111,12 +109,32 @@ fn kind_of_code(code: &str) -> Option<&'static str> {
         "rate_limit_exceeded" | "rate_limit_error" | "rate_limit_reached" => "rate-limited",
         // `exceed_context_size_error` is llama.cpp's.
         "context_length_exceeded" | "exceed_context_size_error" => "context-too-long",
-        "content_filter" | "content_policy_violation" | "moderation_blocked" => "content-filtered",
+        // Those with no counterpart in Chat Completions stand in `types/responses/response_error.py`; the prompt was flagged.
+        "content_filter"
+        | "content_policy_violation"
+        | "moderation_blocked"
+        | "invalid_prompt"
+        | "bio_policy"
+        | "misalignment_policy_violation"
+        | "image_content_policy_violation" => "content-filtered",
+        "invalid_image"
+        | "invalid_image_format"
+        | "invalid_base64_image"
+        | "image_parse_error"
+        | "empty_image_file" => "invalid-request",
         "model_not_found" | "DeploymentNotFound" => "not-found",
         "invalid_api_key" | "authentication_error" => "unauthorized",
-        "unsupported_country_region_territory" => "forbidden",
+        "unsupported_country_region_territory" | "data_residency_mismatch" => "forbidden",
         "server_overloaded" | "overloaded_error" | "engine_overloaded" | "slow_down" => "overloaded",
-        "unsupported_parameter" | "unsupported_value" => UNSUPPORTED,
+        // The API takes no `max_output_tokens` under 16, and no reasoning of another account's or provider's.
+        "unsupported_parameter"
+        | "unsupported_value"
+        | "integer_below_min_value"
+        | "invalid_encrypted_content"
+        | "unsupported_image_media_type"
+        | "image_too_large"
+        | "image_too_small"
+        | "image_file_too_large" => UNSUPPORTED,
         _ => return None,
     })
 }
@@ -142,15 +160,6 @@ fn kind_of_words(status: u16, message: &str) -> &'static str {
         200..=299 => "internal",
         _ => kind_of_status(status),
     }
-}
-
-fn one_line(message: &str) -> String {
-    let mut line: String =
-        message.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_CHARACTERS).collect();
-    if message.trim().chars().nth(MOST_CHARACTERS).is_some() {
-        line.push('…');
-    }
-    line
 }
 
 /// How long to wait by OpenAI's own headers, in milliseconds (developers.openai.com/api/docs/guides/rate-limits).

@@ -1,29 +1,39 @@
 //! `openai`: OpenAI's Chat Completions API, and every server that speaks it (vLLM, llama.cpp, LM Studio, Groq, Mistral,
-//! OpenRouter, LiteLLM, Azure, …).
+//! OpenRouter, LiteLLM, Azure, …); by the setting `api`, OpenAI's Responses API.
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | `settings` | what the user's config can say |
 //! | `models` | the catalogue, and what a model's name tells about the parameters it takes |
-//! | `chat` | Chat Completions: request out, answer in (the Responses API will stand beside it) |
+//! | `chat` | Chat Completions: request out, answer in |
+//! | `responses` | the Responses API: request out, answer in |
+//! | `media` | images, audio and documents that the APIs take |
+//! | `tool_result` | a tool's answer as pieces |
+//! | `tools` | what both APIs want said of tools |
+//! | `answer` | what both APIs' answers have in common |
 //! | `error` | a refusal's status and body as a typed error |
 //!
 //! Facts about the wire come from the request and response types of the `openai` package for Python, 3.52.0
 //! (`tests/peers/python/validate_openai.py` holds the fixtures against them); other sources stand at their place.
 //!
-//! What has no place in Chat Completions and isn't part of the conversation is left out: `_meta`, `annotations`, a tool's
+//! What has no place in either API and isn't part of the conversation is left out: `_meta`, `annotations`, a tool's
 //! `outputSchema`. What is part of it is never left out: it is an `unsupported` error.
 
+mod answer;
 mod chat;
 mod error;
+mod media;
 mod models;
+mod responses;
 mod settings;
+mod tool_result;
+mod tools;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::types::{
     CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, error as errors, export_provider};
+use understudy_plugin::{Provider, error as errors, export_provider, state};
 
 use crate::settings::{Api, Settings};
 
@@ -38,6 +48,7 @@ export_provider!(OpenAi);
 #[serde(rename_all = "lowercase")]
 enum State {
     Chat(chat::State),
+    Responses(responses::State),
 }
 
 impl Provider for OpenAi {
@@ -45,7 +56,8 @@ impl Provider for OpenAi {
         Description {
             name: "openai".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "OpenAI's Chat Completions API, and the servers that are compatible with it".to_owned(),
+            summary: "OpenAI's Chat Completions and Responses APIs, and the servers that are compatible with them"
+                .to_owned(),
             accepts: ["image", "audio", "tools"].map(str::to_owned).to_vec(),
             models: models::catalogue(),
             default_model: Some(models::DEFAULT.to_owned()),
@@ -71,14 +83,14 @@ impl Provider for OpenAi {
         }
         match settings.api {
             Api::Chat => chat::start(&request, &options.model, &settings),
+            Api::Responses => responses::start(&request, &options.model, &settings),
         }
     }
 
     fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
-        let state = serde_json::from_slice(&state)
-            .map_err(|e| errors::other(format!("the state is not what `start` handed over: {e}")))?;
-        match state {
+        match state::from_bytes(&state)? {
             State::Chat(state) => chat::resume(state, &response),
+            State::Responses(state) => responses::resume(state, &response),
         }
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use understudy_plugin::error;
+use understudy_plugin::settings::{parse, refuse_own};
 use understudy_plugin::types::Error;
+
+use crate::models;
 
 /// JSON Schema of the settings; what each of them means stands there.
 pub(crate) const SCHEMA: &str = include_str!("settings.schema.json");
@@ -14,27 +17,45 @@ pub(crate) const SCHEMA: &str = include_str!("settings.schema.json");
 const METADATA_FIELDS: [&str; 3] = ["user", "safety_identifier", "prompt_cache_key"];
 
 /// What the plugin writes itself, or could not deal with the answer of: not for `extra` and `metadataFields`.
-const OWN_FIELDS: [&str; 20] = [
+const OWN_FIELDS: [&str; 9] = [
     "model",
-    "messages",
-    "max_tokens",
-    "max_completion_tokens",
     "temperature",
-    "stop",
+    "top_p",
     "tools",
     "tool_choice",
     "parallel_tool_calls",
+    "service_tier",
+    "stream",
+    "stream_options",
+];
+
+/// The same, of Chat Completions only.
+const OWN_FIELDS_OF_CHAT: [&str; 11] = [
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
     "reasoning_effort",
-    "top_p",
     "seed",
     "frequency_penalty",
     "presence_penalty",
-    "service_tier",
     "functions",
     "function_call",
     "n",
-    "stream",
-    "stream_options",
+];
+
+/// The same, of the Responses API only.
+const OWN_FIELDS_OF_RESPONSES: [&str; 10] = [
+    "input",
+    "max_output_tokens",
+    "instructions",
+    "reasoning",
+    "include",
+    "store",
+    "background",
+    "conversation",
+    "previous_response_id",
+    "context_management",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,9 +63,9 @@ const OWN_FIELDS: [&str; 20] = [
 pub(crate) struct Settings {
     pub(crate) api: Api,
     pub(crate) path: Option<String>,
-    pub(crate) system_role: SystemRole,
-    pub(crate) max_tokens_field: MaxTokensField,
-    pub(crate) reasoning_effort: Option<String>,
+    pub(crate) system_role: Option<SystemRole>,
+    pub(crate) max_tokens_field: Option<MaxTokensField>,
+    reasoning_effort: Option<String>,
     pub(crate) top_p: Option<f64>,
     pub(crate) seed: Option<i64>,
     pub(crate) frequency_penalty: Option<f64>,
@@ -55,25 +76,24 @@ pub(crate) struct Settings {
     pub(crate) extra: BTreeMap<String, Box<RawValue>>,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Api {
     #[default]
     Chat,
+    Responses,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SystemRole {
-    #[default]
     System,
     Developer,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum MaxTokensField {
-    #[default]
     Auto,
     MaxTokens,
     MaxCompletionTokens,
@@ -83,16 +103,21 @@ impl Settings {
     /// # Errors
     /// `invalid-request` if they don't fit, naming the key.
     pub(crate) fn parse(json: &str) -> Result<Self, Error> {
-        let settings: Self =
-            serde_json::from_str(json).map_err(|e| error::invalid_request(format!("the settings don't fit: {e}")))?;
-        let own = |key: &&String| OWN_FIELDS.contains(&key.as_str());
-        if let Some(key) = settings.extra.keys().find(own) {
-            return Err(error::invalid_request(format!(
-                "`settings.extra.{key}`: the plugin writes `{key}` itself, or can't let it be set; leave it out"
-            )));
+        let settings: Self = parse(json)?;
+        if settings.api == Api::Responses {
+            settings.check_responses()?;
         }
+        let own = [
+            OWN_FIELDS.as_slice(),
+            match settings.api {
+                Api::Chat => &OWN_FIELDS_OF_CHAT,
+                Api::Responses => &OWN_FIELDS_OF_RESPONSES,
+            },
+        ]
+        .concat();
+        refuse_own("extra", &settings.extra, &own)?;
         let fields = settings.metadata_fields.iter().flatten();
-        if let Some(key) = fields.clone().find(own) {
+        if let Some(key) = fields.clone().find(|key| own.contains(&key.as_str())) {
             return Err(error::invalid_request(format!(
                 "`settings.metadataFields`: the plugin writes `{key}` itself; leave it out"
             )));
@@ -103,6 +128,32 @@ impl Settings {
             )));
         }
         Ok(settings)
+    }
+
+    /// Refuses what the Responses API has no place for.
+    fn check_responses(&self) -> Result<(), Error> {
+        let only_chat = [
+            ("seed", self.seed.is_some()),
+            ("frequencyPenalty", self.frequency_penalty.is_some()),
+            ("presencePenalty", self.presence_penalty.is_some()),
+            ("systemRole", self.system_role.is_some()),
+            ("maxTokensField", self.max_tokens_field.is_some()),
+        ];
+        match only_chat.iter().find(|(_, is_set)| *is_set) {
+            None => Ok(()),
+            Some((key, _)) => Err(error::invalid_request(format!(
+                "`settings.{key}`: the Responses API has no such parameter; leave it out"
+            ))),
+        }
+    }
+
+    /// How much the model is to reason.
+    pub(crate) fn effort(&self, model: &str) -> Option<&str> {
+        match self.reasoning_effort.as_deref() {
+            Some("") => None,
+            None if models::can_do_without_reasoning(model) => Some("none"),
+            effort => effort,
+        }
     }
 
     /// The part of a request's `metadata` that goes into the body. The plugin's own choice of keys takes strings only,

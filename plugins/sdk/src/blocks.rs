@@ -1,6 +1,6 @@
 //! What plugins do with content blocks, whoever the provider is.
 
-use crate::types::{ContentBlock, Extras, ToolUseContent};
+use crate::types::{ContentBlock, CreateMessageRequest, Extras, ToolUseContent};
 
 /// Neither `_meta` nor anything else.
 pub const NO_EXTRAS: Extras = Extras { meta: None, annotations: None, extensions: None };
@@ -36,6 +36,11 @@ pub fn tool_uses<'a>(content: impl IntoIterator<Item = &'a ContentBlock>) -> imp
     })
 }
 
+/// The tool uses of the whole conversation.
+pub fn tool_uses_of(request: &CreateMessageRequest) -> impl Iterator<Item = &ToolUseContent> {
+    tool_uses(request.messages.iter().flat_map(|message| &message.content))
+}
+
 /// Ends an answer where a stop sequence first appears in one of its texts, for stop sequences that the provider can't be
 /// told of. Whether it did.
 pub fn cut(content: &mut Vec<ContentBlock>, stop_sequences: &[String]) -> bool {
@@ -59,7 +64,7 @@ mod tests {
     #[test]
     fn an_answer_ends_at_the_first_stop_sequence() {
         let text = |text: &str| ContentBlock::Text(TextContent { text: text.to_owned(), extras: NO_EXTRAS });
-        let stops = ["".to_owned(), "END".to_owned(), "ST".to_owned()];
+        let stops = ["", "END", "ST"].map(str::to_owned);
         let mut content = vec![text("a"), text("b STOP END"), text("c")];
         assert!(cut(&mut content, &stops));
         let texts = content.iter().map(|block| match block {

@@ -1,6 +1,6 @@
 //! The typed errors of the contract, one function each.
 
-use crate::types::{Error, Failure, ProviderError};
+use crate::types::{Error, Failure, OtherContent, ProviderError};
 
 /// `invalid-request`: the request or the settings can't be sent to this provider whatever happens.
 pub fn invalid_request(message: impl Into<String>) -> Error {
@@ -10,6 +10,12 @@ pub fn invalid_request(message: impl Into<String>) -> Error {
 /// `unsupported`: the provider can't carry something that the request holds.
 pub fn unsupported(message: impl Into<String>) -> Error {
     Error::Unsupported(failure(message))
+}
+
+/// `unsupported` for a block of a type that the contract doesn't know, at a place such as `messages[0].content[1]`.
+#[must_use]
+pub fn unknown_block(place: &str, block: &OtherContent) -> Error {
+    unsupported(format!("`{place}`: a block of the unknown type `{}`", block.kind))
 }
 
 /// `malformed-response`: the answer isn't what the provider's format says.

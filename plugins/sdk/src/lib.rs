@@ -11,6 +11,8 @@
 //! | [`error`] | the typed errors, one function each |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
 //! | [`names`] | tool names that a provider doesn't allow |
+//! | [`settings`] | what the user set |
+//! | [`state`] | from `start` to `resume` |
 //! | [`text`] | content in words |
 //! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
 
@@ -20,6 +22,8 @@ pub mod blocks;
 pub mod error;
 pub mod http;
 pub mod names;
+pub mod settings;
+pub mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

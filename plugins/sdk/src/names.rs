@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::blocks::tool_uses;
+use crate::blocks::tool_uses_of;
 use crate::types::CreateMessageRequest;
 
 /// What a provider allows.
@@ -56,8 +56,7 @@ impl Names {
     /// Looks through the tools and the conversation. The names on the wire are as different from each other as MCP's.
     #[must_use]
     pub fn of(request: &CreateMessageRequest, rule: &Rule) -> Self {
-        let used = tool_uses(request.messages.iter().flat_map(|message| &message.content));
-        let used = used.map(|tool_use| tool_use.name.as_str());
+        let used = tool_uses_of(request).map(|tool_use| tool_use.name.as_str());
         let names = request.tools.iter().flatten().map(|tool| tool.name.as_str()).chain(used);
         let (fine, odd): (BTreeSet<&str>, BTreeSet<&str>) = names.partition(|name| rule.allows(name));
         let mut taken: BTreeSet<String> = fine.into_iter().map(str::to_owned).collect();

@@ -3,10 +3,11 @@
     python -m venv /tmp/venv && /tmp/venv/bin/pip install openai pydantic
     /tmp/venv/bin/python tests/peers/python/validate_openai.py [--self-test] [FIXTURE…]
 
-Without arguments it checks every fixture of plugins/openai. Other scripts import `validate` and `ChatCompletion`.
+Without arguments it checks every fixture of plugins/openai: requests to `…/responses` as the Responses API's, all others
+as Chat Completions'. Other scripts import `validate`, `validate_responses` and `ChatCompletion`.
 
-Fixtures named `compat-…` show compatible servers: their bodies may hold keys that OpenAI's types don't know, and their
-answers aren't OpenAI's. The unknown keys are said aloud; all else in the bodies is checked as for any fixture.
+Fixtures with `compat-` in their names show compatible servers: their bodies may hold keys that OpenAI's types don't know,
+and their answers aren't OpenAI's. The unknown keys are said aloud; all else in the bodies is checked as for any fixture.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import Annotated, Any
 import openai
 from openai.types.chat import ChatCompletion
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from openai.types.responses import Response
+from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
+from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
 FIXTURES = Path(__file__).resolve().parents[3] / "plugins" / "openai" / "fixtures"
@@ -60,9 +63,29 @@ def strict_union(members: tuple[Any, ...]) -> Any:
     together = [strict(member) for member in dicts]
     for tag in ["role", "type"]:
         if len(dicts) > 1 and all(tag in get_type_hints(member) for member in dicts):
-            together = [Annotated[typing.Union[tuple(together)], Field(discriminator=tag)]]
+            together = [told_apart(dicts, tag)]
             break
     return typing.Union[tuple(together + others)]
+
+
+def told_apart(dicts: list[Any], tag: str) -> Any:
+    """A union of TypedDicts by the value of a key. Several may share a value, as the Responses API's messages do."""
+    by_value: dict[Any, list[Any]] = {}
+    for member in dicts:
+        for value in values_of(get_type_hints(member)[tag]):
+            by_value.setdefault(value, []).append(strict(member))
+    choices = [Annotated[typing.Union[tuple(kinds)], Tag(repr(value))] for value, kinds in by_value.items()]
+    found = Discriminator(lambda body: repr(body.get(tag)) if isinstance(body, dict) else None)
+    return Annotated[typing.Union[tuple(choices)], found]
+
+
+def values_of(hint: Any) -> list[Any]:
+    """The values that a `Literal` allows, or an optional one."""
+    if typing.get_origin(hint) is typing.Literal:
+        return list(typing.get_args(hint))
+    if hint is type(None):
+        return [None]
+    return [value for argument in typing.get_args(hint) for value in values_of(argument)]
 
 
 def strict_typed_dict(kind: Any) -> Any:
@@ -73,20 +96,21 @@ def strict_typed_dict(kind: Any) -> Any:
         if typing.get_origin(hint) in (Required, NotRequired):
             (hint,) = typing.get_args(hint)
         fields[name] = Required[strict(hint)] if required else NotRequired[strict(hint)]
-    anew = TypedDict(kind.__name__, fields, total=False)
+    # By its whole name: pydantic takes types of one name for one type, and the package has three `Message`s.
+    anew = TypedDict(f"{kind.__module__}.{kind.__name__}".replace(".", "_"), fields, total=False)
     anew.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     return anew
 
 
 @functools.cache
-def adapter() -> TypeAdapter[Any]:
-    return TypeAdapter(strict(CompletionCreateParamsNonStreaming))
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(strict(kind))
 
 
-def problems(body: Any) -> list[tuple[str, str]]:
+def problems(body: Any, kind: Any = CompletionCreateParamsNonStreaming) -> list[tuple[str, str]]:
     """What is wrong with a request's body: (pydantic's word for it, where and what)."""
     try:
-        adapter().validate_python(body, strict=True)
+        adapter(kind).validate_python(body, strict=True)
     except ValidationError as error:
         return [
             (found["type"], ".".join(map(str, found["loc"])) + ": " + found["msg"])
@@ -101,24 +125,59 @@ def validate(body: dict[str, Any]) -> None:
         raise ValueError("not an OpenAI request:\n" + "\n".join(f"  {text}" for _, text in found))
 
 
-def parse(body: Any) -> None:
+def validate_responses(body: dict[str, Any]) -> None:
+    """Raises ValueError if `body` isn't what the package's types say a Responses request is."""
+    if found := problems(body, ResponseCreateParamsNonStreaming):
+        raise ValueError("not an OpenAI Responses request:\n" + "\n".join(f"  {text}" for _, text in found))
+
+
+def parse(body: Any, kind: Any = ChatCompletion) -> None:
     """Raises ValidationError if `body` isn't what the package's types say an answer is."""
-    ChatCompletion.model_validate(body, strict=True)
+    kind.model_validate(body, strict=True)
 
 
 def self_test() -> None:
     """Proves that wrong bodies are found out."""
-    good = json.loads((FIXTURES / "full.json").read_text())["exchanges"][0]["request"]["body"]
+    self_test_of_chat()
+    self_test_of_responses()
+
+
+def changed(body: dict[str, Any], path: list[Any], value: Any) -> dict[str, Any]:
+    body = copy.deepcopy(body)
+    place = body
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return body
+
+
+def without(body: dict[str, Any], key: str) -> dict[str, Any]:
+    return {k: v for k, v in body.items() if k != key}
+
+
+def exchange_of(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    exchange = json.loads((FIXTURES / name).read_text())["exchanges"][0]
+    return exchange["request"]["body"], exchange["response"]["body"]
+
+
+def find_out(wrong: dict[str, Any], kind: Any, answer: Any, keys: list[str], kind_of_answer: Any) -> None:
+    for what, body in wrong.items():
+        if not problems(body, kind):
+            raise SystemExit(f"self-test: {what} is not found out")
+    parse(answer, kind_of_answer)
+    for key in keys:
+        try:
+            parse(without(answer, key), kind_of_answer)
+        except ValidationError:
+            continue
+        raise SystemExit(f"self-test: an answer without `{key}` is not found out")
+    print(f"self-test: {len(wrong)} wrong requests and {len(keys)} wrong answers found out")
+
+
+def self_test_of_chat() -> None:
+    good, answer = exchange_of("full.json")
     validate(good)
-
-    def change(path: list[Any], value: Any) -> dict[str, Any]:
-        body = copy.deepcopy(good)
-        place = body
-        for step in path[:-1]:
-            place = place[step]
-        place[path[-1]] = value
-        return body
-
+    change = functools.partial(changed, good)
     roles = [message["role"] for message in good["messages"]]
     user, assistant, tool = roles.index("user"), roles.index("assistant"), roles.index("tool")
     wrong = {
@@ -143,38 +202,69 @@ def self_test() -> None:
             ["messages", tool], {k: v for k, v in good["messages"][tool].items() if k != "tool_call_id"}
         ),
     }
-    for what, body in wrong.items():
-        if not problems(body):
-            raise SystemExit(f"self-test: {what} is not found out")
-    answer = json.loads((FIXTURES / "full.json").read_text())["exchanges"][0]["response"]["body"]
-    parse(answer)
-    for key in ["id", "choices", "object"]:
-        try:
-            parse({k: v for k, v in answer.items() if k != key})
-        except ValidationError:
-            continue
-        raise SystemExit(f"self-test: an answer without `{key}` is not found out")
-    print(f"self-test: {len(wrong)} wrong requests and 3 wrong answers found out")
+    find_out(wrong, CompletionCreateParamsNonStreaming, answer, ["id", "choices", "object"], ChatCompletion)
+
+
+def self_test_of_responses() -> None:
+    good, answer = exchange_of("responses-full.json")
+    validate_responses(good)
+    change = functools.partial(changed, good)
+    kinds = [item["type"] for item in good["input"]]
+    user, reasoning, call = kinds.index("message"), kinds.index("reasoning"), kinds.index("function_call")
+    assistant = next(n for n, item in enumerate(good["input"]) if item.get("role") == "assistant")
+    output = next(n for n, item in enumerate(good["input"]) if isinstance(item.get("output"), list))
+    wrong = {
+        "an unknown key": change(["max_tokens"], 1),
+        "an unknown key in a message": change(["input", user, "nmae"], "x"),
+        "an unknown key in a part": change(["input", user, "content", 0, "txt"], "x"),
+        "an unknown part": change(["input", user, "content", 0, "type"], "text"),
+        "an image without its detail": change(["input", user, "content", 1], without(good["input"][user]["content"][1], "detail")),
+        "an unknown item": change(["input", user, "type"], "massage"),
+        "an unknown role": change(["input", user, "role"], "robot"),
+        "an unknown phase": change(["input", assistant, "phase"], "prologue"),
+        "an unknown key in a call": change(["input", call, "input"], {}),
+        "a call without its id": change(["input", call], without(good["input"][call], "call_id")),
+        "arguments as an object": change(["input", call, "arguments"], {}),
+        "audio in a tool's output": change(["input", output, "output", 0], {"type": "input_audio"}),
+        "an output that is an object": change(["input", output, "output"], {}),
+        "reasoning without a summary": change(["input", reasoning], without(good["input"][reasoning], "summary")),
+        "reasoning that is no text": change(["input", reasoning, "encrypted_content"], 1),
+        "a tool in Chat Completions' form": change(["tools", 0], {"type": "function", "function": {"name": "x"}}),
+        "a tool that doesn't say `strict`": change(["tools", 0], without(good["tools"][0], "strict")),
+        "an unknown tool choice": change(["tool_choice"], "any"),
+        "an unknown effort": change(["reasoning", "effort"], "some"),
+        "an unknown thing to include": change(["include", 0], "reasoning"),
+        "a float for an integer": change(["max_output_tokens"], 1.5),
+        "streaming": change(["stream"], True),
+    }
+    find_out(wrong, ResponseCreateParamsNonStreaming, answer, ["id", "output", "object"], Response)
 
 
 def check(file: Path) -> list[str]:
     """What is wrong with a fixture."""
     fixture = json.loads(file.read_text())
-    compatible = file.name.startswith("compat-")
+    compatible = "compat-" in file.name
     wrong = []
     for n, exchange in enumerate(fixture.get("exchanges", [])):
-        for kind, text in problems(exchange["request"].get("body")):
+        responses = exchange["request"]["path"].split("?")[0].endswith("/responses")
+        kind_of_request = ResponseCreateParamsNonStreaming if responses else CompletionCreateParamsNonStreaming
+        for kind, text in problems(exchange["request"].get("body"), kind_of_request):
             if compatible and kind == "extra_forbidden":
                 print(f"{file.name}: skipped, as a compatible server's: {text}")
             else:
                 wrong.append(f"{file.name}: exchanges[{n}].request.body: {text}")
         response = exchange["response"]
-        if response and response["status"] == 200 and "result" in fixture and not compatible:
+        if response and response["status"] == 200 and is_answer(fixture, response["body"]) and not compatible:
             try:
-                parse(response["body"])
+                parse(response["body"], Response if responses else ChatCompletion)
             except ValidationError as error:
                 wrong.append(f"{file.name}: exchanges[{n}].response.body: {error}")
     return wrong
+
+
+def is_answer(fixture: dict[str, Any], body: Any) -> bool:
+    """Whether the body is meant to be what the types say. An answer that failed is: the Responses API has a form for it."""
+    return "result" in fixture or (isinstance(body, dict) and body.get("status") in ["failed", "cancelled"])
 
 
 def main(arguments: list[str]) -> int:

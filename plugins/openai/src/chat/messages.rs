@@ -4,27 +4,30 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use understudy_plugin::error::unsupported;
+use understudy_plugin::blocks::tool_uses;
+use understudy_plugin::error::{unknown_block, unsupported};
+use understudy_plugin::names::Names;
+use understudy_plugin::text::join;
 use understudy_plugin::types::{
     ContentBlock, CreateMessageRequest, Error, Extras, Role, SamplingMessage, ToolResultContent, ToolUseContent,
 };
 
-use super::names::Names;
-use super::tool_result::{self, join};
-use super::wire::{Content, FunctionCall, Message, Part, Reasoning, ToolCall};
-use super::{REASONING, media};
-use crate::settings::SystemRole;
+use super::REASONING;
+use super::wire::{Content, File, FunctionCall, ImageUrl, InputAudio, Message, Part, Reasoning, ToolCall};
+use crate::media::{self, Media};
+use crate::settings::{Api, SystemRole};
+use crate::tool_result::{self, Piece};
 
 pub(super) fn convert<'a>(
     request: &'a CreateMessageRequest,
     names: &'a Names,
-    system_role: SystemRole,
+    system_role: Option<SystemRole>,
 ) -> Result<Vec<Message<'a>>, Error> {
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
     if let Some(content) = request.system_prompt.as_deref() {
         messages.push(match system_role {
-            SystemRole::System => Message::System { content },
-            SystemRole::Developer => Message::Developer { content },
+            None | Some(SystemRole::System) => Message::System { content },
+            Some(SystemRole::Developer) => Message::Developer { content },
         });
     }
     let mut last_calls: Vec<&ToolUseContent> = Vec::new();
@@ -34,11 +37,7 @@ pub(super) fn convert<'a>(
             Role::User => user(message, &place, &last_calls, &mut messages)?,
             Role::Assistant => {
                 messages.push(assistant(message, &place, names)?);
-                last_calls.clear();
-                last_calls.extend(message.content.iter().filter_map(|block| match block {
-                    ContentBlock::ToolUse(tool_use) => Some(tool_use),
-                    _ => None,
-                }));
+                last_calls = tool_uses(&message.content).collect();
             }
         }
     }
@@ -59,25 +58,53 @@ fn user<'a>(
         let place = format!("{place}.content[{n}]");
         match block {
             ContentBlock::Text(text) => parts.push(Part::Text { text: text.text.as_str().into() }),
-            ContentBlock::Image(image) => parts.push(media::image(image, &place)?),
-            ContentBlock::Audio(audio) => parts.push(media::audio(audio, &place)?),
+            ContentBlock::Image(image) => parts.push(media::image(image, &place)?.into()),
+            ContentBlock::Audio(audio) => parts.push(media::audio(audio, &place, Api::Chat)?.into()),
             ContentBlock::ToolResult(result) => {
                 results += 1;
-                let converted = tool_result::convert(result, &place)?;
-                messages.push(Message::Tool { tool_call_id: &result.tool_use_id, content: converted.text });
-                if !converted.media.is_empty() {
+                let (content, media) = tool_result(result, &place)?;
+                messages.push(Message::Tool { tool_call_id: &result.tool_use_id, content });
+                if !media.is_empty() {
                     parts.push(Part::Text { text: introduction(result, calls).into() });
-                    parts.extend(converted.media);
+                    parts.extend(media);
                 }
             }
             ContentBlock::ToolUse(_) => return Err(unsupported(format!("`{place}`: a tool_use in a user message"))),
-            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         }
     }
     if results == 0 || !parts.is_empty() {
         messages.push(Message::User { content: content(parts) });
     }
     Ok(())
+}
+
+/// A tool's answer as text, and what of it isn't text: a `tool` message holds text only
+/// (`types/chat/chat_completion_tool_message_param.py`). The rest stands in a user message that follows, and the text says so
+/// in its place.
+fn tool_result<'a>(result: &'a ToolResultContent, place: &str) -> Result<(Cow<'a, str>, Vec<Part<'a>>), Error> {
+    let mut texts = Vec::new();
+    let mut parts = Vec::new();
+    for piece in tool_result::pieces(result, place, Api::Chat)? {
+        match piece {
+            Piece::Text(text) => texts.push(text),
+            Piece::Media { media, called } => {
+                parts.push(media.into());
+                texts.push(format!("[{called}; see the next user message]").into());
+            }
+        }
+    }
+    Ok((join(texts, "\n"), parts))
+}
+
+impl<'a> From<Media<'a>> for Part<'a> {
+    fn from(media: Media<'a>) -> Self {
+        match media {
+            Media::Image(url) => Self::ImageUrl { image_url: ImageUrl { url } },
+            Media::Audio { data, format } => Self::InputAudio { input_audio: InputAudio { data, format } },
+            Media::Document { name, data } => Self::File { file: File { filename: name, file_data: data } },
+        }
+    }
 }
 
 /// Tells the model what the image that follows belongs to. The name is there because models don't see every id.
@@ -126,7 +153,7 @@ fn assistant<'a>(message: &'a SamplingMessage, place: &str, names: &'a Names) ->
             ContentBlock::Image(_) => return Err(cannot("an image")),
             ContentBlock::Audio(_) => return Err(cannot("audio")),
             ContentBlock::ToolResult(_) => return Err(cannot("a tool_result")),
-            ContentBlock::Other(other) => return Err(unknown_block(&place, &other.kind)),
+            ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         };
         if reasoning.is_none() {
             reasoning = carried(extras);
@@ -148,8 +175,4 @@ fn carried(extras: &Extras) -> Reasoning<&RawValue> {
     let meta = extras.meta.as_deref().filter(|meta| meta.contains(REASONING));
     let meta = meta.and_then(|meta| serde_json::from_str::<Meta>(meta).ok());
     meta.and_then(|meta| meta.reasoning).unwrap_or(Reasoning::NONE)
-}
-
-fn unknown_block(place: &str, kind: &str) -> Error {
-    unsupported(format!("`{place}`: a block of the unknown type `{kind}`"))
 }

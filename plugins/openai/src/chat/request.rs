@@ -1,13 +1,12 @@
 //! The body: parameters and tools.
 
-use serde_json::value::RawValue;
 use understudy_plugin::error;
-use understudy_plugin::types::{self, CreateMessageRequest, Error};
+use understudy_plugin::types::{CreateMessageRequest, Error};
 
 use super::wire::{Function, Request, Tool};
 use super::{State, messages};
-use crate::models;
 use crate::settings::{MaxTokensField, Settings};
+use crate::{models, tools};
 
 /// "Up to 4 sequences" (`types/chat/completion_create_params.py`).
 const MOST_STOP_SEQUENCES: usize = 4;
@@ -33,20 +32,13 @@ pub(super) fn body<'a>(
     }
     let model = &state.model;
     let is_reasoner = models::reasons(model);
-    let reasoning_effort = match settings.reasoning_effort.as_deref() {
-        Some("") => None,
-        None if models::can_do_without_reasoning(model) => Some("none"),
-        effort => effort,
-    };
+    let reasoning_effort = settings.effort(model);
     let reasons = is_reasoner && reasoning_effort != Some("none");
     let completion_field = match settings.max_tokens_field {
-        MaxTokensField::Auto => is_reasoner,
-        MaxTokensField::MaxTokens => false,
-        MaxTokensField::MaxCompletionTokens => true,
+        None | Some(MaxTokensField::Auto) => is_reasoner,
+        Some(MaxTokensField::MaxTokens) => false,
+        Some(MaxTokensField::MaxCompletionTokens) => true,
     };
-    let tools = tools(request, state)?;
-    // `tool_choice` and `parallel_tool_calls` are refused where there are no tools, and so is an empty list of them.
-    let has_tools = !tools.is_empty();
     Ok(Request {
         model,
         messages: messages::convert(request, &state.names, settings.system_role)?,
@@ -59,28 +51,23 @@ pub(super) fn body<'a>(
         frequency_penalty: settings.frequency_penalty,
         presence_penalty: settings.presence_penalty,
         stop: if state.cut { &[] } else { &request.stop_sequences },
-        tools,
-        tool_choice: request.tool_choice.as_ref().and_then(|choice| choice.mode.as_deref()).filter(|_| has_tools),
-        parallel_tool_calls: settings.parallel_tool_calls.filter(|_| has_tools),
+        tools: offered(request, state)?,
+        tool_choice: tools::choice(request),
+        parallel_tool_calls: settings.parallel_tool_calls.filter(|_| state.tools),
         service_tier: settings.service_tier.as_deref(),
         metadata: settings.metadata(request.metadata.as_deref()),
         extra: &settings.extra,
     })
 }
 
-fn tools<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Vec<Tool<'a>>, Error> {
-    let tool = |tool: &'a types::Tool| {
-        let parameters: &RawValue = serde_json::from_str(&tool.input_schema).map_err(|e| {
-            error::invalid_request(format!("the `inputSchema` of the tool `{}` is not JSON: {e}", tool.name))
-        })?;
-        Ok(Tool {
-            kind: "function",
-            function: Function {
-                name: state.names.on_the_wire(&tool.name),
-                description: tool.description.as_deref().or(tool.title.as_deref()),
-                parameters,
-            },
-        })
-    };
-    request.tools.iter().flatten().map(tool).collect()
+fn offered<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Vec<Tool<'a>>, Error> {
+    let tools = request.tools.iter().flatten().map(|tool| {
+        let function = Function {
+            name: state.names.on_the_wire(&tool.name),
+            description: tools::description(tool),
+            parameters: tools::parameters(tool)?,
+        };
+        Ok(Tool { kind: "function", function })
+    });
+    tools.collect()
 }

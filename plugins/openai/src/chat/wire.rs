@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::media::DataUrl;
 
 // ---------------------------------------------------------------- the request
 
@@ -103,26 +104,8 @@ pub(super) struct InputAudio<'a> {
 
 #[derive(Serialize)]
 pub(super) struct File<'a> {
-    pub(super) filename: &'a str,
+    pub(super) filename: Cow<'a, str>,
     pub(super) file_data: DataUrl<'a>,
-}
-
-/// A `data:` URL, written into the body without a copy of its own.
-pub(super) struct DataUrl<'a> {
-    pub(super) mime_type: &'static str,
-    pub(super) base64: &'a str,
-}
-
-impl fmt::Display for DataUrl<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "data:{};base64,{}", self.mime_type, self.base64)
-    }
-}
-
-impl Serialize for DataUrl<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,63 @@
+//! The Responses API, without anything kept at the provider: the whole conversation goes out each time.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `request` | the body: parameters and tools |
+//! | `input` | the conversation, as input items |
+//! | `reasoning` | what must come back on the next turn, in `_meta` |
+//! | `response` | the answer |
+//! | `wire` | the API's own structs |
+//!
+//! Where it differs from Chat Completions for MCP: the model may reason and use tools at once, and its reasoning comes back
+//! encrypted; tools may answer with images and documents; there is no audio, and no parameter for stop sequences (the answer
+//! is cut here instead), for a seed or for penalties.
+
+mod input;
+mod reasoning;
+mod request;
+mod response;
+mod wire;
+
+use serde::{Deserialize, Serialize};
+use understudy_plugin::blocks::tool_uses_of;
+use understudy_plugin::names::Names;
+use understudy_plugin::types::{Completion, CreateMessageRequest, Error, HttpResponse, Step};
+use understudy_plugin::{http, state};
+
+use crate::settings::Settings;
+use crate::tools;
+
+/// What must be remembered until the answer is there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The model asked.
+    model: String,
+    /// The request's stop sequences.
+    stop: Vec<String>,
+    /// Tool names that were changed.
+    names: Names,
+    /// How many tool calls the conversation holds: the first number for an id that must be made.
+    calls: usize,
+}
+
+pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Settings) -> Result<Step, Error> {
+    let state = State {
+        model: model.to_owned(),
+        stop: request.stop_sequences.clone(),
+        names: tools::names(request),
+        calls: tool_uses_of(request).count(),
+    };
+    let body = request::body(request, &state, settings)?;
+    let path = settings.path.as_deref().unwrap_or("/responses");
+    let mut fetch = http::post_json(path, &body, Vec::new())?;
+    fetch.state = state::to_bytes(&crate::State::Responses(state))?;
+    Ok(fetch.into())
+}
+
+pub(crate) fn resume(state: State, response: &HttpResponse) -> Result<Step, Error> {
+    if !(200..=299).contains(&response.status) {
+        return Err(crate::error::of_response(response));
+    }
+    let (result, usage) = response::read(state, response)?;
+    Ok(Step::Done(Completion { result, usage, extensions: String::new() }))
+}
