@@ -20,8 +20,8 @@ use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use limits::Limits;
-pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use model::{Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
+pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 use section::Section;
 
 use crate::text::did_you_mean;

@@ -104,7 +104,11 @@ impl Sampler {
     }
 
     /// Asks the plugins in order until one answers.
-    async fn ask_chain(&self, request: CreateMessageRequestParams, until: Instant) -> Result<CreateMessageResult, Error> {
+    async fn ask_chain(
+        &self,
+        request: CreateMessageRequestParams,
+        until: Instant,
+    ) -> Result<CreateMessageResult, Error> {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
         let request: wit::CreateMessageRequest = request.into();
@@ -117,7 +121,13 @@ impl Sampler {
         let mut links = links.into_iter().peekable();
         while let Some((choice, link)) = links.next() {
             let options = self.options(choice, link);
-            tracing::debug!(request = options.request_id, plugin = link.plugin.name, "`{}`: {}", choice.model, choice.why);
+            tracing::debug!(
+                request = options.request_id,
+                plugin = link.plugin.name,
+                "`{}`: {}",
+                choice.model,
+                choice.why
+            );
             let answer = match self.ask(link, &request, &options, until).await {
                 Ok(completion) => finish(link, completion, tools.as_deref()),
                 Err(error) => Err(error),
@@ -193,13 +203,7 @@ impl Sampler {
         }
     }
 
-    async fn attempt(
-        &self,
-        link: &Understudy,
-        fetch: &wit::Fetch,
-        body: Bytes,
-        id: &str,
-    ) -> Result<wit::Step, Error> {
+    async fn attempt(&self, link: &Understudy, fetch: &wit::Fetch, body: Bytes, id: &str) -> Result<wit::Step, Error> {
         let began = Instant::now();
         let (path, size) = (&fetch.request.path, body.len());
         let response = link.destination.exchange(&self.http, &fetch.request, body).await?;

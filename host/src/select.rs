@@ -108,7 +108,10 @@ impl Catalogue {
             // Of equals the first.
             let best = self.models.iter().rev().max_by(|a, b| score(a).total_cmp(&score(b)));
             if let Some(best) = best {
-                let why = format!("it scores best, {:.2}, by cost {cost}, speed {speed}, intelligence {intelligence}", score(best));
+                let why = format!(
+                    "it scores best, {:.2}, by cost {cost}, speed {speed}, intelligence {intelligence}",
+                    score(best)
+                );
                 return (best.name.clone(), why);
             }
         }
@@ -170,7 +173,8 @@ pub fn choose(chain: &[&Catalogue], preferences: Option<&wit::ModelPreferences>)
         let (model, why) = by_hint.unwrap_or_else(|| catalogue.without_hint(preferences));
         Choice { plugin, model, why }
     };
-    let mut choices: Vec<Choice> = chain.iter().enumerate().map(|(plugin, catalogue)| of_one(plugin, catalogue)).collect();
+    let mut choices: Vec<Choice> =
+        chain.iter().enumerate().map(|(plugin, catalogue)| of_one(plugin, catalogue)).collect();
     let hinted = hints.iter().find_map(|hint| chain.iter().position(|catalogue| catalogue.by_hint(hint).is_some()));
     if let Some(first) = hinted {
         let chosen = choices.remove(first);
@@ -257,7 +261,10 @@ mod tests {
         assert_eq!(first(&chain, &hinted(&["unknown", " "])), (0, "gpt-mini".to_owned()));
         // The others stay behind the chosen one, each with its own choice.
         let all = choose(&chain, Some(&hinted(&["opus"])));
-        assert_eq!(all.iter().map(|c| (c.plugin, c.model.as_str())).collect::<Vec<_>>(), [(1, "claude-large-1"), (0, "gpt-mini")]);
+        assert_eq!(
+            all.iter().map(|c| (c.plugin, c.model.as_str())).collect::<Vec<_>>(),
+            [(1, "claude-large-1"), (0, "gpt-mini")]
+        );
         assert_eq!(choose(&chain, None)[0].why, "it is the default");
     }
 
@@ -278,7 +285,8 @@ mod tests {
         assert_eq!(first(&[&only], &hinted(&["haiku"])).1, "claude-large-1");
         // Its families are known, so a hint still finds the plugin.
         assert_eq!(first(&[&catalogue("", &gpt()), &only], &hinted(&["opus"])), (1, "claude-large-1".to_owned()));
-        let listed = catalogue(r#", "model": "b", "models": ["a", {"name": "b", "families": ["x"], "speed": 1}]"#, &claude());
+        let listed =
+            catalogue(r#", "model": "b", "models": ["a", {"name": "b", "families": ["x"], "speed": 1}]"#, &claude());
         assert_eq!(listed.names().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(first(&[&listed], &hinted(&["none"])).1, "b");
         assert_eq!(first(&[&listed], &hinted(&["x", "a"])).1, "b");

@@ -103,7 +103,9 @@ fn main() {
         );
     }
 
-    let small = json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [{ "type": "text", "text": "x".repeat(900) }] } }).to_string();
+    let small =
+        json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [{ "type": "text", "text": "x".repeat(900) }] } })
+            .to_string();
     let large = json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [{ "type": "image", "data": "A".repeat(5_000_000) }] } }).to_string();
     for (title, line, each) in [("1 KB", &small, 2000), ("5 MB", &large, 3)] {
         race(

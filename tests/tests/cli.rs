@@ -89,7 +89,11 @@ fn the_example_parameters_of_every_revision_give_a_result_of_that_revision() {
 fn what_is_missing_or_misspelt_is_named_with_the_remedy() {
     let place = Place::new();
     let cases: [(&[&str], i32, &str); 9] = [
-        (&["sample"], 2, "no plugin is named: add `--plugin NAME` (`echo`, `extractive`, `anthropic`, `openai`, `gemini`, `ollama`"),
+        (
+            &["sample"],
+            2,
+            "no plugin is named: add `--plugin NAME` (`echo`, `extractive`, `anthropic`, `openai`, `gemini`, `ollama`",
+        ),
         (&["sample", "--plugin", "ehco"], 2, "no plugin is called `ehco` (did you mean `echo`?)"),
         (&["sample", "--plugin", "echo", "nofile.json"], 1, "can't read `nofile.json`"),
         (&["proxy", "--server", "x"], 2, "the config has no server `x`"),

@@ -37,9 +37,13 @@ fn the_readmes_configs_are_taken_and_fit_the_schema() {
     for config in configs {
         let said = taken(&config).unwrap_or_else(|error| panic!("{error}\n{config}"));
         assert!(said.contains("`understudy.json` is read"), "{said}");
-        let without_comments: String =
-            config.lines().map(|line| line.split(" // ").next().unwrap_or(line)).map(|line| format!("{}\n", line.trim_end())).collect();
-        let value: Value = serde_json::from_str(&without_comments).unwrap_or_else(|e| panic!("{e}\n{without_comments}"));
+        let without_comments: String = config
+            .lines()
+            .map(|line| line.split(" // ").next().unwrap_or(line))
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect();
+        let value: Value =
+            serde_json::from_str(&without_comments).unwrap_or_else(|e| panic!("{e}\n{without_comments}"));
         let fits = schema().validate(&value).map_err(|e| e.to_string());
         assert_eq!(fits, Ok(()), "{value}");
     }
@@ -79,7 +83,9 @@ fn the_readme_names_every_limit_with_its_default() {
     let readme = read("README.md");
     let tables = [&schema["$defs"]["pluginLimits"], &schema["properties"]["limits"]];
     for (key, limit) in tables.iter().filter_map(|table| table["properties"].as_object()).flatten() {
-        let row = readme.lines().find(|line| line.starts_with("| `") && line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{key}`"))));
+        let row = readme.lines().find(|line| {
+            line.starts_with("| `") && line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{key}`")))
+        });
         let row = row.unwrap_or_else(|| panic!("the README has no row for `{key}`"));
         assert!(row.contains(&limit["default"].to_string()), "{row}: {}", limit["default"]);
     }

@@ -250,7 +250,12 @@ fn what_fails_in_passing_is_tried_again_with_the_same_request_and_what_is_not_is
     let place = Place::new();
     let attempts = AtomicUsize::new(0);
     let provider = Provider::start(move |_, stream, _| match attempts.fetch_add(1, Ordering::SeqCst) {
-        0 => respond(stream, "429 Too Many Requests", "retry-after: 0.01\r\n", b"{\"error\":{\"message\":\"slow down\"}}"),
+        0 => respond(
+            stream,
+            "429 Too Many Requests",
+            "retry-after: 0.01\r\n",
+            b"{\"error\":{\"message\":\"slow down\"}}",
+        ),
         // The connection breaks.
         1 => {}
         _ => respond(stream, "200 OK", "", openai_answer("at last").as_bytes()),
@@ -258,7 +263,11 @@ fn what_fails_in_passing_is_tried_again_with_the_same_request_and_what_is_not_is
     let args = ["sample", "--plugin", "openai", "--model", "m", "--endpoint", &provider.url];
     let passing = run(place.understudy(args), &request("x")).ok();
     assert!(passing.stdout.contains("at last"), "{}", passing.stdout);
-    assert!(passing.stderr.contains("slow down") && passing.stderr.contains("trying again in 10.0ms (1 of 2)"), "{}", passing.stderr);
+    assert!(
+        passing.stderr.contains("slow down") && passing.stderr.contains("trying again in 10.0ms (1 of 2)"),
+        "{}",
+        passing.stderr
+    );
     assert!(passing.stderr.contains("(2 of 2)"), "{}", passing.stderr);
     let seen = provider.seen();
     assert_eq!(seen.len(), 3);

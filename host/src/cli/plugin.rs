@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{End, Global, SamplingArgs, Usage, out, stage};
 use crate::config;
-use crate::plugin::{Engine, World};
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::plugin::{Engine, World};
 use crate::sampling::Understudy;
 use crate::select::choose;
 use crate::text::{list, one_line};
@@ -70,7 +70,8 @@ async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
         None => config.sampling().cloned(),
     };
     let rule = stage::rule_of(&args.sampling, configured).filter(|rule| !rule.plugins.is_empty());
-    let rule = rule.ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
+    let rule = rule
+        .ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
     let engine = Engine::new(Engine::cache_folder())?;
     let mut chain = Vec::new();
     for name in &rule.plugins {

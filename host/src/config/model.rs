@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::section::{Section, kind, strings, wrong};
 use super::models::Models;
+use super::section::{Section, kind, strings, wrong};
 use super::{ConfigError, Limits};
 
 /// What a built-in's name begins with in `component`.

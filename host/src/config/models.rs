@@ -121,11 +121,19 @@ impl Models {
             }
             (None, Some(text), Some(model)) => {
                 let when = text.split(" and ").map(condition).collect::<Option<_>>().ok_or_else(|| {
-                    section.wrong("when", "must compare `cost`, `speed` or `intelligence`, as in `intelligence > 0.8 and speed <= 0.5`")
+                    section.wrong(
+                        "when",
+                        "must compare `cost`, `speed` or `intelligence`, as in `intelligence > 0.8 and speed <= 0.5`",
+                    )
                 })?;
                 self.thresholds.push(Threshold { when, text, model });
             }
-            _ => return Err(section.wrong("name", "is missing: an entry is a model with `name`, or a threshold with `when` and `use`")),
+            _ => {
+                return Err(section.wrong(
+                    "name",
+                    "is missing: an entry is a model with `name`, or a threshold with `when` and `use`",
+                ));
+            }
         }
         section.finish()
     }

@@ -78,9 +78,7 @@ impl Section {
 
     /// A number from 0 to 1.
     pub(super) fn share(&mut self, key: &'static str) -> Result<Option<f64>, ConfigError> {
-        self.typed(key, "a number from 0 to 1", |value| {
-            value.as_f64().filter(|n| (0.0..=1.0).contains(n)).ok_or(value)
-        })
+        self.typed(key, "a number from 0 to 1", |value| value.as_f64().filter(|n| (0.0..=1.0).contains(n)).ok_or(value))
     }
 
     pub(super) fn strings(&mut self, key: &'static str) -> Result<Option<Vec<String>>, ConfigError> {

@@ -1,15 +1,18 @@
-"""Plays Anthropic's and OpenAI's APIs on a free loopback port, writes down what it is sent and judges it.
+"""Plays four providers' APIs on a free loopback port, writes down what it is sent and judges it.
 
     python recording_provider.py --log FILE [--key KEY] [--hold N] [--until-stdin-closes]
 
 The first line on stdout is `{"port": N}`, once it answers; see loopback.py.
 
-    POST /v1/messages            Anthropic: `x-api-key: KEY`, `anthropic-version`
-    POST /v1/chat/completions    OpenAI: `authorization: Bearer KEY`
+    POST /v1/messages                            Anthropic: `x-api-key: KEY`, `anthropic-version`
+    POST /v1/chat/completions                    OpenAI: `authorization: Bearer KEY`
+    POST /v1beta/models/MODEL:generateContent    Gemini: `x-goog-api-key: KEY`
+    POST /api/chat                               Ollama: `authorization: Bearer KEY`, or none
 
 A good request is answered 200 with `recorded: <the last user text>`, in a message made by the provider's own Python
 package; if that text is `call TOOL {…}` and names a tool of the request, with a call of that tool. A bad credential is
 answered 401; a body that the package's own request types refuse, 422 with what is wrong; both in the provider's format.
+played_providers.py has what is each provider's own.
 
 Every request is one JSON line in FILE, written before it is answered: `provider`, `path`, `query`, `headers` (a list
 of pairs, in order), `body` (JSON, or a string if it isn't), `status` and, if that isn't 200, `error`.
@@ -20,124 +23,14 @@ With `--hold N` no answer leaves before N requests are open at once: a client th
 import argparse
 import asyncio
 import json
-import re
-import time
 from pathlib import Path
 
 import loopback
-import validate_anthropic
-import validate_openai
-from anthropic.types import Message, TextBlock, ToolUseBlock, Usage
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
-from openai.types.chat.chat_completion import Choice
-from openai.types.chat.chat_completion_message_function_tool_call import Function
+from played_providers import Anthropic, Gemini, Ollama, OpenAI, Refused
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-
-
-class Refused(Exception):
-    """What the provider would answer with an error."""
-
-    def __init__(self, status: int, kind: str, message: str):
-        super().__init__(message)
-        self.status, self.kind = status, kind
-
-
-def text_of(content) -> str:
-    """The text of a message's content, whichever way either provider lets it be written."""
-    if isinstance(content, str):
-        return content
-    texts = []
-    for block in content or []:
-        if block["type"] == "text":
-            texts.append(block["text"])
-        elif block["type"] == "tool_result":
-            texts.append(text_of(block.get("content")))
-    return "\n".join(texts)
-
-
-def last_text(body: dict, roles: tuple[str, ...]) -> str:
-    said = [message for message in body["messages"] if message["role"] in roles]
-    return text_of(said[-1].get("content")) if said else ""
-
-
-def asked_call(text: str, offered: list[str]) -> tuple[str, dict] | None:
-    """`call TOOL {…}`, if the request offers that tool."""
-    match = re.fullmatch(r"call (\S+) (\{.*\})", text.strip(), re.DOTALL)
-    return (match[1], json.loads(match[2])) if match and match[1] in offered else None
-
-
-class Anthropic:
-    name = "anthropic"
-
-    @staticmethod
-    def check_headers(headers, key: str) -> None:
-        if headers.get("x-api-key") != key:
-            raise Refused(401, "authentication_error", "invalid x-api-key")
-        if "anthropic-version" not in headers:
-            raise Refused(400, "invalid_request_error", "anthropic-version: header is required")
-
-    validate = staticmethod(validate_anthropic.validate)
-
-    @staticmethod
-    def answer(body: dict, number: int) -> Message:
-        text = last_text(body, ("user",))
-        call = asked_call(text, [tool.get("name", "") for tool in body.get("tools", [])])
-        if call:
-            content = ToolUseBlock(type="tool_use", id=f"toolu_{number}", name=call[0], input=call[1])
-        else:
-            content = TextBlock(type="text", text=f"recorded: {text}")
-        return Message(
-            id=f"msg_{number}",
-            type="message",
-            role="assistant",
-            model=body["model"],
-            content=[content],
-            stop_reason="tool_use" if call else "end_turn",
-            usage=Usage(input_tokens=11, output_tokens=7),
-        )
-
-    @staticmethod
-    def error(refused: Refused) -> dict:
-        return {"type": "error", "error": {"type": refused.kind, "message": str(refused)}}
-
-
-class OpenAI:
-    name = "openai"
-
-    @staticmethod
-    def check_headers(headers, key: str) -> None:
-        if headers.get("authorization") != f"Bearer {key}":
-            raise Refused(401, "invalid_api_key", "Incorrect API key provided.")
-
-    validate = staticmethod(validate_openai.validate)
-
-    @staticmethod
-    def answer(body: dict, number: int) -> ChatCompletion:
-        text = last_text(body, ("user", "tool"))
-        call = asked_call(text, [tool.get("function", {}).get("name", "") for tool in body.get("tools", [])])
-        if call:
-            function = Function(name=call[0], arguments=json.dumps(call[1]))
-            calls = [ChatCompletionMessageFunctionToolCall(id=f"call_{number}", type="function", function=function)]
-            message = ChatCompletionMessage(role="assistant", content=None, tool_calls=calls)
-        else:
-            message = ChatCompletionMessage(role="assistant", content=f"recorded: {text}")
-        return ChatCompletion(
-            id=f"chatcmpl-{number}",
-            object="chat.completion",
-            created=int(time.time()),
-            model=body["model"],
-            choices=[Choice(index=0, message=message, finish_reason="tool_calls" if call else "stop")],
-            usage=CompletionUsage(prompt_tokens=11, completion_tokens=7, total_tokens=18),
-        )
-
-    @staticmethod
-    def error(refused: Refused) -> dict:
-        code = refused.kind if refused.status == 401 else None
-        return {"error": {"message": str(refused), "type": "invalid_request_error", "param": None, "code": code}}
 
 
 def application(log: Path, key: str, hold: int) -> Starlette:
@@ -169,7 +62,8 @@ def application(log: Path, key: str, hold: int) -> Starlette:
             error = None
             try:
                 body = judged(provider, request.headers, raw)
-                status, reply = 200, provider.answer(body, number).model_dump_json()
+                model = request.path_params.get("model") or body["model"]
+                status, reply = 200, provider.answer(body, model, number).model_dump_json(**provider.dump)
             except Exception as problem:
                 refused = problem if isinstance(problem, Refused) else Refused(500, "api_error", repr(problem))
                 error, status, reply = str(refused), refused.status, json.dumps(provider.error(refused))
@@ -194,6 +88,8 @@ def application(log: Path, key: str, hold: int) -> Starlette:
         routes=[
             Route("/v1/messages", endpoint(Anthropic), methods=["POST"]),
             Route("/v1/chat/completions", endpoint(OpenAI), methods=["POST"]),
+            Route("/v1beta/models/{model}:generateContent", endpoint(Gemini), methods=["POST"]),
+            Route("/api/chat", endpoint(Ollama), methods=["POST"]),
         ]
     )
 
