@@ -33,7 +33,7 @@ pub fn wait(error: &Error, attempt: u32, retries: u32, left: Duration, jitter: f
 mod tests {
     use super::*;
 
-    const LEFT: Duration = Duration::from_secs(60);
+    const LEFT: Duration = Duration::from_mins(1);
 
     fn said(kind: &str, retry_after_ms: Option<u64>) -> Error {
         let error = wit::Error::Provider(wit::ProviderError {
