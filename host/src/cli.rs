@@ -86,13 +86,13 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "PLUGIN")]
     plugin: Vec<String>,
     /// Where the plugin's provider is
-    #[arg(long, value_name = "URL", requires = "plugin")]
+    #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// The model to ask
-    #[arg(long, value_name = "MODEL", requires = "plugin")]
+    #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// A setting of the plugin's (`key=value`; the value is JSON, or else a text; a dot in the key reaches inside)
-    #[arg(long, value_name = "KEY=VALUE", requires = "plugin", value_parser = stage::setting)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = stage::setting)]
     set: Vec<(String, serde_json::Value)>,
     /// Who answers first: the client if it can (`fallback`), the plugin (`always`), or the client alone (`off`)
     #[arg(long, value_name = "MODE")]

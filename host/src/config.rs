@@ -13,7 +13,7 @@ mod model;
 mod models;
 mod section;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use jsonc_parser::ParseOptions;
@@ -209,6 +209,13 @@ impl Config {
         self.sampling.as_ref()
     }
 
+    /// The environment variables that the plugins' credentials come from: no server inherits them.
+    #[must_use]
+    pub fn credential_variables(&self) -> HashSet<String> {
+        let of = |plugin: &Value| Some(plugin.get("credential")?.get("env")?.as_str()?.to_owned());
+        self.plugins.values().filter_map(of).collect()
+    }
+
     /// The names of all servers.
     pub fn server_names(&self) -> impl Iterator<Item = &str> {
         self.servers.keys().map(String::as_str)
@@ -228,6 +235,9 @@ impl Config {
             let value = expand::value(&format!("plugins.{name}"), value.clone(), &env)?;
             let mut plugin = Plugin::parse(name, value, &self.limits)?;
             plugin.component = self.beside(&plugin.component);
+            if let Some(Credential { source: CredentialSource::File(path), .. }) = &mut plugin.credential {
+                *path = PathBuf::from(self.beside(&path.to_string_lossy()));
+            }
             return Ok(plugin);
         }
         let built_in = name.strip_prefix(model::BUILT_IN).unwrap_or(name);
@@ -247,7 +257,7 @@ impl Config {
         })
     }
 
-    /// A component's path is relative to the config file.
+    /// A path in the config is relative to the file.
     fn beside(&self, component: &str) -> String {
         match self.path.as_deref().and_then(Path::parent) {
             Some(folder) if !component.starts_with(model::BUILT_IN) => {

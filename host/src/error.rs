@@ -39,7 +39,15 @@ pub enum Error {
         /// `limits.waiting`
         waiting: usize,
     },
-    /// The whole request took too long.
+    /// Too many bytes in the requests of one server at once.
+    #[error(
+        "the sampling requests that run or wait hold more bytes together than `limits.samplingTotal` allows ({most})"
+    )]
+    TooMuch {
+        /// The limit.
+        most: usize,
+    },
+    /// The whole request, or its part with one plugin, took too long.
     #[error("no answer within {after:?} (`limits.deadline`)")]
     Deadline {
         /// The limit.
@@ -163,7 +171,7 @@ impl Error {
             Self::InvalidRequest { .. }
             | Self::RequestTooLarge { .. }
             | Self::TooMany { .. }
-            | Self::Deadline { .. }
+            | Self::TooMuch { .. }
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
             Self::Guest { error: wit::Error::Provider(provider), .. } => {
                 !matches!(provider.kind.as_str(), "invalid-request" | "content-filtered")
@@ -201,12 +209,10 @@ pub enum LoadError {
         cause: std::io::Error,
     },
     /// The file is larger than a component may be.
-    #[error("`{name}` holds {bytes} bytes, more than `limits.component` allows ({most})")]
+    #[error("`{name}` holds more bytes than `limits.component` allows ({most})")]
     TooLarge {
         /// The plugin.
         name: String,
-        /// Its size.
-        bytes: usize,
         /// The limit.
         most: usize,
     },

@@ -20,6 +20,7 @@ mod link;
 mod state;
 mod world;
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Plugin {
         let name = config.name.clone();
         let bytes = read(config)?;
         if bytes.len() > config.limits.component {
-            return Err(LoadError::TooLarge { name, bytes: bytes.len(), most: config.limits.component });
+            return Err(LoadError::TooLarge { name, most: config.limits.component });
         }
         let size = bytes.len();
         let digest = Sha256::digest(&bytes);
@@ -214,7 +215,16 @@ fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
             reason: format!("there is no built-in plugin `{built_in}`"),
         });
     }
-    std::fs::read(&config.component).map_err(|cause| LoadError::Read { path: config.component.clone(), cause })
+    let failed = |cause| LoadError::Read { path: config.component.clone(), cause };
+    if !std::fs::metadata(&config.component).map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is not a file")));
+    }
+    // One byte more than allowed is enough to tell.
+    let most = u64::try_from(config.limits.component).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&config.component).map_err(failed)?;
+    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 /// The description of a plugin that hasn't been asked yet.

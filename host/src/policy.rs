@@ -1,5 +1,7 @@
 //! What a server may ask: how much, and how often at once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::sync::{Semaphore, SemaphorePermit};
 use understudy_mcp_types::CreateMessageRequestParams;
 
@@ -13,6 +15,9 @@ pub struct Policy {
     running: Semaphore,
     /// Those that run or wait.
     places: Semaphore,
+    /// The bytes of the requests that run or wait.
+    bytes: AtomicUsize,
+    most_bytes: usize,
     concurrent: usize,
     waiting: usize,
     max_tokens: Option<u32>,
@@ -23,6 +28,20 @@ pub struct Policy {
 pub struct Place<'a> {
     _running: SemaphorePermit<'a>,
     _place: SemaphorePermit<'a>,
+    _bytes: Held<'a>,
+}
+
+/// Bytes that are held; given back when dropped.
+#[derive(Debug)]
+struct Held<'a> {
+    all: &'a AtomicUsize,
+    size: usize,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.size, Ordering::AcqRel);
+    }
 }
 
 impl Policy {
@@ -34,6 +53,8 @@ impl Policy {
         Self {
             running: Semaphore::new(concurrent),
             places: Semaphore::new(concurrent + waiting),
+            bytes: AtomicUsize::new(0),
+            most_bytes: limits.sampling_total.max(limits.sampling_request),
             concurrent,
             waiting,
             max_tokens: rule.max_tokens,
@@ -49,16 +70,20 @@ impl Policy {
         request
     }
 
-    /// Waits for a place to run, in order of arrival.
+    /// Waits for a place to run, in order of arrival, with a request of this size.
     ///
     /// # Errors
-    /// If too many are waiting already.
-    pub async fn admit(&self) -> Result<Place<'_>, Error> {
+    /// If too many are waiting already, or hold too much.
+    pub async fn admit(&self, size: usize) -> Result<Place<'_>, Error> {
+        let bytes = Held { all: &self.bytes, size };
+        if self.bytes.fetch_add(size, Ordering::AcqRel).saturating_add(size) > self.most_bytes {
+            return Err(Error::TooMuch { most: self.most_bytes });
+        }
         let too_many = |_| Error::TooMany { running: self.concurrent, waiting: self.waiting };
         let place = self.places.try_acquire().map_err(too_many)?;
         let running = self.running.acquire().await;
         // The semaphore is never closed.
         let running = running.map_err(|_| Error::TooMany { running: self.concurrent, waiting: self.waiting })?;
-        Ok(Place { _running: running, _place: place })
+        Ok(Place { _running: running, _place: place, _bytes: bytes })
     }
 }

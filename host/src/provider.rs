@@ -53,15 +53,27 @@ const HOSTS_OWN: [&str; 16] = [
 #[derive(Debug, Default)]
 pub struct Http {
     client: OnceLock<Result<reqwest::Client, String>>,
+    /// For this machine, which no proxy is asked about.
+    direct: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Http {
-    /// The client, made at first use: reading the system's root certificates takes a while.
-    fn client(&self) -> Result<&reqwest::Client, String> {
-        let client = self.client.get_or_init(|| {
+    /// The client, made at first use: reading the system's root certificates takes a while. The environment's `HTTPS_PROXY` and the
+    /// like hold for all but this machine.
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, String> {
+        let here = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        let client = if here { &self.direct } else { &self.client };
+        let client = client.get_or_init(|| {
             // Another default can only have been set by who embeds this library, and is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder();
+            let builder = if here { builder.no_proxy() } else { builder };
+            builder
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT)
                 .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
@@ -100,10 +112,18 @@ impl Destination {
         };
         let suggested = description.endpoint.as_ref();
         let trusted = config.built_in().and(suggested);
-        let from_env = || trusted.and_then(|e| env(e.env.as_deref()?)).filter(|value| !value.trim().is_empty());
-        let main = match config.endpoint.clone().or_else(from_env).or_else(|| trusted.map(|e| e.url.clone())) {
-            Some(text) => Ok(endpoint::parse(&text).map_err(|reason| wrong("endpoint", reason))?),
-            None => Err(no_endpoint(&config.name, suggested)),
+        let variable = trusted.and_then(|e| Some((e.env.as_deref()?, e.url.as_str())));
+        let from_env = variable.and_then(|(name, made_for)| Some((name, env(name)?, made_for)));
+        let main = match (&config.endpoint, from_env.filter(|(_, text, _)| !text.trim().is_empty()), trusted) {
+            (Some(text), ..) => Ok(endpoint::parse(text).map_err(|reason| wrong("endpoint", reason))?),
+            (None, Some((name, text, made_for)), _) => {
+                let url = endpoint::from_env(&text, made_for);
+                Ok(url.map_err(|reason| wrong("endpoint", format!("by the environment variable `{name}`, {reason}")))?)
+            }
+            (None, None, Some(suggested)) => {
+                Ok(endpoint::parse(&suggested.url).map_err(|reason| wrong("endpoint", reason))?)
+            }
+            (None, None, None) => Err(no_endpoint(&config.name, suggested)),
         };
         let mut named = BTreeMap::new();
         for (name, text) in &config.endpoints {
@@ -134,6 +154,12 @@ impl Destination {
     #[must_use]
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
+    }
+
+    /// What is missing of the credential that the main endpoint needs.
+    #[must_use]
+    pub fn missing_credential(&self) -> Option<String> {
+        self.credential.as_ref()?.value(!self.is_elsewhere()).err()
     }
 
     /// Makes one exchange; `body` stands for the request's. Time is the caller's to limit: dropping the future ends the connection.
@@ -178,7 +204,7 @@ impl Destination {
             origin: origin.clone(),
             reason: secret.as_ref().map_or_else(|| reason.clone(), |secret| secret.redact_text(&reason)),
         };
-        let client = http.client().map_err(unreachable)?;
+        let client = http.client(&url).map_err(unreachable)?;
         let method = match request.method {
             wit::HttpMethod::Get => reqwest::Method::GET,
             wit::HttpMethod::Post => reqwest::Method::POST,

@@ -44,11 +44,27 @@ pub struct Understudy {
     pub settings: String,
 }
 
+impl Understudy {
+    /// What keeps the plugin from answering, as far as can be told without asking its provider.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let credential = self.destination.missing_credential();
+        let endpoint = self.plugin.description.endpoint.as_ref().and(self.destination.endpoint().err());
+        let named = select::choose(&[&self.catalogue], None).first().is_some_and(|choice| !choice.model.is_empty());
+        let model = (!named).then(|| {
+            let name = &self.plugin.name;
+            format!("no model is chosen; write `plugins.{name}.model` into the config, or `--model NAME`")
+        });
+        credential.into_iter().chain(endpoint.map(str::to_owned)).chain(model).collect()
+    }
+}
+
 impl Sampler {
     /// A sampler for the server of this name; the first plugin of the chain is the first choice.
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, limits: &Limits) -> Self {
-        let deadline = chain.iter().map(|link| link.plugin.limits().deadline).max().unwrap_or(limits.deadline);
+        let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
+        let deadline = longest.unwrap_or_default().max(limits.deadline);
         Self {
             server: server.to_owned(),
             chain,
@@ -80,27 +96,19 @@ impl Sampler {
     /// # Errors
     /// What the server is to be told.
     pub async fn create_message(&self, params: &[u8]) -> Result<String, Error> {
-        let request = self.parse(params)?;
-        let request = self.policy.clamp(request);
+        if params.len() > self.largest {
+            return Err(Error::RequestTooLarge { bytes: params.len(), most: self.largest });
+        }
         let after = self.deadline;
         let until = Instant::now() + after;
         let answer = async {
-            let _place = self.policy.admit().await?;
+            let _place = self.policy.admit(params.len()).await?;
+            let request = self.policy.clamp(parse(params)?);
             self.ask_chain(request, until).await
         };
         let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
         serde_json::to_string(&result)
             .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
-    }
-
-    fn parse(&self, params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
-        if params.len() > self.largest {
-            return Err(Error::RequestTooLarge { bytes: params.len(), most: self.largest });
-        }
-        let invalid = |reason: String| Error::InvalidRequest { reason };
-        let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
-        request.validate().map_err(|e| invalid(e.to_string()))?;
-        Ok(request)
     }
 
     /// Asks the plugins in order until one answers.
@@ -128,9 +136,14 @@ impl Sampler {
                 choice.model,
                 choice.why
             );
-            let answer = match self.ask(link, &request, &options, until).await {
-                Ok(completion) => finish(link, completion, tools.as_deref()),
-                Err(error) => Err(error),
+            // A plugin has the time that its own limit gives it; what is left then is the next one's.
+            let after = link.plugin.limits().deadline;
+            let until = until.min(Instant::now() + after);
+            let asked = tokio::time::timeout(after, self.ask(link, &request, &options, until)).await;
+            let answer = match asked {
+                Ok(Ok(completion)) => finish(link, completion, tools.as_deref()),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(Error::Deadline { after }),
             };
             match (answer, links.peek()) {
                 (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
@@ -214,6 +227,13 @@ impl Sampler {
         hop!(id, began, "the plugin `{}` ran `resume`", link.plugin.name);
         Ok(step)
     }
+}
+
+fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
+    let invalid = |reason: String| Error::InvalidRequest { reason };
+    let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
+    request.validate().map_err(|e| invalid(e.to_string()))?;
+    Ok(request)
 }
 
 /// Checks a plugin's answer and gives it the shape that the server can take.

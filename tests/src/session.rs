@@ -91,6 +91,12 @@ impl Session {
         serde_json::from_slice(&line).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&line)))
     }
 
+    /// Waits until the client is told that there is no more to come.
+    pub fn wait_for_end_of_output(&mut self) {
+        let end = self.lines.recv_timeout(PATIENCE);
+        assert_eq!(end, Err(mpsc::RecvTimeoutError::Disconnected), "the output doesn't end");
+    }
+
     /// The client's input ends.
     pub fn end_input(&mut self) {
         self.stdin = None;

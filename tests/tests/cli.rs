@@ -135,8 +135,8 @@ fn doctor_says_what_is_configured_and_what_is_missing() {
     let place = Place::new();
     let config = json!({
         "mcpServers": {
-            "a": {"command": "a-server", "sampling": {"use": ["claude", "echo"], "mode": "always"}},
-            "b": {"command": "b-server", "sampling": "mine"},
+            "a": {"command": "cat", "sampling": {"use": ["claude", "echo"], "mode": "always"}},
+            "b": {"command": "no-such-server", "sampling": "mine"},
             "c": {"command": "${NOT_SET_ANYWHERE}"}
         },
         "plugins": { "claude": {"component": "builtin:anthropic"}, "mine": {"component": "./none.wasm"} }
@@ -146,11 +146,12 @@ fn doctor_says_what_is_configured_and_what_is_missing() {
     assert_eq!(run.code(), 1);
     for line in [
         "`understudy.json` is read",
-        "`a` runs `a-server`; `claude`, `echo` answers, whatever the client can",
+        "`a` runs `cat`; `claude`, `echo` answers, whatever the client can",
         "TROUBLE  `mcpServers.c.command` uses the environment variable `NOT_SET_ANYWHERE`, which is not set",
         "TROUBLE  `claude`: no credential: set the environment variable `ANTHROPIC_API_KEY`, or write `plugins.claude.credential` into the config",
         "TROUBLE  `mine`: can't read the component",
-        "3 to mend",
+        "TROUBLE  `b`: there is no program `no-such-server`",
+        "4 to mend",
     ] {
         assert!(run.stdout.contains(line), "{line}\n{}", run.stdout);
     }

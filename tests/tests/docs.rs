@@ -38,11 +38,8 @@ fn the_readmes_configs_are_taken_and_fit_the_schema() {
     for config in configs {
         let said = taken(&config).unwrap_or_else(|error| panic!("{error}\n{config}"));
         assert!(said.contains("`understudy.json` is read"), "{said}");
-        let without_comments: String = config
-            .lines()
-            .map(|line| line.split(" // ").next().unwrap_or(line))
-            .map(|line| format!("{}\n", line.trim_end()))
-            .collect();
+        let uncommented = |line: &str| line.split(" // ").next().unwrap_or(line).trim_end().to_owned();
+        let without_comments = config.lines().map(uncommented).collect::<Vec<_>>().join("\n");
         let value: Value =
             serde_json::from_str(&without_comments).unwrap_or_else(|e| panic!("{e}\n{without_comments}"));
         let fits = schema().validate(&value).map_err(|e| e.to_string());

@@ -118,6 +118,17 @@ fn a_client_that_leaves_while_the_provider_thinks_frees_everything() {
 }
 
 #[test]
+fn the_end_of_what_the_server_says_reaches_the_client_at_once() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--plugin", "echo"], &["bash", "-c", "echo '{}'; exec >&-; read go"]);
+    assert_eq!(session.line(), b"{}\n");
+    // The server lives on, and waits to be told to end.
+    session.wait_for_end_of_output();
+    let (status, ..) = session.end();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn a_server_that_is_not_there_is_named() {
     let place = Place::new();
     let run = place.run(["proxy", "--plugin", "echo", "--", "no-such-server-here"]);

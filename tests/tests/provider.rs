@@ -199,6 +199,42 @@ fn the_next_plugin_of_a_chain_answers_where_the_first_cannot() {
 }
 
 #[test]
+fn a_plugin_that_hangs_has_its_own_deadline_and_then_the_next_one_answers() {
+    let place = Place::new();
+    let slow = Provider::start(|_, stream, _| wait_for_hangup(stream));
+    let config = json!({
+        "sampling": ["slow", "echo"],
+        "plugins": { "slow": { "component": "builtin:openai", "model": "m", "endpoint": slow.url, "limits": { "deadline": "300 ms" } } }
+    });
+    let config = place.file("understudy.json", config.to_string());
+    let run = run(place.understudy(["sample", "--config", &config.to_string_lossy()]), &request("hello")).ok();
+    assert!(run.stdout.contains("\"echo\""), "{}", run.stdout);
+    assert!(run.stderr.contains("no answer within 300ms (`limits.deadline`); asking `echo` instead"), "{}", run.stderr);
+    slow.gate().wait_for_silence();
+}
+
+#[test]
+fn the_requests_of_one_server_hold_so_many_bytes_together_and_no_more() {
+    let place = Place::new();
+    let slow = Provider::start(|_, stream, _| wait_for_hangup(stream));
+    let config = json!({
+        "sampling": "p", "limits": { "samplingTotal": "30 KiB", "samplingRequest": "20 KiB" },
+        "plugins": { "p": { "component": "builtin:openai", "model": "m", "endpoint": slow.url } }
+    });
+    let config = place.file("understudy.json", config.to_string());
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    session.say(&sampling(1, &"x".repeat(16_000)));
+    slow.gate().wait_for(1);
+    session.say(&sampling(2, &"y".repeat(16_000)));
+    let error = session.hear();
+    assert_eq!(error["id"], 2);
+    assert!(error["error"]["message"].as_str().is_some_and(|m| m.contains("`limits.samplingTotal`")), "{error}");
+    session.say(&sampling(3, &"z".repeat(30_000)));
+    let error = session.hear();
+    assert!(error["error"]["message"].as_str().is_some_and(|m| m.contains("`limits.samplingRequest`")), "{error}");
+}
+
+#[test]
 fn two_hundred_requests_are_with_the_provider_at_once() {
     const MANY: usize = 200;
     let place = Place::new();

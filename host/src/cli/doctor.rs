@@ -1,6 +1,7 @@
 //! `understudy doctor`: what is configured, what is missing, in words.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
@@ -71,7 +72,14 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
             }
         };
         let reached = match &server.transport {
-            Transport::Stdio { command, .. } => format!("`{name}` runs `{command}`"),
+            Transport::Stdio { command, cwd, .. } => {
+                if !is_there(command, cwd.as_deref()) {
+                    report.trouble(&format!(
+                        "`{name}`: there is no program `{command}` (a command has its arguments in `args`)"
+                    ))?;
+                }
+                format!("`{name}` runs `{command}`")
+            }
             Transport::Http { url, .. } => {
                 report.trouble(&format!("`{name}` is at {url}: this version reaches servers by `command` only"))?;
                 continue;
@@ -88,6 +96,15 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
     }
     used.extend(config.sampling().iter().flat_map(|sampling| sampling.plugins.clone()));
     Ok(used)
+}
+
+/// Whether a command is a file, or on the PATH.
+fn is_there(command: &str, cwd: Option<&Path>) -> bool {
+    if command.contains('/') {
+        return cwd.unwrap_or(Path::new("")).join(command).is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(command).is_file())
 }
 
 fn who_answers(sampling: &Sampling) -> String {
@@ -119,6 +136,11 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
             }
         };
         let summary = format!("`{name}`: {}", loaded.plugin.description.summary);
+        if used.contains(&name) {
+            for trouble in loaded.troubles() {
+                report.trouble(&format!("`{name}`: {trouble}"))?;
+            }
+        }
         let Some(credential) = loaded.destination.credential() else {
             fine(&summary)?;
             continue;
@@ -134,7 +156,7 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
                 }
             }
             Ok(None) => fine(&format!("{summary}; it works without a credential"))?,
-            Err(missing) if used.contains(&name) => report.trouble(&format!("`{name}`: {missing}"))?,
+            Err(_) if used.contains(&name) => {}
             Err(missing) => notable(&format!("`{name}` is not used; {missing}"))?,
         }
     }

@@ -72,11 +72,7 @@ async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
     let rule = stage::rule_of(&args.sampling, configured).filter(|rule| !rule.plugins.is_empty());
     let rule = rule
         .ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
-    let engine = Engine::new(Engine::cache_folder())?;
-    let mut chain = Vec::new();
-    for name in &rule.plugins {
-        chain.push(stage::load(&engine, &stage::configured(&config, name, &args.sampling)?).await?);
-    }
+    let chain = stage::chain(&config, &rule, &args.sampling).await?;
     let preferences = wit::ModelPreferences {
         hints: args.hint.iter().map(|hint| wit::ModelHint { name: Some(hint.clone()), extensions: None }).collect(),
         cost_priority: args.cost,
@@ -116,8 +112,9 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
         };
         let row = match loaded {
             Ok((plugin, loaded)) => json!({
-                "name": name, "component": plugin.component, "serves": true,
+                "name": name, "component": plugin.component, "serves": loaded.troubles().is_empty(),
                 "version": loaded.plugin.description.version, "summary": loaded.plugin.description.summary,
+                "missing": loaded.troubles(),
             }),
             Err(error) => {
                 sound = false;
@@ -133,7 +130,12 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
             let text = |key: &str| one_line(row.get(key).and_then(Value::as_str).unwrap_or_default(), 200);
             let what = match row.get("error") {
                 Some(_) => format!("can't serve: {}", text("error")),
-                None => format!("{}  ({} {})", text("summary"), text("component"), text("version")),
+                None => {
+                    let missing = row.get("missing").and_then(|missing| missing.get(0)).and_then(Value::as_str);
+                    let missing = missing.map(|missing| format!("; not yet: {}", one_line(missing, 300)));
+                    let missing = missing.unwrap_or_default();
+                    format!("{}  ({} {}){missing}", text("summary"), text("component"), text("version"))
+                }
             };
             out(&format!("{:14} {what}", text("name")))?;
         }

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+use crate::jsonrpc::{Head, Parts};
+
 use super::{End, Global, SamplingArgs, out, stage};
 
 /// Arguments of `sample`.
@@ -22,9 +24,9 @@ pub(super) async fn run(global: &Global, args: SampleArgs) -> Result<End> {
     let sampler = stage::alone(global, &args.sampling).await?;
     let text = stage::read_input(args.file.as_ref())?;
     let place = args.file.as_ref().map_or_else(|| "stdin".to_owned(), |path| format!("`{}`", path.display()));
-    let request: Value = serde_json::from_str(&text).with_context(|| format!("{place} holds no JSON"))?;
-    let params = match request.get("params") {
-        Some(params) if request.get("method").is_some() => params.to_string(),
+    let request = Parts::of(text.as_bytes()).with_context(|| format!("{place} holds no JSON object"))?;
+    let params = match request.params {
+        Some(params) if Head::of(text.as_bytes()).method().is_some() => params.get().to_owned(),
         _ => text,
     };
     let result = sampler.create_message(params.as_bytes()).await?;

@@ -63,8 +63,9 @@ pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &Samplin
         Some(rule) if rule.mode != Mode::Off => Some(answering(&config, &name, rule, sampling).await?),
         _ => None,
     };
+    program.hidden = config.credential_variables();
     if let Some((_, sampler)) = &answering {
-        program.hidden = sampler.variables();
+        program.hidden.extend(sampler.variables());
     }
     Ok(Stage { config, name, program, answering })
 }
@@ -82,24 +83,34 @@ pub(crate) async fn answering(
     rule: Sampling,
     args: &SamplingArgs,
 ) -> Result<(Sampling, Arc<Sampler>)> {
-    let engine = Engine::new(Engine::cache_folder())?;
-    let mut chain = Vec::new();
-    for name in &rule.plugins {
-        let plugin = configured(config, name, args)?;
-        chain.push(load(&engine, &plugin).await?);
+    let chain = chain(config, &rule, args).await?;
+    for link in &chain {
+        for trouble in link.troubles() {
+            tracing::warn!("the plugin `{}` can't answer as things are: {trouble}", link.plugin.name);
+        }
     }
     let sampler = Sampler::new(server, &rule, chain, Arc::new(Http::default()), &config.limits);
     Ok((rule, Arc::new(sampler)))
 }
 
+/// Loads the rule's plugins.
+pub(crate) async fn chain(config: &Config, rule: &Sampling, args: &SamplingArgs) -> Result<Vec<Understudy>> {
+    let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
+    if overrides && rule.plugins.len() > 1 {
+        let reason = "`--endpoint`, `--model` and `--set` go with one plugin; write several into the config";
+        return Err(Usage(reason.to_owned()).into());
+    }
+    let engine = Engine::new(Engine::cache_folder())?;
+    let mut chain = Vec::new();
+    for name in &rule.plugins {
+        chain.push(load(&engine, &configured(config, name, args)?).await?);
+    }
+    Ok(chain)
+}
+
 /// What the config and the command line say of a plugin.
 pub(crate) fn configured(config: &Config, name: &str, args: &SamplingArgs) -> Result<config::Plugin> {
     let mut plugin = config.plugin(name, env)?;
-    let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
-    if overrides && args.plugin.len() > 1 {
-        let reason = "`--endpoint`, `--model` and `--set` go with one `--plugin`; write several into the config";
-        return Err(Usage(reason.to_owned()).into());
-    }
     plugin.endpoint = args.endpoint.clone().or(plugin.endpoint);
     plugin.model = args.model.clone().or(plugin.model);
     for (key, value) in &args.set {

@@ -31,6 +31,8 @@ pub struct Limits {
     pub component: usize,
     /// `samplingRequest`: the parameters of a sampling request. 24 MiB.
     pub sampling_request: usize,
+    /// `samplingTotal`: the parameters of all sampling requests of one server that run or wait. 256 MiB.
+    pub sampling_total: usize,
     /// `concurrent`: sampling requests of one server that run at once. 256.
     pub concurrent: u32,
     /// `waiting`: sampling requests of one server that wait for their turn. 4,096.
@@ -52,6 +54,7 @@ impl Default for Limits {
             response_body: 32 * MIB,
             component: 64 * MIB,
             sampling_request: 24 * MIB,
+            sampling_total: 256 * MIB,
             concurrent: 256,
             waiting: 4096,
             line: 256 * MIB,
@@ -64,6 +67,7 @@ impl Limits {
     pub(super) fn with(self, mut section: Section) -> Result<Self, ConfigError> {
         let limits = Self {
             sampling_request: section.size("samplingRequest")?.unwrap_or(self.sampling_request),
+            sampling_total: section.size("samplingTotal")?.unwrap_or(self.sampling_total),
             concurrent: section.count("concurrent")?.unwrap_or(self.concurrent),
             waiting: section.count("waiting")?.unwrap_or(self.waiting),
             line: section.size("line")?.unwrap_or(self.line),

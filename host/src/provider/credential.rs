@@ -200,6 +200,7 @@ impl Secret {
 }
 
 fn cut(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
+    let bytes = cut_escaped(bytes, value);
     let finder = memmem::Finder::new(value);
     if finder.find(&bytes).is_none() {
         return bytes;
@@ -217,6 +218,48 @@ fn cut(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
     kept
 }
 
+/// Cuts the value out where JSON spells some of it with escapes (`\/`, `\u0061`).
+fn cut_escaped(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
+    if memchr::memchr(b'\\', &bytes).is_none() {
+        return bytes;
+    }
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.as_slice();
+    while let Some((first, behind)) = rest.split_first() {
+        match escaped_length(rest, value) {
+            Some(length) => {
+                kept.extend_from_slice(CUT.as_bytes());
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            None => {
+                kept.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    kept
+}
+
+/// How many bytes spell the value, if the text begins with it.
+fn escaped_length(text: &[u8], value: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    for wanted in value {
+        length += match text.get(length..)? {
+            [b'\\', b'u', hex @ ..] if code(hex) == Some(*wanted) => 6,
+            [b'\\', byte, ..] if byte == wanted => 2,
+            [byte, ..] if byte == wanted => 1,
+            _ => return None,
+        };
+    }
+    Some(length)
+}
+
+/// The ASCII character of `\u00XX`, less its `\u`.
+fn code(hex: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(hex.get(..4)?).ok()?;
+    u8::try_from(u16::from_str_radix(digits, 16).ok()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +274,15 @@ mod tests {
         );
         let kept = String::from_utf8(secret.redact(said.into_bytes())).unwrap();
         assert_eq!(kept, "a [credential] b [credential] c [credential] d");
+    }
+
+    #[test]
+    fn the_value_is_cut_out_where_json_escapes_it() {
+        let secret = Secret::new("abcd/efgh+ijkl/mnop==".to_owned());
+        let kept = |text: &str| String::from_utf8(secret.redact(text.as_bytes().to_vec())).unwrap();
+        assert_eq!(kept(r#"{"a":"abcd\/efgh+ijkl\/mnop==","b":"\n"}"#), r#"{"a":"[credential]","b":"\n"}"#);
+        assert_eq!(kept(r#""\u0061bcd/efgh\u002Bijkl/mnop=\u003d""#), r#""[credential]""#);
+        assert_eq!(kept(r#""\u0061bcd/efgh""#), r#""\u0061bcd/efgh""#);
     }
 
     #[test]

@@ -19,6 +19,27 @@ pub(super) fn parse(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// An endpoint as an environment variable gives it: a URL, or as some tools have it only a host, or only a port; then the rest is
+/// that of the endpoint that the plugin is made for. The address that means "all of this machine's" to a server means this machine.
+pub(super) fn from_env(text: &str, made_for: &str) -> Result<Url, String> {
+    let text = text.trim();
+    if text.contains("://") {
+        return parse(text);
+    }
+    let made_for = parse(made_for)?;
+    let host = made_for.host_str().unwrap_or_default();
+    let text = if text.starts_with(':') { format!("{host}{text}") } else { text.to_owned() };
+    let mut url = parse(&format!("{}://{text}", made_for.scheme()))?;
+    if matches!(url.host_str(), Some("0.0.0.0" | "[::]")) {
+        url.set_host(Some(host)).map_err(|e| e.to_string())?;
+    }
+    let authority = text.split('/').next().unwrap_or_default();
+    if !authority.rsplit(']').next().unwrap_or_default().contains(':') {
+        url.set_port(made_for.port()).map_err(|()| "can't have a port".to_owned())?;
+    }
+    Ok(url)
+}
+
 /// An endpoint for people: without its query, which may hold a key.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
@@ -115,6 +136,18 @@ mod tests {
             assert!(joined("https://x.com/v1", path).is_err(), "{path}");
         }
         assert!(joined("https://x.com/v1", "/@evil.com:80//a").unwrap().starts_with("https://x.com/v1/"));
+    }
+
+    #[test]
+    fn a_variable_may_hold_less_than_a_url() {
+        let of = |text: &str| from_env(text, "http://127.0.0.1:11434").map(|url| url.to_string());
+        assert_eq!(of("0.0.0.0").unwrap(), "http://127.0.0.1:11434/");
+        assert_eq!(of("0.0.0.0:8080").unwrap(), "http://127.0.0.1:8080/");
+        assert_eq!(of("myhost").unwrap(), "http://myhost:11434/");
+        assert_eq!(of(":1234").unwrap(), "http://127.0.0.1:1234/");
+        assert_eq!(of("[::1]").unwrap(), "http://[::1]:11434/");
+        assert_eq!(of("https://x.com/ollama").unwrap(), "https://x.com/ollama");
+        assert!(of("ftp://x").is_err());
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub fn front(limit: usize) -> io::Result<(Side, JoinHandle<()>)> {
     let (outgoing, from_relay) = mpsc::channel(QUEUE);
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // Nobody else is to hold them: the client sees the end of what the server says when it ends, and nothing of ours goes there.
+    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nowhere)?;
+    rustix::stdio::dup2_stdout(&nowhere)?;
     thread::Builder::new().name("stdin".to_owned()).spawn(move || read(stdin, limit, &to_relay))?;
     let writer = thread::Builder::new().name("stdout".to_owned()).spawn(move || write(stdout, from_relay))?;
     Ok((Side { incoming, outgoing }, writer))
