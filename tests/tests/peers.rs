@@ -45,9 +45,8 @@ fn the_inspector_a_client_without_sampling_calls_the_tool_through_the_proxy() {
         run(command, "")
     };
     let understudy = binary("understudy").to_string_lossy().into_owned();
-    // An argument that begins with dashes is the inspector's own, so the proxy gets its options by the config.
-    let config = place.file("understudy.json", r#"{"sampling": "echo"}"#).to_string_lossy().into_owned();
-    let wrapper = place.file("proxy.sh", format!("exec {understudy} proxy --config {config} -- \"$@\"\n"));
+    // An argument that begins with dashes is the inspector's own, so the proxy's stand in a script.
+    let wrapper = place.file("proxy.sh", format!("exec {understudy} proxy --plugin echo -- \"$@\"\n"));
     let with = inspector(&["sh", &wrapper.to_string_lossy()]).ok();
     assert!(with.stdout.contains("context: hello"), "{}{}", with.stdout, with.stderr);
     let without = inspector(&[]);
@@ -139,11 +138,16 @@ fn a_fastmcp_server_is_answered_by_litellm_in_both_formats() {
         [("anthropic", "ANTHROPIC_API_KEY", "mock-claude"), ("openai", "OPENAI_API_KEY", "mock-gpt")]
     {
         let endpoint = if plugin == "openai" { format!("{}/v1", litellm.url) } else { litellm.url.clone() };
-        let answers: Vec<String> = ["summarize", "styled"]
-            .iter()
-            .map(|tool| {
-                let argument = if *tool == "styled" { "topic=Hamlet" } else { "text=a text" };
-                let verb = ["call", tool, argument, "--plugin", plugin, "--endpoint", &endpoint, "--model", model];
+        let asked = [
+            vec!["call", "summarize", "text=a text"],
+            vec!["call", "multi_turn", "query=what is it?", "data=1 2 3"],
+            vec!["call", "styled", "topic=Hamlet"],
+            vec!["call", "preferred", "topic=Hamlet"],
+        ];
+        let answers: Vec<String> = asked
+            .into_iter()
+            .map(|mut verb| {
+                verb.extend(["--plugin", plugin, "--endpoint", &endpoint, "--model", model]);
                 through(&place, &verb, &server, &[(variable, KEY)]).ok().stdout
             })
             .collect();
