@@ -27,7 +27,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Place<'a> {
     _running: SemaphorePermit<'a>,
-    _place: SemaphorePermit<'a>,
+    _waiting: SemaphorePermit<'a>,
     _bytes: Held<'a>,
 }
 
@@ -84,6 +84,6 @@ impl Policy {
         let running = self.running.acquire().await;
         // The semaphore is never closed.
         let running = running.map_err(|_| Error::TooMany { running: self.concurrent, waiting: self.waiting })?;
-        Ok(Place { _running: running, _place: place, _bytes: bytes })
+        Ok(Place { _running: running, _waiting: place, _bytes: bytes })
     }
 }

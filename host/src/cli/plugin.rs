@@ -128,14 +128,13 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
     } else {
         for row in &rows {
             let text = |key: &str| one_line(row.get(key).and_then(Value::as_str).unwrap_or_default(), 200);
-            let what = match row.get("error") {
-                Some(_) => format!("can't serve: {}", text("error")),
-                None => {
-                    let missing = row.get("missing").and_then(|missing| missing.get(0)).and_then(Value::as_str);
-                    let missing = missing.map(|missing| format!("; not yet: {}", one_line(missing, 300)));
-                    let missing = missing.unwrap_or_default();
-                    format!("{}  ({} {}){missing}", text("summary"), text("component"), text("version"))
-                }
+            let what = if row.get("error").is_some() {
+                format!("can't serve: {}", text("error"))
+            } else {
+                let missing = row.get("missing").and_then(|missing| missing.get(0)).and_then(Value::as_str);
+                let missing = missing.map(|missing| format!("; not yet: {}", one_line(missing, 300)));
+                let missing = missing.unwrap_or_default();
+                format!("{}  ({} {}){missing}", text("summary"), text("component"), text("version"))
             };
             out(&format!("{:14} {what}", text("name")))?;
         }

@@ -226,15 +226,12 @@ fn cut_escaped(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     let mut rest = bytes.as_slice();
     while let Some((first, behind)) = rest.split_first() {
-        match escaped_length(rest, value) {
-            Some(length) => {
-                kept.extend_from_slice(CUT.as_bytes());
-                rest = rest.get(length..).unwrap_or_default();
-            }
-            None => {
-                kept.push(*first);
-                rest = behind;
-            }
+        if let Some(length) = escaped_length(rest, value) {
+            kept.extend_from_slice(CUT.as_bytes());
+            rest = rest.get(length..).unwrap_or_default();
+        } else {
+            kept.push(*first);
+            rest = behind;
         }
     }
     kept
