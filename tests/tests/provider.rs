@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use understudy_tests::guests;
@@ -256,8 +257,11 @@ fn two_hundred_requests_are_with_the_provider_at_once() {
 #[test]
 fn requests_beyond_the_limit_wait_and_beyond_that_are_refused() {
     let place = Place::new();
-    let provider = Provider::start(|_, stream, gate| {
-        gate.wait_for(2);
+    // Nobody is answered before the refusal has been heard.
+    let closed = Arc::new(Mutex::new(()));
+    let door = Arc::clone(&closed);
+    let provider = Provider::start(move |_, stream, _| {
+        drop(door.lock());
         respond(stream, "200 OK", "", openai_answer("done").as_bytes());
     });
     let config = json!({
@@ -266,18 +270,19 @@ fn requests_beyond_the_limit_wait_and_beyond_that_are_refused() {
     });
     let config = place.file("understudy.json", config.to_string());
     let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
-    // One more than there are places; whichever comes fourth is refused at once.
+    let held = closed.lock();
     for id in 0..4 {
         session.say(&sampling(id, "hello"));
     }
-    let answers: Vec<Value> = (0..4).map(|_| session.hear()).collect();
-    let refused: Vec<&Value> = answers.iter().filter(|answer| answer["error"].is_object()).collect();
-    assert!(refused.len() <= 1, "{answers:?}");
-    for answer in refused {
-        assert_eq!(
-            answer["error"]["message"],
-            "2 sampling requests are running and 1 waiting; raise `limits.concurrent` or `limits.waiting`"
-        );
+    let refused = session.hear();
+    let reason = "2 sampling requests are running and 1 waiting; raise `limits.concurrent` or `limits.waiting`";
+    assert_eq!(refused["error"]["message"], reason, "{refused}");
+    provider.gate().wait_for(2);
+    assert_eq!(provider.seen().len(), 2);
+    drop(held);
+    for _ in 0..3 {
+        let answer = session.hear();
+        assert_eq!(answer["result"]["content"]["text"], "done", "{answer}");
     }
 }
 
