@@ -18,3 +18,16 @@ wit_bindgen::generate!({
     export_macro_name: "export_provider_plugin",
     additional_derives: [PartialEq],
 });
+
+/// What the world `streaming-provider-plugin` has besides: a world of its own, so that both share the records.
+pub mod streaming {
+    wit_bindgen::generate!({
+        inline: "package understudy:sdk; world streaming { export understudy:plugin/streaming@0.1.0; }",
+        path: "../../wit",
+        world: "understudy:sdk/streaming",
+        pub_export_macro: true,
+        export_macro_name: "export_streaming",
+        with: { "understudy:plugin/types@0.1.0": crate::bindings::understudy::plugin::types },
+        additional_derives: [PartialEq],
+    });
+}

@@ -13,6 +13,7 @@
 //! | [`names`] | tool names that a provider doesn't allow |
 //! | [`settings`] | what the user set |
 //! | [`state`] | from `start` to `resume` |
+//! | [`stream`] | answers that come as a stream |
 //! | [`text`] | content in words |
 //! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
 
@@ -24,6 +25,7 @@ pub mod http;
 pub mod names;
 pub mod settings;
 pub mod state;
+pub mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
@@ -39,5 +41,15 @@ macro_rules! export_provider {
     ($plugin:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__export_provider_plugin_impl!($plugin with_types_in $crate::bindings);
+    };
+}
+
+/// The same for a type that implements [`stream::StreamingProvider`] too.
+#[macro_export]
+macro_rules! export_streaming_provider {
+    ($plugin:ident) => {
+        $crate::export_provider!($plugin);
+        #[cfg(target_family = "wasm")]
+        $crate::__export_streaming_impl!($plugin with_types_in $crate::bindings::streaming);
     };
 }

@@ -16,7 +16,10 @@
 //! }
 //! ```
 //!
-//! `request` is MCP's `CreateMessageRequestParams`; a body that isn't JSON is a string. Each fixture ends with `result` or
+//! `request` is MCP's `CreateMessageRequestParams`; a body that isn't JSON is a string. An exchange whose answer is wanted as a
+//! stream has `"framing": "server-sent-events"` (or `"lines"`) in its request, and its response holds, in place of a body,
+//! `"events": [ { "event": "delta", "data": { … } } ]`; data that isn't JSON is a string, and `"ends": false` says that the
+//! stream doesn't end by itself. `"progress"` is the text that the stream showed on its way. Each fixture ends with `result` or
 //! `error`. An error's `kind` is the variant's name, or for a provider's error its own kind. With `UPDATE_FIXTURES=1` in the
 //! environment the expectations are written anew instead of compared: look at the difference before you commit it.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "this module is for tests: a panic is how they report")]
@@ -26,7 +29,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::types::{Completion, CreateMessageRequest, Error, Fetch, Header, HttpMethod, HttpResponse, Options, Step};
+use crate::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
+use crate::types::{
+    Completion, CreateMessageRequest, Error, Fetch, Framing, Header, HttpMethod, HttpResponse, Options, Step,
+};
 use crate::{Provider, types};
 
 understudy_mcp_types::wit_conversions!(crate::types);
@@ -82,7 +88,48 @@ pub fn result_json(completion: &Completion) -> Value {
 /// # Panics
 /// If one doesn't come out as it says, or there is none.
 pub fn check_fixtures<P: Provider>(folder: impl AsRef<Path>) {
-    let folder = folder.as_ref();
+    check_all(folder.as_ref(), |fixture| run::<P>(fixture, &no_stream));
+}
+
+/// The same for a plugin that can stream. Each stream is handed over twice, message by message and all at once: what comes of
+/// it must not depend on that.
+///
+/// # Panics
+/// If one doesn't come out as it says, or there is none.
+pub fn check_streaming_fixtures<P: Provider + StreamingProvider>(folder: impl AsRef<Path>) {
+    check_all(folder.as_ref(), |fixture| {
+        let all_at_once = run::<P>(fixture, &|state, events| play::<P>(state, events, usize::MAX));
+        let one_by_one = run::<P>(fixture, &|state, events| play::<P>(state, events, 1));
+        assert_eq!(one_by_one, all_at_once, "the outcome depends on where the stream was cut");
+        one_by_one
+    });
+}
+
+/// Hands a stream over, so many events at a time: what came of it, and the text that it showed.
+fn play<P: StreamingProvider>(mut state: Vec<u8>, events: &[Event], at_once: usize) -> (Outcome, String) {
+    let mut progress = String::new();
+    for events in events.chunks(at_once) {
+        match P::next(state, events.to_vec()) {
+            Ok(StreamingStep::More(more)) => {
+                progress.push_str(&more.text);
+                state = more.state;
+            }
+            Ok(StreamingStep::Done(completion)) => return (Some(Ok(Step::Done(completion))), progress),
+            Ok(StreamingStep::Fetch(fetch)) => return (Some(Ok(Step::Fetch(fetch))), progress),
+            Err(error) => return (Some(Err(error)), progress),
+        }
+    }
+    (None, progress)
+}
+
+/// What came of a stream: none if it goes on.
+type Outcome = Option<Result<Step, Error>>;
+
+fn no_stream(_: Vec<u8>, _: &[Event]) -> (Outcome, String) {
+    panic!("the plugin asks for a stream: check it by `check_streaming_fixtures`")
+}
+
+fn check_all(folder: &Path, run: impl Fn(&Value) -> Value) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -95,7 +142,7 @@ pub fn check_fixtures<P: Provider>(folder: impl AsRef<Path>) {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let fixture: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let outcome = run::<P>(&fixture);
+        let outcome = run(&fixture);
         if outcome == fixture {
             continue;
         }
@@ -110,9 +157,9 @@ pub fn check_fixtures<P: Provider>(folder: impl AsRef<Path>) {
 }
 
 /// The fixture with its expectations replaced by what really happened.
-fn run<P: Provider>(fixture: &Value) -> Value {
+fn run<P: Provider>(fixture: &Value, play: &dyn Fn(Vec<u8>, &[Event]) -> (Outcome, String)) -> Value {
     let mut outcome = fixture.as_object().cloned().unwrap_or_default();
-    for key in ["result", "usage", "error"] {
+    for key in ["result", "usage", "error", "progress"] {
         outcome.remove(key);
     }
     let request = request(&fixture["request"].to_string());
@@ -129,7 +176,18 @@ fn run<P: Provider>(fixture: &Value) -> Value {
                     break;
                 };
                 made.push(json!({ "request": fetch_json(&fetch), "response": answer }));
-                step = P::resume(fetch.state, answer_of(&answer));
+                if fetch.framing == Framing::Whole || answer["events"].is_null() {
+                    step = P::resume(fetch.state, answer_of(&answer));
+                    continue;
+                }
+                let (came, progress) = play(fetch.state, &events_of(&answer));
+                if !progress.is_empty() {
+                    outcome.insert("progress".to_owned(), json!(progress));
+                }
+                match came {
+                    Some(next) => step = next,
+                    None => break,
+                }
             }
             Ok(Step::Done(completion)) => {
                 outcome.insert("result".to_owned(), result_json(&completion));
@@ -163,12 +221,31 @@ fn run<P: Provider>(fixture: &Value) -> Value {
 /// # Panics
 /// If the plugin does.
 pub fn check_damaged_answers<P: Provider>(state: &[u8], bodies: &[&str]) {
-    // Knuth's MMIX generator.
+    let mut random = random();
+    let headers = [("retry-after", "1e300"), ("x-ratelimit-reset-requests", "9e9h")];
+    for _ in 0..20_000 {
+        let mut body = bodies[random(bodies.len())].as_bytes().to_vec();
+        let mut damaged = state.to_vec();
+        for bytes in [&mut body, &mut damaged] {
+            damage(bytes, &mut random);
+        }
+        let status = [200, 200, 400, 404, 429, 503][random(6)];
+        drop(P::resume(damaged, response(status, &headers[random(3)..], body.clone())));
+        drop(P::resume(state.to_vec(), response(status, &headers[random(3)..], body)));
+    }
+}
+
+/// Numbers below what is asked, the same in every run: Knuth's MMIX generator.
+fn random() -> impl FnMut(usize) -> usize {
     let mut seed = 1_u64;
-    let mut random = move |below: usize| {
+    move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap_or(0) % below.max(1)
-    };
+    }
+}
+
+/// Up to three pieces of JSON, or of something like it, where they don't belong; or an early end.
+fn damage(bytes: &mut Vec<u8>, random: &mut impl FnMut(usize) -> usize) {
     let pieces: [&[u8]; 13] = [
         b"null",
         b"\"",
@@ -184,23 +261,53 @@ pub fn check_damaged_answers<P: Provider>(state: &[u8], bodies: &[&str]) {
         b"\"text\":\"\"",
         b"\"data:;base64,\"",
     ];
-    let headers = [("retry-after", "1e300"), ("x-ratelimit-reset-requests", "9e9h")];
-    for _ in 0..20_000 {
-        let mut body = bodies[random(bodies.len())].as_bytes().to_vec();
-        let mut damaged = state.to_vec();
-        for bytes in [&mut body, &mut damaged] {
-            for _ in 0..random(4) {
-                let from = random(bytes.len());
-                let to = (from + random(12)).min(bytes.len());
-                match random(8) {
-                    0 => bytes.truncate(from),
-                    _ => drop(bytes.splice(from..to, pieces[random(pieces.len())].iter().copied())),
-                }
+    for _ in 0..random(4) {
+        let from = random(bytes.len());
+        let to = (from + random(12)).min(bytes.len());
+        match random(8) {
+            0 => bytes.truncate(from),
+            _ => drop(bytes.splice(from..to, pieces[random(pieces.len())].iter().copied())),
+        }
+    }
+}
+
+/// Hands `next` damaged streams, cut anywhere; the damage is the same in every run. Any outcome will do: that there is one is
+/// what is tested. `state` is the plugin's own, from `start`; each stream is its messages' data, in order.
+///
+/// # Panics
+/// If the plugin does.
+pub fn check_damaged_streams<P: StreamingProvider>(state: &[u8], streams: &[&[&str]]) {
+    let mut random = random();
+    let opened = || Event::Opened(ResponseHead { status: 200, headers: Vec::new() });
+    for _ in 0..5_000 {
+        let stream = streams[random(streams.len())];
+        let mut events = vec![opened()];
+        for data in stream {
+            let mut data = data.as_bytes().to_vec();
+            if random(4) == 0 {
+                damage(&mut data, &mut random);
+            }
+            let data = String::from_utf8_lossy(&data).into_owned();
+            for _ in 0..[1, 1, 1, 1, 1, 1, 0, 2][random(8)] {
+                events.push(Event::Message(Message { name: None, data: data.clone() }));
             }
         }
-        let status = [200, 200, 400, 404, 429, 503][random(6)];
-        drop(P::resume(damaged, response(status, &headers[random(3)..], body.clone())));
-        drop(P::resume(state.to_vec(), response(status, &headers[random(3)..], body)));
+        events.push(Event::Closed);
+        if random(8) == 0 {
+            let at = random(events.len());
+            events.insert(at, opened());
+        }
+        drop(play::<P>(state.to_vec(), &events, 1 + random(events.len())));
+        let mut going = state.to_vec();
+        while !events.is_empty() {
+            let rest = events.split_off((1 + random(3)).min(events.len()));
+            let Ok(StreamingStep::More(more)) = P::next(going, events) else { break };
+            going = more.state;
+            if random(8) == 0 {
+                damage(&mut going, &mut random);
+            }
+            events = rest;
+        }
     }
 }
 
@@ -232,6 +339,11 @@ fn fetch_json(fetch: &Fetch) -> Value {
     if let Some(endpoint) = &fetch.request.endpoint {
         request["endpoint"] = json!(endpoint);
     }
+    match fetch.framing {
+        Framing::Whole => {}
+        Framing::ServerSentEvents => request["framing"] = json!("server-sent-events"),
+        Framing::Lines => request["framing"] = json!("lines"),
+    }
     if !fetch.request.body.is_empty() {
         request["body"] = serde_json::from_slice(&fetch.request.body)
             .unwrap_or_else(|_| json!(String::from_utf8_lossy(&fetch.request.body)));
@@ -254,6 +366,21 @@ fn answer_of(answer: &Value) -> HttpResponse {
         },
         extensions: "{}".to_owned(),
     }
+}
+
+/// A stream, from its head to its end.
+fn events_of(answer: &Value) -> Vec<Event> {
+    let head = answer_of(answer);
+    let opened = Event::Opened(ResponseHead { status: head.status, headers: head.headers });
+    let messages = answer["events"].as_array().into_iter().flatten().map(|event| {
+        let data = match &event["data"] {
+            Value::String(text) => text.clone(),
+            json => json.to_string(),
+        };
+        Event::Message(Message { name: event["event"].as_str().map(str::to_owned), data })
+    });
+    let closed = (answer["ends"] != false).then_some(Event::Closed);
+    std::iter::once(opened).chain(messages).chain(closed).collect()
 }
 
 fn error_json(error: Error) -> Value {
