@@ -7,6 +7,10 @@ use understudy_componentize::{Guest, build};
 fn main() -> anyhow::Result<()> {
     let workspace = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
     let guest = |package, folder| Guest { package, folder: PathBuf::from("tests/guests").join(folder) };
-    let guests = [("faulty", guest("guest-faulty", "faulty")), ("curious", guest("guest-curious", "curious"))];
+    let guests = [
+        ("faulty", guest("guest-faulty", "faulty")),
+        ("curious", guest("guest-curious", "curious")),
+        ("streaming", guest("guest-streaming", "streaming")),
+    ];
     build(&workspace, &guests, "Guest")
 }

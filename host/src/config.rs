@@ -20,7 +20,7 @@ use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use limits::Limits;
-pub use model::{Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
+pub use model::{Attached, Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 use section::Section;
 

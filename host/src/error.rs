@@ -117,6 +117,16 @@ pub enum Error {
         /// The limit.
         most: usize,
     },
+    /// The provider's stream isn't one.
+    #[error("plugin `{plugin}`: the stream from {origin} can't be read: {reason}")]
+    BadStream {
+        /// The plugin.
+        plugin: String,
+        /// Scheme, host and port.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The credential can't be had.
     #[error("plugin `{plugin}`: {reason}")]
     Credential {
@@ -145,6 +155,9 @@ pub enum Limit {
     /// What a guest has the host remember.
     #[error("{0} bytes of state (`limits.state`)")]
     State(usize),
+    /// What a guest has the host remember of a stream.
+    #[error("{0} bytes of a stream's state (`limits.state` and `limits.responseBody` together)")]
+    StreamState(usize),
     /// The body of an HTTP request.
     #[error("{0} bytes of HTTP request body (`limits.requestBody`)")]
     RequestBody(usize),

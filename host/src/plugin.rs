@@ -30,6 +30,8 @@ use wasmtime::Store;
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
+use bindings::streaming::StreamingPre;
+use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
 use bindings::{ProviderPlugin, ProviderPluginPre};
 pub use engine::Engine;
@@ -50,6 +52,8 @@ pub struct Plugin {
     pub size: usize,
     engine: Arc<Engine>,
     pre: ProviderPluginPre<State>,
+    /// If it can stream.
+    streaming: Option<StreamingPre<State>>,
     limits: Limits,
 }
 
@@ -77,20 +81,25 @@ impl Plugin {
             compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
         };
         let shape = Shape::of(engine.wasmtime(), &component);
-        match shape.world.clone().map_err(|reason| LoadError::World { name: name.clone(), reason })? {
-            World::Provider { .. } => {}
+        let not_ours = |reason: String| LoadError::World { name: name.clone(), reason };
+        let streams = match shape.world.clone().map_err(not_ours)? {
+            World::Provider { streaming } => streaming,
             World::Handler => {
-                let reason = "it is a handler plugin, and this version serves provider plugins only".to_owned();
-                return Err(LoadError::World { name, reason });
+                return Err(not_ours(
+                    "it is a handler plugin, and this version serves provider plugins only".to_owned(),
+                ));
             }
-        }
+        };
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
-        let pre = link::link(engine.wasmtime(), &component, &shape)
-            .map_err(|e| LoadError::World { name: name.clone(), reason: one_line(&format!("{e:#}"), 500) })?;
+        let linked = link::link(engine.wasmtime(), &component, &shape).and_then(|linked| {
+            let streaming = streams.then(|| StreamingPre::new(linked.clone())).transpose()?;
+            Ok((ProviderPluginPre::new(linked)?, streaming))
+        });
+        let (pre, streaming) = linked.map_err(|e| not_ours(one_line(&format!("{e:#}"), 500)))?;
         let limits = config.limits.clone();
-        let mut plugin = Self { name, description: nothing(), shape, sha256, size, engine, pre, limits };
+        let mut plugin = Self { name, description: nothing(), shape, sha256, size, engine, pre, streaming, limits };
         plugin.description = plugin
             .describe()
             .await
@@ -125,7 +134,7 @@ impl Plugin {
         let (mut store, instance) = self.instance("start").await?;
         let call = instance.understudy_plugin_provider().call_start(&mut store, request, options);
         let outcome = tokio::time::timeout(self.limits.deadline, call).await;
-        self.check(self.finish("start", store, outcome)?)
+        self.own(self.finish("start", store, outcome)?)
     }
 
     /// Goes on with the provider's answer.
@@ -136,14 +145,51 @@ impl Plugin {
         let (mut store, instance) = self.instance("resume").await?;
         let call = instance.understudy_plugin_provider().call_resume(&mut store, state, response);
         let outcome = tokio::time::timeout(self.limits.deadline, call).await;
-        self.check(self.finish("resume", store, outcome)?)
+        self.own(self.finish("resume", store, outcome)?)
+    }
+
+    /// Goes on with what a stream has brought.
+    ///
+    /// # Errors
+    /// The guest's own error, a limit, or a trap.
+    pub async fn next(&self, state: &[u8], events: &[stream::Event]) -> Result<stream::StreamingStep, Error> {
+        let pre = self.streaming.as_ref().ok_or_else(|| self.cannot_stream())?;
+        let mut store = self.engine.store(&self.limits);
+        let made = tokio::time::timeout(self.limits.deadline, pre.instantiate_async(&mut store)).await;
+        let (mut store, instance) = self.made("next", store, made)?;
+        let call = instance.understudy_plugin_streaming().call_next(&mut store, state, events);
+        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        let step = self.own(self.finish("next", store, outcome)?)?;
+        // A stream's state may hold the answer so far.
+        let most = self.limits.state.saturating_add(self.limits.response_body);
+        match &step {
+            stream::StreamingStep::More(progress) if progress.state.len() > most => {
+                Err(Error::Limit { plugin: self.name.clone(), call: "next", limit: Limit::StreamState(most) })
+            }
+            _ => Ok(step),
+        }
+    }
+
+    fn cannot_stream(&self) -> Error {
+        let reason = "it wants the answer as a stream, and it doesn't export `streaming`".to_owned();
+        Error::Refused { plugin: self.name.clone(), reason }
     }
 
     /// A fresh store with a fresh instance.
     async fn instance(&self, call: &'static str) -> Result<(Store<State>, ProviderPlugin), Error> {
         let mut store = self.engine.store(&self.limits);
-        let instance = self.pre.instantiate_async(&mut store);
-        match tokio::time::timeout(self.limits.deadline, instance).await {
+        let made = tokio::time::timeout(self.limits.deadline, self.pre.instantiate_async(&mut store)).await;
+        self.made(call, store, made)
+    }
+
+    /// The store and the instance that was made in it, or why there is none.
+    fn made<T>(
+        &self,
+        call: &'static str,
+        store: Store<State>,
+        made: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Result<(Store<State>, T), Error> {
+        match made {
             Ok(Ok(instance)) => Ok((store, instance)),
             failed => Err(self.finish(call, store, failed.map(|inner| inner.map(|_| ()))).map_or_else(
                 |error| error,
@@ -181,22 +227,26 @@ impl Plugin {
         }
     }
 
-    /// Takes the guest's own error out, and holds what it wants to the limits.
-    fn check(&self, outcome: Result<wit::Step, wit::Error>) -> Result<wit::Step, Error> {
-        let step = outcome.map_err(|error| Error::Guest { plugin: self.name.clone(), error })?;
-        if let wit::Step::Fetch(fetch) = &step {
-            let exceeded = if fetch.state.len() > self.limits.state {
-                Some(Limit::State(self.limits.state))
-            } else if fetch.request.body.len() > self.limits.request_body {
-                Some(Limit::RequestBody(self.limits.request_body))
-            } else {
-                None
-            };
-            if let Some(limit) = exceeded {
-                return Err(Error::Limit { plugin: self.name.clone(), call: "fetch", limit });
-            }
-        }
-        Ok(step)
+    /// Takes the guest's own error out.
+    fn own<T>(&self, outcome: Result<T, wit::Error>) -> Result<T, Error> {
+        outcome.map_err(|error| Error::Guest { plugin: self.name.clone(), error })
+    }
+
+    /// Holds an exchange that the guest wants to the limits, and to what the guest can do.
+    ///
+    /// # Errors
+    /// If it is too large, or the guest couldn't read the answer.
+    pub fn check(&self, fetch: &wit::Fetch) -> Result<(), Error> {
+        let limit = if fetch.state.len() > self.limits.state {
+            Limit::State(self.limits.state)
+        } else if fetch.request.body.len() > self.limits.request_body {
+            Limit::RequestBody(self.limits.request_body)
+        } else if fetch.framing != wit::Framing::Whole && self.streaming.is_none() {
+            return Err(self.cannot_stream());
+        } else {
+            return Ok(());
+        };
+        Err(Error::Limit { plugin: self.name.clone(), call: "fetch", limit })
     }
 }
 

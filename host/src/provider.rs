@@ -7,9 +7,11 @@
 //! | --- | --- |
 //! | `endpoint` | joining an endpoint with a plugin's path |
 //! | `credential` | where the value comes from, how it is applied, how it is cut out |
+//! | `stream` | answers that come piece by piece |
 
 pub mod credential;
 mod endpoint;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -17,14 +19,17 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
+use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::ResponseHead;
 use crate::plugin::bindings::understudy::plugin::types as wit;
-use credential::Credential;
+use credential::{Credential, Redact};
+pub use stream::Events;
+use stream::Failure;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -166,12 +171,38 @@ impl Destination {
     ///
     /// # Errors
     /// If the request is refused, the provider can't be reached, or its answer is too large.
-    pub async fn exchange(
-        &self,
-        http: &Http,
-        request: &wit::HttpRequest,
-        body: Bytes,
-    ) -> Result<wit::HttpResponse, Error> {
+    pub async fn exchange(&self, http: &Http, fetch: &wit::Fetch, body: Bytes) -> Result<Answer, Error> {
+        let (Outgoing { url, method, headers }, redact) = self.outgoing(&fetch.request)?;
+        let origin = url.origin().ascii_serialization();
+        let unreachable = |reason: String| Error::Unreachable {
+            plugin: self.plugin.clone(),
+            origin: origin.clone(),
+            reason: redact.words(reason),
+        };
+        let client = http.client(&url).map_err(unreachable)?;
+        let response = client.request(method, url).headers(headers).body(body).send().await;
+        let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
+        let status = response.status().as_u16();
+        let kept = response.headers().iter().filter(|(name, _)| *name != reqwest::header::SET_COOKIE);
+        let headers = kept.map(|(name, value)| wit::Header {
+            name: name.as_str().to_owned(),
+            value: redact.words(value.as_bytes().iter().map(|byte| char::from(*byte)).collect()),
+        });
+        let headers: Vec<wit::Header> = headers.collect();
+        if is_streamed(fetch.framing, &response) {
+            let body = response.bytes_stream().map_err(|e| Failure::Broken(causes(&e.without_url())));
+            let head = ResponseHead { status, headers };
+            let is_lines = fetch.framing == wit::Framing::Lines;
+            let place = (self.plugin.clone(), origin, self.limits.response_body);
+            return Ok(Answer::Events(Events::new(head, body, is_lines, redact, place)));
+        }
+        let body =
+            self.body(response, &origin).await?.map_err(|e| unreachable(format!("the answer broke off: {e}")))?;
+        Ok(Answer::Whole(wit::HttpResponse { status, headers, body: redact.body(body), extensions: "{}".to_owned() }))
+    }
+
+    /// The request as it goes out, and what must be cut out of whatever comes back.
+    fn outgoing(&self, request: &wit::HttpRequest) -> Result<(Outgoing, Redact), Error> {
         let refused = |reason: String| Error::Refused { plugin: self.plugin.clone(), reason };
         let base = match &request.endpoint {
             None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
@@ -183,28 +214,19 @@ impl Destination {
             })?,
         };
         let mut url = endpoint::join(base, &request.path).map_err(refused)?;
-        let origin = url.origin().ascii_serialization();
         let mut headers = self.guests_headers(&request.headers).map_err(refused)?;
         headers.extend(self.headers.clone());
+        let missing = |reason| Error::Credential { plugin: self.plugin.clone(), reason };
         let secret = match &self.credential {
             Some(credential) => {
-                let missing = |reason| Error::Credential { plugin: self.plugin.clone(), reason };
                 let needed = request.endpoint.is_some() || !self.is_elsewhere();
                 credential.value(needed).map_err(missing)?
             }
             None => None,
         };
         if let (Some(credential), Some(secret)) = (&self.credential, &secret) {
-            credential
-                .apply(secret, &mut url, &mut headers)
-                .map_err(|reason| Error::Credential { plugin: self.plugin.clone(), reason })?;
+            credential.apply(secret, &mut url, &mut headers).map_err(missing)?;
         }
-        let unreachable = |reason: String| Error::Unreachable {
-            plugin: self.plugin.clone(),
-            origin: origin.clone(),
-            reason: secret.as_ref().map_or_else(|| reason.clone(), |secret| secret.redact_text(&reason)),
-        };
-        let client = http.client(&url).map_err(unreachable)?;
         let method = match request.method {
             wit::HttpMethod::Get => reqwest::Method::GET,
             wit::HttpMethod::Post => reqwest::Method::POST,
@@ -212,29 +234,7 @@ impl Destination {
             wit::HttpMethod::Patch => reqwest::Method::PATCH,
             wit::HttpMethod::Delete => reqwest::Method::DELETE,
         };
-        let response = client.request(method, url).headers(headers).body(body).send().await;
-        let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body =
-            self.body(response, &origin).await?.map_err(|e| unreachable(format!("the answer broke off: {e}")))?;
-        let redact = |text: String| secret.as_ref().map_or_else(|| text.clone(), |secret| secret.redact_text(&text));
-        Ok(wit::HttpResponse {
-            status,
-            headers: headers
-                .iter()
-                .filter(|(name, _)| *name != reqwest::header::SET_COOKIE)
-                .map(|(name, value)| wit::Header {
-                    name: name.as_str().to_owned(),
-                    value: redact(value.as_bytes().iter().map(|byte| char::from(*byte)).collect()),
-                })
-                .collect(),
-            body: match &secret {
-                Some(secret) => secret.redact(body),
-                None => body,
-            },
-            extensions: "{}".to_owned(),
-        })
+        Ok((Outgoing { url, method, headers }, Redact::new(secret)))
     }
 
     /// Whether the config or the environment moved the plugin away from the endpoint it is made for: a server of the
@@ -281,6 +281,37 @@ impl Destination {
         }
         Ok(map)
     }
+}
+
+/// A provider's answer, the credential cut out.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole(wit::HttpResponse),
+    /// It is still coming in.
+    Events(Events),
+}
+
+/// A request, ready to go out.
+struct Outgoing {
+    url: Url,
+    method: reqwest::Method,
+    headers: HeaderMap,
+}
+
+/// Whether an answer is the stream that was wanted. A refusal is none, and a server that doesn't stream answers in JSON.
+fn is_streamed(framing: wit::Framing, response: &reqwest::Response) -> bool {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = kind.is_some_and(|kind| {
+        let essence = kind.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
+    });
+    let comes_as_wanted = match framing {
+        wit::Framing::Whole => false,
+        wit::Framing::ServerSentEvents => !is_json,
+        wit::Framing::Lines => true,
+    };
+    comes_as_wanted && response.status().is_success()
 }
 
 fn no_endpoint(plugin: &str, suggested: Option<&wit::SuggestedEndpoint>) -> String {

@@ -7,11 +7,15 @@
 //! | --- | --- |
 //! | `legacy` | what to do with each message of the eras that have sessions |
 //! | `capabilities` | declaring `sampling` in a client's `initialize` |
+//! | `doings` | what the server is doing, for `includeContext` |
 //! | `answers` | the sampling requests that are being answered |
+//! | `progress` | telling the server how far an answer has come |
 
 mod answers;
 mod capabilities;
+mod doings;
 mod legacy;
+mod progress;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +29,11 @@ use tokio::task::JoinHandle;
 
 use crate::config::Sampling;
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
-use crate::sampling::{Sampler, hop};
+use crate::sampling::{Asked, Sampler, hop};
 use crate::transport::{Incoming, Side};
 use answers::Answers;
 use legacy::{Session, Verdict};
+use progress::Progress;
 
 /// Who answers sampling requests: the rule, and what carries it out. `None` passes everything through.
 pub type Answering = Option<(Sampling, Arc<Sampler>)>;
@@ -164,9 +169,14 @@ impl Shared {
         let began = Instant::now();
         tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
         let key = id.clone();
+        let context = self.session.context();
+        let (progress, telling) = Progress::of(&params, &self.to_back);
         let answer = async move {
+            let asked = Asked { params: &params, context, progress };
             // A bug of ours must not leave the server waiting for ever.
-            let outcome = AssertUnwindSafe(sampler.create_message(&params)).catch_unwind().await;
+            let answering = AssertUnwindSafe(sampler.create_message(asked)).catch_unwind();
+            // All progress is told before the answer is given.
+            let (outcome, ()) = tokio::join!(answering, telling);
             match outcome {
                 Ok(Ok(result)) => {
                     hop!(shown, began, "the server gets its answer ({} bytes)", result.len());

@@ -1,21 +1,31 @@
 //! Answering one sampling request, from its parameters to its result.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `context` | what a server may have attached to its request (`includeContext`) |
+//! | `ask` | one plugin's part: its calls, the exchanges between them, retries |
+
+mod ask;
+mod context;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use tokio::sync::mpsc;
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use crate::config::{Limits, Sampling};
-use crate::error::{Error, Limit};
+use crate::error::Error;
 use crate::plugin::Plugin;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
 use crate::provider::{Destination, Http};
+use crate::select;
 use crate::select::{Catalogue, Choice};
-use crate::{retry, select};
+use ask::Ask;
+pub use context::{Context, ToolCall};
 
 understudy_mcp_types::wit_conversions!(crate::plugin::bindings::understudy::plugin::types);
 
@@ -42,6 +52,25 @@ pub struct Understudy {
     pub catalogue: Catalogue,
     /// The plugin's settings, a JSON object.
     pub settings: String,
+}
+
+/// A server's request.
+#[derive(Debug, Default)]
+pub struct Asked<'a> {
+    /// `CreateMessageRequestParams`, JSON.
+    pub params: &'a [u8],
+    /// What the server may have attached, where the config allows it.
+    pub context: Option<Context>,
+    /// Where the text of an answer goes as it comes in, if the server wants to see it.
+    pub progress: Option<mpsc::Sender<String>>,
+}
+
+impl<'a> Asked<'a> {
+    /// A request with nothing besides its parameters.
+    #[must_use]
+    pub fn new(params: &'a [u8]) -> Self {
+        Self { params, ..Self::default() }
+    }
 }
 
 impl Understudy {
@@ -89,13 +118,14 @@ impl Sampler {
         self.chain.iter().filter_map(of).collect()
     }
 
-    /// Answers a request: `CreateMessageRequestParams` in, `CreateMessageResult` out, both JSON.
+    /// Answers a request; `CreateMessageResult`, JSON.
     ///
     /// Dropping the future cancels everything it began.
     ///
     /// # Errors
     /// What the server is to be told.
-    pub async fn create_message(&self, params: &[u8]) -> Result<String, Error> {
+    pub async fn create_message(&self, asked: Asked<'_>) -> Result<String, Error> {
+        let Asked { params, context, progress } = asked;
         if params.len() > self.largest {
             return Err(Error::RequestTooLarge { bytes: params.len(), most: self.largest });
         }
@@ -103,8 +133,11 @@ impl Sampler {
         let until = Instant::now() + after;
         let answer = async {
             let _place = self.policy.admit(params.len()).await?;
-            let request = self.policy.clamp(parse(params)?);
-            self.ask_chain(request, until).await
+            let mut request = self.policy.clamp(parse(params)?);
+            if let Some(context) = &context {
+                context.attach(&self.server, &mut request);
+            }
+            self.ask_chain(request, until, progress.as_ref()).await
         };
         let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
         serde_json::to_string(&result)
@@ -116,6 +149,7 @@ impl Sampler {
         &self,
         request: CreateMessageRequestParams,
         until: Instant,
+        progress: Option<&mpsc::Sender<String>>,
     ) -> Result<CreateMessageResult, Error> {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
@@ -139,7 +173,8 @@ impl Sampler {
             // A plugin has the time that its own limit gives it; what is left then is the next one's.
             let after = link.plugin.limits().deadline;
             let until = until.min(Instant::now() + after);
-            let asked = tokio::time::timeout(after, self.ask(link, &request, &options, until)).await;
+            let ask = Ask { link, http: &self.http, id: &options.request_id, until, progress };
+            let asked = tokio::time::timeout(after, ask.answer(&request, &options)).await;
             let answer = match asked {
                 Ok(Ok(completion)) => finish(link, completion, tools.as_deref()),
                 Ok(Err(error)) => Err(error),
@@ -163,69 +198,6 @@ impl Sampler {
             settings: link.settings.clone(),
             extensions: "{}".to_owned(),
         }
-    }
-
-    /// Lets one plugin answer: `start`, then one exchange and one `resume` as often as it wants.
-    async fn ask(
-        &self,
-        link: &Understudy,
-        request: &wit::CreateMessageRequest,
-        options: &wit::Options,
-        until: Instant,
-    ) -> Result<wit::Completion, Error> {
-        let (plugin, id) = (&link.plugin, options.request_id.as_str());
-        let began = Instant::now();
-        let mut step = plugin.start(request, options).await?;
-        hop!(id, began, "the plugin `{}` ran `start` for the model `{}`", plugin.name, options.model);
-        for _ in 0..=plugin.limits().fetches {
-            let fetch = match step {
-                wit::Step::Done(completion) => return Ok(completion),
-                wit::Step::Fetch(fetch) => fetch,
-            };
-            if fetch.framing != wit::Framing::Whole {
-                let reason = format!("its framing {:?} is not served by this version", fetch.framing);
-                return Err(Error::Refused { plugin: plugin.name.clone(), reason });
-            }
-            tokio::time::sleep(Duration::from_millis(fetch.delay_ms.into())).await;
-            step = self.fetch(link, fetch, id, until).await?;
-        }
-        let limit = Limit::Fetches(plugin.limits().fetches);
-        Err(Error::Limit { plugin: plugin.name.clone(), call: "resume", limit })
-    }
-
-    /// One exchange and the `resume` that follows, again as often as that may help and the deadline allows. Each attempt sends the
-    /// same request and hands the same state to a fresh instance.
-    async fn fetch(
-        &self,
-        link: &Understudy,
-        mut fetch: wit::Fetch,
-        id: &str,
-        until: Instant,
-    ) -> Result<wit::Step, Error> {
-        let body = Bytes::from(std::mem::take(&mut fetch.request.body));
-        let mut attempt = 0;
-        loop {
-            let outcome = self.attempt(link, &fetch, body.clone(), id).await;
-            let Err(error) = outcome else { return outcome };
-            let left = until.saturating_duration_since(Instant::now());
-            let retries = link.plugin.limits().retries;
-            let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
-            attempt += 1;
-            tracing::warn!(request = id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn attempt(&self, link: &Understudy, fetch: &wit::Fetch, body: Bytes, id: &str) -> Result<wit::Step, Error> {
-        let began = Instant::now();
-        let (path, size) = (&fetch.request.path, body.len());
-        let response = link.destination.exchange(&self.http, &fetch.request, body).await?;
-        let (status, answered) = (response.status, response.body.len());
-        hop!(id, began, "the provider answered {status} to `{path}` ({size} bytes out, {answered} bytes in)");
-        let began = Instant::now();
-        let step = link.plugin.resume(&fetch.state, &response).await?;
-        hop!(id, began, "the plugin `{}` ran `resume`", link.plugin.name);
-        Ok(step)
     }
 }
 

@@ -147,6 +147,18 @@ pub fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8])
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).and_then(|()| stream.flush());
 }
 
+/// Begins an answer that comes in pieces.
+pub fn begin(stream: &mut TcpStream, content_type: &str) {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.flush());
+}
+
+/// Writes a piece of an answer; an empty one ends it.
+pub fn piece(stream: &mut TcpStream, bytes: &[u8]) {
+    let whole = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let _ = stream.write_all(&whole).and_then(|()| stream.flush());
+}
+
 /// Waits until the other side has closed the connection.
 pub fn wait_for_hangup(stream: &mut TcpStream) {
     let mut byte = [0];

@@ -60,7 +60,10 @@ fn each_fault_is_one_error_that_names_plugin_and_cause_and_the_next_request_is_s
             "plugin `faulty` exceeded its limit in `resume`: 8 HTTP requests for one answer (`limits.fetches`)"
                 .to_owned(),
         ),
-        ("stream", "plugin `faulty` asked for an HTTP request that is refused: its framing".to_owned()),
+        (
+            "stream",
+            "plugin `faulty` asked for an HTTP request that is refused: it wants the answer as a stream".to_owned(),
+        ),
         ("bad meta", "plugin `faulty` gave an answer that can't be used: `_meta` is not a JSON object".to_owned()),
         ("array meta", "plugin `faulty` gave an answer that can't be used: `_meta` is not a JSON object".to_owned()),
         (

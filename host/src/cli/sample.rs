@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::jsonrpc::{Head, Parts};
+use crate::sampling::Asked;
 
 use super::{End, Global, SamplingArgs, out, stage};
 
@@ -29,7 +30,7 @@ pub(super) async fn run(global: &Global, args: SampleArgs) -> Result<End> {
         Some(params) if Head::of(text.as_bytes()).method().is_some() => params.get().to_owned(),
         _ => text,
     };
-    let result = sampler.create_message(params.as_bytes()).await?;
+    let result = sampler.create_message(Asked::new(params.as_bytes())).await?;
     let result: Value = serde_json::from_str(&result)?;
     out(&format!("{result:#}"))?;
     Ok(End::Done)

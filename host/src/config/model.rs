@@ -56,13 +56,25 @@ pub struct Sampling {
     pub max_tokens: Option<u32>,
     /// Whether `sampling.tools` is declared where the plugin can carry tools. Default true; some strict old servers fail on it.
     pub declare_tools: bool,
+    /// What a server that asks for `includeContext` gets attached. Default nothing.
+    pub context: Attached,
+}
+
+/// The context that may be attached to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attached {
+    /// None, whatever the server asks for.
+    #[default]
+    None,
+    /// The server's own instructions, and the calls of its tools that are going on. Never another server's.
+    ThisServer,
 }
 
 impl Sampling {
     /// Sampling by these plugins, everything else by default.
     #[must_use]
     pub fn by(plugins: Vec<String>) -> Self {
-        Self { plugins, mode: Mode::Fallback, max_tokens: None, declare_tools: true }
+        Self { plugins, mode: Mode::Fallback, max_tokens: None, declare_tools: true, context: Attached::None }
     }
 }
 
@@ -196,6 +208,15 @@ impl Sampling {
             mode,
             max_tokens: section.count("maxTokens")?,
             declare_tools: section.boolean("declareTools")?.unwrap_or(true),
+            context: match section.string("context")?.as_deref() {
+                None | Some("none") => Attached::None,
+                Some("thisServer") => Attached::ThisServer,
+                Some("allServers") => {
+                    return Err(section
+                        .wrong("context", "can't be `allServers`: no server is shown another's; `thisServer` is"));
+                }
+                Some(_) => return Err(section.wrong("context", "must be `none` or `thisServer`")),
+            },
             plugins,
         };
         section.finish()?;

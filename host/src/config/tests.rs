@@ -75,6 +75,18 @@ fn the_servers_own_rule_comes_before_the_global_one() {
 }
 
 #[test]
+fn context_is_the_servers_own_or_none() {
+    let of = |rule: &str| {
+        parse(&format!(r#"{{"sampling": {{"use": "echo"{rule}}}}}"#)).map(|c| c.sampling().unwrap().context)
+    };
+    assert_eq!(of("").unwrap(), Attached::None);
+    assert_eq!(of(r#", "context": "none""#).unwrap(), Attached::None);
+    assert_eq!(of(r#", "context": "thisServer""#).unwrap(), Attached::ThisServer);
+    assert!(of(r#", "context": "allServers""#).unwrap_err().contains("no server is shown another's"));
+    assert!(of(r#", "context": "all""#).unwrap_err().contains("must be `none` or `thisServer`"));
+}
+
+#[test]
 fn mcp_uses_names_work_in_its_order() {
     let of = |text: &str| parse(text).unwrap().server("a", no_env).unwrap().sampling.unwrap().plugins.remove(0);
     let all = |server: &str, global: &str| {

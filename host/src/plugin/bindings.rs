@@ -17,3 +17,15 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     require_store_data_send: true,
 });
+
+/// What the world `streaming-provider-plugin` has besides: a world of its own, so that both share the records.
+pub mod streaming {
+    wasmtime::component::bindgen!({
+        inline: "package understudy:host; world streaming { export understudy:plugin/streaming@0.1.0; }",
+        path: "../wit",
+        world: "understudy:host/streaming",
+        with: { "understudy:plugin/types": super::understudy::plugin::types },
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+}

@@ -74,7 +74,8 @@ impl Engine {
         let mut store = Store::new(&self.wasmtime, State::new(limits.memory, self.ticker.running()));
         store.limiter(State::limiter);
         // What the host may be made to copy out of a guest in one call, lists that alias one another included.
-        store.set_hostcall_fuel(limits.request_body.saturating_add(limits.state).saturating_add(16 << 20));
+        let most = limits.request_body.max(limits.response_body).saturating_add(limits.state);
+        store.set_hostcall_fuel(most.saturating_add(16 << 20));
         store.set_epoch_deadline(1);
         let budget = limits.cpu;
         let ticks = budget.as_millis().div_ceil(TICK.as_millis());

@@ -1,10 +1,9 @@
 //! What a component's imports are linked to: nothing if it has none, the inert WASI, and a trap for any other.
 
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
-use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
+use wasmtime::component::{Component, InstancePre, Linker, LinkerInstance, ResourceType};
 use wasmtime::{Engine, Result};
 
-use super::bindings::ProviderPluginPre;
 use super::state::State;
 use super::world::Shape;
 
@@ -12,7 +11,7 @@ use super::world::Shape;
 /// does no I/O.
 const INERT: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
-pub(super) fn link(engine: &Engine, component: &Component, shape: &Shape) -> Result<ProviderPluginPre<State>> {
+pub(super) fn link(engine: &Engine, component: &Component, shape: &Shape) -> Result<InstancePre<State>> {
     let mut linker = Linker::<State>::new(engine);
     if !shape.imports.is_empty() {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -23,7 +22,7 @@ pub(super) fn link(engine: &Engine, component: &Component, shape: &Shape) -> Res
             }
         }
     }
-    ProviderPluginPre::new(linker.instantiate_pre(component)?)
+    linker.instantiate_pre(component)
 }
 
 fn is_inert(import: &str) -> bool {

@@ -199,6 +199,40 @@ impl Secret {
     }
 }
 
+/// Takes a credential out of what comes back; changes nothing where there is none.
+#[derive(Debug, Default)]
+pub(super) struct Redact(Option<Secret>);
+
+impl Redact {
+    pub(super) fn new(secret: Option<Secret>) -> Self {
+        Self(secret)
+    }
+
+    /// A body.
+    pub(super) fn body(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match &self.0 {
+            Some(secret) => secret.redact(bytes),
+            None => bytes,
+        }
+    }
+
+    /// A part of a body that is text.
+    pub(super) fn part(&self, text: String) -> String {
+        match &self.0 {
+            Some(secret) => String::from_utf8_lossy(&secret.redact(text.into_bytes())).into_owned(),
+            None => text,
+        }
+    }
+
+    /// What goes into a header or a message.
+    pub(super) fn words(&self, text: String) -> String {
+        match &self.0 {
+            Some(secret) => secret.redact_text(&text),
+            None => text,
+        }
+    }
+}
+
 fn cut(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
     let bytes = cut_escaped(bytes, value);
     let finder = memmem::Finder::new(value);

@@ -4,18 +4,45 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::jsonrpc::Parts;
+use crate::jsonrpc;
 
-/// The first revision that knows `sampling.tools`.
-const TOOLS_SINCE: &str = "2025-11-25";
+/// The first revision that knows `sampling.tools` and `sampling.context`.
+const PARTS_SINCE: &str = "2025-11-25";
 
-/// What a client declared of sampling.
+/// What is declared of sampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Declared {
     /// `sampling`
     pub(super) sampling: bool,
-    /// `sampling.tools`
+    /// `sampling.tools`, `sampling.context`
+    pub(super) parts: Parts,
+}
+
+/// The parts of sampling that have a capability of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Parts {
+    /// `tools`
     pub(super) tools: bool,
+    /// `context`
+    pub(super) context: bool,
+}
+
+impl Parts {
+    /// What these have and the others lack.
+    fn without(self, others: Self) -> Self {
+        Self { tools: self.tools && !others.tools, context: self.context && !others.context }
+    }
+
+    /// What either has.
+    fn and(self, others: Self) -> Self {
+        Self { tools: self.tools || others.tools, context: self.context || others.context }
+    }
+
+    /// As members of `sampling`.
+    fn members(self) -> String {
+        let members = [(self.tools, "\"tools\":{}"), (self.context, "\"context\":{}")];
+        members.iter().filter(|(has, _)| *has).map(|(_, member)| *member).collect::<Vec<_>>().join(",")
+    }
 }
 
 #[derive(Deserialize)]
@@ -36,34 +63,35 @@ struct Capabilities<'a> {
 struct SamplingCapability<'a> {
     #[serde(borrow, default)]
     tools: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    context: Option<&'a RawValue>,
 }
 
-/// What the client declared, what the server will see, and the message that says so (`None` if it is the same one).
+/// What the client declared, what the server will see, and the message that says so (`None` if it is the same one). `offer` is
+/// what the plugins and the config have to give.
 ///
 /// A message that isn't as it should be is left alone: the server will say so.
-pub(super) fn declare(line: &Bytes, with_tools: bool) -> Option<(Declared, Declared, Option<Bytes>)> {
-    let params = Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
+pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<(Declared, Declared, Option<Bytes>)> {
+    let params = jsonrpc::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
-    let tools = with_tools && initialize.version.as_str() >= TOOLS_SINCE;
+    let offer = if initialize.version.as_str() >= PARTS_SINCE { offer } else { Parts::default() };
+    let new = Declared { sampling: true, parts: offer };
     let Some(capabilities) = initialize.capabilities else {
         // The specification wants `capabilities`; a client that leaves it out gets it.
-        let value = format!("\"capabilities\":{{{}}}", member(tools));
-        let declared = Declared { sampling: true, tools };
-        return Some((Declared::default(), declared, Some(insert(line, params, &value))));
+        let value = format!("\"capabilities\":{{{}}}", member(offer));
+        return Some((Declared::default(), new, Some(insert(line, params, &value))));
     };
     let found: Capabilities = serde_json::from_str(Some(capabilities).filter(|c| is_object(c))?.get()).ok()?;
     let Some(sampling) = found.sampling else {
-        let declared = Declared { sampling: true, tools };
-        return Some((Declared::default(), declared, Some(insert(line, capabilities, &member(tools)))));
+        return Some((Declared::default(), new, Some(insert(line, capabilities, &member(offer)))));
     };
     let sampling = Some(sampling).filter(|sampling| is_object(sampling))?;
-    let has_tools = serde_json::from_str::<SamplingCapability>(sampling.get()).ok()?.tools.is_some();
-    let clients = Declared { sampling: true, tools: has_tools };
-    if tools && !has_tools {
-        let declared = Declared { sampling: true, tools: true };
-        return Some((clients, declared, Some(insert(line, sampling, "\"tools\":{}"))));
-    }
-    Some((clients, clients, None))
+    let has: SamplingCapability = serde_json::from_str(sampling.get()).ok()?;
+    let has = Parts { tools: has.tools.is_some(), context: has.context.is_some() };
+    let missing = offer.without(has);
+    let clients = Declared { sampling: true, parts: has };
+    let edited = (missing != Parts::default()).then(|| insert(line, sampling, &missing.members()));
+    Some((clients, Declared { sampling: true, parts: has.and(missing) }, edited))
 }
 
 /// An array would do for a struct as well, to the parser.
@@ -71,8 +99,8 @@ fn is_object(json: &RawValue) -> bool {
     json.get().starts_with('{')
 }
 
-fn member(tools: bool) -> String {
-    format!("\"sampling\":{}", if tools { "{\"tools\":{}}" } else { "{}" })
+fn member(parts: Parts) -> String {
+    format!("\"sampling\":{{{}}}", parts.members())
 }
 
 /// The line with a member put first into one of its objects.
@@ -95,9 +123,13 @@ fn insert(line: &Bytes, object: &RawValue, member: &str) -> Bytes {
 mod tests {
     use super::*;
 
-    fn declared(params: &str, with_tools: bool) -> (Declared, Declared, Option<String>) {
+    const TOOLS: Parts = Parts { tools: true, context: false };
+    const BOTH: Parts = Parts { tools: true, context: true };
+    const NEITHER: Parts = Parts { tools: false, context: false };
+
+    fn declared(params: &str, offer: Parts) -> (Declared, Declared, Option<String>) {
         let line = Bytes::from(format!("{{\"method\":\"initialize\", \"params\" :{params},\"id\":1.0}}\r\n"));
-        let (clients, all, edited) = declare(&line, with_tools).unwrap();
+        let (clients, all, edited) = declare(&line, offer).unwrap();
         let params = |edited: Bytes| {
             let text = String::from_utf8(edited.to_vec()).unwrap();
             let rest = text.strip_prefix("{\"method\":\"initialize\", \"params\" :").unwrap();
@@ -109,41 +141,55 @@ mod tests {
     #[test]
     fn sampling_is_declared_and_every_other_byte_stays() {
         let (clients, all, edited) =
-            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{ "roots" : {"x":1.0} }}"#, true);
-        assert_eq!((clients.sampling, all.tools), (false, true));
+            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{ "roots" : {"x":1.0} }}"#, TOOLS);
+        assert_eq!((clients.sampling, all.parts.tools), (false, true));
         assert_eq!(
             edited.unwrap(),
             r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{}}, "roots" : {"x":1.0} }}"#
         );
-        let (_, _, edited) = declared(r#"{"capabilities": { },"protocolVersion":"2025-11-25"}"#, false);
+        let (_, _, edited) = declared(r#"{"capabilities": { },"protocolVersion":"2025-11-25"}"#, NEITHER);
         assert_eq!(edited.unwrap(), r#"{"capabilities": {"sampling":{} },"protocolVersion":"2025-11-25"}"#);
-        let (_, _, edited) = declared(r#"{"protocolVersion":"2025-11-25"}"#, false);
+        let (_, _, edited) = declared(r#"{"protocolVersion":"2025-11-25"}"#, NEITHER);
         assert_eq!(edited.unwrap(), r#"{"capabilities":{"sampling":{}},"protocolVersion":"2025-11-25"}"#);
     }
 
     #[test]
     fn older_revisions_get_no_sub_capability() {
-        let (_, all, edited) = declared(r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#, true);
+        let (_, all, edited) = declared(r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#, TOOLS);
         assert_eq!(edited.unwrap(), r#"{"protocolVersion":"2025-06-18","capabilities":{"sampling":{}}}"#);
-        assert!(!all.tools);
+        assert_eq!(all.parts, NEITHER);
     }
 
     #[test]
     fn what_the_client_declares_is_completed_at_most() {
         let (clients, all, edited) =
-            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"context":{}}}}"#, true);
-        assert_eq!((clients.sampling, clients.tools, all.tools), (true, false, true));
+            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"context":{}}}}"#, TOOLS);
+        assert_eq!((clients.sampling, clients.parts.tools, all.parts), (true, false, BOTH));
         assert!(edited.unwrap().contains(r#""sampling":{"tools":{},"context":{}}"#));
         let (clients, all, edited) =
-            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{}}}}"#, true);
+            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{}}}}"#, TOOLS);
         assert_eq!((clients, edited), (all, None));
+    }
+
+    #[test]
+    fn context_is_declared_where_it_is_offered() {
+        let (_, all, edited) = declared(r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#, BOTH);
+        assert_eq!(
+            edited.unwrap(),
+            r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{},"context":{}}}}"#
+        );
+        assert_eq!(all.parts, BOTH);
+        let (clients, all, edited) =
+            declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{}}}}"#, BOTH);
+        assert_eq!((clients.parts, all.parts), (TOOLS, BOTH));
+        assert!(edited.unwrap().contains(r#""sampling":{"context":{},"tools":{}}"#));
     }
 
     #[test]
     fn what_is_not_an_initialize_is_left_alone() {
         for params in ["[]", "{\"capabilities\":3}", "{\"capabilities\":{\"sampling\":[]}}", "{\"capabilities\":[]}"] {
             let line = Bytes::from(format!("{{\"method\":\"initialize\",\"params\":{params},\"id\":1}}\n"));
-            assert!(declare(&line, true).is_none(), "{params}");
+            assert!(declare(&line, TOOLS).is_none(), "{params}");
         }
     }
 }

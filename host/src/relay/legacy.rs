@@ -9,9 +9,10 @@ use serde_json::value::RawValue;
 
 use super::Answering;
 use super::capabilities::{self, Declared};
-use crate::config::Mode;
+use super::doings::{self, Doings};
+use crate::config::{Attached, Mode};
 use crate::jsonrpc::{Head, Kind, Parts};
-use crate::sampling::Sampler;
+use crate::sampling::{Context, Sampler};
 
 /// The method that all this is about.
 const CREATE_MESSAGE: &str = "sampling/createMessage";
@@ -61,25 +62,38 @@ pub(super) struct Session {
     declared: OnceLock<(Declared, Declared)>,
     /// Sampling requests that the client is answering: what they ask, in case it can't.
     with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
+    /// What the server is doing, where that may be attached to what it asks.
+    doings: Option<Doings>,
 }
 
 impl Session {
     pub(super) fn new(answering: Answering) -> Self {
         let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
-        Self { answering, declared: OnceLock::new(), with_client: Mutex::default() }
+        let attached = answering.as_ref().map(|(rule, _)| rule.context);
+        let doings = (attached == Some(Attached::ThisServer)).then(Doings::default);
+        Self { answering, declared: OnceLock::new(), with_client: Mutex::default(), doings }
     }
 
     pub(super) fn sampler(&self) -> Option<&Arc<Sampler>> {
         self.answering.as_ref().map(|(_, sampler)| sampler)
     }
 
+    /// What the server may have attached to what it asks now.
+    pub(super) fn context(&self) -> Option<Context> {
+        self.doings.as_ref().map(Doings::context)
+    }
+
     /// A message of the client's.
     pub(super) fn client_says(&self, line: &Bytes) -> Verdict {
         let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
         let head = Head::of(line);
+        if let Some(doings) = &self.doings {
+            doings.client_says(line, &head);
+        }
         if head.is_request("initialize") {
-            let with_tools = rule.declare_tools && sampler.accepts_tools();
-            let Some((clients, all, edited)) = capabilities::declare(line, with_tools) else { return Verdict::Pass };
+            let tools = rule.declare_tools && sampler.accepts_tools();
+            let offer = capabilities::Parts { tools, context: self.doings.is_some() };
+            let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Verdict::Pass };
             // A second `initialize` in one session changes nothing.
             let _ = self.declared.set((clients, all));
             return edited.map_or(Verdict::Pass, Verdict::Replace);
@@ -112,6 +126,9 @@ impl Session {
             return Verdict::Pass;
         }
         let head = Head::of(line);
+        if let Some(doings) = &self.doings {
+            doings.server_says(line, &head);
+        }
         match head.kind() {
             Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head),
             Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
@@ -132,15 +149,18 @@ impl Session {
         }
         let (clients, all) = self.declared.get().copied().unwrap_or_default();
         let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
-        let uses_tools = uses_tools(&params);
-        if mode == Some(Mode::Fallback) && clients.sampling && (clients.tools || !uses_tools) {
+        let needs = needs(&params);
+        // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
+        let can =
+            (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
+        if mode == Some(Mode::Fallback) && clients.sampling && can {
             let mut with_client = self.with_client.lock().unwrap_or_else(PoisonError::into_inner);
             if with_client.len() < MOST_WITH_CLIENT {
                 with_client.insert(id, params);
             }
             return Verdict::Pass;
         }
-        if uses_tools && self.declared.get().is_some() && !all.tools {
+        if needs.tools && self.declared.get().is_some() && !all.parts.tools {
             let reason =
                 "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
             return refuse(-32602, reason.to_owned());
@@ -149,31 +169,29 @@ impl Session {
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {
-        #[derive(Deserialize)]
-        struct Cancelled<'a> {
-            #[serde(borrow, rename = "requestId")]
-            id: &'a RawValue,
-        }
-        let params = Parts::of(line).ok().and_then(|parts| parts.params);
-        let Some(cancelled) = params.and_then(|params| serde_json::from_str::<Cancelled>(params.get()).ok()) else {
-            return Verdict::Pass;
-        };
-        let id = cancelled.id.get().as_bytes().to_vec();
+        let Some(id) = doings::cancelled(line) else { return Verdict::Pass };
         self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Verdict::Cancel { id }
     }
 }
 
-fn uses_tools(params: &[u8]) -> bool {
+/// The parts of sampling that a request uses.
+fn needs(params: &[u8]) -> capabilities::Parts {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Tools<'a> {
+    struct Needs<'a> {
         #[serde(borrow, default)]
         tools: Option<&'a RawValue>,
         #[serde(borrow, default)]
         tool_choice: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        include_context: Option<&'a RawValue>,
     }
-    serde_json::from_slice::<Tools>(params).is_ok_and(|p| p.tools.is_some() || p.tool_choice.is_some())
+    let Ok(needs) = serde_json::from_slice::<Needs>(params) else { return capabilities::Parts::default() };
+    capabilities::Parts {
+        tools: needs.tools.is_some() || needs.tool_choice.is_some(),
+        context: needs.include_context.is_some_and(|include| include.get() != "\"none\""),
+    }
 }
 
 /// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.

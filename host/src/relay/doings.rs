@@ -1,0 +1,143 @@
+//! What the server is doing: its instructions, and the calls of its tools that are going on. Kept only where the config says
+//! that it may be attached to what the server asks (`"context": "thisServer"`).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::jsonrpc::{Head, Kind, Parts};
+use crate::sampling::{Context, ToolCall};
+
+/// So many calls that are going on are remembered; of more, the first ones.
+const MOST_CALLS: usize = 64;
+
+/// What one server is doing.
+#[derive(Debug, Default)]
+pub(super) struct Doings(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The id of the client's `initialize`, until it is answered.
+    initialize: Option<Vec<u8>>,
+    instructions: Option<String>,
+    /// By the id that the client gave each.
+    calls: Vec<(Vec<u8>, ToolCall)>,
+}
+
+impl Doings {
+    /// What may be attached now.
+    pub(super) fn context(&self) -> Context {
+        let state = self.lock();
+        let calls = state.calls.iter().map(|(_, call)| call.clone()).collect();
+        Context { instructions: state.instructions.clone(), calls }
+    }
+
+    /// A message of the client's.
+    pub(super) fn client_says(&self, line: &Bytes, head: &Head) {
+        match (head.kind(), head.method(), head.id()) {
+            (Kind::Request, Some("initialize"), Some(id)) => self.lock().initialize = Some(id.to_vec()),
+            (Kind::Request, Some("tools/call"), Some(id)) => {
+                let mut state = self.lock();
+                if state.calls.len() < MOST_CALLS {
+                    state.calls.extend(call(line).map(|call| (id.to_vec(), call)));
+                }
+            }
+            (Kind::Notification, Some("notifications/cancelled"), _) => {
+                if let Some(id) = cancelled(line) {
+                    self.lock().calls.retain(|(call, _)| *call != id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A message of the server's.
+    pub(super) fn server_says(&self, line: &Bytes, head: &Head) {
+        let (Kind::Response, Some(id)) = (head.kind(), head.id()) else { return };
+        let mut state = self.lock();
+        if state.initialize.as_deref() == Some(id) {
+            state.initialize = None;
+            state.instructions = instructions(line);
+        } else {
+            state.calls.retain(|(call, _)| call != id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn call(line: &[u8]) -> Option<ToolCall> {
+    #[derive(Deserialize)]
+    struct Call<'a> {
+        name: String,
+        #[serde(borrow, default)]
+        arguments: Option<&'a RawValue>,
+    }
+    let call: Call = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    Some(ToolCall::new(&call.name, call.arguments.map_or("{}", RawValue::get)))
+}
+
+fn instructions(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Initialized {
+        #[serde(default)]
+        instructions: Option<String>,
+    }
+    let result: Initialized = serde_json::from_str(Parts::of(line).ok()?.result?.get()).ok()?;
+    result.instructions.as_deref().map(Context::excerpt)
+}
+
+/// The id that a `notifications/cancelled` names, as spelt.
+pub(super) fn cancelled(line: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Cancelled<'a> {
+        #[serde(borrow, rename = "requestId")]
+        id: &'a RawValue,
+    }
+    let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    Some(cancelled.id.get().as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(doings: &Doings, line: &'static str) {
+        doings.client_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
+    }
+
+    fn server(doings: &Doings, line: &'static str) {
+        doings.server_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
+    }
+
+    fn tools(doings: &Doings) -> Vec<String> {
+        doings.context().calls.into_iter().map(|call| format!("{} {}", call.tool, call.arguments)).collect()
+    }
+
+    #[test]
+    fn calls_are_known_while_they_go_on() {
+        let doings = Doings::default();
+        client(&doings, r#"{"id":0,"method":"initialize","params":{}}"#);
+        server(&doings, r#"{"id":0,"result":{"instructions":"Be brief."}}"#);
+        client(&doings, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"n": 1.0}}}"#);
+        client(&doings, r#"{"id":"1","method":"tools/call","params":{"name":"b"}}"#);
+        client(&doings, r#"{"id":2,"method":"tools/call","params":{"name":"c"}}"#);
+        client(&doings, r#"{"id":3,"method":"tools/call","params":{"nome":"d"}}"#);
+        client(&doings, r#"{"id":4,"method":"tools/list"}"#);
+        assert_eq!(doings.context().instructions.as_deref(), Some("Be brief."));
+        assert_eq!(tools(&doings), [r#"a {"n": 1.0}"#, "b {}", "c {}"]);
+        server(&doings, r#"{"id":1,"error":{"code":1,"message":""}}"#);
+        client(&doings, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
+        assert_eq!(tools(&doings), ["c {}"]);
+        // The server's own requests have ids of their own.
+        server(&doings, r#"{"id":2,"method":"ping"}"#);
+        assert_eq!(tools(&doings), ["c {}"]);
+        server(&doings, r#"{"id":2,"result":{"instructions":"others"}}"#);
+        assert_eq!(tools(&doings), Vec::<String>::new());
+        assert_eq!(doings.context().instructions.as_deref(), Some("Be brief."));
+    }
+}

@@ -1,0 +1,117 @@
+//! One plugin's part of an answer: its calls, the exchanges between them, retries.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Understudy, hop};
+use crate::error::{Error, Limit};
+use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::StreamingStep;
+use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::provider::{Answer, Events, Http};
+use crate::retry;
+
+/// A plugin that is asked.
+pub(super) struct Ask<'a> {
+    pub(super) link: &'a Understudy,
+    pub(super) http: &'a Http,
+    /// The request's id, for the log.
+    pub(super) id: &'a str,
+    /// When the plugin's time is up.
+    pub(super) until: Instant,
+    pub(super) progress: Option<&'a mpsc::Sender<String>>,
+}
+
+impl Ask<'_> {
+    /// Lets the plugin answer: `start`, then one exchange and what the plugin makes of it, as often as it wants.
+    pub(super) async fn answer(
+        &self,
+        request: &wit::CreateMessageRequest,
+        options: &wit::Options,
+    ) -> Result<wit::Completion, Error> {
+        let plugin = &self.link.plugin;
+        let began = Instant::now();
+        let mut step = plugin.start(request, options).await?;
+        hop!(self.id, began, "the plugin `{}` ran `start` for the model `{}`", plugin.name, options.model);
+        for _ in 0..=plugin.limits().fetches {
+            let fetch = match step {
+                wit::Step::Done(completion) => return Ok(completion),
+                wit::Step::Fetch(fetch) => fetch,
+            };
+            plugin.check(&fetch)?;
+            tokio::time::sleep(Duration::from_millis(fetch.delay_ms.into())).await;
+            step = self.fetch(fetch).await?;
+        }
+        let limit = Limit::Fetches(plugin.limits().fetches);
+        Err(Error::Limit { plugin: plugin.name.clone(), call: "resume", limit })
+    }
+
+    /// One exchange and what the plugin makes of it, again as often as that may help and the deadline allows. Each attempt sends
+    /// the same request and hands the same state to a fresh instance: what a stream said before it broke is forgotten.
+    async fn fetch(&self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
+        let body = Bytes::from(std::mem::take(&mut fetch.request.body));
+        let mut attempt = 0;
+        loop {
+            let outcome = self.attempt(&fetch, body.clone()).await;
+            let Err(error) = outcome else { return outcome };
+            let left = self.until.saturating_duration_since(Instant::now());
+            let retries = self.link.plugin.limits().retries;
+            let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
+            attempt += 1;
+            tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn attempt(&self, fetch: &wit::Fetch, body: Bytes) -> Result<wit::Step, Error> {
+        let (link, id, path, size) = (self.link, self.id, &fetch.request.path, body.len());
+        let began = Instant::now();
+        let response = match link.destination.exchange(self.http, fetch, body).await? {
+            Answer::Whole(response) => response,
+            Answer::Events(events) => {
+                hop!(id, began, "the provider answers `{path}` with a stream ({size} bytes out)");
+                return self.follow(fetch, events).await;
+            }
+        };
+        let (status, answered) = (response.status, response.body.len());
+        hop!(id, began, "the provider answered {status} to `{path}` ({size} bytes out, {answered} bytes in)");
+        let began = Instant::now();
+        let step = link.plugin.resume(&fetch.state, &response).await?;
+        hop!(id, began, "the plugin `{}` ran `resume`", link.plugin.name);
+        Ok(step)
+    }
+
+    /// Hands a stream to the plugin as it comes in, and the text so far to the server that asks.
+    async fn follow(&self, fetch: &wit::Fetch, mut events: Events) -> Result<wit::Step, Error> {
+        let plugin = &self.link.plugin;
+        let began = Instant::now();
+        let (mut calls, mut count) = (0, 0);
+        let mut state: Option<Vec<u8>> = None;
+        loop {
+            let arrived = events.next().await?;
+            calls += 1;
+            count += arrived.len();
+            let is_over = arrived.last().is_some_and(Events::is_end);
+            let step = match plugin.next(state.as_deref().unwrap_or(&fetch.state), &arrived).await? {
+                StreamingStep::More(_) if is_over => {
+                    let message = "it wants more of a stream that has ended".to_owned();
+                    let error = wit::Error::MalformedResponse(wit::Failure { message, extensions: String::new() });
+                    return Err(Error::Guest { plugin: plugin.name.clone(), error });
+                }
+                StreamingStep::More(progress) => {
+                    state = Some(progress.state);
+                    if let Some(sender) = self.progress.filter(|_| !progress.text.is_empty()) {
+                        // Nobody listens any more: the answer is what counts.
+                        let _ = sender.send(progress.text).await;
+                    }
+                    continue;
+                }
+                StreamingStep::Done(completion) => wit::Step::Done(completion),
+                StreamingStep::Fetch(fetch) => wit::Step::Fetch(fetch),
+            };
+            hop!(self.id, began, "the plugin `{}` ran `next` {calls} times for {count} events", plugin.name);
+            return Ok(step);
+        }
+    }
+}
