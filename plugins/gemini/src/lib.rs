@@ -1,4 +1,5 @@
-//! `gemini`: Google's Gemini API (`POST /v1beta/models/MODEL:generateContent`).
+//! `gemini`: Google's Gemini API (`POST /v1beta/models/MODEL:generateContent`; for an answer as a stream
+//! `…:streamGenerateContent?alt=sse`).
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -10,6 +11,7 @@
 //! | `media` | images, audio and PDF |
 //! | `thought` | what Google wants back on the next turn, in `_meta` |
 //! | `response` | the answer |
+//! | `stream` | an answer that comes as a stream, put together for `response` |
 //! | `error` | a refusal's status and body as a typed error |
 //! | `wire` | the API's own structs |
 //!
@@ -30,6 +32,11 @@
 //! | an earlier tool use that comes back without Google's signature | Google's mark for such calls (`thought`) |
 //! | `metadata` | nothing, unless the setting `labelFields` names keys of it |
 //!
+//! A stream's texts are joined, so that its answer is what the whole one would have been; only a text that Google has signed
+//! stays a block of its own, because the signature is that text's. Errors in a stream are typed like those of a status. Google
+//! may also write an error into the stream as bare JSON, outside of any event (`_api_client.py`, `_iter_response_stream`):
+//! that the plugin doesn't get to see, and to it the stream is broken.
+//!
 //! Google doesn't tell a stop sequence from the end of the turn: both are `endTurn`.
 
 mod contents;
@@ -39,25 +46,28 @@ mod models;
 mod request;
 mod response;
 mod settings;
+mod stream;
 mod thought;
 mod tool_result;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::names::Names;
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, next};
 use understudy_plugin::types::{
     Completion, CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential,
     SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, export_provider, state};
+use understudy_plugin::{Provider, export_streaming_provider, state};
 
 use crate::settings::Settings;
+use crate::stream::Chunks;
 
 /// The plugin.
 #[derive(Debug)]
 pub struct Gemini;
 
-export_provider!(Gemini);
+export_streaming_provider!(Gemini);
 
 /// What `start` hands to `resume`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,6 +119,12 @@ impl Provider for Gemini {
         }
         let (result, usage) = response::read(&state, &response)?;
         Ok(Step::Done(Completion { result, usage, extensions: String::new() }))
+    }
+}
+
+impl StreamingProvider for Gemini {
+    fn next(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
+        next::<Self, Chunks>(state, events)
     }
 }
 

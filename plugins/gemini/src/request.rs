@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::{Names, Rule};
-use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch};
-use understudy_plugin::{error, http, state};
+use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch, Framing};
+use understudy_plugin::{error, http, state, stream};
 
 use crate::settings::Settings;
 use crate::wire::{
@@ -41,9 +41,12 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
         calls: tool_uses_of(request).count(),
     };
     let body = body(request, &state, settings)?;
-    let mut fetch = http::post_json(settings.path(model), &body, Vec::new())?;
+    let streaming_path = settings.streaming_path(request, model)?;
+    let framing = if streaming_path.is_some() { Framing::ServerSentEvents } else { Framing::Whole };
+    let path = streaming_path.unwrap_or_else(|| settings.path(model));
+    let mut fetch = http::post_json(path, &body, Vec::new())?;
     fetch.state = state::to_bytes(&state)?;
-    Ok(fetch)
+    Ok(stream::streamed(fetch, framing))
 }
 
 fn body<'a>(request: &'a CreateMessageRequest, state: &'a State, settings: &'a Settings) -> Result<Request<'a>, Error> {

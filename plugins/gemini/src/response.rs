@@ -100,7 +100,7 @@ fn blocks<'a>(content: Option<AnswerContent<'a>>, state: &'a State) -> Result<Ve
             between.extend(thought::carried(raw));
             continue;
         };
-        let signature = part.field("thoughtSignature")?;
+        let signature = part.field(SIGNATURE)?;
         blocks.push((block, Thought::new(&state.model, signature, std::mem::take(&mut between))));
     }
     if let Some((_, last)) = blocks.last_mut() {
@@ -118,24 +118,39 @@ fn blocks<'a>(content: Option<AnswerContent<'a>>, state: &'a State) -> Result<Ve
 /// What a part can hold that is no block: the model's work with Google's own tools.
 const WORK: [&str; 4] = ["executableCode", "codeExecutionResult", "toolCall", "toolResponse"];
 
+const SIGNATURE: &str = "thoughtSignature";
+
 /// A part's fields, except those that are `null`.
-struct AnswerPart<'a> {
+pub(crate) struct AnswerPart<'a> {
     fields: BTreeMap<String, &'a RawValue>,
 }
 
 impl<'a> AnswerPart<'a> {
-    fn read(raw: &'a RawValue) -> Result<Self, Error> {
+    pub(crate) fn read(raw: &'a RawValue) -> Result<Self, Error> {
         let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get())
             .map_err(|_| malformed_response("the provider's answer holds a part that is not an object"))?;
         fields.retain(|_, value| value.get() != "null");
         Ok(Self { fields })
     }
 
-    fn field<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Error> {
+    pub(crate) fn field<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Error> {
         let Some(value) = self.fields.get(name) else { return Ok(None) };
         serde_json::from_str(value.get())
             .map(Some)
             .map_err(|e| malformed_response(format!("the provider's answer holds a part whose `{name}` is odd: {e}")))
+    }
+
+    pub(crate) fn is_thought(&self) -> Result<bool, Error> {
+        self.field::<bool>("thought").map(Option::unwrap_or_default)
+    }
+
+    pub(crate) fn is_signed(&self) -> bool {
+        self.fields.contains_key(SIGNATURE)
+    }
+
+    /// Whether this is text and nothing else.
+    pub(crate) fn is_text(&self) -> bool {
+        self.fields.keys().all(|key| matches!(key.as_str(), "text" | "thought" | SIGNATURE))
     }
 
     /// The block that this part is; none for a thought, for work, and for a part that says nothing.
@@ -145,7 +160,7 @@ impl<'a> AnswerPart<'a> {
         before: &[(ContentBlock, Thought)],
         calls: &mut usize,
     ) -> Result<Option<ContentBlock>, Error> {
-        if self.field::<bool>("thought")?.unwrap_or_default() || WORK.iter().any(|key| self.fields.contains_key(*key)) {
+        if self.is_thought()? || WORK.iter().any(|key| self.fields.contains_key(*key)) {
             return Ok(None);
         }
         if let Some(call) = self.field::<AnswerFunctionCall>("functionCall")? {
@@ -163,7 +178,7 @@ impl<'a> AnswerPart<'a> {
         match self.field::<String>("text")? {
             Some(text) if text.is_empty() => Ok(None),
             Some(text) => Ok(Some(ContentBlock::Text(TextContent { text, extras: NO_EXTRAS }))),
-            None => match self.fields.keys().find(|key| *key != "thought" && *key != "thoughtSignature") {
+            None => match self.fields.keys().find(|key| *key != "thought" && *key != SIGNATURE) {
                 None => Ok(None),
                 Some(key) => {
                     Err(malformed_response(format!("the provider's answer holds a part of the unknown type `{key}`")))

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use understudy_plugin::error;
 use understudy_plugin::settings::{parse, refuse_own};
-use understudy_plugin::types::Error;
+use understudy_plugin::stream;
+use understudy_plugin::types::{CreateMessageRequest, Error};
 
 use crate::models::{self, LeastThinking};
 use crate::wire::ThinkingConfig;
@@ -16,6 +17,10 @@ use crate::wire::ThinkingConfig;
 pub(crate) const SCHEMA: &str = include_str!("settings.schema.json");
 
 const PATH: &str = "/v1beta/models/{model}:generateContent";
+
+/// The method that answers as a whole, and the one that answers as a stream.
+const WHOLE: &str = ":generateContent";
+const STREAMING: &str = ":streamGenerateContent?alt=sse";
 
 /// What the plugin writes into the body itself: not for `extra`.
 const OWN_FIELDS: [&str; 8] =
@@ -30,6 +35,7 @@ const OWN_CONFIG_FIELDS: [&str; 8] =
 #[expect(clippy::struct_field_names, reason = "`safetySettings` is Google's name")]
 pub(crate) struct Settings {
     path: Option<String>,
+    stream: Option<bool>,
     thinking_level: Option<String>,
     thinking_budget: Option<i32>,
     include_thoughts: Option<bool>,
@@ -65,6 +71,21 @@ impl Settings {
     /// The path for a model.
     pub(crate) fn path(&self, model: &str) -> String {
         self.path.as_deref().unwrap_or(PATH).replace("{model}", &percent_encoded(model))
+    }
+
+    /// The path for a model, if the request's answer is to come as a stream. There is such a path only where it follows from
+    /// the other.
+    pub(crate) fn streaming_path(&self, request: &CreateMessageRequest, model: &str) -> Result<Option<String>, Error> {
+        if !self.stream.unwrap_or_else(|| stream::by_default(request)) {
+            return Ok(None);
+        }
+        let path = self.path(model).strip_suffix(WHOLE).map(|beginning| [beginning, STREAMING].concat());
+        if path.is_none() && self.stream.is_some() {
+            return Err(error::invalid_request(format!(
+                "`settings.stream` is true, but `settings.path` doesn't end with `{WHOLE}`, from which the path for streams follows; change one of them"
+            )));
+        }
+        Ok(path)
     }
 
     /// How much the model is to think: as little as it can unless the user wants otherwise, because thoughts count towards

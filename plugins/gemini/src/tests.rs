@@ -2,18 +2,21 @@
 
 use serde_json::json;
 use understudy_plugin::Provider;
+use understudy_plugin::stream::{Assemble, Event, Message, ResponseHead, StreamingProvider, StreamingStep, Taken};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_fixtures, check_settings_schema, options, request, response,
+    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
+    response,
 };
 use understudy_plugin::types::{Completion, ContentBlock, Error, Fetch, Step};
 
 use crate::models::{LeastThinking, least_thinking, most_tokens};
 use crate::settings::{SCHEMA, Settings};
+use crate::stream::Chunks;
 use crate::{Gemini, models};
 
 #[test]
 fn gemini_keeps_to_its_fixtures() {
-    check_fixtures::<Gemini>("fixtures");
+    check_streaming_fixtures::<Gemini>("fixtures");
 }
 
 const REQUEST: &str = r#"{
@@ -75,6 +78,53 @@ fn json_keeps_its_spelling_on_the_way_in() {
     assert_eq!(tool_use.name, "t/1");
     let meta = text.extras.meta.as_deref().unwrap_or_default();
     assert!(meta.contains(r#""before":[{"text":"Hm.","thought":true,"thoughtSignature":"YQ=="}]"#), "{meta}");
+}
+
+/// `ANSWER` in chunks.
+const CHUNKS: [&str; 5] = [
+    r#"{"candidates": [{"content": {"role": "model", "parts": [{"text": "Hm.", "thought": true, "thoughtSignature": "YQ=="}]}}]}"#,
+    r#"{"candidates": [{"content": {"parts": [{"text": "S"}]}}], "usageMetadata": {"promptTokenCount": 1}, "modelVersion": "m"}"#,
+    r#"{"candidates": [{"content": {"parts": [{"text": "o. "}, {"text": ""}]}}]}"#,
+    r#"{"candidates": [{"content": {"parts": [{"functionCall": {"id": "b", "name": "t_1", "args": {"n": 1e400, "m": 2.50}}, "thoughtSignature": "Yg=="}]}}]}"#,
+    r#"{"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "AA=="}}]}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 18446744073709551615, "thoughtsTokenCount": 2}}"#,
+];
+
+#[test]
+fn a_stream_gives_what_the_whole_answer_gives() {
+    let opened = Event::Opened(ResponseHead { status: 200, headers: Vec::new() });
+    let messages = CHUNKS.map(|data| Event::Message(Message { name: None, data: data.to_owned() }));
+    let mut state = fetch().state;
+    for event in [opened].into_iter().chain(messages) {
+        let Ok(StreamingStep::More(more)) = Gemini::next(state, vec![event]) else { panic!("only the end ends it") };
+        state = more.state;
+    }
+    let Ok(StreamingStep::Done(streamed)) = Gemini::next(state, vec![Event::Closed]) else { panic!("it is whole") };
+    assert_eq!(Ok(streamed), answer(ANSWER));
+}
+
+#[test]
+fn thoughts_that_need_not_go_back_are_not_kept() {
+    let mut chunks = Chunks::default();
+    for data in [
+        r#"{"candidates": [{"content": {"parts": [{"text": "So."}, {"text": "Long thoughts.", "thought": true}]}}]}"#,
+        r#"{"candidates": [{"content": {"parts": [{"text": "More of them.", "thought": true}, {"text": "Then."}]}}]}"#,
+    ] {
+        let taken = chunks.take(Message { name: None, data: data.to_owned() }, &mut String::new());
+        assert_eq!(taken, Ok(Taken::Piece));
+    }
+    let state = json!(chunks);
+    assert_eq!(state["pieces"], json!([{"Text": "So."}, "Thought", {"Text": "Then."}]));
+}
+
+#[test]
+fn no_stream_whatever_makes_it_panic() {
+    const REFUSED: [&str; 2] = [
+        r#"{"candidates": [{"content": {"parts": [{"text": "So"}]}}]}"#,
+        r#"{"error": {"code": 503, "message": "no"}}"#,
+    ];
+    const BLOCKED: [&str; 1] = [r#"{"promptFeedback": {"blockReason": "OTHER"}, "usageMetadata": {}}"#];
+    check_damaged_streams::<Gemini>(&fetch().state, &[&CHUNKS, &CHUNKS, &REFUSED, &BLOCKED]);
 }
 
 #[test]

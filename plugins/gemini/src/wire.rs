@@ -213,8 +213,8 @@ pub(crate) struct Carried<'a> {
 
 // ---------------------------------------------------------------- the answer
 
-/// Every field may be missing or `null`.
-#[derive(Deserialize)]
+/// Every field may be missing or `null`. It is written too, when an answer has come in pieces.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Answer<'a> {
     #[serde(borrow)]
@@ -225,7 +225,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) error: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Candidate<'a> {
     #[serde(borrow)]
@@ -234,13 +234,13 @@ pub(crate) struct Candidate<'a> {
     pub(crate) finish_message: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct AnswerContent<'a> {
     #[serde(borrow)]
     pub(crate) parts: Option<Vec<&'a RawValue>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PromptFeedback {
     pub(crate) block_reason: Option<String>,

@@ -6,7 +6,9 @@
 //! | `request` | the body: parameters and tools |
 //! | `messages` | the conversation |
 //! | `tool_result` | a tool's answer as text, and the images of it |
+//! | `forced` | a tool that must be called |
 //! | `response` | the answer |
+//! | `stream` | an answer that comes as a stream, put together for `response` |
 //! | `error` | a refusal's status and body as a typed error |
 //! | `wire` | the API's own structs |
 //!
@@ -15,12 +17,12 @@
 //! `server/routes.go` (github.com/ollama/ollama at fb30760, August 2026).
 //!
 //! What the API can't carry is an `unsupported` error that names its place: audio, images other than png, jpeg and webp or
-//! in an assistant's message, bytes that are no image, blocks of unknown types, and `toolChoice` `required`, for which there
-//! is no field, so that nothing could keep the model to it. The rest is fitted:
+//! in an assistant's message, bytes that are no image, and blocks of unknown types. The rest is fitted:
 //!
 //! | MCP's | becomes |
 //! | --- | --- |
 //! | `toolChoice` `none` | no tools |
+//! | `toolChoice` `required`, for which there is no field | words that describe the tools, and a `format` that lets the model say nothing but a call of one of them |
 //! | several texts of a message | paragraphs of one; images stand beside them, in their order |
 //! | an image in a tool's answer | a user message that follows the answers |
 //! | a resource link, a resource's text, `structuredContent` | words |
@@ -34,27 +36,31 @@
 //! Ollama doesn't tell a stop sequence from the end of the turn: both are `endTurn`.
 
 mod error;
+mod forced;
 mod messages;
 mod request;
 mod response;
 mod settings;
+mod stream;
 mod tool_result;
 mod wire;
 
 use serde::{Deserialize, Serialize};
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, next};
 use understudy_plugin::types::{
     Completion, CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential,
     SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, export_provider, state};
+use understudy_plugin::{Provider, export_streaming_provider, state};
 
 use crate::settings::Settings;
+use crate::stream::Lines;
 
 /// The plugin.
 #[derive(Debug)]
 pub struct Ollama;
 
-export_provider!(Ollama);
+export_streaming_provider!(Ollama);
 
 /// The key in a block's `_meta` under which what the model thought travels to the next turn.
 const THINKING: &str = "understudy.ollama/thinking";
@@ -66,6 +72,8 @@ struct State {
     model: String,
     /// Whether the request offers tools that the model may use.
     tools: bool,
+    /// The names of the tools of which one must be called, if the request forces one.
+    forced: Option<Vec<String>>,
     /// How many tool calls the conversation holds: the first number for an id that must be made.
     calls: usize,
 }
@@ -108,6 +116,12 @@ impl Provider for Ollama {
         }
         let (result, usage) = response::read(&state, &response)?;
         Ok(Step::Done(Completion { result, usage, extensions: String::new() }))
+    }
+}
+
+impl StreamingProvider for Ollama {
+    fn next(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
+        next::<Self, Lines>(state, events)
     }
 }
 

@@ -14,10 +14,16 @@ use understudy_plugin::types::{
 use crate::wire::{FunctionCall, Message, ToolCall};
 use crate::{THINKING, tool_result};
 
-pub(crate) fn convert(request: &CreateMessageRequest) -> Result<Vec<Message<'_>>, Error> {
+/// `instructions`: what the system prompt says besides.
+pub(crate) fn convert<'a>(
+    request: &'a CreateMessageRequest,
+    instructions: Option<&'a str>,
+) -> Result<Vec<Message<'a>>, Error> {
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
-    if let Some(prompt) = request.system_prompt.as_deref() {
-        messages.push(Message { role: "system", content: prompt.into(), ..Message::default() });
+    let prompt = request.system_prompt.as_deref().filter(|prompt| instructions.is_none() || !prompt.is_empty());
+    if prompt.is_some() || instructions.is_some() {
+        let content = join(prompt.into_iter().chain(instructions).map(Cow::from).collect(), "\n\n");
+        messages.push(Message { role: "system", content, ..Message::default() });
     }
     let mut last_calls: Vec<&ToolUseContent> = Vec::new();
     for (i, message) in request.messages.iter().enumerate() {

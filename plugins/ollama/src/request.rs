@@ -2,9 +2,10 @@
 
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
-use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch};
-use understudy_plugin::{error, http, state};
+use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch, Framing};
+use understudy_plugin::{error, http, state, stream};
 
+use crate::forced::Forced;
 use crate::settings::Settings;
 use crate::wire::{Function, Options, Request, Tool};
 use crate::{State, messages};
@@ -15,13 +16,13 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
             "no model is chosen; name one that `ollama list` shows in the plugin's `model`",
         ));
     }
-    let tools = tools(request)?;
-    let state = State { model: model.to_owned(), tools: !tools.is_empty(), calls: tool_uses_of(request).count() };
+    let (tools, forced) = tools(request)?;
+    let streams = settings.stream.unwrap_or_else(|| stream::by_default(request));
     let body = Request {
         model,
-        messages: messages::convert(request)?,
+        messages: messages::convert(request, forced.as_ref().map(|forced| forced.instructions.as_str()))?,
         tools,
-        stream: false,
+        stream: streams,
         options: Options {
             num_predict: request.max_tokens,
             temperature: request.temperature,
@@ -30,27 +31,33 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
             extra: &settings.options,
         },
         think: settings.think(),
-        format: settings.format.as_deref(),
+        format: forced.as_ref().map(|forced| &*forced.format).or(settings.format.as_deref()),
         keep_alive: settings.keep_alive.as_ref(),
         truncate: settings.truncate,
         extra: &settings.extra,
     };
-    http::post_json("/api/chat", &body, state::to_bytes(&state)?)
+    let mut fetch = http::post_json("/api/chat", &body, Vec::new())?;
+    let state = State {
+        model: model.to_owned(),
+        tools: !body.tools.is_empty() || forced.is_some(),
+        forced: forced.as_ref().map(|forced| forced.names.clone()),
+        calls: tool_uses_of(request).count(),
+    };
+    fetch.state = state::to_bytes(&state)?;
+    Ok(stream::streamed(fetch, if streams { Framing::Lines } else { Framing::Whole }))
 }
 
-/// The tools that the model may use. The API has no field for the choice.
-fn tools(request: &CreateMessageRequest) -> Result<Vec<Tool<'_>>, Error> {
+/// The tools that the model may use, or those of which it must use one. The API has no field for the choice.
+fn tools(request: &CreateMessageRequest) -> Result<(Vec<Tool<'_>>, Option<Forced>), Error> {
     let tools = request.tools.as_deref().unwrap_or_default();
     match request.tool_choice.as_ref().and_then(|choice| choice.mode.as_deref()) {
-        None | Some("auto") => {}
-        Some("none") => return Ok(Vec::new()),
+        None | Some("auto") => Ok((tools.iter().map(tool).collect::<Result<_, _>>()?, None)),
+        Some("none") => Ok((Vec::new(), None)),
+        Some("required") => Ok((Vec::new(), Some(Forced::among(tools)?))),
         Some(mode) => {
-            return Err(error::unsupported(format!(
-                "`toolChoice.mode`: `{mode}`; Ollama's API can offer tools, but not make a model use them"
-            )));
+            Err(error::unsupported(format!("`toolChoice.mode`: `{mode}` is none of auto, required and none")))
         }
     }
-    tools.iter().map(tool).collect()
 }
 
 fn tool(tool: &types::Tool) -> Result<Tool<'_>, Error> {

@@ -13,7 +13,7 @@ use understudy_plugin::types::{
 };
 
 use crate::wire::{Answer, AnswerMessage, AnswerToolCall};
-use crate::{State, THINKING, error};
+use crate::{State, THINKING, error, forced};
 
 /// Reads an answer whose status is 2xx.
 pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMessageResult, Option<Usage>), Error> {
@@ -34,7 +34,7 @@ pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMess
     if let Some(reason @ ("load" | "unload")) = reason.as_deref() {
         return Err(malformed_response(format!("the provider has not answered: `done_reason` is `{reason}`")));
     }
-    let content = blocks(message, state)?;
+    let content = blocks(message, state, reason.as_deref() == Some("length"))?;
     let calls = tool_uses(&content).next().is_some();
     let stop_reason = match reason.as_deref() {
         Some("length") => Some("maxTokens".to_owned()),
@@ -47,16 +47,21 @@ pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMess
     Ok((CreateMessageResult { content, model, stop_reason, meta: None }, usage))
 }
 
-/// The blocks that the model said; what it thought is on the first.
-fn blocks(message: AnswerMessage, state: &State) -> Result<Vec<ContentBlock>, Error> {
+/// The blocks that the model said; what it thought is on the first. `is_cut`: whether `maxTokens` ended the answer.
+fn blocks(message: AnswerMessage, state: &State, is_cut: bool) -> Result<Vec<ContentBlock>, Error> {
     let mut content = Vec::new();
-    if let Some(text) = message.content.filter(|text| !text.is_empty()) {
+    let calls = message.tool_calls.unwrap_or_default();
+    let text = message.content.unwrap_or_default();
+    if let (Some(names), true) = (&state.forced, calls.is_empty()) {
+        let id = format!("call_{}", state.calls);
+        content.push(ContentBlock::ToolUse(ToolUseContent { id, ..forced::read(&text, names, is_cut)? }));
+    } else if !text.is_empty() {
         content.push(ContentBlock::Text(TextContent { text, extras: NO_EXTRAS }));
     }
     for data in message.images.into_iter().flatten() {
         content.push(image(data)?);
     }
-    for (n, call) in message.tool_calls.into_iter().flatten().enumerate() {
+    for (n, call) in calls.into_iter().enumerate() {
         let mut tool_use = tool_use(call, state)?;
         let is_taken = |id: &str| tool_uses(&content).any(|other| other.id == id);
         if tool_use.id.is_empty() || is_taken(&tool_use.id) {

@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) keep_alive: Option<KeepAlive>,
     pub(crate) num_ctx: Option<u32>,
     think: Option<Think>,
+    pub(crate) stream: Option<bool>,
     pub(crate) format: Option<Box<RawValue>>,
     pub(crate) truncate: bool,
     pub(crate) options: BTreeMap<String, Box<RawValue>>,

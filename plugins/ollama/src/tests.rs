@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use understudy_plugin::Provider;
+use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_fixtures, check_settings_schema, options, request, response,
+    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
+    response,
 };
 use understudy_plugin::types::{Completion, ContentBlock, Error, Fetch, Step};
 
@@ -12,7 +14,7 @@ use crate::settings::{SCHEMA, Settings};
 
 #[test]
 fn ollama_keeps_to_its_fixtures() {
-    check_fixtures::<Ollama>("fixtures");
+    check_streaming_fixtures::<Ollama>("fixtures");
 }
 
 const REQUEST: &str = r#"{
@@ -67,6 +69,65 @@ fn json_keeps_its_spelling_on_the_way_in() {
     };
     assert_eq!(tool_use.input, r#"{"n": 1e400, "m": 2.50}"#);
     assert_eq!(text.extras.meta.as_deref(), Some(r#"{"understudy.ollama/thinking":"Hm."}"#));
+}
+
+/// `ANSWER` in lines.
+const LINES: [&str; 5] = [
+    r#"{"model": "qwen3", "message": {"role": "assistant", "content": "", "thinking": "H"}, "done": false}"#,
+    r#"{"model": "qwen3", "message": {"role": "assistant", "content": "S", "thinking": "m."}, "done": false}"#,
+    r#"{"model": "qwen3", "message": {"role": "assistant", "content": "o.", "images": ["iVBORw0KGgo="]}, "done": false}"#,
+    r#"{"model": "qwen3", "message": {"role": "assistant", "content": "",
+        "tool_calls": [{"id": "b", "function": {"index": 0, "name": "t", "arguments": {"n": 1e400, "m": 2.50}}}]}, "done": false}"#,
+    r#"{"model": "qwen3", "message": {"role": "assistant", "content": ""},
+        "done": true, "done_reason": "stop", "prompt_eval_count": 18446744073709551615, "eval_count": 2, "total_duration": 3}"#,
+];
+
+#[test]
+fn a_stream_gives_what_the_whole_answer_gives() {
+    let opened = Event::Opened(ResponseHead { status: 200, headers: Vec::new() });
+    let mut events = LINES.map(|data| Event::Message(Message { name: None, data: data.to_owned() })).to_vec();
+    events.insert(0, opened);
+    let last = events.split_off(events.len() - 1);
+    let mut state = fetch().state;
+    for event in events {
+        let Ok(StreamingStep::More(more)) = Ollama::next(state, vec![event]) else { panic!("it has not ended") };
+        state = more.state;
+    }
+    let Ok(StreamingStep::Done(streamed)) = Ollama::next(state, last) else { panic!("it has ended") };
+    assert_eq!(Ok(streamed), answer(ANSWER));
+}
+
+#[test]
+fn a_forced_call_keeps_its_numbers_spelling_and_is_read_in_any_order() {
+    let required = REQUEST.replace("\"tools\":", "\"toolChoice\": {\"mode\": \"required\"}, \"tools\":");
+    let Ok(Step::Fetch(fetch)) = Ollama::start(request(&required), options("qwen3", &json!({}))) else {
+        panic!("a forced tool is refused")
+    };
+    let sent = String::from_utf8_lossy(&fetch.request.body).into_owned();
+    assert!(
+        sent.contains(r#""$defs":{"tool0":{"type": "object", "properties": {"n": {"maximum": 1e400}}}}"#),
+        "{sent}"
+    );
+    let content = json!(r#" {"arguments": {"n": 1e400, "m": 2.50}, "name": "t"} "#);
+    let body = format!(r#"{{"message": {{"content": {content}}}, "done": true, "done_reason": "stop"}}"#);
+    let Ok(Step::Done(Completion { result, .. })) = Ollama::resume(fetch.state, response(200, &[], body)) else {
+        panic!("the call is not read")
+    };
+    let [ContentBlock::ToolUse(call)] = result.content.as_slice() else { panic!("{result:?}") };
+    assert_eq!((call.id.as_str(), call.name.as_str()), ("call_1", "t"));
+    assert_eq!(call.input, r#"{"n": 1e400, "m": 2.50}"#);
+}
+
+#[test]
+fn no_stream_whatever_makes_it_panic() {
+    const REFUSED: [&str; 2] = [r#"{"message": {"content": "So"}, "done": false}"#, r#"{"error": "server busy"}"#];
+    const CALL: [&str; 2] = [
+        r#"{"message": {"content": "{\"name\": \"t\", "}, "done": false}"#,
+        r#"{"message": {"content": "\"arguments\": {\"n\": 1}}"}, "done": true, "done_reason": "length"}"#,
+    ];
+    check_damaged_streams::<Ollama>(&fetch().state, &[&LINES, &LINES, &REFUSED]);
+    let forced = br#"{"model": "m", "tools": true, "forced": ["t"], "calls": 0}"#;
+    check_damaged_streams::<Ollama>(forced, &[&CALL]);
 }
 
 #[test]

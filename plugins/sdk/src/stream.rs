@@ -17,6 +17,14 @@ use crate::{Provider, state};
 
 /// An answer in the making. It crosses from one call to the next as JSON.
 pub trait Assemble: Default + Serialize + DeserializeOwned {
+    /// An answer that begins. `own` is the state that `start` handed over.
+    ///
+    /// # Errors
+    /// `other` if that isn't the plugin's own.
+    fn begin(_own: &RawValue) -> Result<Self, Error> {
+        Ok(Self::default())
+    }
+
     /// Takes in one message. What it adds to the answer's text goes into `text` too, for the asking server to see.
     ///
     /// # Errors
@@ -46,11 +54,12 @@ pub enum Taken {
 ///
 /// # Errors
 /// What [`Assemble`] and `resume` say; `unavailable` (which is tried again) if the stream ends before the answer is whole.
+#[expect(clippy::needless_pass_by_value, reason = "as the contract has it")]
 pub fn next<P: Provider, A: Assemble>(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
     let mut going = match events.first() {
         Some(Event::Opened(_)) => {
             let own: &RawValue = state::from_bytes(&state)?;
-            Going { own: own.to_owned(), status: 0, headers: Vec::new(), so_far: A::default() }
+            Going { own: own.to_owned(), status: 0, headers: Vec::new(), so_far: A::begin(own)? }
         }
         _ => state::from_bytes(&state)?,
     };
@@ -151,9 +160,7 @@ pub fn by_default(request: &CreateMessageRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{
-        Completion, ContentBlock, CreateMessageResult, Description, HttpRequest, Options, TextContent,
-    };
+    use crate::types::{Completion, ContentBlock, CreateMessageResult, Description, HttpRequest, Options, TextContent};
 
     struct Plain;
 

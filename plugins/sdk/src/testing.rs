@@ -98,9 +98,15 @@ pub fn check_fixtures<P: Provider>(folder: impl AsRef<Path>) {
 /// If one doesn't come out as it says, or there is none.
 pub fn check_streaming_fixtures<P: Provider + StreamingProvider>(folder: impl AsRef<Path>) {
     check_all(folder.as_ref(), |fixture| {
+        // Of the text, the last call shows none: how much there was before it does depend on the cut.
+        let without_progress = |mut outcome: Value| {
+            outcome.as_object_mut().and_then(|outcome| outcome.shift_remove("progress"));
+            outcome
+        };
         let all_at_once = run::<P>(fixture, &|state, events| play::<P>(state, events, usize::MAX));
         let one_by_one = run::<P>(fixture, &|state, events| play::<P>(state, events, 1));
-        assert_eq!(one_by_one, all_at_once, "the outcome depends on where the stream was cut");
+        let (left, right) = (without_progress(one_by_one.clone()), without_progress(all_at_once));
+        assert_eq!(left, right, "the outcome depends on where the stream was cut");
         one_by_one
     });
 }
@@ -121,6 +127,9 @@ fn play<P: StreamingProvider>(mut state: Vec<u8>, events: &[Event], at_once: usi
     }
     (None, progress)
 }
+
+/// Hands a stream over: what came of it, and the text that it showed.
+type Play<'a> = dyn Fn(Vec<u8>, &[Event]) -> (Outcome, String) + 'a;
 
 /// What came of a stream: none if it goes on.
 type Outcome = Option<Result<Step, Error>>;
@@ -157,7 +166,7 @@ fn check_all(folder: &Path, run: impl Fn(&Value) -> Value) {
 }
 
 /// The fixture with its expectations replaced by what really happened.
-fn run<P: Provider>(fixture: &Value, play: &dyn Fn(Vec<u8>, &[Event]) -> (Outcome, String)) -> Value {
+fn run<P: Provider>(fixture: &Value, play: &Play) -> Value {
     let mut outcome = fixture.as_object().cloned().unwrap_or_default();
     for key in ["result", "usage", "error", "progress"] {
         outcome.remove(key);

@@ -198,10 +198,23 @@ class Ollama:
     validate = staticmethod(validate_ollama.validate)
 
     @staticmethod
+    def forced_names(body: dict) -> list[str]:
+        """The tools of which one must be called: `format` is the schema of such a call, and none is offered."""
+        schema = body.get("format")
+        if body.get("tools") or not isinstance(schema, dict):
+            return []
+        calls = [call.get("properties", {}) for call in schema.get("anyOf", [schema])]
+        return [call["name"]["const"] for call in calls if "const" in call.get("name", {}) and "arguments" in call]
+
+    @staticmethod
     def answer(body: dict, model: str, number: int) -> ollama.ChatResponse:
         text = last_text(body, ("user", "tool"))
         call = asked_call(text, function_names(body.get("tools", [])))
-        if call:
+        forced = asked_call(text, Ollama.forced_names(body))
+        if forced:
+            content = json.dumps({"name": forced[0], "arguments": forced[1]})
+            message = ollama.Message(role="assistant", content=content)
+        elif call:
             function = ollama.Message.ToolCall.Function(name=call[0], arguments=call[1])
             calls = [ollama.Message.ToolCall(function=function)]
             message = ollama.Message(role="assistant", content="", tool_calls=calls)

@@ -27,6 +27,8 @@ FIXTURES = Path(__file__).resolve().parents[3] / "plugins" / "gemini" / "fixture
 
 # Answers that the plugin takes although the package's types don't.
 ODD = {"answer-finish-unknown", "answer-usage-odd"}
+# Streams with a chunk that is no answer, beside those with an error in the middle.
+BAD_STREAMS = {"stream-malformed", "stream-part-not-an-object", "stream-part-unknown"}
 
 # The body's fields beside `contents` and `generationConfig` that the converter takes out of `GenerateContentConfig`.
 BESIDE = [
@@ -177,6 +179,19 @@ def self_test() -> None:
     print(f"self-test: {len(wrong)} wrong requests and {len(wrong_answers)} wrong answers found out")
 
 
+def streams(exchange: dict[str, Any]) -> bool:
+    """Whether the answer is asked for as a stream. Raises ValueError if path, header and framing don't agree on that."""
+    request = exchange["request"]
+    wanted = {
+        "the path": request["path"].endswith(":streamGenerateContent?alt=sse"),
+        "the header `accept`": request["headers"].get("accept") == "text/event-stream",
+        "the framing": request.get("framing") == "server-sent-events",
+    }
+    if len(set(wanted.values())) != 1:
+        raise ValueError(f"only {' and '.join(key for key in wanted if wanted[key])} asks for a stream")
+    return wanted["the framing"]
+
+
 def check(file: Path) -> list[str]:
     """What is wrong with a fixture."""
     fixture = json.loads(file.read_text())
@@ -184,10 +199,19 @@ def check(file: Path) -> list[str]:
     for n, exchange in enumerate(fixture.get("exchanges", [])):
         try:
             validate(exchange["request"].get("body"))
+            if not streams(exchange) and "events" in (exchange["response"] or {}):
+                raise ValueError("the answer is a stream that wasn't asked for")
         except ValueError as error:
             wrong.append(f"{file.name}: exchanges[{n}].request.body: {error}")
         response = exchange["response"]
-        if response and response["status"] == 200 and "result" in fixture and file.stem not in ODD:
+        for m, event in enumerate(response.get("events", []) if response and file.stem not in BAD_STREAMS else []):
+            if "error" in event["data"]:
+                continue
+            try:
+                parse(event["data"])
+            except ValueError as error:
+                wrong.append(f"{file.name}: exchanges[{n}].response.events[{m}]: {error}")
+        if response and "body" in response and response["status"] == 200 and "result" in fixture and file.stem not in ODD:
             try:
                 parse(response["body"])
             except ValueError as error:
