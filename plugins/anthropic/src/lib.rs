@@ -8,7 +8,11 @@
 //! | `request` | MCP's request to Anthropic's |
 //! | `content` | content blocks, MCP's to Anthropic's |
 //! | `response` | Anthropic's answer to MCP's result |
+//! | `stream` | the events of a streamed answer, put together to a whole one |
 //! | `refusal` | Anthropic's refusals to the contract's errors |
+//!
+//! An answer that may be long, or whose progress the server wants to see, is asked for as a stream, unless the setting
+//! `stream` says otherwise; `response` reads both kinds.
 //!
 //! What the API can't carry is an `unsupported` error that names its place: audio, images other than jpeg, png, gif and webp,
 //! bytes that are neither an image nor a PDF, blocks of unknown types.
@@ -36,20 +40,22 @@ mod refusal;
 mod request;
 mod response;
 mod settings;
+mod stream;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::names::Names;
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep};
 use understudy_plugin::types::{
     CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, export_provider, state};
+use understudy_plugin::{Provider, export_streaming_provider, state};
 
 /// The plugin.
 #[derive(Debug)]
 pub struct Anthropic;
 
-export_provider!(Anthropic);
+export_streaming_provider!(Anthropic);
 
 impl Provider for Anthropic {
     fn describe() -> Description {
@@ -82,6 +88,12 @@ impl Provider for Anthropic {
     fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
         let state: State = state::from_bytes(&state)?;
         response::completion(&response, &state).map(Step::Done)
+    }
+}
+
+impl StreamingProvider for Anthropic {
+    fn next(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
+        understudy_plugin::stream::next::<Self, stream::Assembly>(state, events)
     }
 }
 

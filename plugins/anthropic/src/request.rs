@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::{Names, Rule};
-use understudy_plugin::types::{CreateMessageRequest, Error, Fetch, Options, Role, SamplingMessage, Tool};
+use understudy_plugin::stream::{by_default, streamed};
+use understudy_plugin::types::{CreateMessageRequest, Error, Fetch, Framing, Options, Role, SamplingMessage, Tool};
 use understudy_plugin::{error, http, state};
 
 use crate::State;
@@ -36,6 +37,7 @@ pub(crate) fn fetch(request: &CreateMessageRequest, options: &Options) -> Result
     let forces_tool = tool_choice.as_ref().is_some_and(|choice| choice.kind == "any");
     let messages = messages(&request.messages, &names)?;
     let thinking = settings.thinking_for(max_tokens, forces_tool, begun_without_thinking(&messages))?;
+    let streams = settings.stream.unwrap_or_else(|| by_default(request));
     let body = Request {
         model: &options.model,
         max_tokens,
@@ -51,13 +53,14 @@ pub(crate) fn fetch(request: &CreateMessageRequest, options: &Options) -> Result
         output_config: settings.effort.as_deref().map(|effort| OutputConfig { effort }),
         metadata: request.metadata.as_deref().and_then(|metadata| serde_json::from_str::<Metadata>(metadata).ok()),
         service_tier: settings.service_tier.as_deref(),
+        stream: streams,
         extra: &settings.extra,
     };
     let mut fetch = http::post_json("/v1/messages", &body, Vec::new())?;
     let tools = offered.iter().map(|tool| tool.name.clone()).collect();
     fetch.state = state::to_bytes(&State { model: options.model.clone(), tools, names, stops: own_stops })?;
     fetch.request.headers.push(http::header("anthropic-version", "2023-06-01"));
-    Ok(fetch)
+    Ok(if streams { streamed(fetch, Framing::ServerSentEvents) } else { fetch })
 }
 
 /// Whether the API would refuse this as a text: "text content blocks must contain non-whitespace text".

@@ -25,7 +25,8 @@ pub(crate) fn completion(response: &HttpResponse, state: &State) -> Result<Compl
         return Err(refusal::error(response, &state.model));
     }
     let blocks = answer.content.ok_or_else(|| error::malformed_response("the answer has no `content`"))?;
-    let (mut content, hidden) = content(&blocks, state)?;
+    let is_cut = answer.stop_reason.as_deref() == Some("max_tokens");
+    let (mut content, hidden) = content(&blocks, state, is_cut)?;
     let mut stop_reason = answer.stop_reason.map(stop_reason);
     if cut(&mut content, &state.stops) {
         stop_reason = Some("stopSequence".to_owned());
@@ -43,8 +44,13 @@ pub(crate) fn completion(response: &HttpResponse, state: &State) -> Result<Compl
 }
 
 /// The blocks that MCP knows. Every other one is put into the `_meta` of the block that it precedes, where `content::hidden`
-/// finds it on the next turn; what precedes none is handed back for the result's own `_meta`.
-fn content<'a>(blocks: &[&'a RawValue], state: &State) -> Result<(Vec<ContentBlock>, Vec<&'a RawValue>), Error> {
+/// finds it on the next turn; what precedes none is handed back for the result's own `_meta`. `is_cut`: whether `maxTokens`
+/// ended the answer.
+fn content<'a>(
+    blocks: &[&'a RawValue],
+    state: &State,
+    is_cut: bool,
+) -> Result<(Vec<ContentBlock>, Vec<&'a RawValue>), Error> {
     let mut content = Vec::with_capacity(blocks.len());
     let mut hidden = Vec::new();
     for (n, raw) in blocks.iter().enumerate() {
@@ -59,7 +65,7 @@ fn content<'a>(blocks: &[&'a RawValue], state: &State) -> Result<(Vec<ContentBlo
             "tool_use" => {
                 let mut block: wire::AnswerToolUse = wire::object(raw).map_err(malformed)?;
                 block.name = state.names.in_mcp(block.name);
-                check(n, &block, state)?;
+                check(n, &block, state, is_cut)?;
                 content.push(ContentBlock::ToolUse(ToolUseContent {
                     id: block.id,
                     name: block.name,
@@ -73,13 +79,15 @@ fn content<'a>(blocks: &[&'a RawValue], state: &State) -> Result<(Vec<ContentBlo
     Ok((content, hidden))
 }
 
-fn check(n: usize, block: &wire::AnswerToolUse, state: &State) -> Result<(), Error> {
+fn check(n: usize, block: &wire::AnswerToolUse, state: &State, is_cut: bool) -> Result<(), Error> {
     let problem = if !state.tools.contains(&block.name) {
         "asks for a tool that the request doesn't offer"
-    } else if !block.input.get().starts_with('{') {
-        "has an `input` that isn't an object"
-    } else {
+    } else if block.input.get().starts_with('{') {
         return Ok(());
+    } else if is_cut {
+        "has an `input` that isn't an object: `maxTokens` ended the answer in its midst"
+    } else {
+        "has an `input` that isn't an object"
     };
     Err(error::malformed_response(format!("`content[{n}]` of the answer, a tool_use of `{}`, {problem}", block.name)))
 }

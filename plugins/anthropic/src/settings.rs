@@ -11,8 +11,13 @@ use understudy_plugin::types::Error;
 
 use crate::wire;
 
-/// Fields of the body that `extra` can't replace: the request decides them, and this plugin reads whole answers only.
-const RESERVED: [&str; 4] = ["model", "messages", "max_tokens", "stream"];
+/// Fields of the body that `extra` can't replace, and what decides them instead.
+const RESERVED: [(&str, &str); 4] = [
+    ("model", "the sampling request"),
+    ("messages", "the sampling request"),
+    ("max_tokens", "the sampling request"),
+    ("stream", "the setting `stream`"),
+];
 
 /// The plugin's `settings`.
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) top_k: Option<u64>,
     /// `service_tier`
     pub(crate) service_tier: Option<String>,
+    /// Whether to ask for the answer as a stream; by default where that helps.
+    pub(crate) stream: Option<bool>,
     /// Merged into the body, winning over what the plugin would write; `null` leaves a field out.
     pub(crate) extra: BTreeMap<String, Box<RawValue>>,
 }
@@ -44,9 +51,9 @@ impl Settings {
     /// Reads `options.settings`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let settings: Self = parse(text)?;
-        if let Some(key) = RESERVED.iter().find(|key| settings.extra.contains_key(**key)) {
+        if let Some((key, by)) = RESERVED.iter().find(|(key, _)| settings.extra.contains_key(*key)) {
             return Err(error::invalid_request(format!(
-                "the settings don't fit: `extra` can't hold `{key}`, which the sampling request decides"
+                "the settings don't fit: `extra` can't hold `{key}`, which {by} decides"
             )));
         }
         Ok(settings)
@@ -100,6 +107,7 @@ pub(crate) fn schema() -> String {
             "topP": { "description": "`top_p`. Takes the place of the server's temperature: models take one of the two.", "type": "number", "minimum": 0, "maximum": 1 },
             "topK": { "description": "`top_k`.", "type": "integer", "minimum": 0 },
             "serviceTier": { "description": "`service_tier`.", "type": "string", "examples": ["auto", "standard_only"] },
+            "stream": { "description": "Whether to ask for the answer as a stream. By default only if it may be longer than 21333 tokens, or if the server wants to see progress.", "type": "boolean" },
             "extra": {
                 "description": "Fields to merge into the body of the request, in Anthropic's spelling. They win over what the plugin would write; null leaves a field out. `model`, `messages`, `max_tokens` and `stream` are refused.",
                 "type": "object"

@@ -1,19 +1,21 @@
 //! What fixtures can't say: bodies that aren't text, and anything at all for `resume`.
 
 use understudy_plugin::Provider;
+use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_fixtures, check_settings_schema, options, request, response,
+    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
+    response,
 };
 use understudy_plugin::types::{Error, Step};
 
-use super::Anthropic;
 use super::settings::Settings;
+use super::{Anthropic, State};
 
 const STATE: &[u8] = br#"{"model":"claude-test","tools":["look"],"names":{"read/file":"read_file"},"stops":["\n"]}"#;
 
 #[test]
 fn anthropic_keeps_to_its_fixtures() {
-    check_fixtures::<Anthropic>("fixtures");
+    check_streaming_fixtures::<Anthropic>("fixtures");
 }
 
 #[test]
@@ -72,4 +74,46 @@ fn no_bytes_make_resume_panic() {
         {"type":"tool_use","id":"i","name":"look","input":{"a":[1,2.5,"\ud83d\ude00"]}}],
         "usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":1,"output_tokens":2}}"#;
     check_damaged_answers::<Anthropic>(STATE, &[answer]);
+}
+
+/// Every kind of block, numbers in odd spellings, and an error.
+const EVENTS: [&str; 14] = [
+    r#"{"type":"message_start","message":{"type":"message","model":"m","content":[],"usage":{"input_tokens":1,"n":1.0}}}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":"","n":1.0}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"…"}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"x"}}"#,
+    r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+    r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a\nb"}}"#,
+    r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"b","name":"look","input":{}}}"#,
+    r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"n\": 1."}}"#,
+    r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"0, \"m\": 12345678901234567890123}"}}"#,
+    r#"{"type":"content_block_stop","index":2}"#,
+    r#"{"type":"ping"}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":18446744073709551615}}"#,
+    r#"{"type":"message_stop"}"#,
+    r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+];
+
+#[test]
+fn json_keeps_its_spelling_in_a_stream() {
+    let mut events = vec![Event::Opened(ResponseHead { status: 200, headers: Vec::new() })];
+    let mut state: State = serde_json::from_slice(STATE).unwrap_or_else(|e| unreachable!("{e}"));
+    state.stops.clear();
+    let state = serde_json::to_vec(&state).unwrap_or_default();
+    events.extend(EVENTS.map(|data| Event::Message(Message { name: None, data: data.to_owned() })));
+    let Ok(StreamingStep::Done(done)) = Anthropic::next(state, events) else {
+        unreachable!("a stream that fits is a result")
+    };
+    let content = format!("{:?}", done.result.content);
+    assert!(content.contains(r#"input: "{\"n\": 1.0, \"m\": 12345678901234567890123}""#), "{content}");
+    assert!(content.contains(r#"\"n\":1.0,\"signature\":\"x\",\"thinking\":\"…\""#), "{content}");
+    let details = done.usage.map(|usage| usage.details).unwrap_or_default();
+    assert_eq!(details, r#"{"input_tokens":1,"n":1.0,"output_tokens":18446744073709551615}"#);
+}
+
+#[test]
+fn no_stream_makes_next_panic() {
+    let [begun @ .., _, error] = EVENTS;
+    let failing = [&begun[..7], &[error]].concat();
+    check_damaged_streams::<Anthropic>(STATE, &[&EVENTS, &failing]);
 }

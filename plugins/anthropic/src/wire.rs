@@ -28,6 +28,7 @@ pub(crate) struct Request<'a> {
     pub(crate) output_config: Option<OutputConfig<'a>>,
     pub(crate) metadata: Option<Metadata<'a>>,
     pub(crate) service_tier: Option<&'a str>,
+    pub(crate) stream: bool,
     /// The user's own fields: each takes the place of ours, and `null` leaves it out.
     pub(crate) extra: &'a BTreeMap<String, Box<RawValue>>,
 }
@@ -49,6 +50,7 @@ impl Serialize for Request<'_> {
         body.field("output_config", self.output_config.as_ref())?;
         body.field("metadata", self.metadata.as_ref())?;
         body.field("service_tier", self.service_tier)?;
+        body.field("stream", self.stream.then_some(true))?;
         for (key, value) in self.extra.iter().filter(|(_, value)| value.get() != "null") {
             body.map.serialize_entry(key, value)?;
         }
@@ -229,6 +231,54 @@ pub(crate) struct Usage {
     pub(crate) read_from_cache: Option<u64>,
     #[serde(rename = "output_tokens")]
     pub(crate) written: Option<u64>,
+}
+
+/// `message_start`, the first event of a stream.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MessageStart<'a> {
+    #[serde(borrow)]
+    pub(crate) message: Answer<'a>,
+}
+
+/// `content_block_start`
+#[derive(Debug, Deserialize)]
+pub(crate) struct BlockStart<'a> {
+    pub(crate) index: u64,
+    #[serde(borrow)]
+    pub(crate) content_block: &'a RawValue,
+}
+
+/// `content_block_delta`
+#[derive(Debug, Deserialize)]
+pub(crate) struct BlockDelta {
+    pub(crate) index: u64,
+    pub(crate) delta: Delta,
+}
+
+/// What a block gets more of. A type that isn't known is an error: it could be text.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "these are the names on the wire")]
+pub(crate) enum Delta {
+    TextDelta { text: String },
+    InputJsonDelta { partial_json: String },
+    ThinkingDelta { thinking: String },
+    SignatureDelta { signature: String },
+    CitationsDelta,
+}
+
+/// `message_delta`
+#[derive(Debug, Deserialize)]
+pub(crate) struct MessageDelta<'a> {
+    pub(crate) delta: Option<End>,
+    #[serde(borrow)]
+    pub(crate) usage: Option<&'a RawValue>,
+}
+
+/// `delta` of a [`MessageDelta`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct End {
+    pub(crate) stop_reason: Option<String>,
 }
 
 /// The body of a refusal.

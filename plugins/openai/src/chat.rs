@@ -5,19 +5,23 @@
 //! | `request` | the body: parameters and tools |
 //! | `messages` | the conversation |
 //! | `response` | the answer |
+//! | `stream` | the pieces of a streamed answer, put together to a whole one |
 //! | `wire` | the API's own structs |
 
 mod messages;
 mod request;
 mod response;
+mod stream;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::Names;
-use understudy_plugin::types::{Completion, CreateMessageRequest, Error, HttpResponse, Step};
+use understudy_plugin::stream::streamed;
+use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Step};
 use understudy_plugin::{http, state};
 
+pub(crate) use self::stream::Assembly;
 use crate::settings::Settings;
 use crate::{models, tools};
 
@@ -54,6 +58,7 @@ pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Sett
     let path = settings.path.as_deref().unwrap_or("/chat/completions");
     let mut fetch = http::post_json(path, &body, Vec::new())?;
     fetch.state = state::to_bytes(&crate::State::Chat(state))?;
+    let fetch = if settings.streams(request) { streamed(fetch, Framing::ServerSentEvents) } else { fetch };
     Ok(fetch.into())
 }
 

@@ -10,11 +10,16 @@
 //! | `media` | images, audio and documents that the APIs take |
 //! | `tool_result` | a tool's answer as pieces |
 //! | `tools` | what both APIs want said of tools |
+//! | `stream` | the pieces of a streamed answer, by their API |
 //! | `answer` | what both APIs' answers have in common |
 //! | `error` | a refusal's status and body as a typed error |
 //!
 //! Facts about the wire come from the request and response types of the `openai` package for Python, 3.52.0
 //! (`tests/peers/python/validate_openai.py` holds the fixtures against them); other sources stand at their place.
+//!
+//! An answer that may be long, or whose progress the server wants to see, is asked for as a stream, unless the setting
+//! `stream` says otherwise. Each API's `stream` puts the pieces together to the body of a whole answer, and its `response`
+//! reads that.
 //!
 //! What has no place in either API and isn't part of the conversation is left out: `_meta`, `annotations`, a tool's
 //! `outputSchema`. What is part of it is never left out: it is an `unsupported` error.
@@ -26,14 +31,16 @@ mod media;
 mod models;
 mod responses;
 mod settings;
+mod stream;
 mod tool_result;
 mod tools;
 
 use serde::{Deserialize, Serialize};
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep};
 use understudy_plugin::types::{
     CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, error as errors, export_provider, state};
+use understudy_plugin::{Provider, error as errors, export_streaming_provider, state};
 
 use crate::settings::{Api, Settings};
 
@@ -41,7 +48,7 @@ use crate::settings::{Api, Settings};
 #[derive(Debug)]
 pub struct OpenAi;
 
-export_provider!(OpenAi);
+export_streaming_provider!(OpenAi);
 
 /// What `start` hands to `resume`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,6 +99,12 @@ impl Provider for OpenAi {
             State::Chat(state) => chat::resume(state, &response),
             State::Responses(state) => responses::resume(state, &response),
         }
+    }
+}
+
+impl StreamingProvider for OpenAi {
+    fn next(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
+        understudy_plugin::stream::next::<Self, stream::Assembly>(state, events)
     }
 }
 

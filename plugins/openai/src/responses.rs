@@ -6,6 +6,7 @@
 //! | `input` | the conversation, as input items |
 //! | `reasoning` | what must come back on the next turn, in `_meta` |
 //! | `response` | the answer |
+//! | `stream` | the pieces of a streamed answer, put together to a whole one |
 //! | `wire` | the API's own structs |
 //!
 //! Where it differs from Chat Completions for MCP: the model may reason and use tools at once, and its reasoning comes back
@@ -16,14 +17,17 @@ mod input;
 mod reasoning;
 mod request;
 mod response;
+mod stream;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::Names;
-use understudy_plugin::types::{Completion, CreateMessageRequest, Error, HttpResponse, Step};
+use understudy_plugin::stream::streamed;
+use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Step};
 use understudy_plugin::{http, state};
 
+pub(crate) use self::stream::Assembly;
 use crate::settings::Settings;
 use crate::tools;
 
@@ -51,6 +55,7 @@ pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Sett
     let path = settings.path.as_deref().unwrap_or("/responses");
     let mut fetch = http::post_json(path, &body, Vec::new())?;
     fetch.state = state::to_bytes(&crate::State::Responses(state))?;
+    let fetch = if settings.streams(request) { streamed(fetch, Framing::ServerSentEvents) } else { fetch };
     Ok(fetch.into())
 }
 

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use understudy_plugin::error;
 use understudy_plugin::settings::{parse, refuse_own};
-use understudy_plugin::types::Error;
+use understudy_plugin::stream::by_default;
+use understudy_plugin::types::{CreateMessageRequest, Error};
 
 use crate::models;
 
@@ -72,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) presence_penalty: Option<f64>,
     pub(crate) service_tier: Option<String>,
     pub(crate) parallel_tool_calls: Option<bool>,
+    stream: Option<bool>,
     metadata_fields: Option<Vec<String>>,
     pub(crate) extra: BTreeMap<String, Box<RawValue>>,
 }
@@ -154,6 +156,11 @@ impl Settings {
             None if models::can_do_without_reasoning(model) => Some("none"),
             effort => effort,
         }
+    }
+
+    /// Whether to ask for the answer as a stream.
+    pub(crate) fn streams(&self, request: &CreateMessageRequest) -> bool {
+        self.stream.unwrap_or_else(|| by_default(request))
     }
 
     /// The part of a request's `metadata` that goes into the body. The plugin's own choice of keys takes strings only,

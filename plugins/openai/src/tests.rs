@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use understudy_plugin::Provider;
+use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_fixtures, check_settings_schema, options, request, response,
+    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
+    response,
 };
 use understudy_plugin::types::{Completion, ContentBlock, Error, Fetch, Role, Step};
 
@@ -12,7 +14,7 @@ use crate::{OpenAi, models};
 
 #[test]
 fn openai_keeps_to_its_fixtures() {
-    check_fixtures::<OpenAi>("fixtures");
+    check_streaming_fixtures::<OpenAi>("fixtures");
 }
 
 const REQUEST: &str = r#"{
@@ -111,6 +113,51 @@ fn a_body_that_is_not_utf_8_is_a_malformed_response() {
 fn no_answer_whatever_makes_it_panic() {
     for (api, body) in BOTH {
         check_damaged_answers::<OpenAi>(&fetch(api).state, &[body]);
+    }
+}
+
+const CHUNKS: &[&str] = &[
+    r#"{"model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "So. ", "reasoning_content": "Hm.", "refusal": null}}]}"#,
+    r#"{"choices": [{"delta": {"content": [{"type": "text", "text": "So"}, {"type": "thinking"}], "reasoning": "a", "images": []}}]}"#,
+    r#"{"choices": [{"delta": {"reasoning_details": [{"type": "reasoning.text", "text": "a", "index": 0, "id": null}]}}]}"#,
+    r#"{"choices": [{"delta": {"reasoning_details": [{"type": "reasoning.text", "text": "b", "index": 0, "signature": "s"}]}}]}"#,
+    r#"{"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "b", "function": {"name": "t_1", "arguments": "{\"n\": 1e"}}]}}]}"#,
+    r#"{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "400, \"m\": 2.50}"}}, {"id": "c"}]}}]}"#,
+    r#"{"choices": [{"delta": {"tool_calls": [{"id": "c", "function": {"name": "t_1", "arguments": {"n": 1e400, "m": 2.50}}}]}}]}"#,
+    r#"{"choices": [{"delta": {}, "finish_reason": "tool_calls", "stop_reason": null, "matched_stop": 7}], "usage": null}"#,
+    r#"{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}"#,
+    "[DONE]",
+];
+
+const EVENTS: &[&str] = &[
+    r#"{"type": "response.created", "response": {"status": "in_progress", "output": []}}"#,
+    r#"{"type": "response.output_text.delta", "delta": "So. ", "output_index": 0}"#,
+    r#"{"type": "response.output_item.done", "item": {"type": "message", "content": [{"type": "output_text", "text": "So. "}]}}"#,
+    r#"{"type": "response.output_item.done", "item": {"type": "function_call", "call_id": "b", "name": "t_1", "arguments": "{\"n\": 1e400, \"m\": 2.50}"}}"#,
+    r#"{"type": "response.completed", "response": {"model": "m", "status": "completed", "output": [], "usage": {"input_tokens": 1}}}"#,
+];
+
+#[test]
+fn numbers_keep_their_spelling_in_a_stream() {
+    for (api, stream) in [("chat", CHUNKS), ("responses", EVENTS)] {
+        let mut events = vec![Event::Opened(ResponseHead { status: 200, headers: Vec::new() })];
+        events.extend(stream.iter().map(|&data| Event::Message(Message { name: None, data: data.to_owned() })));
+        let step = OpenAi::next(fetch(api).state, events);
+        let Ok(StreamingStep::Done(completion)) = step else { panic!("{step:?}") };
+        let Some(ContentBlock::ToolUse(tool_use)) = completion.result.content.last() else {
+            panic!("{:?}", completion.result.content)
+        };
+        assert_eq!(tool_use.input, r#"{"n": 1e400, "m": 2.50}"#);
+        assert_eq!(tool_use.name, "t.1");
+    }
+}
+
+#[test]
+fn no_stream_whatever_makes_it_panic() {
+    let error = r#"{"type": "error", "error": {"message": "no", "code": 503}}"#;
+    for (api, stream) in [("chat", CHUNKS), ("responses", EVENTS)] {
+        let failing = [stream.get(..3).unwrap_or_default(), &[error]].concat();
+        check_damaged_streams::<OpenAi>(&fetch(api).state, &[stream, &failing]);
     }
 }
 

@@ -1,7 +1,9 @@
 """Holds the fixtures of plugins/anthropic against the types of Anthropic's own Python package.
 
-Every body that the plugin sends must be a `MessageCreateParamsNonStreaming`, with no key too many; every answer that it takes
-must be a `Message`, but for the few that are odd on purpose. Another script can import `validate(body)`.
+Every body that the plugin sends must be a `MessageCreateParamsNonStreaming`, or a `MessageCreateParamsStreaming` if it asks
+for a stream, with no key too many; every answer that it takes must be a `Message`, and every event of a stream a
+`RawMessageStreamEvent`, but for the few that are odd on purpose. Of a whole stream the package's own accumulation must say
+what the plugin says. Another script can import `validate(body)`.
 
     python validate_anthropic.py [--self-test] [--print-answers] [FOLDER]
 
@@ -22,8 +24,18 @@ INSTALL = "install it: pip install -r tests/peers/python/fastmcp.txt"
 try:
     import anthropic
     import pydantic
-    from anthropic.types import Message, RedactedThinkingBlock, TextBlock, ThinkingBlock, ToolUseBlock, Usage
-    from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+    from anthropic.lib.streaming._messages import accumulate_event
+    from anthropic.types import (
+        ErrorResponse,
+        Message,
+        RawMessageStreamEvent,
+        RedactedThinkingBlock,
+        TextBlock,
+        ThinkingBlock,
+        ToolUseBlock,
+        Usage,
+    )
+    from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 except ImportError as missing:
     sys.exit(f"{missing}; {INSTALL}")
 if int(anthropic.__version__.split(".")[0]) > 0:
@@ -33,6 +45,16 @@ FIXTURES = Path(__file__).resolve().parents[3] / "plugins" / "anthropic" / "fixt
 
 # Answers that the plugin takes although the package's types don't.
 ODD = {"answer-with-an-unknown-block", "answer-with-odd-usage", "stop-absent", "stop-unknown"}
+
+# Streams with an event that the package's types don't know.
+ODD_STREAMS = {
+    "stream-block-without-type",
+    "stream-data-not-json",
+    "stream-data-without-type",
+    "stream-delta-unknown",
+    "stream-event-unknown",
+    "stream-without-usage",
+}
 
 
 def closed(kind: typing.Any, made: dict[typing.Any, typing.Any]) -> typing.Any:
@@ -46,8 +68,10 @@ def closed(kind: typing.Any, made: dict[typing.Any, typing.Any]) -> typing.Any:
             required = typing_extensions.Required
             fields = {
                 key: required[closed(hint, made)]
-                # The package's annotations are texts, so `__required_keys__` knows nothing of theirs.
-                if kind.__total__ or typing_extensions.get_origin(hint) is required
+                # The package's annotations are texts, so `__required_keys__` knows nothing of theirs; it does know which
+                # keys are inherited from a type of optional ones.
+                if (kind.__total__ and key in kind.__required_keys__)
+                or typing_extensions.get_origin(hint) is required
                 else closed(hint, made)
                 for key, hint in hints.items()
             }
@@ -77,11 +101,50 @@ def is_sequence(origin: typing.Any) -> bool:
 
 
 REQUEST = pydantic.TypeAdapter(closed(MessageCreateParamsNonStreaming, {}))
+STREAMING_REQUEST = pydantic.TypeAdapter(closed(MessageCreateParamsStreaming, {}))
+EVENT = pydantic.TypeAdapter(RawMessageStreamEvent)
 
 
 def validate(body: dict) -> None:
     """Raises `pydantic.ValidationError` if this isn't a body of `POST /v1/messages`."""
-    REQUEST.validate_python(body)
+    (STREAMING_REQUEST if body.get("stream") else REQUEST).validate_python(body)
+
+
+def checked(event: dict) -> typing.Any:
+    """The event as the package reads it, or none if it tells nothing of the message.
+
+    Raises `ValueError` if it is none of Anthropic's.
+    """
+    data = event["data"]
+    kind = data.get("type") if isinstance(data, dict) else None
+    if kind != event["event"]:
+        raise ValueError(f"an event called `{event['event']}`, and in its data `{kind}`")
+    if kind == "error":
+        ErrorResponse.model_validate(data, strict=True)
+    # The package passes over `ping`s, and has no type for them.
+    return None if kind in ("error", "ping") else EVENT.validate_python(data, strict=True)
+
+
+def said(content: list[dict] | dict) -> list:
+    """The texts and the tools' inputs; all numbers as floats, which is how a fixture holds big ones."""
+    blocks = content if isinstance(content, list) else [content]
+    kept = [block.get("text", block.get("input")) for block in blocks if block["type"] in ("text", "tool_use")]
+    return json.loads(json.dumps(kept), parse_int=float)
+
+
+def check_stream(fixture: dict, events: list[dict]) -> None:
+    """Raises `ValueError` if the stream is none of Anthropic's, or if the plugin reads it otherwise than the package."""
+    of_the_message = [event for event in map(checked, events) if event]
+    if "result" not in fixture:
+        return
+    message = None
+    for event in of_the_message:
+        message = accumulate_event(event=event, current_snapshot=message)
+    is_cut_here = fixture["result"].get("stopReason") == "stopSequence" and message.stop_reason != "stop_sequence"
+    if not is_cut_here and said(message.to_dict()["content"]) != said(fixture["result"]["content"]):
+        raise ValueError(f"the package reads {message.content}")
+    if fixture["usage"]["output"] != message.usage.output_tokens:
+        raise ValueError(f"the package counts {message.usage}")
 
 
 def answers() -> list[Message]:
@@ -131,7 +194,10 @@ def self_test() -> None:
     wrong(lambda body: body.update(maxTokens=1))
     wrong(lambda body: body.pop("max_tokens"))
     wrong(lambda body: body.update(max_tokens="1"))
-    wrong(lambda body: body.update(stream=True))
+    validate({**right(), "stream": True})
+    wrong(lambda body: body.update(stream="yes"))
+    wrong(lambda body: body.update(stream=True, max_tokens="1"))
+    wrong(lambda body: body.update(stream=True, stream_options={"include_usage": True}))
     wrong(lambda body: body.update(stop_sequences="END"))
     wrong(lambda body: body.update(tool_choice={"type": "required"}))
     wrong(lambda body: body.update(thinking={"type": "enabled"}))
@@ -150,11 +216,42 @@ def self_test() -> None:
     validate(with_image(media_type="image/png"))
     wrong(lambda body: body.update(with_image(media_type="image/svg+xml")))
     wrong(lambda body: body.update(with_image(media_type="image/png", mimeType="image/png")))
+    self_test_of_streams()
+
+
+def self_test_of_streams() -> None:
+    """The same for a stream."""
+
+    def right() -> tuple[dict, list[dict]]:
+        fixture = json.loads((FIXTURES / "stream-full.json").read_text())
+        return fixture, fixture["exchanges"][0]["response"]["events"]
+
+    def wrong(change: typing.Callable[[dict, list[dict]], object]) -> None:
+        fixture, events = right()
+        change(fixture, events)
+        try:
+            check_stream(fixture, events)
+        except ValueError:
+            return
+        sys.exit(f"taken, and shouldn't be: {json.dumps(events)}")
+
+    fixture, events = right()
+    check_stream(fixture, events)
+    kinds = [event["event"] for event in events]
+    start, stop = kinds.index("content_block_start"), kinds.index("content_block_stop")
+    text = next(n for n, event in enumerate(events) if event["data"].get("delta", {}).get("type") == "text_delta")
+    wrong(lambda fixture, events: events[start].update(event="content_block_begin"))
+    wrong(lambda fixture, events: events[start]["data"].pop("index"))
+    wrong(lambda fixture, events: events[stop]["data"].update(index="0"))
+    wrong(lambda fixture, events: events[text]["data"]["delta"].pop("text"))
+    wrong(lambda fixture, events: events[text]["data"]["delta"].update(text="Both!"))
+    wrong(lambda fixture, events: fixture["result"]["content"].pop())
+    wrong(lambda fixture, events: fixture["usage"].update(output=1))
 
 
 def check(folder: Path) -> list[str]:
     """What is wrong with the fixtures."""
-    problems, bodies, messages = [], 0, 0
+    problems, bodies, messages, streams = [], 0, 0, 0
     files = sorted(folder.glob("*.json"))
     for file in files:
         fixture = json.loads(file.read_text())
@@ -164,6 +261,16 @@ def check(folder: Path) -> list[str]:
                 validate(exchange["request"]["body"])
             except pydantic.ValidationError as error:
                 problems.append(f"{file.name}: the request is none of Anthropic's: {error}")
+            if "events" in exchange["response"]:
+                streams += 1
+                try:
+                    check_stream(fixture, exchange["response"]["events"])
+                    if file.stem in ODD_STREAMS:
+                        problems.append(f"{file.name}: the stream is called odd and is one of Anthropic's")
+                except ValueError as error:
+                    if file.stem not in ODD_STREAMS:
+                        problems.append(f"{file.name}: the stream is none of Anthropic's: {error}")
+                continue
             if "result" not in fixture:
                 continue
             messages += 1
@@ -174,9 +281,9 @@ def check(folder: Path) -> list[str]:
             except pydantic.ValidationError as error:
                 if file.stem not in ODD:
                     problems.append(f"{file.name}: the answer is none of Anthropic's: {error}")
-    if not messages:
-        problems.append(f"no fixture with an answer in {folder}")
-    print(f"{len(files)} fixtures: {bodies} requests and {messages} answers checked", file=sys.stderr)
+    if not messages or not streams:
+        problems.append(f"no fixture with an answer, or none with a stream, in {folder}")
+    print(f"{len(files)} fixtures: {bodies} requests, {messages} answers and {streams} streams checked", file=sys.stderr)
     return problems
 
 

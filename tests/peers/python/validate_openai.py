@@ -4,10 +4,12 @@
     /tmp/venv/bin/python tests/peers/python/validate_openai.py [--self-test] [FIXTURE…]
 
 Without arguments it checks every fixture of plugins/openai: requests to `…/responses` as the Responses API's, all others
-as Chat Completions'. Other scripts import `validate`, `validate_responses` and `ChatCompletion`.
+as Chat Completions'. Of a streamed answer every event is checked, and of Chat Completions' the package's own accumulation
+must say what the plugin says. Other scripts import `validate`, `validate_responses` and `ChatCompletion`.
 
 Fixtures with `compat-` in their names show compatible servers: their bodies may hold keys that OpenAI's types don't know,
 and their answers aren't OpenAI's. The unknown keys are said aloud; all else in the bodies is checked as for any fixture.
+Those in `ODD_STREAMS` are streamed answers with an event that is wrong on purpose.
 """
 
 from __future__ import annotations
@@ -22,15 +24,31 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import openai
-from openai.types.chat import ChatCompletion
-from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
-from openai.types.responses import Response
-from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.completion_create_params import (
+    CompletionCreateParamsNonStreaming,
+    CompletionCreateParamsStreaming,
+)
+from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses.response_create_params import (
+    ResponseCreateParamsNonStreaming,
+    ResponseCreateParamsStreaming,
+)
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
 FIXTURES = Path(__file__).resolve().parents[3] / "plugins" / "openai" / "fixtures"
 SEQUENCES = {"Iterable", "Sequence", "SequenceNotStr"}
+
+# Streamed answers with an event that OpenAI's types don't know.
+ODD_STREAMS = {
+    "responses-stream-completed-without-response",
+    "responses-stream-data-not-json",
+    "responses-stream-event-unknown",
+    "stream-data-a-list",
+    "stream-data-not-json",
+}
 
 
 @functools.cache
@@ -119,15 +137,23 @@ def problems(body: Any, kind: Any = CompletionCreateParamsNonStreaming) -> list[
     return []
 
 
+def request_kind(body: Any, responses: bool) -> Any:
+    """The type of a request's body."""
+    streaming = isinstance(body, dict) and body.get("stream")
+    if responses:
+        return ResponseCreateParamsStreaming if streaming else ResponseCreateParamsNonStreaming
+    return CompletionCreateParamsStreaming if streaming else CompletionCreateParamsNonStreaming
+
+
 def validate(body: dict[str, Any]) -> None:
     """Raises ValueError if `body` isn't what the package's types say a Chat Completions request is."""
-    if found := problems(body):
+    if found := problems(body, request_kind(body, responses=False)):
         raise ValueError("not an OpenAI request:\n" + "\n".join(f"  {text}" for _, text in found))
 
 
 def validate_responses(body: dict[str, Any]) -> None:
     """Raises ValueError if `body` isn't what the package's types say a Responses request is."""
-    if found := problems(body, ResponseCreateParamsNonStreaming):
+    if found := problems(body, request_kind(body, responses=True)):
         raise ValueError("not an OpenAI Responses request:\n" + "\n".join(f"  {text}" for _, text in found))
 
 
@@ -136,10 +162,55 @@ def parse(body: Any, kind: Any = ChatCompletion) -> None:
     kind.model_validate(body, strict=True)
 
 
+@functools.cache
+def event_kinds() -> dict[str, Any]:
+    """The Responses API's events, by their `type`."""
+    union, *_ = typing.get_args(ResponseStreamEvent)
+    return {value: kind for kind in typing.get_args(union) for value in values_of(kind.model_fields["type"].annotation)}
+
+
+def check_events(events: list[dict[str, Any]]) -> None:
+    """Raises ValueError if one of them is none of the Responses API's."""
+    for event in events:
+        kind = event["data"].get("type") if isinstance(event["data"], dict) else None
+        if kind != event["event"] or kind not in event_kinds():
+            raise ValueError(f"an event called `{event['event']}`, and in its data `{kind}`")
+        parse(event["data"], event_kinds()[kind])
+
+
+def check_chunks(events: list[dict[str, Any]], fixture: dict[str, Any]) -> None:
+    """Raises ValueError if one is none of Chat Completions', or if the plugin reads them otherwise than the package."""
+    state = ChatCompletionStreamState()
+    for event in events:
+        # The end is no JSON, and an error is no chunk: the package raises it.
+        if event["data"] == "[DONE]" or (isinstance(event["data"], dict) and event["data"].get("error")):
+            continue
+        parse(event["data"], ChatCompletionChunk)
+        state.handle_chunk(ChatCompletionChunk.model_validate(event["data"]))
+    result = fixture.get("result")
+    if result is None:
+        return
+    completion = state.current_completion_snapshot
+    message = completion.choices[0].message
+    functions = [call.function for call in message.tool_calls or []] or [f for f in [message.function_call] if f]
+    content = result["content"] if isinstance(result["content"], list) else [result["content"]]
+    texts = "".join(block["text"] for block in content if block["type"] == "text")
+    expected = (message.content or "") + (message.refusal or "")
+    if result.get("stopReason") != "stopSequence" and texts != expected:
+        raise ValueError(f"the package reads the text `{expected}`")
+    inputs = [block["input"] for block in content if block["type"] == "tool_use"]
+    if inputs != [json.loads(function.arguments) for function in functions]:
+        raise ValueError(f"the package reads the calls {functions}")
+    usage = fixture.get("usage", {}).get("output")
+    if usage != (completion.usage and completion.usage.completion_tokens):
+        raise ValueError(f"the package counts {completion.usage}")
+
+
 def self_test() -> None:
     """Proves that wrong bodies are found out."""
     self_test_of_chat()
     self_test_of_responses()
+    self_test_of_streams()
 
 
 def changed(body: dict[str, Any], path: list[Any], value: Any) -> dict[str, Any]:
@@ -240,6 +311,57 @@ def self_test_of_responses() -> None:
     find_out(wrong, ResponseCreateParamsNonStreaming, answer, ["id", "output", "object"], Response)
 
 
+def self_test_of_streams() -> None:
+    fixture = json.loads((FIXTURES / "stream-full.json").read_text())
+    body, events = fixture["exchanges"][0]["request"]["body"], fixture["exchanges"][0]["response"]["events"]
+    validate(body)
+    check_chunks(events, fixture)
+    text = next(n for n, event in enumerate(events) if event["data"]["choices"][0]["delta"].get("content"))
+    wrong_events = {
+        "a chunk without its id": changed(events, [text, "data"], without(events[text]["data"], "id")),
+        "a chunk of another object": changed(events, [text, "data", "object"], "chat.completion"),
+        "a number for a text": changed(events, [text, "data", "choices", 0, "delta", "content"], 1),
+        "another text": changed(events, [text, "data", "choices", 0, "delta", "content"], "Well: "),
+        "other arguments": [event for event in events if "Rome" not in json.dumps(event)],
+    }
+    for what, wrong in wrong_events.items():
+        found_out(what, lambda: check_chunks(wrong, fixture))
+    wrong_bodies = {
+        "a text for `stream`": changed(body, ["stream"], "yes"),
+        "an unknown option": changed(body, ["stream_options", "usage"], True),
+        "an unknown key": changed(body, ["max_token"], 1),
+    }
+    for what, wrong in wrong_bodies.items():
+        found_out(what, lambda: validate(wrong))
+
+    fixture = json.loads((FIXTURES / "responses-stream-full.json").read_text())
+    body, events = fixture["exchanges"][0]["request"]["body"], fixture["exchanges"][0]["response"]["events"]
+    validate_responses(body)
+    check_events(events)
+    with_options = {**body, "stream_options": {"include_usage": True}}
+    found_out("Chat Completions' options", lambda: validate_responses(with_options))
+    kinds = [event["event"] for event in events]
+    delta, item = kinds.index("response.output_text.delta"), kinds.index("response.output_item.done")
+    wrong_events = {
+        "an event of another name": changed(events, [delta, "event"], "response.text.delta"),
+        "an event of an unknown type": [{"event": "response.text.delta", "data": {"type": "response.text.delta"}}],
+        "an event without its delta": changed(events, [delta, "data"], without(events[delta]["data"], "delta")),
+        "an item of no type": changed(events, [item, "data", "item"], {}),
+        "an end without its answer": changed(events, [-1, "data"], without(events[-1]["data"], "response")),
+    }
+    for what, wrong in wrong_events.items():
+        found_out(what, lambda: check_events(wrong))
+    print("self-test: wrong streams found out")
+
+
+def found_out(what: str, check: typing.Callable[[], None]) -> None:
+    try:
+        check()
+    except ValueError:
+        return
+    raise SystemExit(f"self-test: {what} is not found out")
+
+
 def check(file: Path) -> list[str]:
     """What is wrong with a fixture."""
     fixture = json.loads(file.read_text())
@@ -247,19 +369,32 @@ def check(file: Path) -> list[str]:
     wrong = []
     for n, exchange in enumerate(fixture.get("exchanges", [])):
         responses = exchange["request"]["path"].split("?")[0].endswith("/responses")
-        kind_of_request = ResponseCreateParamsNonStreaming if responses else CompletionCreateParamsNonStreaming
-        for kind, text in problems(exchange["request"].get("body"), kind_of_request):
+        body = exchange["request"].get("body")
+        for kind, text in problems(body, request_kind(body, responses)):
             if compatible and kind == "extra_forbidden":
                 print(f"{file.name}: skipped, as a compatible server's: {text}")
             else:
                 wrong.append(f"{file.name}: exchanges[{n}].request.body: {text}")
         response = exchange["response"]
+        if response and "events" in response:
+            if not compatible:
+                found = wrong_in_stream(file, fixture, response["events"], responses)
+                wrong.extend(f"{file.name}: exchanges[{n}].response.{text}" for text in found)
+            continue
         if response and response["status"] == 200 and is_answer(fixture, response["body"]) and not compatible:
             try:
                 parse(response["body"], Response if responses else ChatCompletion)
             except ValidationError as error:
                 wrong.append(f"{file.name}: exchanges[{n}].response.body: {error}")
     return wrong
+
+
+def wrong_in_stream(file: Path, fixture: dict[str, Any], events: list[dict[str, Any]], responses: bool) -> list[str]:
+    try:
+        check_events(events) if responses else check_chunks(events, fixture)
+    except ValueError as error:
+        return [] if file.stem in ODD_STREAMS else [f"events: {error}"]
+    return ["events: they are called odd, and are OpenAI's"] if file.stem in ODD_STREAMS else []
 
 
 def is_answer(fixture: dict[str, Any], body: Any) -> bool:

@@ -3,7 +3,7 @@
 use understudy_plugin::error;
 use understudy_plugin::types::{CreateMessageRequest, Error};
 
-use super::wire::{Function, Request, Tool};
+use super::wire::{Function, Request, StreamOptions, Tool};
 use super::{State, messages};
 use crate::settings::{MaxTokensField, Settings};
 use crate::{models, tools};
@@ -33,6 +33,7 @@ pub(super) fn body<'a>(
     let model = &state.model;
     let is_reasoner = models::reasons(model);
     let reasoning_effort = settings.effort(model);
+    let stream = settings.streams(request);
     let reasons = is_reasoner && reasoning_effort != Some("none");
     let completion_field = match settings.max_tokens_field {
         None | Some(MaxTokensField::Auto) => is_reasoner,
@@ -55,6 +56,9 @@ pub(super) fn body<'a>(
         tool_choice: tools::choice(request),
         parallel_tool_calls: settings.parallel_tool_calls.filter(|_| state.tools),
         service_tier: settings.service_tier.as_deref(),
+        stream,
+        // Without it a stream doesn't say what was used.
+        stream_options: stream.then_some(StreamOptions { include_usage: true }),
         metadata: settings.metadata(request.metadata.as_deref()),
         extra: &settings.extra,
     })

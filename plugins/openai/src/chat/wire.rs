@@ -42,10 +42,19 @@ pub(super) struct Request<'a> {
     pub(super) parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_options: Option<StreamOptions>,
     #[serde(flatten)]
     pub(super) metadata: BTreeMap<String, &'a RawValue>,
     #[serde(flatten)]
     pub(super) extra: &'a BTreeMap<String, Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct StreamOptions {
+    pub(super) include_usage: bool,
 }
 
 #[derive(Serialize)]
@@ -212,4 +221,58 @@ pub(super) struct AnswerFunction {
     pub(super) name: Option<String>,
     /// JSON as a text; with some servers the object itself.
     pub(super) arguments: Option<Box<RawValue>>,
+}
+
+/// A chunk of a streamed answer. Here too, every field may be missing or `null`.
+#[derive(Deserialize)]
+pub(super) struct Chunk<'a> {
+    pub(super) object: Option<String>,
+    pub(super) model: Option<String>,
+    #[serde(borrow)]
+    pub(super) choices: Option<Vec<ChunkChoice<'a>>>,
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ChunkChoice<'a> {
+    pub(super) index: Option<u64>,
+    pub(super) delta: Option<Delta>,
+    pub(super) finish_reason: Option<String>,
+    pub(super) stop_reason: Option<Value>,
+    pub(super) matched_stop: Option<Value>,
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+/// What a message gets more of.
+#[derive(Deserialize)]
+pub(super) struct Delta {
+    pub(super) content: Option<DeltaContent>,
+    pub(super) refusal: Option<String>,
+    pub(super) tool_calls: Option<Vec<DeltaToolCall>>,
+    pub(super) function_call: Option<AnswerFunction>,
+    pub(super) audio: Option<IgnoredAny>,
+    pub(super) images: Option<Vec<Value>>,
+    pub(super) reasoning_content: Option<Value>,
+    pub(super) reasoning: Option<Value>,
+    pub(super) reasoning_details: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`content` is neither text nor parts")]
+pub(super) enum DeltaContent {
+    Text(String),
+    /// Mistral's.
+    Parts(Vec<Value>),
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeltaToolCall {
+    /// Gemini's compatible endpoint has left it out, and has called every call's 0.
+    pub(super) index: Option<u64>,
+    pub(super) id: Option<String>,
+    pub(super) function: Option<AnswerFunction>,
 }

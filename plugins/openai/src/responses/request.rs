@@ -28,6 +28,7 @@ pub(super) fn body<'a>(
         tool_choice: tools::choice(request),
         parallel_tool_calls: settings.parallel_tool_calls.filter(|_| tools::are_offered(request)),
         service_tier: settings.service_tier.as_deref(),
+        stream: settings.streams(request),
         // Other models refuse it: "Encrypted content is not supported with this model" (NousResearch/hermes-agent#24234).
         include: if reasons { &["reasoning.encrypted_content"] } else { &[] },
         // By default the provider would keep the answer for 30 days.
