@@ -7,6 +7,7 @@ pub mod guests;
 pub mod peers;
 pub mod program;
 pub mod provider;
+pub mod schema;
 pub mod session;
 
 use std::time::Duration;

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use understudy_tests::peers::workspace;
 use understudy_tests::program::{Place, binary, run};
+use understudy_tests::schema::validator;
 
 #[test]
 fn the_demo_shows_each_hop_and_the_answer_stands_in_the_text() {
@@ -54,16 +55,6 @@ fn revisions() -> Vec<(&'static str, Value)> {
     params["toolChoice"] = json!({"mode": "auto"});
     all.extend([("2025-11-25", params.clone()), ("2026-07-28", params)]);
     all
-}
-
-fn validator(revision: &str, definition: &str) -> jsonschema::Validator {
-    let path = workspace().join("tests/schema").join(format!("{revision}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let mut schema: Value = serde_json::from_str(&text).unwrap_or_default();
-    let place = if schema.get("$defs").is_some() { "$defs" } else { "definitions" };
-    assert!(schema[place][definition].is_object(), "{revision} has no {definition}");
-    schema["$ref"] = json!(format!("#/{place}/{definition}"));
-    jsonschema::validator_for(&schema).unwrap_or_else(|e| unreachable!("{revision}: {e}"))
 }
 
 #[test]
