@@ -3,7 +3,9 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint bench setup setup-rust setup-peers
+RUNS ?= 1000000
+
+.PHONY: demo test lint bench fuzz setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -18,6 +20,10 @@ lint: setup-rust
 
 bench: setup-rust
 	$(CARGO) bench --package understudy-tests
+
+# Every fuzz target, RUNS times each; needs a C++ compiler. `make fuzz RUNS=10000` for a short one.
+fuzz:
+	tests/fuzz/run.sh $(RUNS)
 
 setup: setup-rust setup-peers
 

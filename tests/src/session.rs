@@ -3,7 +3,7 @@
 //! With `cat` as the server, whatever the client says comes back as the server's words: so a test plays both.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -32,7 +32,16 @@ impl Session {
     #[must_use]
     pub fn start_with(place: &Place, args: &[&str], server: &[&str], env: &[(&str, &str)]) -> Self {
         let all = ["proxy"].iter().chain(args).chain(&["--"]).chain(server);
-        let mut command = place.understudy(all);
+        Self::run(place.understudy(all), env)
+    }
+
+    /// Starts `understudy proxy --server NAME`, with variables in its environment.
+    #[must_use]
+    pub fn by_name(place: &Place, server: &str, env: &[(&str, &str)]) -> Self {
+        Self::run(place.understudy(["proxy", "--server", server]), env)
+    }
+
+    fn run(mut command: Command, env: &[(&str, &str)]) -> Self {
         command.envs(env.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));

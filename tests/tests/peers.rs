@@ -123,6 +123,21 @@ fn a_fastmcp_server_is_answered_in_every_format_and_each_body_fits_the_official_
 }
 
 #[test]
+fn a_fastmcp_server_that_asks_for_context_gets_its_own() {
+    let place = Place::new();
+    let server = [python(), script("sampling_server.py")];
+    let asked = json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": "Who?" } }], "maxTokens": 50, "includeContext": "thisServer" });
+    let call = json!({ "params_json": asked.to_string() }).to_string();
+    let verb = ["call", "raw", &call];
+    let _ = place.file("understudy.json", r#"{"sampling": "echo"}"#);
+    let without = through(&place, &verb, &server, &[]).ok();
+    assert!(without.stdout.contains("Who?") && !without.stdout.contains("about plays"), "{}", without.stdout);
+    let _ = place.file("understudy.json", r#"{"sampling": {"use": "echo", "context": "thisServer"}}"#);
+    let with = through(&place, &verb, &server, &[]).ok();
+    assert!(with.stdout.contains("Ask this server about plays.") && with.stdout.contains("`raw`"), "{}", with.stdout);
+}
+
+#[test]
 fn a_fastmcp_server_is_answered_by_litellm_in_both_formats() {
     let place = Place::new();
     let litellm = Listening::litellm();

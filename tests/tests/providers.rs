@@ -198,8 +198,7 @@ fn cases(folder: &str, api: Option<&str>) -> Vec<Case> {
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten() {
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
-        let fixture: Value =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", entry.path().display()));
+        let fixture: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", entry.path().display()));
         let is = fixture["options"]["settings"]["api"].as_str().unwrap_or("chat");
         if api.is_none_or(|api| api == is) {
             cases.push(Case::read(&fixture));
@@ -249,6 +248,9 @@ fn the_table_of_providers_and_features_is_what_the_fixtures_show() {
         let text = format!("{before}<!-- from the fixtures -->\n{table}<!-- so far -->{after}");
         std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     } else {
-        assert!(found == table, "docs/providers.md is not what the fixtures show; `UPDATE_DOCS=1 cargo test --workspace --test providers` writes it anew:\n{table}");
+        assert!(
+            found == table,
+            "docs/providers.md is not what the fixtures show; `UPDATE_DOCS=1 cargo test --workspace --test providers` writes it anew:\n{table}"
+        );
     }
 }

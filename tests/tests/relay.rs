@@ -65,6 +65,76 @@ fn sampling_is_declared_and_answered_and_the_client_sees_none_of_it() {
     );
 }
 
+/// A request for context, and the text that the `echo` plugin was given.
+fn echoed_with_context(session: &mut Session, id: u64, include: &str) -> String {
+    let mut request = sampling(id, "hi");
+    request["params"]["includeContext"] = json!(include);
+    session.say(&request);
+    let answer = session.hear();
+    assert_eq!(answer["id"], id, "{answer}");
+    answer["result"]["content"]["text"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_server_gets_its_own_context_where_the_config_allows_it() {
+    let place = Place::new();
+    let config = place.file("understudy.json", r#"{"sampling": {"use": "echo", "context": "thisServer"}}"#);
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    let pass = |session: &mut Session, message: &Value| {
+        session.say(message);
+        session.hear()
+    };
+    let initialize =
+        json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}}});
+    let declared = pass(&mut session, &initialize);
+    assert_eq!(declared["params"]["capabilities"]["sampling"], json!({"tools": {}, "context": {}}));
+    // `cat` says back what a server would say.
+    let _ = pass(&mut session, &json!({"id": 0, "result": {"instructions": "Be brief."}}));
+    let call = json!({"id": 5, "method": "tools/call", "params": {"name": "judge", "arguments": {"play": "Hamlet"}}});
+    let _ = pass(&mut session, &call);
+    for (id, include) in [(1, "thisServer"), (2, "allServers")] {
+        let said = echoed_with_context(&mut session, id, include);
+        for part in
+            ["<context server=\"cat\">", "Be brief.", "`judge` with the arguments {\"play\":\"Hamlet\"}", "\nhi"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    assert_eq!(echoed_with_context(&mut session, 3, "none"), "hi");
+    let _ = pass(&mut session, &json!({"id": 5, "result": {"content": []}}));
+    let said = echoed_with_context(&mut session, 4, "thisServer");
+    assert!(said.contains("Be brief.") && !said.contains("judge"), "{said}");
+}
+
+#[test]
+fn no_context_is_attached_unless_the_config_says_so() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
+    session.say(
+        &json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}}}),
+    );
+    assert_eq!(session.hear()["params"]["capabilities"]["sampling"], json!({"tools": {}}));
+    session.say(&json!({"id": 0, "result": {"instructions": "Be brief."}}));
+    let _ = session.hear();
+    assert_eq!(echoed_with_context(&mut session, 1, "thisServer"), "hi");
+}
+
+#[test]
+fn a_client_that_samples_without_context_leaves_requests_for_it_to_the_plugin() {
+    let place = Place::new();
+    let config = place.file("understudy.json", r#"{"sampling": {"use": "echo", "context": "thisServer"}}"#);
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    let capabilities = json!({"sampling": {}});
+    session.say(&json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": capabilities}}));
+    let _ = session.hear();
+    session.say(&json!({"id": 0, "result": {"instructions": "Be brief."}}));
+    let _ = session.hear();
+    assert!(echoed_with_context(&mut session, 1, "thisServer").contains("Be brief."));
+    // What it can do is the client's to answer.
+    session.say(&sampling(2, "hi"));
+    assert_eq!(session.hear()["method"], "sampling/createMessage");
+}
+
 #[test]
 fn an_id_keeps_its_spelling_in_the_answer() {
     let place = Place::new();
