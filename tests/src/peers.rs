@@ -81,6 +81,14 @@ impl Listening {
     pub fn litellm() -> Self {
         Self::start(&installed("litellm/bin/python"), &[&script("run_litellm.py"), "--until-stdin-closes"])
     }
+
+    /// The proxy of `litellm` in front of a recorder, which must outlive it.
+    #[must_use]
+    pub fn litellm_before(recorder: &Self) -> Self {
+        let script = script("run_litellm.py");
+        let args = [script.as_str(), "--upstream", &recorder.url, "--until-stdin-closes"];
+        Self::start(&installed("litellm/bin/python"), &args)
+    }
 }
 
 impl Drop for Listening {

@@ -92,10 +92,17 @@ fn a_fastmcp_server_is_answered_in_every_format_and_each_body_fits_the_official_
     ];
     for (plugin, variable) in plugins {
         let endpoint = if plugin == "openai" { format!("{}/v1", recorder.url) } else { recorder.url.clone() };
-        for (mut verb, expected) in fastmcp_calls() {
+        let streams = ["summarize", "with_tools", "structured"];
+        let streamed = fastmcp_calls().into_iter().filter(|(verb, _)| streams.iter().any(|tool| verb.contains(tool)));
+        let streamed = streamed.map(|call| (call, true));
+        let whole = fastmcp_calls().into_iter().map(|call| (call, false));
+        for ((mut verb, expected), streams) in whole.chain(streamed) {
             verb.extend(["--plugin", plugin, "--endpoint", &endpoint]);
             if plugin == "ollama" {
                 verb.extend(["--model", "m"]);
+            }
+            if streams {
+                verb.extend(["--set", "stream=true"]);
             }
             let run = through(&place, &verb, &server, &[(variable, KEY)]).ok();
             assert!(run.stdout.contains(expected), "{plugin} {verb:?}: {}{}", run.stdout, run.stderr);
@@ -160,6 +167,38 @@ fn a_fastmcp_server_is_answered_by_litellm_in_both_formats() {
             })
             .collect();
         assert!(answers.iter().all(|answer| answer.trim().len() > 3), "{answers:?}");
+    }
+}
+
+/// LiteLLM between the plugin and the provider, in all four combinations of their formats.
+#[test]
+fn a_fastmcp_servers_tool_loop_ends_through_litellm_in_both_formats() {
+    let place = Place::new();
+    let recorder = Listening::recorder(&place.path().join("log.jsonl"));
+    let litellm = Listening::litellm_before(&recorder);
+    let server = [python(), script("sampling_server.py")];
+    let asked = [
+        (vec!["call", "with_tools", r#"question=call add {"a":2,"b":3}"#], "recorded: 5"),
+        (vec!["call", "structured", r#"text=call final_response {"mood":"glad","stars":4}"#], "glad"),
+    ];
+    let ways = [
+        ("anthropic", "by-anthropic", "stream=false"),
+        ("anthropic", "by-openai", "stream=false"),
+        ("anthropic", "by-openai", "stream=true"),
+        ("openai", "by-openai", "stream=false"),
+        ("openai", "by-anthropic", "stream=false"),
+        ("openai", "by-anthropic", "stream=true"),
+    ];
+    for (plugin, model, stream) in ways {
+        let (endpoint, variable) = match plugin {
+            "openai" => (format!("{}/v1", litellm.url), "OPENAI_API_KEY"),
+            _ => (litellm.url.clone(), "ANTHROPIC_API_KEY"),
+        };
+        for (mut verb, expected) in asked.clone() {
+            verb.extend(["--plugin", plugin, "--endpoint", &endpoint, "--model", model, "--set", stream]);
+            let run = through(&place, &verb, &server, &[(variable, KEY)]).ok();
+            assert!(run.stdout.contains(expected), "{verb:?}: {}{}", run.stdout, run.stderr);
+        }
     }
 }
 

@@ -44,13 +44,13 @@ pub(crate) fn block<'a>(place: &str, block: &'a ContentBlock, names: &'a Names) 
 
 /// The blocks that stood before this one when Anthropic gave it, as `response` put them into its `_meta`.
 ///
-/// Only blocks that can have come from there: what else is in a conversation is MCP's, and the host has checked it.
+/// Only blocks that can have come from there, so none that MCP has a block for: those are the conversation's, and the host has
+/// checked them.
 pub(crate) fn hidden<'a>(place: &str, block: &'a ContentBlock) -> Result<Vec<&'a RawValue>, Error> {
     let Some(meta) = extras(block).and_then(|extras| extras.meta.as_deref()) else { return Ok(Vec::new()) };
     let is_hidden = |raw: &&RawValue| {
         wire::object::<Kind>(raw).is_ok_and(|block| {
-            matches!(block.kind.as_ref(), "thinking" | "redacted_thinking" | "server_tool_use")
-                || block.kind.ends_with("_tool_result")
+            !matches!(block.kind.as_ref(), "text" | "image" | "document" | "search_result" | "tool_use" | "tool_result")
         })
     };
     let read: Result<HiddenMeta<'a>, _> = serde_json::from_str(meta);

@@ -119,6 +119,8 @@ fn kind_of_code(code: &str) -> Option<&'static str> {
         | "image_content_policy_violation" => "content-filtered",
         "invalid_image"
         | "invalid_image_format"
+        | "invalid_image_mode"
+        | "invalid_image_url"
         | "invalid_base64_image"
         | "image_parse_error"
         | "empty_image_file" => "invalid-request",

@@ -97,18 +97,25 @@ pub fn check_fixtures<P: Provider>(folder: impl AsRef<Path>) {
 /// # Panics
 /// If one doesn't come out as it says, or there is none.
 pub fn check_streaming_fixtures<P: Provider + StreamingProvider>(folder: impl AsRef<Path>) {
-    check_all(folder.as_ref(), |fixture| {
-        // Of the text, the last call shows none: how much there was before it does depend on the cut.
-        let without_progress = |mut outcome: Value| {
-            outcome.as_object_mut().and_then(|outcome| outcome.shift_remove("progress"));
-            outcome
-        };
-        let all_at_once = run::<P>(fixture, &|state, events| play::<P>(state, events, usize::MAX));
-        let one_by_one = run::<P>(fixture, &|state, events| play::<P>(state, events, 1));
-        let (left, right) = (without_progress(one_by_one.clone()), without_progress(all_at_once));
-        assert_eq!(left, right, "the outcome depends on where the stream was cut");
-        one_by_one
-    });
+    check_all(folder.as_ref(), outcome::<P>);
+}
+
+/// A fixture with its expectations replaced by what really happens.
+///
+/// # Panics
+/// If that depends on how a stream is cut, or the fixture is none.
+#[must_use]
+pub fn outcome<P: Provider + StreamingProvider>(fixture: &Value) -> Value {
+    // Of the text, the last call shows none: how much there was before it does depend on the cut.
+    let without_progress = |mut outcome: Value| {
+        outcome.as_object_mut().and_then(|outcome| outcome.shift_remove("progress"));
+        outcome
+    };
+    let all_at_once = run::<P>(fixture, &|state, events| play::<P>(state, events, usize::MAX));
+    let one_by_one = run::<P>(fixture, &|state, events| play::<P>(state, events, 1));
+    let (left, right) = (without_progress(one_by_one.clone()), without_progress(all_at_once));
+    assert_eq!(left, right, "the outcome depends on where the stream was cut");
+    one_by_one
 }
 
 /// Hands a stream over, so many events at a time: what came of it, and the text that it showed.

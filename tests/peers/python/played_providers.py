@@ -6,7 +6,10 @@ Each is a class of static methods, with the same names:
     check_headers(headers, key)    raises Refused
     validate(body)                 raises whatever it likes
     answer(body, model, number)    the answer, as an object of the provider's own Python package
-    dump                           how that object's `model_dump_json` writes what the provider would send
+    wants_stream(body, request)    whether the answer is wanted as a stream; raises Refused if it is in no way known here
+    stream(answer, body)           the same answer as the pieces of a stream, as streamed.py makes them
+    media_type                     of a stream
+    dump                           how `model_dump_json` writes an answer, or a piece of one, as the provider would send it
     error(refused)                 the body of an error
 """
 
@@ -16,6 +19,7 @@ import time
 from datetime import UTC, datetime
 
 import ollama
+import streamed
 import validate_anthropic
 import validate_gemini
 import validate_ollama
@@ -64,9 +68,15 @@ def asked_call(text: str, offered: list[str]) -> tuple[str, dict] | None:
     return (match[1], json.loads(match[2])) if match and match[1] in offered else None
 
 
+def asks_for_stream(body: dict, request) -> bool:
+    """Whether `stream` in the body says so, as it does with all but Gemini."""
+    return bool(body.get("stream"))
+
+
 class Anthropic:
     name = "anthropic"
-    dump: dict = {}
+    media_type = "text/event-stream; charset=utf-8"
+    dump = streamed.ANTHROPIC_DUMP
 
     @staticmethod
     def check_headers(headers, key: str) -> None:
@@ -92,8 +102,15 @@ class Anthropic:
             model=model,
             content=[content],
             stop_reason="tool_use" if call else "end_turn",
+            stop_sequence=None,
             usage=Usage(input_tokens=11, output_tokens=7),
         )
+
+    wants_stream = staticmethod(asks_for_stream)
+
+    @staticmethod
+    def stream(answer: Message, body: dict):
+        return streamed.anthropic(answer)
 
     @staticmethod
     def error(refused: Refused) -> dict:
@@ -102,7 +119,8 @@ class Anthropic:
 
 class OpenAI:
     name = "openai"
-    dump: dict = {}
+    media_type = "text/event-stream; charset=utf-8"
+    dump = streamed.OPENAI_DUMP
 
     @staticmethod
     def check_headers(headers, key: str) -> None:
@@ -118,9 +136,9 @@ class OpenAI:
         if call:
             function = Function(name=call[0], arguments=json.dumps(call[1]))
             calls = [ChatCompletionMessageFunctionToolCall(id=f"call_{number}", type="function", function=function)]
-            message = ChatCompletionMessage(role="assistant", content=None, tool_calls=calls)
+            message = ChatCompletionMessage(role="assistant", content=None, refusal=None, tool_calls=calls)
         else:
-            message = ChatCompletionMessage(role="assistant", content=f"recorded: {text}")
+            message = ChatCompletionMessage(role="assistant", content=f"recorded: {text}", refusal=None)
         return ChatCompletion(
             id=f"chatcmpl-{number}",
             object="chat.completion",
@@ -130,6 +148,12 @@ class OpenAI:
             usage=CompletionUsage(prompt_tokens=11, completion_tokens=7, total_tokens=18),
         )
 
+    wants_stream = staticmethod(asks_for_stream)
+
+    @staticmethod
+    def stream(answer: ChatCompletion, body: dict):
+        return streamed.chat_completions(answer, bool((body.get("stream_options") or {}).get("include_usage")))
+
     @staticmethod
     def error(refused: Refused) -> dict:
         code = refused.kind if refused.status == 401 else None
@@ -138,7 +162,8 @@ class OpenAI:
 
 class Gemini:
     name = "gemini"
-    dump = {"by_alias": True, "exclude_none": True}
+    media_type = "text/event-stream"
+    dump = streamed.GEMINI_DUMP
 
     @staticmethod
     def check_headers(headers, key: str) -> None:
@@ -181,6 +206,17 @@ class Gemini:
         )
 
     @staticmethod
+    def wants_stream(body: dict, request) -> bool:
+        streams = request.url.path.endswith(":streamGenerateContent")
+        if streams and request.query_params.get("alt") != "sse":
+            raise Refused(422, "invalid_request_error", "the recording provider streams with `alt=sse` only")
+        return streams
+
+    @staticmethod
+    def stream(answer: gemini.GenerateContentResponse, body: dict):
+        return streamed.gemini(answer)
+
+    @staticmethod
     def error(refused: Refused) -> dict:
         status = {401: "UNAUTHENTICATED", 500: "INTERNAL"}.get(refused.status, "INVALID_ARGUMENT")
         return {"error": {"code": refused.status, "message": str(refused), "status": status}}
@@ -188,7 +224,8 @@ class Gemini:
 
 class Ollama:
     name = "ollama"
-    dump = {"exclude_none": True}
+    media_type = "application/x-ndjson"
+    dump = streamed.OLLAMA_DUMP
 
     @staticmethod
     def check_headers(headers, key: str) -> None:
@@ -233,6 +270,12 @@ class Ollama:
             eval_count=7,
             eval_duration=1_000_000,
         )
+
+    wants_stream = staticmethod(asks_for_stream)
+
+    @staticmethod
+    def stream(answer: ollama.ChatResponse, body: dict):
+        return streamed.ollama_lines(answer)
 
     @staticmethod
     def error(refused: Refused) -> dict:

@@ -7,12 +7,14 @@ The first line on stdout is `{"port": N}`, once it answers; see loopback.py.
     POST /v1/messages                            Anthropic: `x-api-key: KEY`, `anthropic-version`
     POST /v1/chat/completions                    OpenAI: `authorization: Bearer KEY`
     POST /v1beta/models/MODEL:generateContent    Gemini: `x-goog-api-key: KEY`
+    POST …/MODEL:streamGenerateContent?alt=sse   the same, streamed
     POST /api/chat                               Ollama: `authorization: Bearer KEY`, or none
 
 A good request is answered 200 with `recorded: <the last user text>`, in a message made by the provider's own Python
-package; if that text is `call TOOL {…}` and names a tool of the request, with a call of that tool. A bad credential is
-answered 401; a body that the package's own request types refuse, 422 with what is wrong; both in the provider's format.
-played_providers.py has what is each provider's own.
+package; if that text is `call TOOL {…}` and names a tool of the request, with a call of that tool. One that asks for a stream,
+by `stream` in the body or, with Gemini, by the path, gets the same answer in pieces: events of that package's types, as
+streamed.py makes them. A bad credential is answered 401; a body that the package's own request types refuse, 422 with what is
+wrong; both in the provider's format. played_providers.py has what is each provider's own.
 
 Every request is one JSON line in FILE, written before it is answered: `provider`, `path`, `query`, `headers` (a list
 of pairs, in order), `body` (JSON, or a string if it isn't), `status` and, if that isn't 200, `error`.
@@ -29,7 +31,7 @@ import loopback
 from played_providers import Anthropic, Gemini, Ollama, OpenAI, Refused
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 
@@ -49,8 +51,6 @@ def application(log: Path, key: str, hold: int) -> Starlette:
             provider.validate(body)
         except Exception as error:  # whatever a validator raises, it is about this body
             raise Refused(422, "invalid_request_error", str(error)) from error
-        if body.get("stream"):
-            raise Refused(422, "invalid_request_error", "the recording provider does not stream")
         return body
 
     def endpoint(provider):
@@ -59,11 +59,15 @@ def application(log: Path, key: str, hold: int) -> Starlette:
             count += 1
             number = count
             raw = await request.body()
-            error = None
+            error, status, media_type = None, 200, "application/json"
             try:
                 body = judged(provider, request.headers, raw)
-                model = request.path_params.get("model") or body["model"]
-                status, reply = 200, provider.answer(body, model, number).model_dump_json(**provider.dump)
+                answer = provider.answer(body, request.path_params.get("model") or body["model"], number)
+                if provider.wants_stream(body, request):
+                    reply = [piece(provider, name, data) for name, data in provider.stream(answer, body)]
+                    media_type = provider.media_type
+                else:
+                    reply = written(provider, answer)
             except Exception as problem:
                 refused = problem if isinstance(problem, Refused) else Refused(500, "api_error", repr(problem))
                 error, status, reply = str(refused), refused.status, json.dumps(provider.error(refused))
@@ -80,7 +84,8 @@ def application(log: Path, key: str, hold: int) -> Starlette:
             if number >= hold:
                 all_here.set()
             await all_here.wait()
-            return Response(reply, status, media_type="application/json")
+            kind = StreamingResponse if isinstance(reply, list) else Response
+            return kind(reply, status, media_type=media_type)
 
         return record
 
@@ -89,9 +94,21 @@ def application(log: Path, key: str, hold: int) -> Starlette:
             Route("/v1/messages", endpoint(Anthropic), methods=["POST"]),
             Route("/v1/chat/completions", endpoint(OpenAI), methods=["POST"]),
             Route("/v1beta/models/{model}:generateContent", endpoint(Gemini), methods=["POST"]),
+            Route("/v1beta/models/{model}:streamGenerateContent", endpoint(Gemini), methods=["POST"]),
             Route("/api/chat", endpoint(Ollama), methods=["POST"]),
         ]
     )
+
+
+def written(provider, data) -> str:
+    return data if isinstance(data, str) else data.model_dump_json(**provider.dump)
+
+
+def piece(provider, name: str | None, data) -> str:
+    """A server-sent event, or a line."""
+    if provider.media_type == "application/x-ndjson":
+        return f"{written(provider, data)}\n"
+    return (f"event: {name}\n" if name else "") + f"data: {written(provider, data)}\n\n"
 
 
 def as_json(raw: bytes):

@@ -1,6 +1,9 @@
 """LiteLLM's proxy on a free loopback port, with the mock models of ../litellm.yaml.
 
-    python run_litellm.py [--config FILE] [--until-stdin-closes]
+    python run_litellm.py [--upstream URL] [--config FILE] [--until-stdin-closes]
+
+With `--upstream` its models are those of ../litellm_upstream.yaml, and what it is sent goes on to that address: to
+recording_provider.py, in Anthropic's format for the model `by-anthropic` and in OpenAI's for `by-openai`.
 
 The first line on stdout is `{"port": N}`, once it answers; see loopback.py. `POST /v1/messages` takes Anthropic's
 format and `POST /v1/chat/completions` OpenAI's; the key is the `master_key` of the config, as `x-api-key` or as
@@ -38,17 +41,22 @@ def refuse_the_outside(event: str, args: tuple) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path(__file__).parent.parent / "litellm.yaml")
+    parser.add_argument("--upstream", metavar="URL", help="where the provider is: `http://127.0.0.1:PORT`")
+    parser.add_argument("--config", type=Path, help="by default one of the two above")
     import loopback
 
     loopback.add_arguments(parser)
     options = parser.parse_args()
-    if not options.config.is_file():
-        sys.exit(f"no config at `{options.config}`")
+    by_default = "litellm_upstream.yaml" if options.upstream else "litellm.yaml"
+    config = options.config or Path(__file__).parent.parent / by_default
+    if not config.is_file():
+        sys.exit(f"no config at `{config}`")
 
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept | OFFLINE | {"CONFIG_FILE_PATH": str(options.config.resolve())})
+    os.environ.update(kept | OFFLINE | {"CONFIG_FILE_PATH": str(config.resolve())})
+    if options.upstream:
+        os.environ.update(UPSTREAM=options.upstream, UPSTREAM_V1=f"{options.upstream}/v1")
     sys.addaudithook(refuse_the_outside)
 
     stdout = loopback.claim_stdout()

@@ -28,7 +28,7 @@ from mcp.shared.message import ServerMessageMetadata
 from mcp.types import Request, Result, SamplingMessage, TextContent
 from pydantic import BaseModel
 
-mcp = FastMCP("sampling-server")
+mcp = FastMCP("sampling-server", instructions="Ask this server about plays.")
 
 
 @mcp.tool
