@@ -1,5 +1,5 @@
 //! Answers that the providers' own Python packages built, type by type and value by value, as a whole and as streams.
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "that is how a test reports")]
+#![expect(clippy::panic, reason = "that is how a test reports")]
 
 use std::collections::BTreeMap;
 use std::process::Command;

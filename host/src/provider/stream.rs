@@ -173,9 +173,9 @@ mod tests {
         loop {
             for event in events.next().await? {
                 match event {
-                    wit::Event::Opened(head) => said.push_str(&format!("{}", head.status)),
+                    wit::Event::Opened(head) => said.push_str(&head.status.to_string()),
                     wit::Event::Message(message) => {
-                        said.push_str(&format!("|{}={}", message.name.unwrap_or_default(), message.data));
+                        said.extend(["|", &message.name.unwrap_or_default(), "=", &message.data]);
                     }
                     wit::Event::Closed => return Ok(said + "|closed"),
                 }
