@@ -22,12 +22,24 @@ pub enum Error {
         reason: String,
     },
     /// The request is larger than the config allows.
-    #[error("the sampling request holds {bytes} bytes, more than `limits.samplingRequest` allows ({most})")]
+    #[error("the sampling request holds {what}, more than `limits.{key}` allows ({most})")]
     RequestTooLarge {
-        /// Its size.
-        bytes: usize,
+        /// What it holds, with its number.
+        what: String,
+        /// The limit's key.
+        key: &'static str,
         /// The limit.
         most: usize,
+    },
+    /// More requests of one server in a minute than the config allows.
+    #[error(
+        "the server asks more than {most} times a minute (`sampling.requestsPerMinute`); it may ask again in {wait:.1?}"
+    )]
+    TooOften {
+        /// `sampling.requestsPerMinute`
+        most: u32,
+        /// When there is a place again.
+        wait: Duration,
     },
     /// Too many requests of one server at once.
     #[error(
@@ -183,6 +195,7 @@ impl Error {
         match self {
             Self::InvalidRequest { .. }
             | Self::RequestTooLarge { .. }
+            | Self::TooOften { .. }
             | Self::TooMany { .. }
             | Self::TooMuch { .. }
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,

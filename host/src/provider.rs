@@ -6,11 +6,13 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `endpoint` | joining an endpoint with a plugin's path |
-//! | `credential` | where the value comes from, how it is applied, how it is cut out |
+//! | `credential` | where the value comes from, how it is applied |
+//! | `secret` | the value, and how it is cut out of what comes back |
 //! | `stream` | answers that come piece by piece |
 
 pub mod credential;
 mod endpoint;
+pub mod secret;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -27,7 +29,8 @@ use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
 use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::ResponseHead;
 use crate::plugin::bindings::understudy::plugin::types as wit;
-use credential::{Credential, Redact};
+use credential::Credential;
+use secret::Redact;
 pub use stream::Events;
 use stream::Failure;
 
@@ -164,7 +167,7 @@ impl Destination {
     /// What is missing of the credential that the main endpoint needs.
     #[must_use]
     pub fn missing_credential(&self) -> Option<String> {
-        self.credential.as_ref()?.value(!self.is_elsewhere()).err()
+        self.credential.as_ref()?.trouble(!self.is_elsewhere())
     }
 
     /// Makes one exchange; `body` stands for the request's. Time is the caller's to limit: dropping the future ends the connection.
@@ -172,7 +175,21 @@ impl Destination {
     /// # Errors
     /// If the request is refused, the provider can't be reached, or its answer is too large.
     pub async fn exchange(&self, http: &Http, fetch: &wit::Fetch, body: Bytes) -> Result<Answer, Error> {
-        let (Outgoing { url, method, headers }, redact) = self.outgoing(&fetch.request)?;
+        let (response, redact) = self.send(http, fetch, body.clone()).await?;
+        let is_refused = response.status() == reqwest::StatusCode::UNAUTHORIZED;
+        if is_refused
+            && let Some(credential) = &self.credential
+            && credential.refused(redact.secret()).await
+        {
+            let (response, redact) = self.send(http, fetch, body).await?;
+            return self.read(response, redact, fetch).await;
+        }
+        self.read(response, redact, fetch).await
+    }
+
+    /// Sends the request; the answer's head, and what must be cut out of all of it.
+    async fn send(&self, http: &Http, fetch: &wit::Fetch, body: Bytes) -> Result<(reqwest::Response, Redact), Error> {
+        let (Outgoing { url, method, headers }, redact) = self.outgoing(&fetch.request).await?;
         let origin = url.origin().ascii_serialization();
         let unreachable = |reason: String| Error::Unreachable {
             plugin: self.plugin.clone(),
@@ -182,6 +199,12 @@ impl Destination {
         let client = http.client(&url).map_err(unreachable)?;
         let response = client.request(method, url).headers(headers).body(body).send().await;
         let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
+        Ok((response, redact))
+    }
+
+    /// Reads the answer, or begins to.
+    async fn read(&self, response: reqwest::Response, redact: Redact, fetch: &wit::Fetch) -> Result<Answer, Error> {
+        let origin = response.url().origin().ascii_serialization();
         let status = response.status().as_u16();
         let kept = response.headers().iter().filter(|(name, _)| *name != reqwest::header::SET_COOKIE);
         let headers = kept.map(|(name, value)| wit::Header {
@@ -196,13 +219,16 @@ impl Destination {
             let place = (self.plugin.clone(), origin, self.limits.response_body);
             return Ok(Answer::Events(Events::new(head, body, is_lines, redact, place)));
         }
-        let body =
-            self.body(response, &origin).await?.map_err(|e| unreachable(format!("the answer broke off: {e}")))?;
+        let body = self.body(response, &origin).await?.map_err(|e| Error::Unreachable {
+            plugin: self.plugin.clone(),
+            origin,
+            reason: redact.words(format!("the answer broke off: {e}")),
+        })?;
         Ok(Answer::Whole(wit::HttpResponse { status, headers, body: redact.body(body), extensions: "{}".to_owned() }))
     }
 
     /// The request as it goes out, and what must be cut out of whatever comes back.
-    fn outgoing(&self, request: &wit::HttpRequest) -> Result<(Outgoing, Redact), Error> {
+    async fn outgoing(&self, request: &wit::HttpRequest) -> Result<(Outgoing, Redact), Error> {
         let refused = |reason: String| Error::Refused { plugin: self.plugin.clone(), reason };
         let base = match &request.endpoint {
             None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
@@ -220,7 +246,7 @@ impl Destination {
         let secret = match &self.credential {
             Some(credential) => {
                 let needed = request.endpoint.is_some() || !self.is_elsewhere();
-                credential.value(needed).map_err(missing)?
+                credential.value(needed).await.map_err(missing)?
             }
             None => None,
         };

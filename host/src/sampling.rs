@@ -127,13 +127,16 @@ impl Sampler {
     pub async fn create_message(&self, asked: Asked<'_>) -> Result<String, Error> {
         let Asked { params, context, progress } = asked;
         if params.len() > self.largest {
-            return Err(Error::RequestTooLarge { bytes: params.len(), most: self.largest });
+            let what = format!("{} bytes", params.len());
+            return Err(Error::RequestTooLarge { what, key: "samplingRequest", most: self.largest });
         }
         let after = self.deadline;
         let until = Instant::now() + after;
         let answer = async {
             let _place = self.policy.admit(params.len()).await?;
-            let mut request = self.policy.clamp(parse(params)?);
+            let request = parse(params)?;
+            self.policy.check(&request)?;
+            let mut request = self.policy.clamp(request);
             if let Some(context) = &context {
                 context.attach(&self.server, &mut request);
             }

@@ -41,7 +41,9 @@ impl Session {
         Self::run(place.understudy(["proxy", "--server", server]), env)
     }
 
-    fn run(mut command: Command, env: &[(&str, &str)]) -> Self {
+    /// Starts a command that is a proxy.
+    #[must_use]
+    pub fn run(mut command: Command, env: &[(&str, &str)]) -> Self {
         command.envs(env.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));

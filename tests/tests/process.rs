@@ -1,12 +1,13 @@
 //! The proxy as a process: exit codes, signals, ends of input, and no child left behind.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::json;
 use understudy_tests::PATIENCE;
-use understudy_tests::program::{Place, kill, run, signal};
+use understudy_tests::program::{Place, binary, kill, run, signal};
 use understudy_tests::provider::{Provider, wait_for_hangup};
 use understudy_tests::session::{Session, sampling};
 
@@ -160,11 +161,42 @@ fn the_servers_limit_on_core_files_is_its_own() {
     let (_, lines, _) = Session::start(&place, &["--plugin", "echo"], &["sh", "-c", "ulimit -c; exit 0"]).end();
     let direct = run(
         {
-            let mut shell = std::process::Command::new("sh");
+            let mut shell = Command::new("sh");
             shell.args(["-c", "ulimit -c"]);
             shell
         },
         "",
     );
     assert_eq!(String::from_utf8_lossy(&lines[0]), direct.stdout);
+}
+
+/// Whether a process that may write core files, and is killed as one that should, is said to have written one.
+fn dumps_core(place: &Place, program: &str, args: &[&str]) -> bool {
+    let mut shell = Command::new("sh");
+    shell.current_dir(place.path()).args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", program]).args(args);
+    let mut session = Session::run(shell, &[("XDG_CACHE_HOME", &place.path().to_string_lossy())]);
+    // Once it answers, it is up.
+    session.say(&json!({"id": 1, "method": "ping"}));
+    let _ = session.line();
+    signal(session.id(), Signal::ABORT);
+    let (status, ..) = session.end();
+    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}");
+    status.core_dumped()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_core_file_of_ours_is_ever_written() {
+    let place = Place::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -Hc"]);
+    let allowed = run(shell, "").stdout.trim() != "0";
+    // Any other program writes one, wherever core files are written at all.
+    assert_eq!(dumps_core(&place, "cat", &[]), allowed);
+    let understudy = binary("understudy");
+    assert!(!dumps_core(&place, &understudy.to_string_lossy(), &["proxy", "--plugin", "echo", "--", "cat"]));
+    let folder = std::fs::read_dir(place.path()).into_iter().flatten().flatten();
+    let cores = folder.filter(|entry| entry.file_name().to_string_lossy().starts_with("core"));
+    // The one is `cat`'s.
+    assert!(cores.count() <= 1);
 }

@@ -69,6 +69,67 @@ fn a_credential_can_come_from_a_file_and_go_into_the_query() {
     assert!(run.stdout.contains("key=[credential]"), "{}", run.stdout);
 }
 
+/// A config whose credential is what this script prints.
+fn printed_by(place: &Place, provider: &Provider, script: &str) -> String {
+    let config = json!({ "sampling": "p", "plugins": { "p": { "component": "builtin:openai", "model": "m", "endpoint": provider.url,
+        "credential": { "bearer": true, "command": ["sh", "-c", script, "a secret argument"] } } } });
+    place.file("understudy.json", config.to_string()).to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_command_that_prints_the_credential_is_asked_again_when_the_provider_refuses_it() {
+    let place = Place::new();
+    let provider = Provider::start(|request, stream, _| {
+        if request.headers["authorization"] == "Bearer sk-understudy-printed-2" {
+            respond(stream, "200 OK", "", openai_answer("let in").as_bytes());
+        } else {
+            respond(stream, "401 Unauthorized", "", br#"{"error":{"message":"bad key"}}"#);
+        }
+    });
+    let script = "echo x >> runs; printf 'sk-understudy-printed-%s\n' $(wc -l < runs)";
+    let config = printed_by(&place, &provider, script);
+    let sampled = run(place.understudy(["sample", "--config", &config]), &request("x")).ok();
+    assert!(sampled.stdout.contains("let in"), "{}", sampled.stdout);
+    assert_eq!(provider.seen().len(), 2);
+    // What it prints next is refused for good: one more attempt, then the error.
+    let refused = run(place.understudy(["sample", "--config", &config]), &request("x"));
+    assert!(refused.stderr.contains("unauthorized, HTTP 401: bad key"), "{}", refused.stderr);
+    assert_eq!(provider.seen().len(), 4);
+}
+
+#[test]
+fn a_command_that_prints_the_credential_runs_once_for_many_requests() {
+    let place = Place::new();
+    let provider = Provider::answering("200 OK", "", openai_answer("hi"));
+    let config = printed_by(&place, &provider, "echo x >> runs; echo sk-understudy-printed-0123");
+    let mut session = Session::start(&place, &["--config", &config], &["cat"]);
+    for id in 0..20 {
+        session.say(&sampling(id, "hi"));
+    }
+    for _ in 0..20 {
+        assert_eq!(session.hear()["result"]["content"]["text"], "hi");
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("runs")).unwrap_or_default(), "x\n");
+}
+
+#[test]
+fn a_command_that_prints_no_credential_is_told_by_its_name_alone() {
+    let place = Place::new();
+    let provider = Provider::answering("200 OK", "", openai_answer("hi"));
+    for (script, expected) in [
+        ("echo sk-half-a-secret; echo 'not signed in' >&2; exit 3", "failed (exit status: 3): not signed in"),
+        ("true", "printed no credential"),
+        ("printf '\\377\\376'", "a credential that is no text"),
+    ] {
+        let config = printed_by(&place, &provider, script);
+        let sampled = run(place.understudy(["-v", "sample", "--config", &config]), &request("x"));
+        assert_eq!(sampled.code(), 1, "{}", sampled.stdout);
+        assert!(sampled.stderr.contains("the command `sh`") && sampled.stderr.contains(expected), "{}", sampled.stderr);
+        assert!(!sampled.stderr.contains("half-a-secret") && !sampled.stderr.contains("a secret argument"));
+    }
+    assert!(provider.seen().is_empty());
+}
+
 #[test]
 fn the_built_in_plugins_follow_their_ecosystems_variables() {
     let place = Place::new();

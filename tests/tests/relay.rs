@@ -2,6 +2,7 @@
 //!
 //! The server is mostly `cat`: what the client says comes back as the server's words, so each line crosses in both
 //! directions.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
@@ -117,6 +118,47 @@ fn no_context_is_attached_unless_the_config_says_so() {
     session.say(&json!({"id": 0, "result": {"instructions": "Be brief."}}));
     let _ = session.hear();
     assert_eq!(echoed_with_context(&mut session, 1, "thisServer"), "hi");
+}
+
+#[test]
+fn a_server_asks_only_while_a_tool_is_called_that_may_lead_to_it() {
+    let place = Place::new();
+    let rule = r#"{"sampling": {"use": "echo", "tools": ["judge", "sum up"]}}"#;
+    let config = place.file("understudy.json", rule);
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    let asked = |session: &mut Session, id: u64| {
+        session.say(&sampling(id, "hi"));
+        session.hear()
+    };
+    let call = |id: u64, tool: &str| json!({"id": id, "method": "tools/call", "params": {"name": tool}});
+    let expected =
+        "this server may ask only while one of its tools `judge`, `sum up` is being called (`sampling.tools`)";
+    assert_eq!(asked(&mut session, 1)["error"]["message"], expected);
+    session.say(&call(10, "other"));
+    let _ = session.hear();
+    assert_eq!(asked(&mut session, 2)["error"]["message"], expected);
+    session.say(&call(11, "sum up"));
+    let _ = session.hear();
+    assert_eq!(asked(&mut session, 3)["result"]["content"]["text"], "hi");
+    session.say(&json!({"id": 11, "result": {"content": []}}));
+    let _ = session.hear();
+    assert_eq!(asked(&mut session, 4)["error"]["message"], expected);
+}
+
+#[test]
+fn a_server_that_asks_too_often_is_told_when_it_may_ask_again() {
+    let place = Place::new();
+    let config = place.file("understudy.json", r#"{"sampling": {"use": "echo", "requestsPerMinute": 2}}"#);
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    for id in 1..=2 {
+        session.say(&sampling(id, "hi"));
+        assert_eq!(session.hear()["result"]["content"]["text"], "hi");
+    }
+    session.say(&sampling(3, "hi"));
+    let refused = session.hear();
+    assert_eq!(refused["error"]["code"], -32603, "{refused}");
+    let message = refused["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("more than 2 times a minute (`sampling.requestsPerMinute`)"), "{message}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Answers that come as a stream: in pieces, too slowly, too much, broken, endless; and the progress that the server sees.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,14 +28,14 @@ fn streaming(
 }
 
 /// The config for the streaming guest and this provider.
-fn configured(place: &Place, provider: &Provider, limits: Value) -> String {
+fn configured(place: &Place, provider: &Provider, limits: &Value) -> String {
     let guest = guests::write("streaming", place.path());
     let config = json!({ "limits": limits, "plugins": { "p": { "component": guest, "model": "m",
         "endpoint": provider.url, "credential": { "bearer": true, "file": place.file("key", KEY) } } } });
     place.file("understudy.json", config.to_string()).to_string_lossy().into_owned()
 }
 
-fn sample(place: &Place, provider: &Provider, text: &str, limits: Value) -> Run {
+fn sample(place: &Place, provider: &Provider, text: &str, limits: &Value) -> Run {
     let config = configured(place, provider, limits);
     let command = place.understudy(["sample", "--plugin", "p", "--config", &config]);
     run(command, &sampling(1, text)["params"].to_string())
@@ -47,10 +47,9 @@ fn said(run: Run) -> String {
     result["content"]["text"].as_str().unwrap_or_else(|| panic!("{}", run.stdout)).to_owned()
 }
 
-const ONCE: &str = r#"{"retries": 0}"#;
-
+/// The limits for one attempt: what is tried again is another test's.
 fn once() -> Value {
-    serde_json::from_str(ONCE).unwrap_or_default()
+    json!({ "retries": 0 })
 }
 
 #[test]
@@ -62,7 +61,7 @@ fn events_and_lines_reach_the_plugin_however_they_arrive() {
         }
         true
     });
-    assert_eq!(said(sample(&place, &events, "events", once())), "begun|200|a=1|=2|={\"x\":\n3}|closed");
+    assert_eq!(said(sample(&place, &events, "events", &once())), "begun|200|a=1|=2|={\"x\":\n3}|closed");
     let seen = &events.seen()[0];
     assert_eq!(seen.headers["accept"], "text/event-stream");
     assert_eq!(seen.headers["authorization"], format!("Bearer {KEY}"));
@@ -72,7 +71,7 @@ fn events_and_lines_reach_the_plugin_however_they_arrive() {
         }
         true
     });
-    assert_eq!(said(sample(&place, &lines, "lines", once())), "begun|200|={\"a\":1}|=[2]|=3|closed");
+    assert_eq!(said(sample(&place, &lines, "lines", &once())), "begun|200|={\"a\":1}|=[2]|=3|closed");
     assert_eq!(lines.seen()[0].headers["accept"], "application/x-ndjson");
 }
 
@@ -80,9 +79,9 @@ fn events_and_lines_reach_the_plugin_however_they_arrive() {
 fn what_is_no_stream_is_handed_over_whole() {
     let place = Place::new();
     let json = Provider::answering("200 OK", "content-type: Application/JSON; charset=utf-8\r\n", "{\"whole\": 1}");
-    assert_eq!(said(sample(&place, &json, "events", once())), "resumed begun with 200: {\"whole\": 1}");
+    assert_eq!(said(sample(&place, &json, "events", &once())), "resumed begun with 200: {\"whole\": 1}");
     let refusal = Provider::answering("400 Bad Request", "content-type: text/event-stream\r\n", "data: no\n\n");
-    assert_eq!(said(sample(&place, &refusal, "events", once())), "resumed begun with 400: data: no\n\n");
+    assert_eq!(said(sample(&place, &refusal, "events", &once())), "resumed begun with 400: data: no\n\n");
 }
 
 #[test]
@@ -93,7 +92,7 @@ fn a_stream_that_does_not_end_is_left_when_the_answer_is_there() {
         wait_for_hangup(stream);
         false
     });
-    assert_eq!(said(sample(&place, &provider, "events", once())), "begun|200|=1");
+    assert_eq!(said(sample(&place, &provider, "events", &once())), "begun|200|=1");
     provider.gate().wait_for_silence();
 }
 
@@ -105,7 +104,7 @@ fn a_stream_can_lead_to_another_exchange() {
         piece(stream, if turn.fetch_add(1, Ordering::SeqCst) == 0 { b"data: again\n\n" } else { b"a line\n" });
         true
     });
-    assert_eq!(said(sample(&place, &provider, "events", once())), "begun|200|=a line|closed");
+    assert_eq!(said(sample(&place, &provider, "events", &once())), "begun|200|=a line|closed");
     assert_eq!(provider.seen().len(), 2);
 }
 
@@ -118,7 +117,7 @@ fn a_stream_that_breaks_is_tried_again_and_nothing_of_it_is_kept() {
         piece(stream, format!("data: attempt {turn}\n\n").as_bytes());
         turn > 0
     });
-    assert_eq!(said(sample(&place, &provider, "events", json!({}))), "begun|200|=attempt 1|closed");
+    assert_eq!(said(sample(&place, &provider, "events", &json!({}))), "begun|200|=attempt 1|closed");
     assert_eq!(provider.seen().len(), 2);
 }
 
@@ -130,7 +129,7 @@ fn a_stream_that_always_breaks_is_an_error_and_never_half_an_answer() {
             piece(stream, written.as_bytes());
             false
         });
-        let run = sample(&place, &provider, text, once());
+        let run = sample(&place, &provider, text, &once());
         assert_eq!((run.code(), run.stdout.as_str()), (1, ""), "{}", run.stderr);
         assert!(run.stderr.contains("the answer broke off"), "{}", run.stderr);
     }
@@ -154,7 +153,7 @@ fn a_stream_that_misbehaves_gives_one_clear_error() {
             true
         });
         limits["retries"] = json!(0);
-        let run = sample(&place, &provider, text, limits);
+        let run = sample(&place, &provider, text, &limits);
         assert_eq!(run.code(), 1, "{expected}: {}", run.stdout);
         assert!(run.stderr.contains(expected), "{expected}: {}", run.stderr);
     }
@@ -169,14 +168,14 @@ fn an_endless_stream_ends_at_the_limits() {
         while std::io::Write::write_all(stream, format!("{:x}\r\n{many}\r\n", many.len()).as_bytes()).is_ok() {}
         false
     });
-    let run = sample(&place, &flood, "events", json!({"retries": 0, "responseBody": "1 MiB"}));
+    let run = sample(&place, &flood, "events", &json!({"retries": 0, "responseBody": "1 MiB"}));
     assert!(run.stderr.contains("larger than `limits.responseBody` allows"), "{}", run.stderr);
     let silent = streaming("text/event-stream", |stream, _| {
         piece(stream, b"data: 1\n\n");
         wait_for_hangup(stream);
         false
     });
-    let run = sample(&place, &silent, "events", json!({"retries": 0, "deadline": "300 ms"}));
+    let run = sample(&place, &silent, "events", &json!({"retries": 0, "deadline": "300 ms"}));
     assert!(run.stderr.contains("no answer within 300ms (`limits.deadline`)"), "{}", run.stderr);
     silent.gate().wait_for_silence();
 }
@@ -192,17 +191,17 @@ fn the_credential_is_cut_out_of_a_stream() {
         piece(stream, second.as_bytes());
         piece(stream, b"");
     });
-    let run = sample(&place, &provider, "events", once()).ok();
+    let run = sample(&place, &provider, "events", &once()).ok();
     assert!(run.stdout.contains("you sent Bearer [credential]") && !run.stdout.contains(KEY), "{}", run.stdout);
 }
 
 /// A provider that streams what the test gives it, piece by piece, until the test ends it.
 fn fed() -> (Provider, mpsc::Sender<Vec<u8>>) {
-    let (feed, fed) = mpsc::channel::<Vec<u8>>();
-    let fed = Mutex::new(fed);
+    let (to_stream, pieces) = mpsc::channel::<Vec<u8>>();
+    let pieces = Mutex::new(pieces);
     let provider = streaming("text/event-stream", move |stream, _| {
-        let fed = fed.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok(bytes) = fed.recv_timeout(PATIENCE) {
+        let pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(bytes) = pieces.recv_timeout(PATIENCE) {
             if bytes.is_empty() {
                 return true;
             }
@@ -213,7 +212,7 @@ fn fed() -> (Provider, mpsc::Sender<Vec<u8>>) {
         }
         false
     });
-    (provider, feed)
+    (provider, to_stream)
 }
 
 fn feed(to: &mpsc::Sender<Vec<u8>>, text: &str) {
@@ -234,7 +233,7 @@ fn session(place: &Place, config: &str) -> Session {
 fn a_server_that_wants_to_sees_the_text_before_the_answer_is_there() {
     let place = Place::new();
     let (provider, to_stream) = fed();
-    let mut session = session(&place, &configured(&place, &provider, json!({})));
+    let mut session = session(&place, &configured(&place, &provider, &json!({})));
     session.say(&wanting_progress(1, &json!("t-1")));
     feed(&to_stream, "data: To be\n\n");
     // The stream goes on only when its beginning has been seen.
@@ -255,7 +254,7 @@ fn a_server_that_wants_to_sees_the_text_before_the_answer_is_there() {
 fn progress_goes_on_rising_when_a_stream_breaks_and_begins_again() {
     let place = Place::new();
     let (provider, to_stream) = fed();
-    let mut session = session(&place, &configured(&place, &provider, json!({})));
+    let mut session = session(&place, &configured(&place, &provider, &json!({})));
     session.say(&wanting_progress(1, &json!(9)));
     feed(&to_stream, "data: half\n\n");
     assert_eq!(session.hear()["params"]["progress"], 4);
@@ -270,7 +269,7 @@ fn progress_goes_on_rising_when_a_stream_breaks_and_begins_again() {
 fn a_server_that_does_not_want_progress_gets_none() {
     let place = Place::new();
     let (provider, to_stream) = fed();
-    let mut session = session(&place, &configured(&place, &provider, json!({})));
+    let mut session = session(&place, &configured(&place, &provider, &json!({})));
     session.say(&sampling(1, "events"));
     feed(&to_stream, "data: To be\n\n");
     feed(&to_stream, "");
@@ -286,7 +285,7 @@ fn cancelling_ends_a_stream_at_once() {
         wait_for_hangup(stream);
         false
     });
-    let mut session = session(&place, &configured(&place, &provider, json!({})));
+    let mut session = session(&place, &configured(&place, &provider, &json!({})));
     session.say(&wanting_progress(1, &json!(1)));
     assert_eq!(session.hear()["method"], "notifications/progress");
     session.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}));
@@ -298,6 +297,6 @@ fn cancelling_ends_a_stream_at_once() {
 fn a_limit_reached_while_streaming_is_typed_by_the_plugin() {
     let place = Place::new();
     let provider = Provider::start(|_: &Request, stream, _| respond(stream, "429 Too Many Requests", "", b""));
-    let run = sample(&place, &provider, "events", once());
+    let run = sample(&place, &provider, "events", &once());
     assert!(run.stderr.contains("the provider says rate-limited, HTTP 429: later"), "{}", run.stderr);
 }

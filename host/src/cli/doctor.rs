@@ -9,7 +9,7 @@ use clap::Args;
 use super::{End, Global, SamplingArgs, out, stage};
 use crate::config::{Config, Mode, Sampling, Transport};
 use crate::plugin::Engine;
-use crate::provider::credential::SHORTEST_CUT;
+use crate::provider::secret::SHORTEST_CUT;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -146,7 +146,7 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
             continue;
         };
         let goes = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
-        match credential.value(true) {
+        match credential.value(true).await {
             Ok(Some(secret)) => {
                 fine(&format!("{summary}; its credential goes {goes} as {}", credential.in_words()))?;
                 if !secret.is_cut() {

@@ -31,6 +31,10 @@ pub struct Limits {
     pub component: usize,
     /// `samplingRequest`: the parameters of a sampling request. 24 MiB.
     pub sampling_request: usize,
+    /// `messages`: the messages of a sampling request. 1,024.
+    pub messages: u32,
+    /// `media`: one image, sound or embedded resource in it, in base64. 16 MiB.
+    pub media: usize,
     /// `samplingTotal`: the parameters of all sampling requests of one server that run or wait. 256 MiB.
     pub sampling_total: usize,
     /// `concurrent`: sampling requests of one server that run at once. 256.
@@ -54,6 +58,8 @@ impl Default for Limits {
             response_body: 32 * MIB,
             component: 64 * MIB,
             sampling_request: 24 * MIB,
+            messages: 1024,
+            media: 16 * MIB,
             sampling_total: 256 * MIB,
             concurrent: 256,
             waiting: 4096,
@@ -67,6 +73,8 @@ impl Limits {
     pub(super) fn with(self, mut section: Section) -> Result<Self, ConfigError> {
         let limits = Self {
             sampling_request: section.size("samplingRequest")?.unwrap_or(self.sampling_request),
+            messages: section.count("messages")?.unwrap_or(self.messages),
+            media: section.size("media")?.unwrap_or(self.media),
             sampling_total: section.size("samplingTotal")?.unwrap_or(self.sampling_total),
             concurrent: section.count("concurrent")?.unwrap_or(self.concurrent),
             waiting: section.count("waiting")?.unwrap_or(self.waiting),

@@ -58,6 +58,10 @@ pub struct Sampling {
     pub declare_tools: bool,
     /// What a server that asks for `includeContext` gets attached. Default nothing.
     pub context: Attached,
+    /// So many requests a minute are answered, and so many at once after a pause. Default as many as come.
+    pub requests_per_minute: Option<u32>,
+    /// Requests are answered only while one of these tools of the server's is being called. Default always.
+    pub tools: Option<Vec<String>>,
 }
 
 /// The context that may be attached to a request.
@@ -74,7 +78,15 @@ impl Sampling {
     /// Sampling by these plugins, everything else by default.
     #[must_use]
     pub fn by(plugins: Vec<String>) -> Self {
-        Self { plugins, mode: Mode::Fallback, max_tokens: None, declare_tools: true, context: Attached::None }
+        Self {
+            plugins,
+            mode: Mode::Fallback,
+            max_tokens: None,
+            declare_tools: true,
+            context: Attached::None,
+            requests_per_minute: None,
+            tools: None,
+        }
     }
 }
 
@@ -149,6 +161,8 @@ pub enum CredentialSource {
     Env(String),
     /// A file, less white space at its ends.
     File(PathBuf),
+    /// What a program writes to stdout, less white space at its ends: the program and its arguments.
+    Command(Vec<String>),
 }
 
 impl Server {
@@ -207,6 +221,8 @@ impl Sampling {
         let sampling = Self {
             mode,
             max_tokens: section.count("maxTokens")?,
+            requests_per_minute: section.count("requestsPerMinute")?,
+            tools: section.strings("tools")?,
             declare_tools: section.boolean("declareTools")?.unwrap_or(true),
             context: match section.string("context")?.as_deref() {
                 None | Some("none") => Attached::None,
@@ -333,17 +349,25 @@ impl Credential {
             }
             (Some(_), _) => return Err(section.wrong("scheme", "must be `bearer`, `header` or `query`")),
         }
-        let source = match (section.string("env")?, section.string("file")?) {
-            (Some(variable), None) => CredentialSource::Env(variable),
-            (None, Some(path)) => CredentialSource::File(PathBuf::from(path)),
-            (Some(_), Some(_)) => return Err(section.wrong("file", "stands beside `env`: a credential has one source")),
-            (None, None) => {
-                return Err(section.wrong(
-                    "env",
-                    "is missing: name the environment variable (`env`) or the `file` that holds the value",
-                ));
-            }
+        let command = section.strings("command")?;
+        if command.as_ref().is_some_and(Vec::is_empty) {
+            return Err(section.wrong("command", "is empty: write the program and its arguments"));
+        }
+        let sources = [
+            section.string("env")?.map(CredentialSource::Env),
+            section.string("file")?.map(|path| CredentialSource::File(PathBuf::from(path))),
+            command.map(CredentialSource::Command),
+        ];
+        let mut sources = sources.into_iter().flatten();
+        let Some(source) = sources.next() else {
+            return Err(section.wrong(
+                "env",
+                "is missing: name the environment variable (`env`) or the `file` that holds the value, or the `command` that prints it",
+            ));
         };
+        if sources.next().is_some() {
+            return Err(section.wrong("env", "`file` and `command` exclude each other: a credential has one source"));
+        }
         section.finish()?;
         Ok(Self { scheme, name, source })
     }

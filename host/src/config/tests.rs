@@ -137,6 +137,10 @@ fn credentials_have_one_scheme_and_one_source() {
     assert_eq!(credential(r#"{"env": "KEY"}"#).unwrap().scheme, None);
     assert!(credential(r#"{"header": "h"}"#).unwrap_err().contains("name the environment variable"));
     assert!(credential(r#"{"header": "h", "query": "q", "env": "K"}"#).unwrap_err().contains("a credential has one"));
+    let printed = credential(r#"{"bearer": true, "command": ["op", "read", "x"]}"#).unwrap();
+    assert_eq!(printed.source, CredentialSource::Command(["op", "read", "x"].map(str::to_owned).to_vec()));
+    assert!(credential(r#"{"bearer": true, "command": []}"#).unwrap_err().contains("write the program"));
+    assert!(credential(r#"{"bearer": true, "env": "K", "file": "f"}"#).unwrap_err().contains("has one source"));
     // Whatever stands in the wrong place is not repeated: it may be the secret itself.
     let error = credential(r#"{"header": "h", "env": 12, "file": "x"}"#).unwrap_err();
     assert!(error.contains("must be a string"), "{error}");

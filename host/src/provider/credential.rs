@@ -1,22 +1,22 @@
-//! A credential: where its value comes from, how it is applied, how it is cut out of what comes back.
+//! A credential: where its value comes from, and how it is applied.
 
 use std::fs;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
-use base64::engine::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-use memchr::memmem;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use tokio::process::Command;
+use tokio::sync::Mutex;
 use url::Url;
 
+use super::secret::Secret;
 use crate::config::{self, CredentialSource};
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::text::one_line;
 
-/// What stands where a credential was.
-const CUT: &str = "[credential]";
-
-/// Shorter values are not cut out of answers: a word like `ollama` may well be part of one.
-pub const SHORTEST_CUT: usize = 16;
+/// How long a command may take to print a credential: it may have to ask its user first.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A credential, without its value.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Credential {
     optional: bool,
     /// The endpoint that wants it, where that is a built-in's suggestion.
     made_for: Option<Url>,
+    /// What a command printed, until the provider refuses it.
+    printed: Arc<Mutex<Option<Arc<Secret>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,7 +74,7 @@ impl Credential {
             (None, Some(endpoint)) => Url::parse(&endpoint.url).ok(),
             _ => None,
         };
-        Ok(Some(Self { plugin: config.name.clone(), scheme, source, optional, made_for }))
+        Ok(Some(Self { plugin: config.name.clone(), scheme, source, optional, made_for, printed: Arc::default() }))
     }
 
     pub(super) fn made_for(&self) -> Option<&Url> {
@@ -84,7 +86,7 @@ impl Credential {
     pub fn variable(&self) -> Option<&str> {
         match &self.source {
             CredentialSource::Env(variable) => Some(variable),
-            CredentialSource::File(_) => None,
+            CredentialSource::File(_) | CredentialSource::Command(_) => None,
         }
     }
 
@@ -92,24 +94,65 @@ impl Credential {
     ///
     /// # Errors
     /// What is missing, and how to give it.
-    pub fn value(&self, needed: bool) -> Result<Option<Secret>, String> {
+    pub async fn value(&self, needed: bool) -> Result<Option<Arc<Secret>>, String> {
+        let CredentialSource::Command(command) = &self.source else {
+            let found = self.found()?;
+            return match found {
+                Some(text) => Ok(Some(Arc::new(Secret::new(text)))),
+                None if self.optional || !needed => Ok(None),
+                None => Err(self.missing()),
+            };
+        };
+        // Whoever comes while the command runs waits for what it prints.
+        let mut printed = self.printed.lock().await;
+        if let Some(secret) = printed.as_ref() {
+            return Ok(Some(Arc::clone(secret)));
+        }
+        let secret = Arc::new(Secret::new(print(command).await?));
+        *printed = Some(Arc::clone(&secret));
+        Ok(Some(secret))
+    }
+
+    /// What is missing, as far as can be told without running a command.
+    pub(super) fn trouble(&self, needed: bool) -> Option<String> {
+        match (&self.source, self.found()) {
+            (CredentialSource::Command(_), _) | (_, Ok(Some(_))) => None,
+            (_, Ok(None)) => (needed && !self.optional).then(|| self.missing()),
+            (_, Err(reason)) => Some(reason),
+        }
+    }
+
+    /// The provider refused this value. Whether another attempt may have another one: a command is asked again.
+    pub(super) async fn refused(&self, used: Option<&Arc<Secret>>) -> bool {
+        let (CredentialSource::Command(_), Some(used)) = (&self.source, used) else { return false };
+        let mut printed = self.printed.lock().await;
+        if printed.as_ref().is_some_and(|secret| Arc::ptr_eq(secret, used)) {
+            *printed = None;
+        }
+        true
+    }
+
+    /// What the variable or the file holds.
+    fn found(&self) -> Result<Option<String>, String> {
         let found = match &self.source {
             CredentialSource::Env(variable) => std::env::var(variable).ok(),
             CredentialSource::File(path) => {
                 let text = fs::read_to_string(path);
                 Some(text.map_err(|e| format!("can't read the credential's file `{}`: {e}", path.display()))?)
             }
+            CredentialSource::Command(_) => None,
         };
-        match found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) {
-            Some(text) => Ok(Some(Secret::new(text))),
-            None if self.optional || !needed => Ok(None),
-            None => Err(match &self.source {
-                CredentialSource::Env(variable) => format!(
-                    "no credential: set the environment variable `{variable}`, or write `plugins.{}.credential` into the config",
-                    self.plugin
-                ),
-                CredentialSource::File(path) => format!("the credential's file `{}` is empty", path.display()),
-            }),
+        Ok(found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    fn missing(&self) -> String {
+        match &self.source {
+            CredentialSource::Env(variable) => format!(
+                "no credential: set the environment variable `{variable}`, or write `plugins.{}.credential` into the config",
+                self.plugin
+            ),
+            CredentialSource::File(path) => format!("the credential's file `{}` is empty", path.display()),
+            CredentialSource::Command(command) => format!("{} printed no credential", shown(command)),
         }
     }
 
@@ -122,7 +165,7 @@ impl Credential {
     }
 
     pub(super) fn apply(&self, secret: &Secret, url: &mut Url, headers: &mut HeaderMap) -> Result<(), String> {
-        let value = secret.value.expose_secret();
+        let value = secret.expose();
         let header = |text: &str| {
             let mut value = HeaderValue::try_from(text)
                 .map_err(|_| "the credential holds characters that no header can (a line break?)".to_owned())?;
@@ -151,182 +194,35 @@ impl Credential {
         let source = match &self.source {
             CredentialSource::Env(variable) => format!("the environment variable `{variable}`"),
             CredentialSource::File(path) => format!("the file `{}`", path.display()),
+            CredentialSource::Command(command) => format!("what {} prints", shown(command)),
         };
         format!("{how}, from {source}")
     }
 }
 
-/// A credential's value. It is never shown, and its memory is wiped.
-#[derive(Debug)]
-pub struct Secret {
-    value: SecretString,
-    /// What is cut out: the value, and as base64 and percent-encoding write it.
-    spellings: Vec<SecretString>,
+/// A command's program. Its arguments may say more than others should read.
+fn shown(command: &[String]) -> String {
+    format!("the command `{}`", command.first().map_or("", String::as_str))
 }
 
-impl Secret {
-    fn new(value: String) -> Self {
-        let mut spellings = Vec::new();
-        if value.len() >= SHORTEST_CUT {
-            let percent: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            let base64 = [STANDARD.encode(&value), URL_SAFE.encode(&value), STANDARD_NO_PAD.encode(&value)];
-            for spelling in [value.clone(), percent.replace('+', "%20"), percent].into_iter().chain(base64) {
-                if !spellings.contains(&spelling) {
-                    spellings.push(spelling);
-                }
-            }
-        }
-        Self { value: value.into(), spellings: spellings.into_iter().map(Into::into).collect() }
+/// Runs a command for what it prints.
+async fn print(command: &[String]) -> Result<String, String> {
+    let shown = shown(command);
+    let Some((program, args)) = command.split_first() else {
+        return Err("the credential's command is empty".to_owned());
+    };
+    let mut process = Command::new(program);
+    process.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = match tokio::time::timeout(PATIENCE, process.output()).await {
+        Ok(output) => output.map_err(|e| format!("{shown}, which prints the credential, can't be run: {e}"))?,
+        Err(_) => return Err(format!("{shown}, which prints the credential, took longer than {PATIENCE:?}")),
+    };
+    if !output.status.success() {
+        let said = one_line(&String::from_utf8_lossy(&output.stderr), 200);
+        return Err(format!("{shown}, which prints the credential, failed ({}): {said}", output.status));
     }
-
-    /// Whether the value is long enough to be cut out of answers.
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        !self.spellings.is_empty()
-    }
-
-    /// The bytes without the value.
-    #[must_use]
-    pub fn redact(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.spellings.iter().fold(bytes, |bytes, spelling| cut(bytes, spelling.expose_secret().as_bytes()))
-    }
-
-    /// The text without the value, however short that is: for messages and logs.
-    #[must_use]
-    pub fn redact_text(&self, text: &str) -> String {
-        let text = text.replace(self.value.expose_secret(), CUT);
-        String::from_utf8_lossy(&self.redact(text.into_bytes())).into_owned()
-    }
-}
-
-/// Takes a credential out of what comes back; changes nothing where there is none.
-#[derive(Debug, Default)]
-pub(super) struct Redact(Option<Secret>);
-
-impl Redact {
-    pub(super) fn new(secret: Option<Secret>) -> Self {
-        Self(secret)
-    }
-
-    /// A body.
-    pub(super) fn body(&self, bytes: Vec<u8>) -> Vec<u8> {
-        match &self.0 {
-            Some(secret) => secret.redact(bytes),
-            None => bytes,
-        }
-    }
-
-    /// A part of a body that is text.
-    pub(super) fn part(&self, text: String) -> String {
-        match &self.0 {
-            Some(secret) => String::from_utf8_lossy(&secret.redact(text.into_bytes())).into_owned(),
-            None => text,
-        }
-    }
-
-    /// What goes into a header or a message.
-    pub(super) fn words(&self, text: String) -> String {
-        match &self.0 {
-            Some(secret) => secret.redact_text(&text),
-            None => text,
-        }
-    }
-}
-
-fn cut(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
-    let bytes = cut_escaped(bytes, value);
-    let finder = memmem::Finder::new(value);
-    if finder.find(&bytes).is_none() {
-        return bytes;
-    }
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.as_slice();
-    while let Some((before, after)) =
-        finder.find(rest).and_then(|at| Some((rest.get(..at)?, rest.get(at + value.len()..)?)))
-    {
-        kept.extend_from_slice(before);
-        kept.extend_from_slice(CUT.as_bytes());
-        rest = after;
-    }
-    kept.extend_from_slice(rest);
-    kept
-}
-
-/// Cuts the value out where JSON spells some of it with escapes (`\/`, `\u0061`).
-fn cut_escaped(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
-    if memchr::memchr(b'\\', &bytes).is_none() {
-        return bytes;
-    }
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.as_slice();
-    while let Some((first, behind)) = rest.split_first() {
-        if let Some(length) = escaped_length(rest, value) {
-            kept.extend_from_slice(CUT.as_bytes());
-            rest = rest.get(length..).unwrap_or_default();
-        } else {
-            kept.push(*first);
-            rest = behind;
-        }
-    }
-    kept
-}
-
-/// How many bytes spell the value, if the text begins with it.
-fn escaped_length(text: &[u8], value: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for wanted in value {
-        length += match text.get(length..)? {
-            [b'\\', b'u', hex @ ..] if code(hex) == Some(*wanted) => 6,
-            [b'\\', byte, ..] if byte == wanted => 2,
-            [byte, ..] if byte == wanted => 1,
-            _ => return None,
-        };
-    }
-    Some(length)
-}
-
-/// The ASCII character of `\u00XX`, less its `\u`.
-fn code(hex: &[u8]) -> Option<u8> {
-    let digits = std::str::from_utf8(hex.get(..4)?).ok()?;
-    u8::try_from(u16::from_str_radix(digits, 16).ok()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_value_is_cut_out_in_every_spelling() {
-        let secret = Secret::new("sk-ant/0123456789+abc=".to_owned());
-        let said = format!(
-            "a sk-ant/0123456789+abc= b {} c {} d",
-            STANDARD.encode("sk-ant/0123456789+abc="),
-            "sk-ant%2F0123456789%2Babc%3D"
-        );
-        let kept = String::from_utf8(secret.redact(said.into_bytes())).unwrap();
-        assert_eq!(kept, "a [credential] b [credential] c [credential] d");
-    }
-
-    #[test]
-    fn the_value_is_cut_out_where_json_escapes_it() {
-        let secret = Secret::new("abcd/efgh+ijkl/mnop==".to_owned());
-        let kept = |text: &str| String::from_utf8(secret.redact(text.as_bytes().to_vec())).unwrap();
-        assert_eq!(kept(r#"{"a":"abcd\/efgh+ijkl\/mnop==","b":"\n"}"#), r#"{"a":"[credential]","b":"\n"}"#);
-        assert_eq!(kept(r#""\u0061bcd/efgh\u002Bijkl/mnop=\u003d""#), r#""[credential]""#);
-        assert_eq!(kept(r#""\u0061bcd/efgh""#), r#""\u0061bcd/efgh""#);
-    }
-
-    #[test]
-    fn a_short_value_is_kept_out_of_messages_only() {
-        let secret = Secret::new("ollama".to_owned());
-        assert_eq!(secret.redact(b"I am ollama".to_vec()), b"I am ollama");
-        assert_eq!(secret.redact_text("bad key ollama"), "bad key [credential]");
-        assert!(!secret.is_cut());
-    }
-
-    #[test]
-    fn a_secret_is_never_shown() {
-        let shown = format!("{:?}", Secret::new("sk-0123456789abcdef".to_owned()));
-        assert!(!shown.contains("0123456789"), "{shown}");
-    }
+    let printed =
+        String::from_utf8(output.stdout).map_err(|_| format!("{shown} printed a credential that is no text"))?;
+    let printed = printed.trim();
+    if printed.is_empty() { Err(format!("{shown} printed no credential")) } else { Ok(printed.to_owned()) }
 }

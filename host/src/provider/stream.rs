@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 
-use super::credential::Redact;
+use super::secret::Redact;
 use crate::error::Error;
 use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming as wit;
 

@@ -1,5 +1,5 @@
-//! What the server is doing: its instructions, and the calls of its tools that are going on. Kept only where the config says
-//! that it may be attached to what the server asks (`"context": "thisServer"`).
+//! What the server is doing: its instructions, and the calls of its tools that are going on. Kept only where the config asks for
+//! it: what may be attached to a server's request (`context`), or when it may ask at all (`tools`).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,10 @@ use crate::jsonrpc::{Head, Kind, Parts};
 use crate::sampling::{Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
-const MOST_CALLS: usize = 64;
+const MOST_CALLS: usize = 4096;
+
+/// So many of them are attached.
+const MOST_ATTACHED: usize = 16;
 
 /// What one server is doing.
 #[derive(Debug, Default)]
@@ -30,8 +33,13 @@ impl Doings {
     /// What may be attached now.
     pub(super) fn context(&self) -> Context {
         let state = self.lock();
-        let calls = state.calls.iter().map(|(_, call)| call.clone()).collect();
+        let calls = state.calls.iter().take(MOST_ATTACHED).map(|(_, call)| call.clone()).collect();
         Context { instructions: state.instructions.clone(), calls }
+    }
+
+    /// Whether one of these tools is being called.
+    pub(super) fn calls_one_of(&self, tools: &[String]) -> bool {
+        self.lock().calls.iter().any(|(_, call)| tools.contains(&call.tool))
     }
 
     /// A message of the client's.
@@ -49,13 +57,19 @@ impl Doings {
                     self.lock().calls.retain(|(call, _)| *call != id);
                 }
             }
+            (Kind::Batch, ..) => each(line, |part, head| self.client_says(part, head)),
             _ => {}
         }
     }
 
     /// A message of the server's.
     pub(super) fn server_says(&self, line: &Bytes, head: &Head) {
-        let (Kind::Response, Some(id)) = (head.kind(), head.id()) else { return };
+        let (Kind::Response, Some(id)) = (head.kind(), head.id()) else {
+            if head.kind() == Kind::Batch {
+                each(line, |part, head| self.server_says(part, head));
+            }
+            return;
+        };
         let mut state = self.lock();
         if state.initialize.as_deref() == Some(id) {
             state.initialize = None;
@@ -67,6 +81,19 @@ impl Doings {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The messages of a batch.
+fn each(line: &Bytes, mut says: impl FnMut(&Bytes, &Head)) {
+    let parts: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
+    for part in parts {
+        let part = line.slice_ref(part.get().as_bytes());
+        let head = Head::of(&part);
+        // There are no batches of batches.
+        if head.kind() != Kind::Batch {
+            says(&part, &head);
+        }
     }
 }
 
@@ -133,6 +160,9 @@ mod tests {
         server(&doings, r#"{"id":1,"error":{"code":1,"message":""}}"#);
         client(&doings, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
         assert_eq!(tools(&doings), ["c {}"]);
+        client(&doings, r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#);
+        assert!(doings.calls_one_of(&["x".to_owned(), "e".to_owned()]) && !doings.calls_one_of(&["a".to_owned()]));
+        server(&doings, r#"[{"id":7,"result":{}}]"#);
         // The server's own requests have ids of their own.
         server(&doings, r#"{"id":2,"method":"ping"}"#);
         assert_eq!(tools(&doings), ["c {}"]);

@@ -62,16 +62,20 @@ pub(super) struct Session {
     declared: OnceLock<(Declared, Declared)>,
     /// Sampling requests that the client is answering: what they ask, in case it can't.
     with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
-    /// What the server is doing, where that may be attached to what it asks.
+    /// What the server is doing, where the config asks for it.
     doings: Option<Doings>,
+    /// Whether that may be attached to what it asks.
+    attaches: bool,
 }
 
 impl Session {
     pub(super) fn new(answering: Answering) -> Self {
         let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
-        let attached = answering.as_ref().map(|(rule, _)| rule.context);
-        let doings = (attached == Some(Attached::ThisServer)).then(Doings::default);
-        Self { answering, declared: OnceLock::new(), with_client: Mutex::default(), doings }
+        let rule = answering.as_ref().map(|(rule, _)| rule);
+        let attaches = rule.is_some_and(|rule| rule.context == Attached::ThisServer);
+        let watches = attaches || rule.is_some_and(|rule| rule.tools.is_some());
+        let doings = watches.then(Doings::default);
+        Self { answering, declared: OnceLock::new(), with_client: Mutex::default(), doings, attaches }
     }
 
     pub(super) fn sampler(&self) -> Option<&Arc<Sampler>> {
@@ -80,7 +84,7 @@ impl Session {
 
     /// What the server may have attached to what it asks now.
     pub(super) fn context(&self) -> Option<Context> {
-        self.doings.as_ref().map(Doings::context)
+        self.doings.as_ref().filter(|_| self.attaches).map(Doings::context)
     }
 
     /// A message of the client's.
@@ -92,7 +96,7 @@ impl Session {
         }
         if head.is_request("initialize") {
             let tools = rule.declare_tools && sampler.accepts_tools();
-            let offer = capabilities::Parts { tools, context: self.doings.is_some() };
+            let offer = capabilities::Parts { tools, context: self.attaches };
             let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Verdict::Pass };
             // A second `initialize` in one session changes nothing.
             let _ = self.declared.set((clients, all));
@@ -114,9 +118,24 @@ impl Session {
                     "the client couldn't answer ({}); the plugin does",
                     crate::text::one_line(&error.message, 200)
                 );
-                Verdict::Answer { id: id.to_vec(), params }
+                self.answer(id.to_vec(), params)
             }
             _ => Verdict::Pass,
+        }
+    }
+
+    /// A sampling request is for us, if the server may ask now.
+    fn answer(&self, id: Vec<u8>, params: Bytes) -> Verdict {
+        let tools = self.answering.as_ref().and_then(|(rule, _)| rule.tools.as_deref());
+        match tools {
+            Some(tools) if !self.doings.as_ref().is_some_and(|doings| doings.calls_one_of(tools)) => {
+                let tools = crate::text::list(tools.iter().map(String::as_str));
+                let message = format!(
+                    "this server may ask only while one of its tools {tools} is being called (`sampling.tools`)"
+                );
+                Verdict::Refuse { id, code: -32603, message }
+            }
+            _ => Verdict::Answer { id, params },
         }
     }
 
@@ -165,7 +184,7 @@ impl Session {
                 "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
             return refuse(-32602, reason.to_owned());
         }
-        Verdict::Answer { id, params }
+        self.answer(id, params)
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {

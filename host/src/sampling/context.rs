@@ -83,11 +83,11 @@ impl ToolCall {
     /// A call, its arguments cut if they are long.
     #[must_use]
     pub fn new(tool: &str, arguments: &str) -> Self {
-        Self { tool: crate::text::one_line(tool, 200), arguments: Context::excerpt(arguments) }
+        Self { tool: tool.to_owned(), arguments: Context::excerpt(arguments) }
     }
 
     fn in_words(&self) -> String {
-        format!("`{}` with the arguments {}", self.tool, self.arguments)
+        format!("`{}` with the arguments {}", crate::text::one_line(&self.tool, 200), self.arguments)
     }
 }
 

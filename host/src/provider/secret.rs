@@ -1,0 +1,199 @@
+//! A credential's value, and how it is cut out of what comes back.
+
+use std::sync::Arc;
+
+use base64::engine::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+use memchr::memmem;
+use secrecy::{ExposeSecret, SecretString};
+
+/// What stands where a credential was.
+const CUT: &str = "[credential]";
+
+/// Shorter values are not cut out of answers: a word like `ollama` may well be part of one.
+pub const SHORTEST_CUT: usize = 16;
+
+/// A credential's value. It is never shown, and its memory is wiped.
+#[derive(Debug)]
+pub struct Secret {
+    value: SecretString,
+    /// What is cut out: the value, and as base64 and percent-encoding write it.
+    spellings: Vec<SecretString>,
+}
+
+impl Secret {
+    pub(super) fn new(value: String) -> Self {
+        let mut spellings = Vec::new();
+        if value.len() >= SHORTEST_CUT {
+            let percent: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let base64 = [STANDARD.encode(&value), URL_SAFE.encode(&value), STANDARD_NO_PAD.encode(&value)];
+            for spelling in [value.clone(), percent.replace('+', "%20"), percent].into_iter().chain(base64) {
+                if !spellings.contains(&spelling) {
+                    spellings.push(spelling);
+                }
+            }
+        }
+        Self { value: value.into(), spellings: spellings.into_iter().map(Into::into).collect() }
+    }
+
+    /// The value itself, for the request that goes out.
+    pub(super) fn expose(&self) -> &str {
+        self.value.expose_secret()
+    }
+
+    /// Whether the value is long enough to be cut out of answers.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        !self.spellings.is_empty()
+    }
+
+    /// The bytes without the value.
+    #[must_use]
+    pub fn redact(&self, bytes: Vec<u8>) -> Vec<u8> {
+        self.spellings.iter().fold(bytes, |bytes, spelling| cut(bytes, spelling.expose_secret().as_bytes()))
+    }
+
+    /// The text without the value, however short that is: for messages and logs.
+    #[must_use]
+    pub fn redact_text(&self, text: &str) -> String {
+        let text = text.replace(self.value.expose_secret(), CUT);
+        String::from_utf8_lossy(&self.redact(text.into_bytes())).into_owned()
+    }
+}
+
+/// Takes a credential out of what comes back; changes nothing where there is none.
+#[derive(Debug, Default)]
+pub(super) struct Redact(Option<Arc<Secret>>);
+
+impl Redact {
+    pub(super) fn new(secret: Option<Arc<Secret>>) -> Self {
+        Self(secret)
+    }
+
+    /// What is taken out.
+    pub(super) fn secret(&self) -> Option<&Arc<Secret>> {
+        self.0.as_ref()
+    }
+
+    /// A body.
+    pub(super) fn body(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match &self.0 {
+            Some(secret) => secret.redact(bytes),
+            None => bytes,
+        }
+    }
+
+    /// A part of a body that is text.
+    pub(super) fn part(&self, text: String) -> String {
+        match &self.0 {
+            Some(secret) => String::from_utf8_lossy(&secret.redact(text.into_bytes())).into_owned(),
+            None => text,
+        }
+    }
+
+    /// What goes into a header or a message.
+    pub(super) fn words(&self, text: String) -> String {
+        match &self.0 {
+            Some(secret) => secret.redact_text(&text),
+            None => text,
+        }
+    }
+}
+
+fn cut(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
+    let bytes = cut_escaped(bytes, value);
+    let finder = memmem::Finder::new(value);
+    if finder.find(&bytes).is_none() {
+        return bytes;
+    }
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.as_slice();
+    while let Some((before, after)) =
+        finder.find(rest).and_then(|at| Some((rest.get(..at)?, rest.get(at + value.len()..)?)))
+    {
+        kept.extend_from_slice(before);
+        kept.extend_from_slice(CUT.as_bytes());
+        rest = after;
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
+/// Cuts the value out where JSON spells some of it with escapes (`\/`, `\u0061`).
+fn cut_escaped(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
+    if memchr::memchr(b'\\', &bytes).is_none() {
+        return bytes;
+    }
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.as_slice();
+    while let Some((first, behind)) = rest.split_first() {
+        if let Some(length) = escaped_length(rest, value) {
+            kept.extend_from_slice(CUT.as_bytes());
+            rest = rest.get(length..).unwrap_or_default();
+        } else {
+            kept.push(*first);
+            rest = behind;
+        }
+    }
+    kept
+}
+
+/// How many bytes spell the value, if the text begins with it.
+fn escaped_length(text: &[u8], value: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    for wanted in value {
+        length += match text.get(length..)? {
+            [b'\\', b'u', hex @ ..] if code(hex) == Some(*wanted) => 6,
+            [b'\\', byte, ..] if byte == wanted => 2,
+            [byte, ..] if byte == wanted => 1,
+            _ => return None,
+        };
+    }
+    Some(length)
+}
+
+/// The ASCII character of `\u00XX`, less its `\u`.
+fn code(hex: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(hex.get(..4)?).ok()?;
+    u8::try_from(u16::from_str_radix(digits, 16).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_is_cut_out_in_every_spelling() {
+        let secret = Secret::new("sk-ant/0123456789+abc=".to_owned());
+        let said = format!(
+            "a sk-ant/0123456789+abc= b {} c {} d",
+            STANDARD.encode("sk-ant/0123456789+abc="),
+            "sk-ant%2F0123456789%2Babc%3D"
+        );
+        let kept = String::from_utf8(secret.redact(said.into_bytes())).unwrap();
+        assert_eq!(kept, "a [credential] b [credential] c [credential] d");
+    }
+
+    #[test]
+    fn the_value_is_cut_out_where_json_escapes_it() {
+        let secret = Secret::new("abcd/efgh+ijkl/mnop==".to_owned());
+        let kept = |text: &str| String::from_utf8(secret.redact(text.as_bytes().to_vec())).unwrap();
+        assert_eq!(kept(r#"{"a":"abcd\/efgh+ijkl\/mnop==","b":"\n"}"#), r#"{"a":"[credential]","b":"\n"}"#);
+        assert_eq!(kept(r#""\u0061bcd/efgh\u002Bijkl/mnop=\u003d""#), r#""[credential]""#);
+        assert_eq!(kept(r#""\u0061bcd/efgh""#), r#""\u0061bcd/efgh""#);
+    }
+
+    #[test]
+    fn a_short_value_is_kept_out_of_messages_only() {
+        let secret = Secret::new("ollama".to_owned());
+        assert_eq!(secret.redact(b"I am ollama".to_vec()), b"I am ollama");
+        assert_eq!(secret.redact_text("bad key ollama"), "bad key [credential]");
+        assert!(!secret.is_cut());
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let shown = format!("{:?}", Secret::new("sk-0123456789abcdef".to_owned()));
+        assert!(!shown.contains("0123456789"), "{shown}");
+    }
+}
