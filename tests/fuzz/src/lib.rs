@@ -1,8 +1,10 @@
 //! What the fuzz targets share.
 //!
-//! An input is one answer of a provider's: a byte that says how it is answered (the status, whether as a stream, how the stream
+//! An input of the targets `resume_…` is one answer of a provider's: a byte that says how it is answered (the status, whether as a stream, how the stream
 //! is cut), a byte that chooses the state which `start` handed over (one of those that the plugin's fixtures lead to), and the
 //! body. The messages of a stream are divided by a byte that is none in UTF-8.
+
+mod sampling;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use understudy_plugin::Provider;
 use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
 use understudy_plugin::testing::{options, request, response};
 use understudy_plugin::types::{Framing, Step};
+
+pub use sampling::{answered, asked, request_seeds, unique};
 
 const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 429, 500, 503];
 const STREAMED: u8 = 0x08;

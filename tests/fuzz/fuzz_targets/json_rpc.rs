@@ -1,0 +1,40 @@
+//! The scan of a line finds the same as a parser, however the line is cut; whatever it is, there is no panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use understudy_fuzz::unique;
+
+// The host itself can't be compiled for the fuzzer in reasonable time: this module needs none of the rest.
+#[path = "../../../host/src/jsonrpc.rs"]
+#[allow(dead_code, missing_docs)]
+mod jsonrpc;
+
+use jsonrpc::{Head, Kind, Parts, Scanner};
+
+fuzz_target!(|bytes: &[u8]| {
+    let head = Head::of(bytes);
+    let mut scanner = Scanner::default();
+    bytes.chunks(1 + bytes.len() % 7).for_each(|piece| scanner.feed(piece));
+    assert_eq!(scanner.finish(), head);
+    let _ = Parts::of(bytes);
+    // Of a message that is valid and has each key once, the scan says what a parser says.
+    let Some(members) = unique(bytes) else { return };
+    let whole: Option<Value> = serde_json::from_slice(bytes).ok();
+    let Some(whole) = whole else { return };
+    let raw =
+        |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, value): &(String, Box<RawValue>)| value);
+    if let Some(method) = whole["method"].as_str().filter(|_| raw("method").is_some_and(|raw| raw.get().len() <= 256)) {
+        assert_eq!(head.method(), Some(method));
+    }
+    let id = raw("id")
+        .map(|raw| raw.get())
+        .filter(|id| id.len() <= 4096 && id.starts_with(['"', '-']) || id.as_bytes()[0].is_ascii_digit());
+    if let Some(id) = id.filter(|id| id.len() <= 4096) {
+        assert_eq!(head.id(), Some(id.as_bytes()));
+    }
+    if whole.get("method").is_none() && id.is_some_and(|id| id.len() <= 4096) && whole.get("result").is_some() {
+        assert_eq!(head.kind(), Kind::Response);
+    }
+});

@@ -1,0 +1,7 @@
+//! Whatever a server asks: a rule that is broken, or a request that each plugin converts or refuses with a typed error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::asked;
+
+fuzz_target!(init: understudy_fuzz::request_seeds(), |bytes: &[u8]| asked(bytes));
