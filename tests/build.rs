@@ -11,6 +11,7 @@ fn main() -> anyhow::Result<()> {
         ("faulty", guest("guest-faulty", "faulty")),
         ("curious", guest("guest-curious", "curious")),
         ("streaming", guest("guest-streaming", "streaming")),
+        ("handler", guest("guest-handler", "handler")),
     ];
     build(&workspace, &guests, "Guest")
 }

@@ -20,7 +20,7 @@ use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use limits::Limits;
-pub use model::{Attached, Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
+pub use model::{Allowed, Attached, Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 use section::Section;
 
@@ -212,8 +212,10 @@ impl Config {
     /// The environment variables that the plugins' credentials come from: no server inherits them.
     #[must_use]
     pub fn credential_variables(&self) -> HashSet<String> {
-        let of = |plugin: &Value| Some(plugin.get("credential")?.get("env")?.as_str()?.to_owned());
-        self.plugins.values().filter_map(of).collect()
+        let of = |holder: &Value| Some(holder.get("credential")?.get("env")?.as_str()?.to_owned());
+        let origins = |plugin: &Value| plugin.get("allow").and_then(Value::as_array).cloned().unwrap_or_default();
+        let own = self.plugins.values().filter_map(of);
+        own.chain(self.plugins.values().flat_map(origins).filter_map(|origin| of(&origin))).collect()
     }
 
     /// The names of all servers.
@@ -235,8 +237,11 @@ impl Config {
             let value = expand::value(&format!("plugins.{name}"), value.clone(), &env)?;
             let mut plugin = Plugin::parse(name, value, &self.limits)?;
             plugin.component = self.beside(&plugin.component);
-            if let Some(Credential { source: CredentialSource::File(path), .. }) = &mut plugin.credential {
-                *path = PathBuf::from(self.beside(&path.to_string_lossy()));
+            let origins = plugin.allow.iter_mut().flatten().filter_map(|origin| origin.credential.as_mut());
+            for credential in plugin.credential.iter_mut().chain(origins) {
+                if let CredentialSource::File(path) = &mut credential.source {
+                    *path = PathBuf::from(self.beside(&path.to_string_lossy()));
+                }
             }
             return Ok(plugin);
         }

@@ -268,6 +268,19 @@ pub enum LoadError {
         /// What it exports instead.
         reason: String,
     },
+    /// The config says of it what doesn't go with its world.
+    #[error("`plugins.{name}.{key}` {reason}")]
+    Key {
+        /// The plugin.
+        name: String,
+        /// The key.
+        key: &'static str,
+        /// Why, and what to write instead.
+        reason: String,
+    },
+    /// What the config says of its origins can't be used.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// It imports what the config forbids.
     #[error("`{name}` imports {imports}, and the config says `\"imports\": \"none\"`")]
     Imports {

@@ -12,12 +12,18 @@
 //! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
+//! | `turns` | the CPU time that a call has taken |
+//! | `handler` | calling plugins that make their own HTTP requests |
+//! | `http` | `wasi:http` for these |
 
 mod artefacts;
 pub mod bindings;
 mod engine;
+mod handler;
+mod http;
 mod link;
 mod state;
+mod turns;
 mod world;
 
 use std::io::Read;
@@ -25,7 +31,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::time::error::Elapsed;
 use wasmtime::Store;
+use wasmtime::component::InstancePre;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
@@ -35,7 +43,9 @@ use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
 use bindings::{ProviderPlugin, ProviderPluginPre};
 pub use engine::Engine;
+use handler::Handler;
 use state::{LimitHit, State};
+use turns::Turns;
 pub use world::{Shape, World};
 
 /// A plugin, ready to be called.
@@ -51,10 +61,31 @@ pub struct Plugin {
     /// The component's size in bytes.
     pub size: usize,
     engine: Arc<Engine>,
-    pre: ProviderPluginPre<State>,
-    /// If it can stream.
-    streaming: Option<StreamingPre<State>>,
+    kind: Kind,
     limits: Limits,
+}
+
+/// How a plugin of either world is called.
+enum Kind {
+    Provider {
+        pre: ProviderPluginPre<State>,
+        /// If it can stream.
+        streaming: Option<StreamingPre<State>>,
+    },
+    Handler(Handler),
+}
+
+impl Kind {
+    fn new(world: World, linked: InstancePre<State>, config: &config::Plugin) -> Result<Self, LoadError> {
+        let not_ours = |e: wasmtime::Error| not_ours(&config.name, one_line(&format!("{e:#}"), 500));
+        match world {
+            World::Provider { streaming } => {
+                let streaming = streaming.then(|| StreamingPre::new(linked.clone())).transpose().map_err(not_ours)?;
+                Ok(Self::Provider { pre: ProviderPluginPre::new(linked).map_err(not_ours)?, streaming })
+            }
+            World::Handler => Ok(Self::Handler(Handler::new(linked, config, not_ours)?)),
+        }
+    }
 }
 
 impl Plugin {
@@ -81,25 +112,16 @@ impl Plugin {
             compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
         };
         let shape = Shape::of(engine.wasmtime(), &component);
-        let not_ours = |reason: String| LoadError::World { name: name.clone(), reason };
-        let streams = match shape.world.clone().map_err(not_ours)? {
-            World::Provider { streaming } => streaming,
-            World::Handler => {
-                return Err(not_ours(
-                    "it is a handler plugin, and this version serves provider plugins only".to_owned(),
-                ));
-            }
-        };
+        let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
+        handler::check_keys(config, world)?;
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
-        let linked = link::link(engine.wasmtime(), &component, &shape).and_then(|linked| {
-            let streaming = streams.then(|| StreamingPre::new(linked.clone())).transpose()?;
-            Ok((ProviderPluginPre::new(linked)?, streaming))
-        });
-        let (pre, streaming) = linked.map_err(|e| not_ours(one_line(&format!("{e:#}"), 500)))?;
+        let linked = link::link(engine.wasmtime(), &component, &shape);
+        let linked = linked.map_err(|e| not_ours(&name, one_line(&format!("{e:#}"), 500)))?;
+        let kind = Kind::new(world, linked, config)?;
         let limits = config.limits.clone();
-        let mut plugin = Self { name, description: nothing(), shape, sha256, size, engine, pre, streaming, limits };
+        let mut plugin = Self { name, description: nothing(), shape, sha256, size, engine, kind, limits };
         plugin.description = plugin
             .describe()
             .await
@@ -120,9 +142,13 @@ impl Plugin {
     }
 
     async fn describe(&self) -> Result<wit::Description, Error> {
+        if let Kind::Handler(handler) = &self.kind {
+            return self.describe_handler(handler).await;
+        }
         let (mut store, instance) = self.instance("describe").await?;
+        let turns = store.data().turns();
         let call = instance.understudy_plugin_provider().call_describe(&mut store);
-        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        let outcome = self.timed(&turns, call).await;
         self.finish("describe", store, outcome)
     }
 
@@ -132,8 +158,9 @@ impl Plugin {
     /// The guest's own error, a limit, or a trap.
     pub async fn start(&self, request: &wit::CreateMessageRequest, options: &wit::Options) -> Result<wit::Step, Error> {
         let (mut store, instance) = self.instance("start").await?;
+        let turns = store.data().turns();
         let call = instance.understudy_plugin_provider().call_start(&mut store, request, options);
-        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        let outcome = self.timed(&turns, call).await;
         self.own(self.finish("start", store, outcome)?)
     }
 
@@ -143,8 +170,9 @@ impl Plugin {
     /// The guest's own error, a limit, or a trap.
     pub async fn resume(&self, state: &[u8], response: &wit::HttpResponse) -> Result<wit::Step, Error> {
         let (mut store, instance) = self.instance("resume").await?;
+        let turns = store.data().turns();
         let call = instance.understudy_plugin_provider().call_resume(&mut store, state, response);
-        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        let outcome = self.timed(&turns, call).await;
         self.own(self.finish("resume", store, outcome)?)
     }
 
@@ -153,12 +181,13 @@ impl Plugin {
     /// # Errors
     /// The guest's own error, a limit, or a trap.
     pub async fn next(&self, state: &[u8], events: &[stream::Event]) -> Result<stream::StreamingStep, Error> {
-        let pre = self.streaming.as_ref().ok_or_else(|| self.cannot_stream())?;
+        let Kind::Provider { streaming: Some(pre), .. } = &self.kind else { return Err(self.cannot_stream()) };
         let mut store = self.engine.store(&self.limits);
-        let made = tokio::time::timeout(self.limits.deadline, pre.instantiate_async(&mut store)).await;
+        let turns = store.data().turns();
+        let made = self.timed(&turns, pre.instantiate_async(&mut store)).await;
         let (mut store, instance) = self.made("next", store, made)?;
         let call = instance.understudy_plugin_streaming().call_next(&mut store, state, events);
-        let outcome = tokio::time::timeout(self.limits.deadline, call).await;
+        let outcome = self.timed(&turns, call).await;
         let step = self.own(self.finish("next", store, outcome)?)?;
         // A stream's state may hold the answer so far.
         let most = self.limits.state.saturating_add(self.limits.response_body);
@@ -177,9 +206,19 @@ impl Plugin {
 
     /// A fresh store with a fresh instance.
     async fn instance(&self, call: &'static str) -> Result<(Store<State>, ProviderPlugin), Error> {
+        let Kind::Provider { pre, .. } = &self.kind else {
+            let reason = format!("it is a handler plugin, which has no `{call}`");
+            return Err(Error::Refused { plugin: self.name.clone(), reason });
+        };
         let mut store = self.engine.store(&self.limits);
-        let made = tokio::time::timeout(self.limits.deadline, self.pre.instantiate_async(&mut store)).await;
+        let turns = store.data().turns();
+        let made = self.timed(&turns, pre.instantiate_async(&mut store)).await;
         self.made(call, store, made)
+    }
+
+    /// Lets the guest run, and wait, until the deadline.
+    async fn timed<T>(&self, turns: &Turns, call: impl Future<Output = T>) -> Result<T, Elapsed> {
+        tokio::time::timeout(self.limits.deadline, turns.count(call)).await
     }
 
     /// The store and the instance that was made in it, or why there is none.
@@ -187,7 +226,7 @@ impl Plugin {
         &self,
         call: &'static str,
         store: Store<State>,
-        made: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+        made: Result<wasmtime::Result<T>, Elapsed>,
     ) -> Result<(Store<State>, T), Error> {
         match made {
             Ok(Ok(instance)) => Ok((store, instance)),
@@ -203,7 +242,7 @@ impl Plugin {
         &self,
         call: &'static str,
         mut store: Store<State>,
-        outcome: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+        outcome: Result<wasmtime::Result<T>, Elapsed>,
     ) -> Result<T, Error> {
         let written = store.data_mut().written();
         for line in &written {
@@ -241,7 +280,9 @@ impl Plugin {
             Limit::State(self.limits.state)
         } else if fetch.request.body.len() > self.limits.request_body {
             Limit::RequestBody(self.limits.request_body)
-        } else if fetch.framing != wit::Framing::Whole && self.streaming.is_none() {
+        } else if fetch.framing != wit::Framing::Whole
+            && !matches!(self.kind, Kind::Provider { streaming: Some(_), .. })
+        {
             return Err(self.cannot_stream());
         } else {
             return Ok(());
@@ -254,6 +295,10 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
     }
+}
+
+fn not_ours(name: &str, reason: String) -> LoadError {
+    LoadError::World { name: name.to_owned(), reason }
 }
 
 /// The component's bytes.

@@ -9,9 +9,13 @@
 //! | `credential` | where the value comes from, how it is applied |
 //! | `secret` | the value, and how it is cut out of what comes back |
 //! | `stream` | answers that come piece by piece |
+//! | `guarded` | the requests that a handler plugin makes itself |
+//! | `origin` | where those may go, and which addresses are nobody's business |
 
 pub mod credential;
 mod endpoint;
+pub mod guarded;
+pub mod origin;
 pub mod secret;
 mod stream;
 
@@ -138,14 +142,7 @@ impl Destination {
             let url = endpoint::parse(text).map_err(|reason| wrong(&format!("endpoints.{name}"), reason))?;
             named.insert(name.clone(), url);
         }
-        let mut headers = HeaderMap::new();
-        for (name, value) in &config.headers {
-            let key = format!("headers.{name}");
-            let header = HeaderName::try_from(name).map_err(|_| wrong(&key, "is not a header's name".to_owned()))?;
-            let value = HeaderValue::try_from(value)
-                .map_err(|_| wrong(&key, "holds characters that no header can".to_owned()))?;
-            headers.insert(header, value);
-        }
+        let headers = fixed_headers(config)?;
         let credential = Credential::new(config, description).map_err(|reason| wrong("credential", reason))?;
         Ok(Self { plugin: config.name.clone(), main, named, headers, credential, limits: config.limits.clone() })
     }
@@ -307,6 +304,22 @@ impl Destination {
         }
         Ok(map)
     }
+}
+
+/// The headers that the config adds to each request.
+fn fixed_headers(config: &config::Plugin) -> Result<HeaderMap, ConfigError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let wrong = |reason: &str| ConfigError::Value {
+            file: String::new(),
+            key: format!("plugins.{}.headers.{name}", config.name),
+            reason: reason.to_owned(),
+        };
+        let header = HeaderName::try_from(name).map_err(|_| wrong("is not a header's name"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| wrong("holds characters that no header can"))?;
+        headers.insert(header, value);
+    }
+    Ok(headers)
 }
 
 /// A provider's answer, the credential cut out.

@@ -21,6 +21,8 @@ use crate::error::Error;
 use crate::plugin::Plugin;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
+use crate::provider::credential::Credential;
+use crate::provider::guarded::Guarded;
 use crate::provider::{Destination, Http};
 use crate::select;
 use crate::select::{Catalogue, Choice};
@@ -46,7 +48,7 @@ pub struct Sampler {
 pub struct Understudy {
     /// The plugin.
     pub plugin: Plugin,
-    /// Where its requests go.
+    /// Where the requests go that the host makes for it.
     pub destination: Destination,
     /// The plugin's models.
     pub catalogue: Catalogue,
@@ -77,14 +79,27 @@ impl Understudy {
     /// What keeps the plugin from answering, as far as can be told without asking its provider.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        let credential = self.destination.missing_credential();
-        let endpoint = self.plugin.description.endpoint.as_ref().and(self.destination.endpoint().err());
+        let reach: Vec<String> = match self.plugin.guarded() {
+            Some(guarded) if self.plugin.shape.makes_requests() && guarded.origins().next().is_none() => {
+                let name = &self.plugin.name;
+                vec![format!("it makes HTTP requests, and `plugins.{name}.allow` names no origin that it may reach")]
+            }
+            Some(guarded) => guarded.missing_credentials().collect(),
+            None => self.destination_troubles(),
+        };
         let named = select::choose(&[&self.catalogue], None).first().is_some_and(|choice| !choice.model.is_empty());
-        let model = (!named).then(|| {
+        // A handler may know its model by itself.
+        let model = (!named && self.plugin.guarded().is_none()).then(|| {
             let name = &self.plugin.name;
             format!("no model is chosen; write `plugins.{name}.model` into the config, or `--model NAME`")
         });
-        credential.into_iter().chain(endpoint.map(str::to_owned)).chain(model).collect()
+        reach.into_iter().chain(model).collect()
+    }
+
+    fn destination_troubles(&self) -> Vec<String> {
+        let credential = self.destination.missing_credential();
+        let endpoint = self.plugin.description.endpoint.as_ref().and(self.destination.endpoint().err());
+        credential.into_iter().chain(endpoint.map(str::to_owned)).collect()
     }
 }
 
@@ -114,8 +129,14 @@ impl Sampler {
     /// The environment variables that hold the plugins' credentials: the server's process must not inherit them.
     #[must_use]
     pub fn variables(&self) -> HashSet<String> {
-        let of = |link: &Understudy| link.destination.credential()?.variable().map(str::to_owned);
-        self.chain.iter().filter_map(of).collect()
+        let variable = |credential: &Credential| credential.variable().map(str::to_owned);
+        let of = |link: &Understudy| -> Vec<String> {
+            let origins = link.plugin.guarded().into_iter().flat_map(Guarded::origins);
+            let credentials =
+                link.destination.credential().into_iter().chain(origins.filter_map(|(.., credential)| credential));
+            credentials.filter_map(variable).collect()
+        };
+        self.chain.iter().flat_map(of).collect()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.

@@ -68,6 +68,8 @@ fn the_schema_knows_just_the_keys_that_the_program_knows() {
     assert_eq!(known(&plugin(json!({"component": echo, "zzzzzzzzz": 1}))), properties(&defs["plugin"]));
     let credential = json!({"component": echo, "credential": {"bearer": true, "env": "X", "zzzzzzzzz": 1}});
     assert_eq!(known(&plugin(credential)), properties(&defs["credential"]));
+    let allow = json!({"component": "x.wasm", "allow": [{"origin": "https://a.example", "zzzzzzzzz": 1}]});
+    assert_eq!(known(&plugin(allow)), properties(&defs["allowed"]["oneOf"][1]));
     let limits = json!({"component": echo, "limits": {"zzzzzzzzz": 1}});
     assert_eq!(known(&plugin(limits)), properties(&defs["pluginLimits"]));
     let all: BTreeSet<String> =
@@ -97,6 +99,8 @@ fn a_config_that_the_program_refuses_does_not_fit_the_schema() {
         json!({"limits": {"memory": 5}}),
         json!({"plugins": {"p": {"component": "builtin:echo", "credential": {"bearer": true}}}}),
         json!({"plugins": {"p": {"component": "builtin:echo", "sha256": "abc"}}}),
+        json!({"plugins": {"p": {"component": "x.wasm", "allow": "https://a.example"}}}),
+        json!({"plugins": {"p": {"component": "x.wasm", "allow": [{"private": true}]}}}),
         json!({"mcpServers": {"s": {"args": []}}}),
     ] {
         assert!(taken(&config.to_string()).is_err(), "{config}");

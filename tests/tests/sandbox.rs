@@ -151,6 +151,9 @@ fn a_guest_sees_what_it_is_given_and_wasi_shows_it_nothing_else() {
             && message.contains("it called the import `elsewhere:shell/commands#run`"),
         "{other}"
     );
+    let http = fault(&mut curious, "http");
+    let message = http["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("it called the import `wasi:http/outgoing-handler@0.2.0#handle`"), "{http}");
     let strict = json!({ "plugins": { "p": { "component": component, "imports": "none" } } });
     let strict = place.file("strict.json", strict.to_string());
     let run = place.run(["plugin", "inspect", "p", "--config", &strict.to_string_lossy()]);

@@ -9,6 +9,7 @@ use clap::Args;
 use super::{End, Global, SamplingArgs, out, stage};
 use crate::config::{Config, Mode, Sampling, Transport};
 use crate::plugin::Engine;
+use crate::provider::credential::Credential;
 use crate::provider::secret::SHORTEST_CUT;
 
 /// Arguments of `doctor`.
@@ -141,24 +142,42 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
                 report.trouble(&format!("`{name}`: {trouble}"))?;
             }
         }
+        let is_used = used.contains(&name);
+        if let Some(guarded) = loaded.plugin.guarded() {
+            let origins: Vec<String> = guarded.origins().map(|(origin, ..)| origin).collect();
+            let reach = if origins.is_empty() { "nothing".to_owned() } else { origins.join(", ") };
+            let summary = format!("{summary}; it makes its own HTTP requests, and may reach {reach}");
+            fine(&summary)?;
+            for (origin, _, credential) in guarded.origins() {
+                let Some(credential) = credential else { continue };
+                goes(&name, &format!("`{name}`"), &format!("to {origin}"), credential, is_used).await?;
+            }
+            continue;
+        }
         let Some(credential) = loaded.destination.credential() else {
             fine(&summary)?;
             continue;
         };
-        let goes = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
-        match credential.value(true).await {
-            Ok(Some(secret)) => {
-                fine(&format!("{summary}; its credential goes {goes} as {}", credential.in_words()))?;
-                if !secret.is_cut() {
-                    notable(&format!(
-                        "`{name}`: its credential is shorter than {SHORTEST_CUT} bytes, so it is kept out of logs but not cut out of answers"
-                    ))?;
-                }
-            }
-            Ok(None) => fine(&format!("{summary}; it works without a credential"))?,
-            Err(_) if used.contains(&name) => {}
-            Err(missing) => notable(&format!("`{name}` is not used; {missing}"))?,
-        }
+        let to = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
+        goes(&name, &summary, &to, credential, is_used).await?;
     }
     Ok(())
+}
+
+/// Where a credential goes, and whether it is there.
+async fn goes(name: &str, summary: &str, to: &str, credential: &Credential, is_used: bool) -> Result<()> {
+    match credential.value(true).await {
+        Ok(Some(secret)) => {
+            fine(&format!("{summary}; its credential goes {to} as {}", credential.in_words()))?;
+            if !secret.is_cut() {
+                notable(&format!(
+                    "`{name}`: its credential is shorter than {SHORTEST_CUT} bytes, so it is kept out of logs but not cut out of answers"
+                ))?;
+            }
+            Ok(())
+        }
+        Ok(None) => fine(&format!("{summary}; it works without a credential")),
+        Err(_) if is_used => Ok(()),
+        Err(missing) => notable(&format!("`{name}` is not used; {missing}")),
+    }
 }

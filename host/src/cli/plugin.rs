@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{End, Global, SamplingArgs, Usage, out, stage};
 use crate::config;
 use crate::plugin::bindings::understudy::plugin::types as wit;
-use crate::plugin::{Engine, World};
+use crate::plugin::{Engine, Plugin, World};
+use crate::provider::guarded::Guarded;
 use crate::sampling::Understudy;
 use crate::select::choose;
 use crate::text::{list, one_line};
@@ -112,7 +113,9 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
         };
         let row = match loaded {
             Ok((plugin, loaded)) => json!({
-                "name": name, "component": plugin.component, "serves": loaded.troubles().is_empty(),
+                "name": name, "component": plugin.component, "world": world(&loaded.plugin),
+                "allow": loaded.plugin.guarded().map(|guarded| guarded.origins().map(|(origin, ..)| origin).collect::<Vec<_>>()),
+                "serves": loaded.troubles().is_empty(),
                 "version": loaded.plugin.description.version, "summary": loaded.plugin.description.summary,
                 "missing": loaded.troubles(),
             }),
@@ -134,7 +137,13 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
                 let missing = row.get("missing").and_then(|missing| missing.get(0)).and_then(Value::as_str);
                 let missing = missing.map(|missing| format!("; not yet: {}", one_line(missing, 300)));
                 let missing = missing.unwrap_or_default();
-                format!("{}  ({} {}){missing}", text("summary"), text("component"), text("version"))
+                let allow = row.get("allow").and_then(Value::as_array);
+                let allow = allow.map(|origins| match origins.iter().filter_map(Value::as_str).collect::<Vec<_>>() {
+                    names if names.is_empty() => "; a handler that may reach nothing".to_owned(),
+                    names => format!("; a handler that may reach {}", names.join(", ")),
+                });
+                let allow = allow.unwrap_or_default();
+                format!("{}  ({} {}){allow}{missing}", text("summary"), text("component"), text("version"))
             };
             out(&format!("{:14} {what}", text("name")))?;
         }
@@ -165,15 +174,38 @@ async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
     Ok(End::Done)
 }
 
-fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
-    let (plugin, description) = (&loaded.plugin, &loaded.plugin.description);
-    let limits = plugin.limits();
-    let world = match plugin.shape.world {
+/// What a handler may do on the network, in words.
+fn reaches(guarded: &Guarded) -> Vec<String> {
+    let mut can = Vec::new();
+    let names: Vec<String> = guarded.origins().map(|(origin, ..)| origin).collect();
+    if names.is_empty() {
+        can.push("make no HTTP request: the config's `allow` names no origin".to_owned());
+    } else {
+        can.push(format!("send HTTP requests of its own to {}, and nowhere else", names.join(", ")));
+    }
+    for (origin, private, credential) in guarded.origins() {
+        if private {
+            can.push(format!("reach {origin} even at an address that isn't public"));
+        }
+        if let Some(credential) = credential {
+            can.push(format!("never see the credential for {origin}: the host adds {}", credential.in_words()));
+        }
+    }
+    can
+}
+
+fn world(plugin: &Plugin) -> &'static str {
+    match plugin.shape.world {
         Ok(World::Provider { streaming: false }) => "provider",
         Ok(World::Provider { streaming: true }) => "provider, with streaming",
         Ok(World::Handler) => "handler",
         Err(_) => "none",
-    };
+    }
+}
+
+fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
+    let (plugin, description) = (&loaded.plugin, &loaded.plugin.description);
+    let limits = plugin.limits();
     let mut can: Vec<String> = vec![
         "read each sampling request that it is given".to_owned(),
         format!(
@@ -182,29 +214,33 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
             limits.cpu
         ),
     ];
-    match loaded.destination.endpoint() {
-        Ok(endpoint) => can.push(format!("have the host send HTTP requests to {endpoint}, and nowhere else")),
-        Err(_) => can.push("make no HTTP request: the config gives it no endpoint".to_owned()),
+    match (plugin.guarded(), loaded.destination.endpoint()) {
+        (Some(guarded), _) => can.extend(reaches(guarded)),
+        (None, Ok(endpoint)) => can.push(format!("have the host send HTTP requests to {endpoint}, and nowhere else")),
+        (None, Err(_)) => can.push("make no HTTP request: the config gives it no endpoint".to_owned()),
     }
     if let Some(credential) = loaded.destination.credential() {
         can.push(format!("never see its credential: the host adds {}", credential.in_words()));
     }
     if !plugin.shape.imports.is_empty() {
-        can.push("see the time and random numbers; no file, no environment, no network (its WASI is inert)".to_owned());
+        let network = if plugin.guarded().is_some() { "no other network" } else { "no network" };
+        can.push(format!("see the time and random numbers; no file, no environment, {network} (its WASI is inert)"));
     }
+    let allowed = plugin.guarded().map(|guarded| guarded.origins().map(|(origin, ..)| origin).collect::<Vec<_>>());
     let suggestion = description.endpoint.as_ref().map(|endpoint| endpoint.url.clone());
     json!({
         "name": plugin.name,
         "component": config.component,
         "size": plugin.size,
         "sha256": plugin.sha256,
-        "world": world,
+        "world": world(plugin),
         "imports": plugin.shape.imports,
         "exports": plugin.shape.exports,
         "describes": format!("{} {}: {}", description.name, description.version, description.summary),
         "accepts": description.accepts,
         "models": loaded.catalogue.names().collect::<Vec<_>>(),
         "model": choose(&[&loaded.catalogue], None).first().map(|choice| choice.model.clone()),
+        "allow": allowed.unwrap_or_default(),
         "suggests": suggestion.unwrap_or_default(),
         "settings": description.settings_schema,
         "can": can,

@@ -131,6 +131,8 @@ pub struct Plugin {
     pub endpoints: Vec<(String, String)>,
     /// The credential and how it is applied.
     pub credential: Option<Credential>,
+    /// Where a handler plugin may send its HTTP requests.
+    pub allow: Option<Vec<Allowed>>,
     /// Headers added to each request.
     pub headers: Vec<(String, String)>,
     /// The plugin's own settings, an object.
@@ -141,6 +143,17 @@ pub struct Plugin {
     pub sha256: Option<String>,
     /// Its limits.
     pub limits: Limits,
+}
+
+/// An origin that a handler plugin may send HTTP requests to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Whether its name may stand for an address that isn't public.
+    pub private: bool,
+    /// The credential that goes there.
+    pub credential: Option<Credential>,
 }
 
 /// A credential: where it comes from and how it is applied.
@@ -265,6 +278,7 @@ impl Plugin {
             endpoint: None,
             endpoints: Vec::new(),
             credential: None,
+            allow: None,
             headers: Vec::new(),
             settings: serde_json::Map::new(),
             imports_allowed: true,
@@ -298,12 +312,14 @@ impl Plugin {
             Some(section) => limits.clone().with_plugin(section)?,
             None => limits.clone(),
         };
-        let plugin = Self {
+        let allow = Allowed::all(&mut section)?;
+        let mut plugin = Self {
             model: section.string("model")?,
             models: Models::take(&mut section)?,
             endpoint: section.string("endpoint")?,
             endpoints: section.texts("endpoints")?,
             credential: section.section("credential")?.map(Credential::parse).transpose()?,
+            allow,
             headers: section.texts("headers")?,
             settings: section.section("settings")?.map(Section::into_map).unwrap_or_default(),
             imports_allowed: match section.string("imports")?.as_deref() {
@@ -315,12 +331,63 @@ impl Plugin {
             limits,
             ..Self::new(name, component, Limits::default())
         };
+        plugin.give_credential(&section)?;
         let is_digest = |digest: &String| digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
         if plugin.sha256.as_ref().is_some_and(|digest| !is_digest(digest)) {
             return Err(section.wrong("sha256", "must be 64 hexadecimal digits"));
         }
         section.finish()?;
         Ok(plugin)
+    }
+
+    /// A handler's credential belongs to the one origin that it may reach.
+    fn give_credential(&mut self, section: &Section) -> Result<(), ConfigError> {
+        let Some(allow) = &mut self.allow else { return Ok(()) };
+        let Some(credential) = self.credential.take() else { return Ok(()) };
+        match allow.as_mut_slice() {
+            [only] if only.credential.is_none() => only.credential = Some(credential),
+            [_] => return Err(section.wrong("credential", "stands beside the one in `allow`: an origin has one")),
+            [] => return Err(section.wrong("credential", "goes nowhere: `allow` names no origin")),
+            _ => {
+                let reason = "can't tell which origin of `allow` it belongs to; write it into that origin: `{\"origin\": …, \"credential\": …}`";
+                return Err(section.wrong("credential", reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Allowed {
+    fn all(section: &mut Section) -> Result<Option<Vec<Self>>, ConfigError> {
+        let path = section.key("allow");
+        match section.take("allow") {
+            None => Ok(None),
+            Some(Value::Array(items)) => {
+                let parse = |(i, item)| Self::parse(&format!("{path}[{i}]"), item);
+                items.into_iter().enumerate().map(parse).collect::<Result<_, _>>().map(Some)
+            }
+            Some(other) => Err(wrong(
+                &path,
+                &format!("must be an array of origins such as `\"https://api.example.com\"`, and is {}", kind(&other)),
+            )),
+        }
+    }
+
+    fn parse(path: &str, value: Value) -> Result<Self, ConfigError> {
+        if let Value::String(origin) = value {
+            return Ok(Self { origin, private: false, credential: None });
+        }
+        let mut section = Section::of(path, value)?;
+        let Some(origin) = section.string("origin")? else {
+            return Err(section.wrong("origin", "is missing: write scheme and host, such as `https://api.example.com`"));
+        };
+        let allowed = Self {
+            origin,
+            private: section.boolean("private")?.unwrap_or(false),
+            credential: section.section("credential")?.map(Credential::parse).transpose()?,
+        };
+        section.finish()?;
+        Ok(allowed)
     }
 }
 

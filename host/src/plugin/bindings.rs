@@ -29,3 +29,15 @@ pub mod streaming {
         require_store_data_send: true,
     });
 }
+
+/// The world `handler-plugin`: a world of its own, so that all share the records.
+pub mod handler {
+    wasmtime::component::bindgen!({
+        inline: "package understudy:host; world handler { export understudy:plugin/handler@0.1.0; }",
+        path: "../wit",
+        world: "understudy:host/handler",
+        with: { "understudy:plugin/types": super::understudy::plugin::types },
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+}

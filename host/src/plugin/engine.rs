@@ -78,11 +78,9 @@ impl Engine {
         store.set_hostcall_fuel(most.saturating_add(16 << 20));
         store.set_epoch_deadline(1);
         let budget = limits.cpu;
-        let ticks = budget.as_millis().div_ceil(TICK.as_millis());
-        let mut used = 0;
+        let turns = store.data().turns();
         store.epoch_deadline_callback(move |_| {
-            used += 1;
-            if used > ticks {
+            if turns.spent() > budget {
                 return Err(LimitHit(Limit::Cpu(budget)).into());
             }
             Ok(UpdateDeadline::Yield(1))

@@ -1,23 +1,31 @@
-//! What a component's imports are linked to: nothing if it has none, the inert WASI, and a trap for any other.
+//! What a component's imports are linked to: nothing if it has none, the inert WASI, `wasi:http` for a handler, and a trap for
+//! any other.
 
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, InstancePre, Linker, LinkerInstance, ResourceType};
 use wasmtime::{Engine, Result};
 
 use super::state::State;
-use super::world::Shape;
+use super::world::{Shape, World};
 
-/// The packages of WASI 0.2 that every toolchain's standard library imports. `wasi:http` isn't among them: a provider plugin
-/// does no I/O.
+/// The packages of WASI 0.2 that every toolchain's standard library imports.
 const INERT: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+/// What a handler gets besides; a provider plugin does no I/O.
+const HTTP: [&str; 2] = ["wasi:http/outgoing-handler@0.2.", "wasi:http/types@0.2."];
 
 pub(super) fn link(engine: &Engine, component: &Component, shape: &Shape) -> Result<InstancePre<State>> {
     let mut linker = Linker::<State>::new(engine);
     if !shape.imports.is_empty() {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        let is_handler = shape.world == Ok(World::Handler);
+        if is_handler {
+            wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        }
+        let is_served = |name: &str| is_inert(name) || is_handler && HTTP.iter().any(|http| name.starts_with(http));
         // `Linker::define_unknown_imports_as_traps` would do, if it knew that 0.2.0 is served by 0.2.12.
         for (name, import) in component.component_type().imports(engine) {
-            if !is_inert(name) {
+            if !is_served(name) {
                 trap(engine, &mut linker.root(), name, &import.ty, name)?;
             }
         }
@@ -42,7 +50,7 @@ fn trap(
             let shown = shown.to_owned();
             linker.func_new(name, move |_, _, _, _| {
                 Err(wasmtime::Error::msg(format!(
-                    "it called the import `{shown}`, which a provider plugin doesn't get"
+                    "it called the import `{shown}`, which a plugin of its world doesn't get"
                 )))
             })
         }

@@ -9,8 +9,11 @@ use tokio::io::AsyncWrite;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::Running;
+use super::http::Hooks;
+use super::turns::Turns;
 use crate::error::Limit;
 use crate::text::one_line;
 
@@ -20,17 +23,40 @@ pub(super) struct State {
     /// Made when the guest first uses it: a converter never does.
     wasi: Option<Wasi>,
     written: Written,
+    turns: Turns,
+    http: Hooks,
     _running: Running,
 }
 
 struct Wasi {
     ctx: WasiCtx,
+    http: WasiHttpCtx,
     table: ResourceTable,
 }
 
+/// What a guest may have the host keep for it at once: streams, headers, requests.
+const MOST_RESOURCES: usize = 1024;
+
 impl State {
     pub(super) fn new(memory: usize, running: Running) -> Self {
-        Self { memory: Memory { most: memory, used: 0 }, wasi: None, written: Written::default(), _running: running }
+        Self {
+            memory: Memory { most: memory, used: 0 },
+            wasi: None,
+            written: Written::default(),
+            turns: Turns::default(),
+            http: Hooks::default(),
+            _running: running,
+        }
+    }
+
+    /// How long the guest has run.
+    pub(super) fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
+    /// Lets the guest make HTTP requests.
+    pub(super) fn let_out(&mut self, http: Hooks) {
+        self.http = http;
     }
 
     pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
@@ -43,17 +69,29 @@ impl State {
     }
 }
 
+impl Wasi {
+    fn inert(written: &Written) -> Self {
+        // No files, no environment, no arguments, no network: what isn't given isn't there.
+        let mut ctx = WasiCtx::builder();
+        ctx.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        ctx.stdout(written.clone()).stderr(written.clone());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
+        Self { ctx: ctx.build(), http: WasiHttpCtx::new(), table }
+    }
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let written = &self.written;
-        let wasi = self.wasi.get_or_insert_with(|| {
-            // No files, no environment, no arguments, no network: what isn't given isn't there.
-            let mut ctx = WasiCtx::builder();
-            ctx.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-            ctx.stdout(written.clone()).stderr(written.clone());
-            Wasi { ctx: ctx.build(), table: ResourceTable::new() }
-        });
+        let wasi = self.wasi.get_or_insert_with(|| Wasi::inert(&self.written));
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let wasi = self.wasi.get_or_insert_with(|| Wasi::inert(&self.written));
+        WasiHttpCtxView { hooks: &mut self.http, table: &mut wasi.table, ctx: &mut wasi.http }
     }
 }
 

@@ -31,6 +31,12 @@ pub enum World {
 }
 
 impl Shape {
+    /// Whether it imports what HTTP requests are made by.
+    #[must_use]
+    pub fn makes_requests(&self) -> bool {
+        self.imports.iter().any(|import| import.starts_with("wasi:http/outgoing-handler@"))
+    }
+
     pub(super) fn of(engine: &Engine, component: &Component) -> Self {
         let ty = component.component_type();
         let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();

@@ -40,6 +40,21 @@ enum Scheme {
     Query(String),
 }
 
+const NOT_SAID: &str = "doesn't say how it is applied: add `\"bearer\": true`, `\"header\": NAME` or `\"query\": NAME`";
+
+impl Scheme {
+    fn of(word: &str, name: Option<String>) -> Result<Self, String> {
+        Ok(match (word, name) {
+            ("bearer", _) => Self::Bearer,
+            ("header", Some(name)) => Self::Header(
+                HeaderName::try_from(&name).map_err(|_| format!("names the header `{name}`, which can't be one"))?,
+            ),
+            ("query", Some(name)) => Self::Query(name),
+            _ => return Err(format!("has the scheme `{word}`, which this version doesn't know")),
+        })
+    }
+}
+
 impl Credential {
     /// The config's credential; for a built-in plugin, the one it suggests where the config is silent.
     pub(super) fn new(config: &config::Plugin, description: &wit::Description) -> Result<Option<Self>, String> {
@@ -56,25 +71,32 @@ impl Credential {
             Some(config::Credential { scheme: Some(scheme), name, .. }) => (scheme.clone(), name.clone()),
             _ => match suggested {
                 Some(suggested) => (suggested.scheme.clone(), suggested.name.clone()),
-                None => return Err(
-                    "doesn't say how it is applied: add `\"bearer\": true`, `\"header\": NAME` or `\"query\": NAME`"
-                        .to_owned(),
-                ),
+                None => return Err(NOT_SAID.to_owned()),
             },
         };
-        let scheme = match (word.as_str(), name) {
-            ("bearer", _) => Scheme::Bearer,
-            ("header", Some(name)) => Scheme::Header(
-                HeaderName::try_from(&name).map_err(|_| format!("names the header `{name}`, which can't be one"))?,
-            ),
-            ("query", Some(name)) => Scheme::Query(name),
-            _ => return Err(format!("has the scheme `{word}`, which this version doesn't know")),
-        };
+        let scheme = Scheme::of(&word, name)?;
         let made_for = match (&config.credential, &description.endpoint) {
             (None, Some(endpoint)) => Url::parse(&endpoint.url).ok(),
             _ => None,
         };
         Ok(Some(Self { plugin: config.name.clone(), scheme, source, optional, made_for, printed: Arc::default() }))
+    }
+
+    /// The credential of one of a handler's origins.
+    pub(super) fn of_origin(plugin: &str, config: &config::Credential) -> Result<Self, String> {
+        let word = config.scheme.as_ref().ok_or(NOT_SAID)?;
+        let scheme = Scheme::of(word, config.name.clone())?;
+        let (plugin, source) = (plugin.to_owned(), config.source.clone());
+        Ok(Self { plugin, scheme, source, optional: false, made_for: None, printed: Arc::default() })
+    }
+
+    /// The header that it is applied in.
+    pub(super) fn header(&self) -> Option<HeaderName> {
+        match &self.scheme {
+            Scheme::Header(own) => Some(own.clone()),
+            Scheme::Bearer => Some(AUTHORIZATION),
+            Scheme::Query(_) => None,
+        }
     }
 
     pub(super) fn made_for(&self) -> Option<&Url> {
@@ -157,11 +179,7 @@ impl Credential {
     }
 
     pub(super) fn is_header(&self, name: &HeaderName) -> bool {
-        match &self.scheme {
-            Scheme::Header(own) => own == name,
-            Scheme::Bearer => *name == AUTHORIZATION,
-            Scheme::Query(_) => false,
-        }
+        self.header().is_some_and(|own| own == *name)
     }
 
     pub(super) fn apply(&self, secret: &Secret, url: &mut Url, headers: &mut HeaderMap) -> Result<(), String> {

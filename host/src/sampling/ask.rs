@@ -24,13 +24,17 @@ pub(super) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Lets the plugin answer: `start`, then one exchange and what the plugin makes of it, as often as it wants.
+    /// Lets the plugin answer: a handler by itself; a provider by `start`, then one exchange and what the plugin makes of it, as
+    /// often as it wants.
     pub(super) async fn answer(
         &self,
         request: &wit::CreateMessageRequest,
         options: &wit::Options,
     ) -> Result<wit::Completion, Error> {
         let plugin = &self.link.plugin;
+        if plugin.guarded().is_some() {
+            return self.handled(request, options).await;
+        }
         let began = Instant::now();
         let mut step = plugin.start(request, options).await?;
         hop!(self.id, began, "the plugin `{}` ran `start` for the model `{}`", plugin.name, options.model);
@@ -47,20 +51,46 @@ impl Ask<'_> {
         Err(Error::Limit { plugin: plugin.name.clone(), call: "resume", limit })
     }
 
+    /// A handler's answer. What failed in passing is tried again from the beginning, by a fresh instance.
+    async fn handled(
+        &self,
+        request: &wit::CreateMessageRequest,
+        options: &wit::Options,
+    ) -> Result<wit::Completion, Error> {
+        let plugin = &self.link.plugin;
+        let mut attempt = 0;
+        loop {
+            let began = Instant::now();
+            let outcome = plugin.create_message(request, options).await;
+            hop!(self.id, began, "the plugin `{}` ran `create-message` for the model `{}`", plugin.name, options.model);
+            match outcome {
+                Ok(completion) => return Ok(completion),
+                Err(error) => attempt = self.pause(error, attempt).await?,
+            }
+        }
+    }
+
+    /// Waits for the next attempt and numbers it; gives the error back where there is to be none.
+    async fn pause(&self, error: Error, attempt: u32) -> Result<u32, Error> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let retries = self.link.plugin.limits().retries;
+        let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
+        let attempt = attempt + 1;
+        tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
+        tokio::time::sleep(wait).await;
+        Ok(attempt)
+    }
+
     /// One exchange and what the plugin makes of it, again as often as that may help and the deadline allows. Each attempt sends
     /// the same request and hands the same state to a fresh instance: what a stream said before it broke is forgotten.
     async fn fetch(&self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
         let body = Bytes::from(std::mem::take(&mut fetch.request.body));
         let mut attempt = 0;
         loop {
-            let outcome = self.attempt(&fetch, body.clone()).await;
-            let Err(error) = outcome else { return outcome };
-            let left = self.until.saturating_duration_since(Instant::now());
-            let retries = self.link.plugin.limits().retries;
-            let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
-            attempt += 1;
-            tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
-            tokio::time::sleep(wait).await;
+            match self.attempt(&fetch, body.clone()).await {
+                Ok(step) => return Ok(step),
+                Err(error) => attempt = self.pause(error, attempt).await?,
+            }
         }
     }
 

@@ -31,3 +31,16 @@ pub mod streaming {
         additional_derives: [PartialEq],
     });
 }
+
+/// The world `handler-plugin`: a world of its own, so that all share the records.
+pub mod handler {
+    wit_bindgen::generate!({
+        inline: "package understudy:sdk; world handler { export understudy:plugin/handler@0.1.0; }",
+        path: "../../wit",
+        world: "understudy:sdk/handler",
+        pub_export_macro: true,
+        export_macro_name: "export_handler_world",
+        with: { "understudy:plugin/types@0.1.0": crate::bindings::understudy::plugin::types },
+        additional_derives: [PartialEq],
+    });
+}

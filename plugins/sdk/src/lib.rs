@@ -31,6 +31,7 @@ pub mod testing;
 pub mod text;
 
 pub use bindings::exports::understudy::plugin::provider::Guest as Provider;
+pub use bindings::handler::exports::understudy::plugin::handler::Guest as Handler;
 pub use bindings::understudy::plugin::types;
 
 /// Makes a type that implements [`Provider`] the plugin of this component.
@@ -51,5 +52,15 @@ macro_rules! export_streaming_provider {
         $crate::export_provider!($plugin);
         #[cfg(target_family = "wasm")]
         $crate::__export_streaming_impl!($plugin with_types_in $crate::bindings::streaming);
+    };
+}
+
+/// Makes a type that implements [`Handler`] the plugin of this component. It makes HTTP requests of its own: with the crate `wasip2`'s
+/// `http::outgoing_handler`, or a client that is built on it.
+#[macro_export]
+macro_rules! export_handler {
+    ($plugin:ident) => {
+        #[cfg(target_family = "wasm")]
+        $crate::__export_handler_impl!($plugin with_types_in $crate::bindings::handler);
     };
 }

@@ -27,7 +27,14 @@ mod imports {
                 import wasi:filesystem/preopens@0.2.0;
                 import wasi:clocks/monotonic-clock@0.2.0;
                 import wasi:random/random@0.2.0;
+                import wasi:http/outgoing-handler@0.2.0;
                 import elsewhere:shell/commands;
+            }
+
+            package wasi:http@0.2.0 {
+                interface outgoing-handler {
+                    handle: func(request: u32) -> u32;
+                }
             }
 
             package wasi:cli@0.2.0 {
@@ -70,7 +77,9 @@ mod imports {
 }
 
 use imports::elsewhere::shell::commands;
-use imports::wasi::{cli::environment, clocks::monotonic_clock, filesystem::preopens, random::random};
+use imports::wasi::{
+    cli::environment, clocks::monotonic_clock, filesystem::preopens, http::outgoing_handler, random::random,
+};
 
 /// The plugin.
 #[derive(Debug)]
@@ -103,6 +112,7 @@ impl Provider for Curious {
             "clock and random" => {
                 (monotonic_clock::now() > 0 && random::get_random_u64() != random::get_random_u64()).to_string()
             }
+            "http" => outgoing_handler::handle(1).to_string(),
             _ => commands::run("id"),
         };
         Ok(Step::Done(Completion {

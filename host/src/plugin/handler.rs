@@ -1,0 +1,108 @@
+//! Calling handler plugins: the whole job in one call, with HTTP requests of their own on the way.
+
+use std::sync::Arc;
+
+use wasmtime::component::InstancePre;
+
+use super::bindings::handler::HandlerPre;
+use super::bindings::understudy::plugin::types as wit;
+use super::http::Hooks;
+use super::state::State;
+use super::{Kind, Plugin, World};
+use crate::config;
+use crate::error::{Error, LoadError};
+use crate::provider::guarded::{Guarded, Visit};
+
+/// A component that exports `handler`.
+pub(super) struct Handler {
+    pre: HandlerPre<State>,
+    guarded: Arc<Guarded>,
+}
+
+impl Handler {
+    pub(super) fn new(
+        linked: InstancePre<State>,
+        config: &config::Plugin,
+        not_ours: impl FnOnce(wasmtime::Error) -> LoadError,
+    ) -> Result<Self, LoadError> {
+        Ok(Self { pre: HandlerPre::new(linked).map_err(not_ours)?, guarded: Arc::new(Guarded::new(config)?) })
+    }
+}
+
+impl Plugin {
+    /// Where the plugin may send HTTP requests of its own, if it is one that makes them.
+    #[must_use]
+    pub fn guarded(&self) -> Option<&Guarded> {
+        match &self.kind {
+            Kind::Handler(handler) => Some(&handler.guarded),
+            Kind::Provider { .. } => None,
+        }
+    }
+
+    /// Lets a handler plugin answer.
+    ///
+    /// # Errors
+    /// What it did that it may not; else its own error, a limit, or a trap.
+    pub async fn create_message(
+        &self,
+        request: &wit::CreateMessageRequest,
+        options: &wit::Options,
+    ) -> Result<wit::Completion, Error> {
+        let Kind::Handler(Handler { pre, guarded }) = &self.kind else {
+            let reason = "it is a provider plugin, which has no `create-message`".to_owned();
+            return Err(Error::Refused { plugin: self.name.clone(), reason });
+        };
+        let visit = Arc::new(Visit::new(Arc::clone(guarded)));
+        let mut store = self.engine.store(&self.limits);
+        store.data_mut().let_out(Hooks::new(Arc::clone(&visit), Arc::new(guarded.forbids())));
+        let turns = store.data().turns();
+        let made = self.timed(&turns, pre.instantiate_async(&mut store)).await;
+        let (mut store, instance) = self.made("create-message", store, made)?;
+        let call = instance.understudy_plugin_handler().call_create_message(&mut store, request, options);
+        let outcome = self.timed(&turns, call).await;
+        let outcome = self.finish("create-message", store, outcome).and_then(|outcome| self.own(outcome));
+        outcome.map_err(|error| cause(error, &visit))
+    }
+
+    pub(super) async fn describe_handler(&self, handler: &Handler) -> Result<wit::Description, Error> {
+        let mut store = self.engine.store(&self.limits);
+        let turns = store.data().turns();
+        let made = self.timed(&turns, handler.pre.instantiate_async(&mut store)).await;
+        let (mut store, instance) = self.made("describe", store, made)?;
+        let call = instance.understudy_plugin_handler().call_describe(&mut store);
+        let outcome = self.timed(&turns, call).await;
+        self.finish("describe", store, outcome)
+    }
+}
+
+/// Why the guest failed: a request that it may not make says more than what the guest made of the refusal, and one that failed says
+/// more than a trap or an error without a kind.
+fn cause(error: Error, visit: &Visit) -> Error {
+    let is_vague = match &error {
+        Error::Trap { .. } | Error::Guest { error: wit::Error::Other(_), .. } => true,
+        Error::Guest { .. } => false,
+        _ => return error,
+    };
+    let failure = || visit.failure_of_the_last().filter(|_| is_vague);
+    visit.breach().or_else(failure).unwrap_or(error)
+}
+
+/// Refuses what the config says of a plugin of the other world.
+pub(super) fn check_keys(config: &config::Plugin, world: World) -> Result<(), LoadError> {
+    let wrong = |key, reason: &str| Err(LoadError::Key { name: config.name.clone(), key, reason: reason.to_owned() });
+    let instead = "is for provider plugins, and this one is a handler: it makes its HTTP requests itself; name the origins that it may \
+                   reach in `allow`";
+    match world {
+        World::Provider { .. } if config.allow.is_some() => wrong(
+            "allow",
+            "is for handler plugins, which make HTTP requests of their own, and this one is a provider: the host makes its \
+             requests, to `endpoint`",
+        ),
+        World::Handler if config.endpoint.is_some() => wrong("endpoint", instead),
+        World::Handler if !config.endpoints.is_empty() => wrong("endpoints", instead),
+        World::Handler if config.credential.is_some() => {
+            wrong("credential", "goes nowhere: this is a handler plugin, and `allow` names no origin")
+        }
+        World::Provider { .. } | World::Handler => Ok(()),
+    }
+}

@@ -1,0 +1,496 @@
+//! The requests that a handler plugin makes itself: to origins that the config allows, and to their public addresses only.
+//!
+//! The rules are those of [`super::Destination`]: the host adds credential and fixed headers, follows no redirect, and cuts the
+//! credential out of whatever comes back; hence an answer is read whole before the guest sees it. No proxy of the environment
+//! is asked: it would resolve names by itself, and nobody would check the addresses.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use super::credential::Credential;
+use super::origin::{self, Prohibited, Resolver};
+use super::secret::Redact;
+use super::{CONNECT, causes, fixed_headers};
+use crate::config::{self, ConfigError, Limits};
+use crate::error::{Error, Limit};
+use crate::text::one_line;
+
+/// Headers that no guest may set, besides `proxy-*` and those that credentials go into.
+const HOSTS_OWN: [&str; 10] = [
+    "authorization",
+    "connection",
+    "cookie",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Where a handler plugin may go, and what is added to its requests.
+#[derive(Debug)]
+pub struct Guarded {
+    plugin: String,
+    places: Vec<Place>,
+    headers: HeaderMap,
+    limits: Limits,
+}
+
+/// An origin that is allowed.
+#[derive(Debug)]
+struct Place {
+    url: Url,
+    private: bool,
+    credential: Option<Credential>,
+    resolver: Resolver,
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Guarded {
+    /// What the config allows a plugin.
+    ///
+    /// # Errors
+    /// If an origin, a header or a credential can't be used.
+    pub fn new(config: &config::Plugin) -> Result<Self, ConfigError> {
+        let mut places: Vec<Place> = Vec::new();
+        for (i, allowed) in config.allow.iter().flatten().enumerate() {
+            let wrong = |reason: String| ConfigError::Value {
+                file: String::new(),
+                key: format!("plugins.{}.allow[{i}]", config.name),
+                reason,
+            };
+            let url = origin::parse(&allowed.origin).map_err(wrong)?;
+            if places.iter().any(|place| place.url == url) {
+                return Err(wrong("names an origin that stands in the list already".to_owned()));
+            }
+            let credential = allowed.credential.as_ref();
+            let credential = credential.map(|credential| Credential::of_origin(&config.name, credential)).transpose();
+            let credential = credential.map_err(|reason| wrong(format!("has a `credential` that {reason}")))?;
+            let resolver = Resolver::new(allowed.private || origin::says_its_address(&url));
+            places.push(Place { url, private: allowed.private, credential, resolver, client: OnceLock::new() });
+        }
+        let headers = fixed_headers(config)?;
+        Ok(Self { plugin: config.name.clone(), places, headers, limits: config.limits.clone() })
+    }
+
+    /// Each origin that is allowed, whether it may be private, and the credential that goes there.
+    pub fn origins(&self) -> impl Iterator<Item = (String, bool, Option<&Credential>)> {
+        self.places.iter().map(|place| (place.origin(), place.private, place.credential.as_ref()))
+    }
+
+    /// What is missing of the credentials.
+    pub fn missing_credentials(&self) -> impl Iterator<Item = String> {
+        self.places.iter().filter_map(|place| place.credential.as_ref()?.trouble(true))
+    }
+
+    /// Says of a header whether a guest may not set it.
+    pub fn forbids(&self) -> impl Fn(&HeaderName) -> bool + Send + Sync + 'static {
+        let credentials: Vec<HeaderName> =
+            self.places.iter().filter_map(|place| place.credential.as_ref()?.header()).collect();
+        move |name| {
+            let name_str = name.as_str();
+            HOSTS_OWN.contains(&name_str) || name_str.starts_with("proxy-") || credentials.contains(name)
+        }
+    }
+}
+
+impl Place {
+    fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// The client for this origin alone, made at first use.
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        let client = self.client.get_or_init(|| {
+            // Another default can only have been set by who embeds this library, and is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            reqwest::Client::builder()
+                .no_proxy()
+                .dns_resolver(Arc::new(self.resolver.clone()))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT)
+                .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|e| causes(&e))
+        });
+        client.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Why a request has no answer, as far as the guest is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// It isn't allowed.
+    Denied,
+    /// The name stands for an address that isn't public.
+    Prohibited,
+    /// The request's body is too large.
+    RequestTooLarge,
+    /// The answer is too large.
+    ResponseTooLarge,
+    /// The origin can't be reached.
+    Unreachable,
+    /// The guest didn't want to wait longer.
+    TimedOut,
+}
+
+impl Failed {
+    /// Whether the guest did what it may not; else it had bad luck.
+    fn is_breach(self) -> bool {
+        !matches!(self, Self::Unreachable | Self::TimedOut)
+    }
+}
+
+/// How long a guest wants to wait.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Patience {
+    /// Until the answer begins.
+    pub first: Option<Duration>,
+    /// For each further piece of it.
+    pub between: Option<Duration>,
+}
+
+/// The requests that a handler makes while it answers one sampling request.
+#[derive(Debug)]
+pub struct Visit {
+    guarded: Arc<Guarded>,
+    sent: AtomicU32,
+    failure: Mutex<Option<(Failed, Error)>>,
+}
+
+impl Visit {
+    /// None made yet.
+    #[must_use]
+    pub fn new(guarded: Arc<Guarded>) -> Self {
+        Self { guarded, sent: AtomicU32::new(0), failure: Mutex::default() }
+    }
+
+    /// What the guest did that it may not, first of all; it counts more than what the guest makes of it.
+    #[must_use]
+    pub fn breach(&self) -> Option<Error> {
+        self.failure().take_if(|(failed, _)| failed.is_breach()).map(|(_, error)| error)
+    }
+
+    /// Why its last request failed.
+    #[must_use]
+    pub fn failure_of_the_last(&self) -> Option<Error> {
+        self.failure().take().map(|(_, error)| error)
+    }
+
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<(Failed, Error)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a guest's request. Dropping the future ends the connection.
+    ///
+    /// # Errors
+    /// What the guest may know of it; the rest is kept for [`Self::breach`].
+    pub async fn send<E>(
+        &self,
+        request: http::Request<UnsyncBoxBody<Bytes, E>>,
+        patience: Patience,
+    ) -> Result<http::Response<Vec<u8>>, Failed> {
+        let outcome = self.exchange(request, patience).await;
+        let mut failure = self.failure();
+        let keeps = failure.as_ref().is_some_and(|(failed, _)| failed.is_breach());
+        match outcome {
+            Ok(response) => {
+                if !keeps {
+                    *failure = None;
+                }
+                Ok(response)
+            }
+            Err((failed, error)) => {
+                if !keeps {
+                    if failed.is_breach() {
+                        tracing::warn!("{error}");
+                    }
+                    *failure = Some((failed, error));
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    async fn exchange<E>(
+        &self,
+        request: http::Request<UnsyncBoxBody<Bytes, E>>,
+        patience: Patience,
+    ) -> Result<http::Response<Vec<u8>>, (Failed, Error)> {
+        let Guarded { plugin, limits, .. } = self.guarded.as_ref();
+        let limit = |limit| Error::Limit { plugin: plugin.clone(), call: "create-message", limit };
+        if self.sent.fetch_add(1, Ordering::Relaxed) >= limits.fetches {
+            return Err((Failed::Denied, limit(Limit::Fetches(limits.fetches))));
+        }
+        let (parts, body) = request.into_parts();
+        let (url, place) = self.guarded.place(&parts).map_err(|reason| self.guarded.refused(reason))?;
+        let most = limits.request_body;
+        let body = match read(body, most).await {
+            Ok(body) => body,
+            Err(true) => return Err((Failed::RequestTooLarge, limit(Limit::RequestBody(most)))),
+            Err(false) => return Err(self.guarded.refused("it broke off its body".to_owned())),
+        };
+        let outgoing = Outgoing { url, method: parts.method, headers: parts.headers, body };
+        self.guarded.exchange(place, outgoing, patience).await
+    }
+}
+
+/// A guest's request, without what the host adds.
+#[derive(Clone)]
+struct Outgoing {
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Guarded {
+    /// Whether, and by what right, a request may go out.
+    fn place(&self, request: &http::request::Parts) -> Result<(Url, &Place), String> {
+        let name = &self.plugin;
+        let shown = one_line(&request.uri.to_string(), 120);
+        let url = Url::parse(&request.uri.to_string()).map_err(|e| format!("`{shown}` is not a URL: {e}"))?;
+        let has_user = request.uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if has_user || !url.username().is_empty() || url.password().is_some() {
+            return Err("its URL holds a user name or a password".to_owned());
+        }
+        if matches!(request.method, Method::CONNECT | Method::TRACE) {
+            return Err(format!("the method {} is not for plugins", request.method));
+        }
+        let origin = url.origin();
+        let Some(place) = self.places.iter().find(|place| place.url.origin() == origin) else {
+            let origin = one_line(&origin.ascii_serialization(), 120);
+            return Err(format!(
+                "it wants {origin}, which `plugins.{name}.allow` doesn't name; add it there if the plugin may talk to it"
+            ));
+        };
+        Ok((url, place))
+    }
+
+    fn refused(&self, reason: String) -> (Failed, Error) {
+        (Failed::Denied, Error::Refused { plugin: self.plugin.clone(), reason })
+    }
+
+    /// Sends the request, once more if a credential was refused that can be renewed, and reads the answer.
+    async fn exchange(
+        &self,
+        place: &Place,
+        outgoing: Outgoing,
+        patience: Patience,
+    ) -> Result<http::Response<Vec<u8>>, (Failed, Error)> {
+        let (response, redact) = self.send(place, outgoing.clone(), patience).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(credential) = &place.credential
+            && credential.refused(redact.secret()).await
+        {
+            let (response, redact) = self.send(place, outgoing, patience).await?;
+            return self.read(place, response, redact, patience).await;
+        }
+        self.read(place, response, redact, patience).await
+    }
+
+    async fn send(
+        &self,
+        place: &Place,
+        outgoing: Outgoing,
+        patience: Patience,
+    ) -> Result<(reqwest::Response, Redact), (Failed, Error)> {
+        let missing = |reason| (Failed::Denied, Error::Credential { plugin: self.plugin.clone(), reason });
+        let Outgoing { mut url, method, headers: guests, body } = outgoing;
+        let forbidden = self.forbids();
+        let mut headers = HeaderMap::with_capacity(guests.len() + 2);
+        for (name, value) in &guests {
+            // The length is the body's, whatever the guest says of it.
+            if !forbidden(name) && *name != header::CONTENT_LENGTH && *name != header::EXPECT {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.extend(self.headers.clone());
+        let secret = match &place.credential {
+            Some(credential) => credential.value(true).await.map_err(missing)?,
+            None => None,
+        };
+        if let (Some(credential), Some(secret)) = (&place.credential, &secret) {
+            credential.apply(secret, &mut url, &mut headers).map_err(missing)?;
+            // Out of a compressed answer nothing can be cut.
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        let redact = Redact::new(secret);
+        let client = place.client().map_err(|reason| self.unreachable(place, reason))?;
+        let sent = client.request(method, url).headers(headers).body(body).send();
+        let response = within(patience.first, sent).await.ok_or_else(|| self.timed_out(place))?;
+        let response = response.map_err(|e| match prohibited(&e) {
+            Some(prohibited) => {
+                let name = &self.plugin;
+                let reason = format!(
+                    "{prohibited}; if that is meant, write `{{\"origin\": \"{}\", \"private\": true}}` into `plugins.{name}.allow`",
+                    place.origin()
+                );
+                (Failed::Prohibited, Error::Refused { plugin: name.clone(), reason })
+            }
+            None => self.unreachable(place, redact.words(causes(&e.without_url()))),
+        })?;
+        Ok((response, redact))
+    }
+
+    /// Reads the answer and cuts the credential out of it.
+    async fn read(
+        &self,
+        place: &Place,
+        mut response: reqwest::Response,
+        redact: Redact,
+        patience: Patience,
+    ) -> Result<http::Response<Vec<u8>>, (Failed, Error)> {
+        let coding = response.headers().get(header::CONTENT_ENCODING);
+        let is_coded = coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if is_coded && redact.secret().is_some_and(|secret| secret.is_cut()) {
+            let reason = format!("{} answers compressed, so that the credential can't be cut out", place.origin());
+            return Err(self.refused(reason));
+        }
+        let most = self.limits.response_body;
+        let too_large = || {
+            (
+                Failed::ResponseTooLarge,
+                Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: place.origin(), most },
+            )
+        };
+        let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        let mut body = Vec::new();
+        if announced > most {
+            return Err(too_large());
+        }
+        let broken = |e: reqwest::Error| {
+            let reason = redact.words(format!("the answer broke off: {}", causes(&e.without_url())));
+            self.unreachable(place, reason)
+        };
+        loop {
+            let chunk = within(patience.between, response.chunk()).await.ok_or_else(|| self.timed_out(place))?;
+            let Some(chunk) = chunk.map_err(broken)? else { break };
+            if body.len() + chunk.len() > most {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = redact.body(body);
+        let (status, headers) = (response.status(), answered(response.headers(), &redact, body.len()));
+        let mut answer = http::Response::new(body);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        Ok(answer)
+    }
+
+    fn unreachable(&self, place: &Place, reason: String) -> (Failed, Error) {
+        let (plugin, origin) = (self.plugin.clone(), place.origin());
+        (Failed::Unreachable, Error::Unreachable { plugin, origin, reason })
+    }
+
+    fn timed_out(&self, place: &Place) -> (Failed, Error) {
+        let (_, error) = self.unreachable(place, "it took longer than the plugin wants to wait".to_owned());
+        (Failed::TimedOut, error)
+    }
+}
+
+/// The answer's headers as the guest sees them. Those that speak of the connection say nothing of a body that was read whole.
+fn answered(headers: &HeaderMap, redact: &Redact, length: usize) -> HeaderMap {
+    let dropped = [header::SET_COOKIE, header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !dropped.contains(name)) {
+        let text: String = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+        let cut = redact.words(text.clone());
+        let value = if cut == text { Ok(value.clone()) } else { HeaderValue::from_str(&cut) };
+        if let Ok(value) = value {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept.insert(header::CONTENT_LENGTH, length.into());
+    kept
+}
+
+/// The body; or whether it is larger than it may be, else the guest broke it off.
+async fn read<E>(mut body: UnsyncBoxBody<Bytes, E>, most: usize) -> Result<Bytes, bool> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| false)?.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(true);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+async fn within<T>(patience: Option<Duration>, wait: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, wait).await.ok(),
+        None => Some(wait.await),
+    }
+}
+
+fn prohibited(error: &reqwest::Error) -> Option<&Prohibited> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(prohibited) = error.downcast_ref() {
+            return Some(prohibited);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::provider::origin::tests::always;
+
+    /// A visit that may go to this origin, whose name stands for this machine.
+    fn visit(origin: &str, any: bool) -> Visit {
+        let resolver = always(any, [127, 0, 0, 1].into());
+        let url = origin::parse(origin).unwrap();
+        let place = Place { url, private: any, credential: None, resolver, client: OnceLock::new() };
+        let config = crate::config::Config::default().plugin("echo", |_| None).unwrap();
+        let guarded = Guarded { places: vec![place], ..Guarded::new(&config).unwrap() };
+        Visit::new(Arc::new(guarded))
+    }
+
+    fn get(url: &str) -> http::Request<UnsyncBoxBody<Bytes, std::convert::Infallible>> {
+        http::Request::get(url).body(http_body_util::Empty::new().boxed_unsync()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_stands_for_this_machine_is_not_connected_to_unless_that_is_meant() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://rebound.example:{}", listener.local_addr().unwrap().port());
+        let refused = visit(&origin, false);
+        let failed = refused.send(get(&format!("{origin}/a")), Patience::default()).await.unwrap_err();
+        assert_eq!(failed, Failed::Prohibited);
+        let error = refused.breach().unwrap().to_string();
+        assert!(error.contains("`rebound.example` stands for 127.0.0.1, which is no public address"), "{error}");
+        assert!(error.contains(&format!("`{{\"origin\": \"{origin}\", \"private\": true}}`")), "{error}");
+
+        let meant = visit(&origin, true);
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let n = stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+            String::from_utf8_lossy(&head[..n]).into_owned()
+        };
+        let (got, head) = tokio::join!(meant.send(get(&format!("{origin}/a")), Patience::default()), answer);
+        assert_eq!(got.unwrap().into_body(), b"hi");
+        assert!(head.contains("host: rebound.example:"), "{head}");
+        assert!(meant.breach().is_none());
+    }
+}

@@ -1,0 +1,260 @@
+//! Where a handler may go: origins by name, and addresses that are checked at the socket.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// An origin as the user writes it: scheme, host and perhaps a port.
+pub(super) fn parse(text: &str) -> Result<Url, String> {
+    let url =
+        Url::parse(text.trim()).map_err(|e| format!("is not an origin such as `https://api.example.com`: {e}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("must begin with `https://` or `http://`, and begins with `{}:`", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or a password; write a `credential` instead".to_owned());
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        let origin = url.origin().ascii_serialization();
+        return Err(format!("holds more than scheme, host and port; write `{origin}`"));
+    }
+    if url.host_str().is_none_or(|host| host.contains('*')) {
+        return Err("must name one host; there are no wildcards".to_owned());
+    }
+    Ok(url)
+}
+
+/// Whether the name itself says which address is meant: then it is allowed by name, whatever that address is.
+pub(super) fn says_its_address(origin: &Url) -> bool {
+    match origin.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        None => false,
+    }
+}
+
+/// Whether an address belongs to the public internet. All others are somebody's private business: this machine, its network, the
+/// cloud's metadata, addresses for documentation, and those that lead to one of these in disguise.
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// By the IANA's registry of special-purpose addresses (RFC 6890 and its updates).
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || matches!((a, b, c), (0, ..) | (100, 64..=127, _) | (192, 0, 0) | (192, 88, 99) | (198, 18 | 19, _))
+        || a >= 224;
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match address.segments() {
+        // NAT64, and 6to4: as public as what is inside.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
+        // Mapped IPv4 reaches what IPv4 reaches.
+        [0, 0, 0, 0, 0, 0xffff, high, low] => embedded(high, low),
+        // Teredo, benchmarks, ORCHID, documentation.
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        // Only these are given out at all (RFC 4291 section 2.4); loopback, compatible, link-local, unique local, multicast are not.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// A name that stands for no public address, and isn't allowed to stand for another.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` stands for {address}, which is no public address")]
+pub(super) struct Prohibited {
+    name: String,
+    address: IpAddr,
+}
+
+type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// Resolves names to addresses that may be connected to. The connection is made to one of these and no other, so that what was
+/// checked is what is reached.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    /// Whether any address will do.
+    any: bool,
+    lookup: Lookup,
+}
+
+impl Resolver {
+    pub(super) fn new(any: bool) -> Self {
+        Self::by(any, Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })))
+    }
+
+    fn by(any: bool, lookup: Lookup) -> Self {
+        Self { any, lookup }
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("any", &self.any).finish_non_exhaustive()
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let any = self.any;
+        let name = name.as_str().to_owned();
+        let found = (self.lookup)(name.clone());
+        Box::pin(async move {
+            let (kept, refused): (Vec<SocketAddr>, Vec<SocketAddr>) =
+                found.await?.into_iter().partition(|address| any || is_public(address.ip()));
+            match refused.first() {
+                Some(address) if kept.is_empty() => Err(Prohibited { name, address: address.ip() }.into()),
+                _ => Ok(Box::new(kept.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A resolver of one address for every name.
+    pub(crate) fn always(any: bool, address: IpAddr) -> Resolver {
+        Resolver::by(any, Arc::new(move |_| Box::pin(async move { Ok(vec![SocketAddr::new(address, 0)]) })))
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_nothing_else() {
+        let of = |text: &str| parse(text).map(|url| url.origin().ascii_serialization());
+        assert_eq!(of("https://api.example.com").unwrap(), "https://api.example.com");
+        assert_eq!(of("HTTPS://API.example.com:443/").unwrap(), "https://api.example.com");
+        assert_eq!(of("http://[::1]:8080").unwrap(), "http://[::1]:8080");
+        for (text, reason) in [
+            ("api.example.com", "is not an origin"),
+            ("ftp://x.com", "must begin with"),
+            ("https://user@x.com", "write a `credential` instead"),
+            ("https://x.com/v1", "write `https://x.com`"),
+            ("https://x.com?a=1", "more than scheme, host and port"),
+            ("https://x.com/#a", "more than scheme, host and port"),
+            ("https://*.x.com", "no wildcards"),
+        ] {
+            assert!(parse(text).unwrap_err().contains(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_literal_address_and_localhost_are_allowed_by_name() {
+        for (text, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]", true),
+            ("http://localhost", true),
+            ("http://a.localhost", true),
+            ("http://localhost.", false),
+            ("http://localhost.example.com", false),
+            ("http://ip6-localhost", false),
+        ] {
+            assert_eq!(says_its_address(&parse(text).unwrap()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_public_or_it_is_not() {
+        let public = [
+            "1.1.1.1",
+            "9.255.255.255",
+            "100.63.255.255",
+            "100.128.0.0",
+            "169.253.255.255",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.167.1.1",
+            "198.17.255.255",
+            "223.255.255.255",
+            "2606:4700:4700::1111",
+            "2a00:1450::1",
+            "64:ff9b::101:101",
+            "::ffff:1.1.1.1",
+            "2002:101:101::1",
+        ];
+        let others = [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.255.255",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::1.1.1.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
+            "2001:db8::1",
+            "2002:7f00:1::1",
+            "2002:a00:1::1",
+            "3fff::1",
+            "5f00::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ];
+        for address in public {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in others {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_keeps_its_public_addresses_only() {
+        let mixed = |any| {
+            let found = || Ok(vec![SocketAddr::from(([10, 0, 0, 1], 0)), SocketAddr::from(([1, 1, 1, 1], 0))]);
+            Resolver::by(any, Arc::new(move |_| Box::pin(async move { found() })))
+        };
+        let count = async |any| mixed(any).resolve("x".parse().unwrap()).await.unwrap().count();
+        assert_eq!((count(false).await, count(true).await), (1, 2));
+        let refused = always(false, IpAddr::from([127, 0, 0, 1])).resolve("rebound.example".parse().unwrap()).await;
+        let refused = refused.map(Iterator::count).unwrap_err().to_string();
+        assert_eq!(refused, "`rebound.example` stands for 127.0.0.1, which is no public address");
+    }
+}
