@@ -7,6 +7,7 @@
 //! Variables (`${VAR}`, `${env:VAR}`, `${VAR:-default}`) are expanded when a server or plugin is used, not when the file is
 //! read: a variable that one server misses is no trouble for the others.
 
+mod allowed;
 mod expand;
 mod limits;
 mod model;
@@ -19,8 +20,9 @@ use std::path::{Path, PathBuf};
 use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
+pub use allowed::Allowed;
 pub use limits::Limits;
-pub use model::{Allowed, Attached, Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
+pub use model::{Attached, Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 use section::Section;
 

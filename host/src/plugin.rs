@@ -13,6 +13,7 @@
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
 //! | `turns` | the CPU time that a call has taken |
+//! | `kind` | what sets the two worlds apart |
 //! | `handler` | calling plugins that make their own HTTP requests |
 //! | `http` | `wasi:http` for these |
 
@@ -21,6 +22,7 @@ pub mod bindings;
 mod engine;
 mod handler;
 mod http;
+mod kind;
 mod link;
 mod state;
 mod turns;
@@ -33,17 +35,15 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
-use bindings::streaming::StreamingPre;
+use bindings::ProviderPlugin;
 use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
-use bindings::{ProviderPlugin, ProviderPluginPre};
 pub use engine::Engine;
-use handler::Handler;
+use kind::{Kind, not_ours};
 use state::{LimitHit, State};
 use turns::Turns;
 pub use world::{Shape, World};
@@ -63,29 +63,6 @@ pub struct Plugin {
     engine: Arc<Engine>,
     kind: Kind,
     limits: Limits,
-}
-
-/// How a plugin of either world is called.
-enum Kind {
-    Provider {
-        pre: ProviderPluginPre<State>,
-        /// If it can stream.
-        streaming: Option<StreamingPre<State>>,
-    },
-    Handler(Handler),
-}
-
-impl Kind {
-    fn new(world: World, linked: InstancePre<State>, config: &config::Plugin) -> Result<Self, LoadError> {
-        let not_ours = |e: wasmtime::Error| not_ours(&config.name, one_line(&format!("{e:#}"), 500));
-        match world {
-            World::Provider { streaming } => {
-                let streaming = streaming.then(|| StreamingPre::new(linked.clone())).transpose().map_err(not_ours)?;
-                Ok(Self::Provider { pre: ProviderPluginPre::new(linked).map_err(not_ours)?, streaming })
-            }
-            World::Handler => Ok(Self::Handler(Handler::new(linked, config, not_ours)?)),
-        }
-    }
 }
 
 impl Plugin {
@@ -113,7 +90,7 @@ impl Plugin {
         };
         let shape = Shape::of(engine.wasmtime(), &component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
-        handler::check_keys(config, world)?;
+        kind::check_keys(config, world)?;
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
@@ -295,10 +272,6 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
     }
-}
-
-fn not_ours(name: &str, reason: String) -> LoadError {
-    LoadError::World { name: name.to_owned(), reason }
 }
 
 /// The component's bytes.

@@ -10,6 +10,7 @@
 //! | `secret` | the value, and how it is cut out of what comes back |
 //! | `stream` | answers that come piece by piece |
 //! | `guarded` | the requests that a handler plugin makes itself |
+//! | `visit` | those of one answer: counted, and what they may not do |
 //! | `origin` | where those may go, and which addresses are nobody's business |
 
 pub mod credential;
@@ -18,6 +19,7 @@ pub mod guarded;
 pub mod origin;
 pub mod secret;
 mod stream;
+pub mod visit;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::allowed::Allowed;
 use super::models::Models;
 use super::section::{Section, kind, strings, wrong};
 use super::{ConfigError, Limits};
@@ -143,17 +144,6 @@ pub struct Plugin {
     pub sha256: Option<String>,
     /// Its limits.
     pub limits: Limits,
-}
-
-/// An origin that a handler plugin may send HTTP requests to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
-    /// Scheme, host and port.
-    pub origin: String,
-    /// Whether its name may stand for an address that isn't public.
-    pub private: bool,
-    /// The credential that goes there.
-    pub credential: Option<Credential>,
 }
 
 /// A credential: where it comes from and how it is applied.
@@ -331,7 +321,9 @@ impl Plugin {
             limits,
             ..Self::new(name, component, Limits::default())
         };
-        plugin.give_credential(&section)?;
+        if let Some(allow) = &mut plugin.allow {
+            Allowed::take_credential(allow, &mut plugin.credential, &section)?;
+        }
         let is_digest = |digest: &String| digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
         if plugin.sha256.as_ref().is_some_and(|digest| !is_digest(digest)) {
             return Err(section.wrong("sha256", "must be 64 hexadecimal digits"));
@@ -339,60 +331,10 @@ impl Plugin {
         section.finish()?;
         Ok(plugin)
     }
-
-    /// A handler's credential belongs to the one origin that it may reach.
-    fn give_credential(&mut self, section: &Section) -> Result<(), ConfigError> {
-        let Some(allow) = &mut self.allow else { return Ok(()) };
-        let Some(credential) = self.credential.take() else { return Ok(()) };
-        match allow.as_mut_slice() {
-            [only] if only.credential.is_none() => only.credential = Some(credential),
-            [_] => return Err(section.wrong("credential", "stands beside the one in `allow`: an origin has one")),
-            [] => return Err(section.wrong("credential", "goes nowhere: `allow` names no origin")),
-            _ => {
-                let reason = "can't tell which origin of `allow` it belongs to; write it into that origin: `{\"origin\": …, \"credential\": …}`";
-                return Err(section.wrong("credential", reason));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Allowed {
-    fn all(section: &mut Section) -> Result<Option<Vec<Self>>, ConfigError> {
-        let path = section.key("allow");
-        match section.take("allow") {
-            None => Ok(None),
-            Some(Value::Array(items)) => {
-                let parse = |(i, item)| Self::parse(&format!("{path}[{i}]"), item);
-                items.into_iter().enumerate().map(parse).collect::<Result<_, _>>().map(Some)
-            }
-            Some(other) => Err(wrong(
-                &path,
-                &format!("must be an array of origins such as `\"https://api.example.com\"`, and is {}", kind(&other)),
-            )),
-        }
-    }
-
-    fn parse(path: &str, value: Value) -> Result<Self, ConfigError> {
-        if let Value::String(origin) = value {
-            return Ok(Self { origin, private: false, credential: None });
-        }
-        let mut section = Section::of(path, value)?;
-        let Some(origin) = section.string("origin")? else {
-            return Err(section.wrong("origin", "is missing: write scheme and host, such as `https://api.example.com`"));
-        };
-        let allowed = Self {
-            origin,
-            private: section.boolean("private")?.unwrap_or(false),
-            credential: section.section("credential")?.map(Credential::parse).transpose()?,
-        };
-        section.finish()?;
-        Ok(allowed)
-    }
 }
 
 impl Credential {
-    fn parse(mut section: Section) -> Result<Self, ConfigError> {
+    pub(super) fn parse(mut section: Section) -> Result<Self, ConfigError> {
         let (mut scheme, mut name) = (section.string("scheme")?, section.string("name")?);
         for short in ["header", "query"] {
             if let Some(value) = section.string(short)? {

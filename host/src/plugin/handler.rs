@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
+use super::Plugin;
 use super::bindings::handler::HandlerPre;
 use super::bindings::understudy::plugin::types as wit;
 use super::http::Hooks;
+use super::kind::Kind;
 use super::state::State;
-use super::{Kind, Plugin, World};
 use crate::config;
 use crate::error::{Error, LoadError};
-use crate::provider::guarded::{Guarded, Visit};
+use crate::provider::guarded::Guarded;
+use crate::provider::visit::Visit;
 
 /// A component that exports `handler`.
 pub(super) struct Handler {
@@ -85,24 +87,4 @@ fn cause(error: Error, visit: &Visit) -> Error {
     };
     let failure = || visit.failure_of_the_last().filter(|_| is_vague);
     visit.breach().or_else(failure).unwrap_or(error)
-}
-
-/// Refuses what the config says of a plugin of the other world.
-pub(super) fn check_keys(config: &config::Plugin, world: World) -> Result<(), LoadError> {
-    let wrong = |key, reason: &str| Err(LoadError::Key { name: config.name.clone(), key, reason: reason.to_owned() });
-    let instead = "is for provider plugins, and this one is a handler: it makes its HTTP requests itself; name the origins that it may \
-                   reach in `allow`";
-    match world {
-        World::Provider { .. } if config.allow.is_some() => wrong(
-            "allow",
-            "is for handler plugins, which make HTTP requests of their own, and this one is a provider: the host makes its \
-             requests, to `endpoint`",
-        ),
-        World::Handler if config.endpoint.is_some() => wrong("endpoint", instead),
-        World::Handler if !config.endpoints.is_empty() => wrong("endpoints", instead),
-        World::Handler if config.credential.is_some() => {
-            wrong("credential", "goes nowhere: this is a handler plugin, and `allow` names no origin")
-        }
-        World::Provider { .. } | World::Handler => Ok(()),
-    }
 }

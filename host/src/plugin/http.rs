@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
-use crate::provider::guarded::{Failed, Patience, Visit};
+use crate::provider::visit::{Failed, Patience, Visit};
 
 /// What `wasi:http` calls.
 #[derive(Default)]
