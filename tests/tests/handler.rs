@@ -1,5 +1,5 @@
 //! Plugins that make their own HTTP requests: where they may go, what they never see, and what it costs them.
-#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value, reason = "a test may panic")]
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};

@@ -66,10 +66,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
-        // NAT64, and 6to4: as public as what is inside.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
-        // Mapped IPv4 reaches what IPv4 reaches.
-        [0, 0, 0, 0, 0, 0xffff, high, low] => embedded(high, low),
+        // NAT64, 6to4 and mapped IPv4: as public as what is inside.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] | [0, 0, 0, 0, 0, 0xffff, high, low] => {
+            embedded(high, low)
+        }
         // Teredo, benchmarks, ORCHID, documentation.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Only these are given out at all (RFC 4291 section 2.4); loopback, compatible, link-local, unique local, multicast are not.
