@@ -27,7 +27,8 @@ pub fn binary(name: &str) -> PathBuf {
         }
         // What the outer cargo tells this test of itself. Some build scripts look at it, and would compile their crates anew.
         for (name, _) in std::env::vars() {
-            if name == "CARGO" || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            let names = ["CARGO", "OUT_DIR"];
+            if names.contains(&name.as_str()) || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
                 cargo.env_remove(name);
             }
         }
