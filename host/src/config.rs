@@ -12,6 +12,7 @@ mod expand;
 mod limits;
 mod model;
 mod models;
+mod sampling;
 mod section;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,8 +23,9 @@ use serde_json::{Map, Value};
 
 pub use allowed::Allowed;
 pub use limits::Limits;
-pub use model::{Attached, Credential, CredentialSource, Mode, Plugin, Sampling, Server, Transport};
+pub use model::{Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
+pub use sampling::{Attached, Mode, Sampling};
 use section::Section;
 
 use crate::text::did_you_mean;
@@ -144,7 +146,7 @@ impl Config {
             None => Limits::default(),
         };
         let mut config = Self { path: Some(path.to_path_buf()), limits, ..Self::default() };
-        config.sampling = model::sampling_of(&mut root, &mut config.warnings)?;
+        config.sampling = sampling::sampling_of(&mut root, &mut config.warnings)?;
         config.plugins = entries(&mut root, "plugins")?;
         config.servers = entries(&mut root, "mcpServers")?;
         // VS Code's name for the same block.

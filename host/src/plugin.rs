@@ -9,6 +9,7 @@
 //! | `bindings` | generated from `wit/` |
 //! | `engine` | wasmtime's engine, the epoch ticker, compiling |
 //! | `artefacts` | compiled components on disk |
+//! | `source` | a component's bytes |
 //! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
@@ -24,11 +25,11 @@ mod handler;
 mod http;
 mod kind;
 mod link;
+mod source;
 mod state;
 mod turns;
 mod world;
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,13 +73,13 @@ impl Plugin {
     /// If it can't serve, and why.
     pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
         let name = config.name.clone();
-        let bytes = read(config)?;
+        let bytes = source::read(config)?;
         if bytes.len() > config.limits.component {
             return Err(LoadError::TooLarge { name, most: config.limits.component });
         }
         let size = bytes.len();
         let digest = Sha256::digest(&bytes);
-        let sha256 = hex(&digest);
+        let sha256 = source::hex(&digest);
         if let Some(wanted) = config.sha256.as_ref().filter(|wanted| **wanted != sha256) {
             return Err(LoadError::Digest { name, found: sha256, wanted: wanted.clone() });
         }
@@ -274,27 +275,6 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-/// The component's bytes.
-fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
-    if let Some(built_in) = config.built_in() {
-        let found = understudy_plugins::find(built_in).map(|plugin| plugin.component.to_vec());
-        return found.ok_or_else(|| LoadError::World {
-            name: config.name.clone(),
-            reason: format!("there is no built-in plugin `{built_in}`"),
-        });
-    }
-    let failed = |cause| LoadError::Read { path: config.component.clone(), cause };
-    if !std::fs::metadata(&config.component).map_err(failed)?.is_file() {
-        return Err(failed(std::io::Error::other("it is not a file")));
-    }
-    // One byte more than allowed is enough to tell.
-    let most = u64::try_from(config.limits.component).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(&config.component).map_err(failed)?;
-    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}
-
 /// The description of a plugin that hasn't been asked yet.
 fn nothing() -> wit::Description {
     wit::Description {
@@ -309,11 +289,6 @@ fn nothing() -> wit::Description {
         settings_schema: String::new(),
         extensions: String::new(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// How often the epoch moves on while a guest runs: the grain of `limits.cpu`.

@@ -8,23 +8,24 @@
 //! | `endpoint` | joining an endpoint with a plugin's path |
 //! | `credential` | where the value comes from, how it is applied |
 //! | `secret` | the value, and how it is cut out of what comes back |
+//! | `client` | HTTP clients |
 //! | `stream` | answers that come piece by piece |
 //! | `guarded` | the requests that a handler plugin makes itself |
 //! | `visit` | those of one answer: counted, and what they may not do |
-//! | `origin` | where those may go, and which addresses are nobody's business |
+//! | `place` | an origin that those may go to, with all that belongs to it |
+//! | `origin` | how it is named, and which addresses are nobody's business |
 
+mod client;
 pub mod credential;
 mod endpoint;
 pub mod guarded;
 pub mod origin;
+mod place;
 pub mod secret;
 mod stream;
 pub mod visit;
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
-use std::sync::OnceLock;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -35,13 +36,12 @@ use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
 use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::ResponseHead;
 use crate::plugin::bindings::understudy::plugin::types as wit;
+pub use client::Http;
+use client::causes;
 use credential::Credential;
 use secret::Redact;
-pub use stream::Events;
-use stream::Failure;
-
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
+pub use stream::{Answer, Events};
+use stream::{Failure, is_streamed};
 
 /// Headers that only the host may set, because they steer the connection, the credential or the reading of the answer.
 const HOSTS_OWN: [&str; 16] = [
@@ -62,41 +62,6 @@ const HOSTS_OWN: [&str; 16] = [
     "user-agent",
     "via",
 ];
-
-/// The HTTP client that all plugins share: connections are kept and HTTP/2 is used where offered.
-#[derive(Debug, Default)]
-pub struct Http {
-    client: OnceLock<Result<reqwest::Client, String>>,
-    /// For this machine, which no proxy is asked about.
-    direct: OnceLock<Result<reqwest::Client, String>>,
-}
-
-impl Http {
-    /// The client, made at first use: reading the system's root certificates takes a while. The environment's `HTTPS_PROXY` and the
-    /// like hold for all but this machine.
-    fn client(&self, url: &Url) -> Result<&reqwest::Client, String> {
-        let here = match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        let client = if here { &self.direct } else { &self.client };
-        let client = client.get_or_init(|| {
-            // Another default can only have been set by who embeds this library, and is as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let builder = reqwest::Client::builder();
-            let builder = if here { builder.no_proxy() } else { builder };
-            builder
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT)
-                .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|e| causes(&e))
-        });
-        client.as_ref().map_err(Clone::clone)
-    }
-}
 
 /// Where a plugin's requests go, and what is added to them.
 #[derive(Debug)]
@@ -324,35 +289,11 @@ fn fixed_headers(config: &config::Plugin) -> Result<HeaderMap, ConfigError> {
     Ok(headers)
 }
 
-/// A provider's answer, the credential cut out.
-#[derive(Debug)]
-pub enum Answer {
-    /// All of it.
-    Whole(wit::HttpResponse),
-    /// It is still coming in.
-    Events(Events),
-}
-
 /// A request, ready to go out.
 struct Outgoing {
     url: Url,
     method: reqwest::Method,
     headers: HeaderMap,
-}
-
-/// Whether an answer is the stream that was wanted. A refusal is none, and a server that doesn't stream answers in JSON.
-fn is_streamed(framing: wit::Framing, response: &reqwest::Response) -> bool {
-    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = kind.is_some_and(|kind| {
-        let essence = kind.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/json")
-    });
-    let comes_as_wanted = match framing {
-        wit::Framing::Whole => false,
-        wit::Framing::ServerSentEvents => !is_json,
-        wit::Framing::Lines => true,
-    };
-    comes_as_wanted && response.status().is_success()
 }
 
 fn no_endpoint(plugin: &str, suggested: Option<&wit::SuggestedEndpoint>) -> String {
@@ -361,18 +302,4 @@ fn no_endpoint(plugin: &str, suggested: Option<&wit::SuggestedEndpoint>) -> Stri
         "it has no endpoint; write `plugins.{plugin}.endpoint` into the config, or `--endpoint URL`{}",
         suggestion.unwrap_or_default()
     )
-}
-
-/// An error and what caused it.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }

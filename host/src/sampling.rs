@@ -80,7 +80,7 @@ impl Understudy {
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let reach: Vec<String> = match self.plugin.guarded() {
-            Some(guarded) if self.plugin.shape.makes_requests() && guarded.origins().next().is_none() => {
+            Some(guarded) if self.plugin.shape.makes_requests() && guarded.names().is_empty() => {
                 let name = &self.plugin.name;
                 vec![format!("it makes HTTP requests, and `plugins.{name}.allow` names no origin that it may reach")]
             }

@@ -144,7 +144,7 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
         }
         let is_used = used.contains(&name);
         if let Some(guarded) = loaded.plugin.guarded() {
-            let origins: Vec<String> = guarded.origins().map(|(origin, ..)| origin).collect();
+            let origins = guarded.names();
             let reach = if origins.is_empty() { "nothing".to_owned() } else { origins.join(", ") };
             let summary = format!("{summary}; it makes its own HTTP requests, and may reach {reach}");
             fine(&summary)?;

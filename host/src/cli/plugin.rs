@@ -114,7 +114,7 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
         let row = match loaded {
             Ok((plugin, loaded)) => json!({
                 "name": name, "component": plugin.component, "world": world(&loaded.plugin),
-                "allow": loaded.plugin.guarded().map(|guarded| guarded.origins().map(|(origin, ..)| origin).collect::<Vec<_>>()),
+                "allow": loaded.plugin.guarded().map(Guarded::names),
                 "serves": loaded.troubles().is_empty(),
                 "version": loaded.plugin.description.version, "summary": loaded.plugin.description.summary,
                 "missing": loaded.troubles(),
@@ -177,7 +177,7 @@ async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
 /// What a handler may do on the network, in words.
 fn reaches(guarded: &Guarded) -> Vec<String> {
     let mut can = Vec::new();
-    let names: Vec<String> = guarded.origins().map(|(origin, ..)| origin).collect();
+    let names = guarded.names();
     if names.is_empty() {
         can.push("make no HTTP request: the config's `allow` names no origin".to_owned());
     } else {
@@ -226,7 +226,7 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
         let network = if plugin.guarded().is_some() { "no other network" } else { "no network" };
         can.push(format!("see the time and random numbers; no file, no environment, {network} (its WASI is inert)"));
     }
-    let allowed = plugin.guarded().map(|guarded| guarded.origins().map(|(origin, ..)| origin).collect::<Vec<_>>());
+    let allowed = plugin.guarded().map(Guarded::names);
     let suggestion = description.endpoint.as_ref().map(|endpoint| endpoint.url.clone());
     json!({
         "name": plugin.name,

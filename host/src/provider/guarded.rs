@@ -4,7 +4,6 @@
 //! credential out of whatever comes back; hence an answer is read whole before the guest sees it. No proxy of the environment
 //! is asked: it would resolve names by itself, and nobody would check the addresses.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,11 +11,13 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::client::causes;
 use super::credential::Credential;
+use super::fixed_headers;
 use super::origin::{self, Prohibited, Resolver};
+use super::place::Place;
 use super::secret::Redact;
 use super::visit::{Failed, Patience};
-use super::{CONNECT, causes, fixed_headers};
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
 use crate::text::one_line;
@@ -44,16 +45,6 @@ pub struct Guarded {
     limits: Limits,
 }
 
-/// An origin that is allowed.
-#[derive(Debug)]
-pub(super) struct Place {
-    url: Url,
-    private: bool,
-    credential: Option<Credential>,
-    resolver: Resolver,
-    client: OnceLock<Result<reqwest::Client, String>>,
-}
-
 impl Guarded {
     /// What the config allows a plugin.
     ///
@@ -75,7 +66,7 @@ impl Guarded {
             let credential = credential.map(|credential| Credential::of_origin(&config.name, credential)).transpose();
             let credential = credential.map_err(|reason| wrong(format!("has a `credential` that {reason}")))?;
             let resolver = Resolver::new(allowed.private || origin::says_its_address(&url));
-            places.push(Place { url, private: allowed.private, credential, resolver, client: OnceLock::new() });
+            places.push(Place::new(url, allowed.private, credential, resolver));
         }
         let headers = fixed_headers(config)?;
         Ok(Self { plugin: config.name.clone(), places, headers, limits: config.limits.clone() })
@@ -85,7 +76,7 @@ impl Guarded {
     #[cfg(test)]
     pub(super) fn resolving_by(origin: &str, private: bool, resolver: Resolver) -> Self {
         let url = origin::parse(origin).unwrap();
-        let place = Place { url, private, credential: None, resolver, client: OnceLock::new() };
+        let place = Place::new(url, private, None, resolver);
         let config = config::Config::default().plugin("echo", |_| None).unwrap();
         Self { places: vec![place], ..Self::new(&config).unwrap() }
     }
@@ -103,6 +94,12 @@ impl Guarded {
         self.places.iter().map(|place| (place.origin(), place.private, place.credential.as_ref()))
     }
 
+    /// Their names alone.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.places.iter().map(Place::origin).collect()
+    }
+
     /// What is missing of the credentials.
     pub fn missing_credentials(&self) -> impl Iterator<Item = String> {
         self.places.iter().filter_map(|place| place.credential.as_ref()?.trouble(true))
@@ -116,29 +113,6 @@ impl Guarded {
             let name_str = name.as_str();
             HOSTS_OWN.contains(&name_str) || name_str.starts_with("proxy-") || credentials.contains(name)
         }
-    }
-}
-
-impl Place {
-    fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
-    }
-
-    /// The client for this origin alone, made at first use.
-    fn client(&self) -> Result<&reqwest::Client, String> {
-        let client = self.client.get_or_init(|| {
-            // Another default can only have been set by who embeds this library, and is as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            reqwest::Client::builder()
-                .no_proxy()
-                .dns_resolver(Arc::new(self.resolver.clone()))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT)
-                .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|e| causes(&e))
-        });
-        client.as_ref().map_err(Clone::clone)
     }
 }
 

@@ -13,12 +13,37 @@ use tokio_util::io::StreamReader;
 use super::secret::Redact;
 use crate::error::Error;
 use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming as wit;
+use crate::plugin::bindings::understudy::plugin::types;
 
 /// How long events are gathered before the guest gets them together: each call has it take in the answer so far.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// So many bytes of events are enough for one call.
 const ENOUGH: usize = 256 * 1024;
+
+/// A provider's answer, the credential cut out.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole(types::HttpResponse),
+    /// It is still coming in.
+    Events(Events),
+}
+
+/// Whether an answer is the stream that was wanted. A refusal is none, and a server that doesn't stream answers in JSON.
+pub(super) fn is_streamed(framing: types::Framing, response: &reqwest::Response) -> bool {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = kind.is_some_and(|kind| {
+        let essence = kind.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
+    });
+    let comes_as_wanted = match framing {
+        types::Framing::Whole => false,
+        types::Framing::ServerSentEvents => !is_json,
+        types::Framing::Lines => true,
+    };
+    comes_as_wanted && response.status().is_success()
+}
 
 /// A successful answer that is still coming in.
 pub struct Events {

@@ -1,0 +1,139 @@
+//! Who answers a server's sampling requests, and what it may ask.
+
+use serde_json::Value;
+
+use super::ConfigError;
+use super::section::{Section, kind, strings, wrong};
+
+/// Who answers sampling requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sampling {
+    /// The chain of plugins, first choice first.
+    pub plugins: Vec<String>,
+    /// Who comes first, the client or the plugin.
+    pub mode: Mode,
+    /// `maxTokens` of a request is lowered to this.
+    pub max_tokens: Option<u32>,
+    /// Whether `sampling.tools` is declared where the plugin can carry tools. Default true; some strict old servers fail on it.
+    pub declare_tools: bool,
+    /// What a server that asks for `includeContext` gets attached. Default nothing.
+    pub context: Attached,
+    /// So many requests a minute are answered, and so many at once after a pause. Default as many as come.
+    pub requests_per_minute: Option<u32>,
+    /// Requests are answered only while one of these tools of the server's is being called. Default always.
+    pub tools: Option<Vec<String>>,
+}
+
+/// The context that may be attached to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attached {
+    /// None, whatever the server asks for.
+    #[default]
+    None,
+    /// The server's own instructions, and the calls of its tools that are going on. Never another server's.
+    ThisServer,
+}
+
+impl Sampling {
+    /// Sampling by these plugins, everything else by default.
+    #[must_use]
+    pub fn by(plugins: Vec<String>) -> Self {
+        Self {
+            plugins,
+            mode: Mode::Fallback,
+            max_tokens: None,
+            declare_tools: true,
+            context: Attached::None,
+            requests_per_minute: None,
+            tools: None,
+        }
+    }
+}
+
+/// Who answers, the client or the plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The client if it can, else the plugin.
+    Fallback,
+    /// The plugin.
+    Always,
+    /// The client or nobody: everything passes through.
+    Off,
+}
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fallback" => Ok(Self::Fallback),
+            "always" => Ok(Self::Always),
+            "off" => Ok(Self::Off),
+            _ => Err("must be `fallback`, `always` or `off`".to_owned()),
+        }
+    }
+}
+
+/// `sampling`, or by mcp-use's names `onSampling` and `samplingCallback`, in its order of precedence.
+pub(super) fn sampling_of(section: &mut Section, warnings: &mut Vec<String>) -> Result<Option<Sampling>, ConfigError> {
+    let mut found: Option<Sampling> = None;
+    for key in ["sampling", "onSampling", "samplingCallback"] {
+        let path = section.key(key);
+        let Some(value) = section.take(key) else { continue };
+        if key == "samplingCallback" {
+            warnings.push(format!("`{path}` is mcp-use's old name; write `sampling` or `onSampling`"));
+        }
+        let sampling = Sampling::parse(&path, value)?;
+        found = found.or(Some(sampling));
+    }
+    Ok(found)
+}
+
+impl Sampling {
+    fn parse(path: &str, value: Value) -> Result<Self, ConfigError> {
+        let section = match value {
+            Value::Object(map) => map,
+            short => return Ok(Self::by(names(path, &short)?)),
+        };
+        let mut section = Section::new(path, section);
+        let key = section.key("use");
+        let plugins = section.take("use").map(|value| names(&key, &value)).transpose()?.unwrap_or_default();
+        let mode = match section.string("mode")? {
+            Some(text) => text.parse().map_err(|reason: String| section.wrong("mode", &reason))?,
+            None => Mode::Fallback,
+        };
+        let sampling = Self {
+            mode,
+            max_tokens: section.count("maxTokens")?,
+            requests_per_minute: section.count("requestsPerMinute")?,
+            tools: section.strings("tools")?,
+            declare_tools: section.boolean("declareTools")?.unwrap_or(true),
+            context: match section.string("context")?.as_deref() {
+                None | Some("none") => Attached::None,
+                Some("thisServer") => Attached::ThisServer,
+                Some("allServers") => {
+                    return Err(section
+                        .wrong("context", "can't be `allServers`: no server is shown another's; `thisServer` is"));
+                }
+                Some(_) => return Err(section.wrong("context", "must be `none` or `thisServer`")),
+            },
+            plugins,
+        };
+        section.finish()?;
+        if sampling.plugins.is_empty() && sampling.mode != Mode::Off {
+            return Err(wrong(&key, "is missing: name the plugin that answers, or several in the order to try them"));
+        }
+        Ok(sampling)
+    }
+}
+
+/// One plugin's name, or several.
+fn names(path: &str, value: &Value) -> Result<Vec<String>, ConfigError> {
+    let names = match value {
+        Value::String(name) => Some(vec![name.clone()]),
+        other => strings(other),
+    };
+    names
+        .filter(|names| !names.is_empty())
+        .ok_or_else(|| wrong(path, &format!("must be a plugin's name or an array of names, and is {}", kind(value))))
+}
