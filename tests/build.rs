@@ -9,7 +9,6 @@ fn main() -> anyhow::Result<()> {
     let guest = |package, folder| Guest { package, folder: PathBuf::from("tests/guests").join(folder) };
     let guests = [
         ("faulty", guest("guest-faulty", "faulty")),
-        ("curious", guest("guest-curious", "curious")),
         ("streaming", guest("guest-streaming", "streaming")),
         ("handler", guest("guest-handler", "handler")),
     ];

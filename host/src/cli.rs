@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Mode};
+use crate::error::LoadError;
 
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -154,7 +155,11 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     let text = crate::text::for_terminal(&format!("{error:#}"));
     // There is nowhere to say that stderr is gone.
     let _ = writeln!(io::stderr(), "understudy: {text}");
-    ExitCode::from(if error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<Usage>()) { 2 } else { 1 })
+    let is_usage = |cause: &(dyn std::error::Error + 'static)| {
+        let of_a_plugin = matches!(cause.downcast_ref(), Some(LoadError::Config(_)));
+        of_a_plugin || cause.is::<ConfigError>() || cause.is::<Usage>()
+    };
+    ExitCode::from(if error.chain().any(is_usage) { 2 } else { 1 })
 }
 
 /// A wrong command line that the parser can't see.

@@ -161,6 +161,9 @@ pub enum Limit {
     /// Memory and tables of the instance together.
     #[error("{0} bytes of memory (`limits.memory`)")]
     Memory(usize),
+    /// What a guest hands over in one call, lists that alias one another included.
+    #[error("{0} bytes handed over in one call (`limits.requestBody`, `limits.responseBody`, `limits.state`)")]
+    HandedOver(usize),
     /// HTTP exchanges of one request.
     #[error("{0} HTTP requests for one answer (`limits.fetches`)")]
     Fetches(u32),
@@ -258,6 +261,14 @@ pub enum LoadError {
         /// The plugin.
         name: String,
         /// What it is instead.
+        reason: String,
+    },
+    /// It is more than the compiler is asked to take.
+    #[error("`{name}` is too complex: {reason}")]
+    TooComplex {
+        /// The plugin.
+        name: String,
+        /// What there is too much of.
         reason: String,
     },
     /// It is a component of another world.

@@ -7,7 +7,9 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `bindings` | generated from `wit/` |
-//! | `engine` | wasmtime's engine, the epoch ticker, compiling |
+//! | `engine` | wasmtime's engines, the epoch ticker, compiling |
+//! | `complexity` | what a component may ask of the compiler |
+//! | `lane` | guests that run long make way for the others |
 //! | `artefacts` | compiled components on disk |
 //! | `source` | a component's bytes |
 //! | `link` | what a component's imports are linked to |
@@ -20,33 +22,37 @@
 
 mod artefacts;
 pub mod bindings;
+mod complexity;
 mod engine;
 mod handler;
 mod http;
 mod kind;
+mod lane;
 mod link;
 mod source;
 mod state;
 mod turns;
 mod world;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
-use bindings::ProviderPlugin;
+use bindings::ProviderPluginPre;
 use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
 pub use engine::Engine;
+use http::Hooks;
 use kind::{Kind, not_ours};
-use state::{LimitHit, State};
-use turns::Turns;
+use state::{LimitHit, State, Written};
 pub use world::{Shape, World};
 
 /// A plugin, ready to be called.
@@ -62,8 +68,12 @@ pub struct Plugin {
     /// The component's size in bytes.
     pub size: usize,
     engine: Arc<Engine>,
+    /// That of the two engines on which it runs.
+    wasmtime: wasmtime::Engine,
     kind: Kind,
     limits: Limits,
+    /// `limits.instances`
+    instances: Arc<Semaphore>,
 }
 
 impl Plugin {
@@ -85,21 +95,26 @@ impl Plugin {
         }
         let component = {
             let (engine, name, digest) = (Arc::clone(&engine), name.clone(), sha256.clone());
-            let compile = move || engine.component(&name, &bytes, &digest);
+            let limits = config.limits.clone();
+            let compile = move || engine.component(&name, &bytes, &digest, &limits);
             let compiled = tokio::task::spawn_blocking(compile).await;
             compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
         };
-        let shape = Shape::of(engine.wasmtime(), &component);
+        let shape = Shape::of(&component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
         kind::check_keys(config, world)?;
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
-        let linked = link::link(engine.wasmtime(), &component, &shape);
+        let linked = link::link(&component, &shape);
         let linked = linked.map_err(|e| not_ours(&name, one_line(&format!("{e:#}"), 500)))?;
         let kind = Kind::new(world, linked, config)?;
         let limits = config.limits.clone();
-        let mut plugin = Self { name, description: nothing(), shape, sha256, size, engine, kind, limits };
+        let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let instances = Arc::new(Semaphore::new(instances));
+        let wasmtime = component.engine().clone();
+        let mut plugin =
+            Self { name, description: nothing(), shape, sha256, size, engine, wasmtime, kind, limits, instances };
         plugin.description = plugin
             .describe()
             .await
@@ -123,50 +138,56 @@ impl Plugin {
         if let Kind::Handler(handler) = &self.kind {
             return self.describe_handler(handler).await;
         }
-        let (mut store, instance) = self.instance("describe").await?;
-        let turns = store.data().turns();
-        let call = instance.understudy_plugin_provider().call_describe(&mut store);
-        let outcome = self.timed(&turns, call).await;
-        self.finish("describe", store, outcome)
+        let pre = self.provider("describe")?;
+        let call = |mut store: Store<State>| async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.understudy_plugin_provider().call_describe(&mut store).await
+        };
+        self.call("describe", None, call).await
     }
 
     /// Begins a request.
     ///
     /// # Errors
     /// The guest's own error, a limit, or a trap.
-    pub async fn start(&self, request: &wit::CreateMessageRequest, options: &wit::Options) -> Result<wit::Step, Error> {
-        let (mut store, instance) = self.instance("start").await?;
-        let turns = store.data().turns();
-        let call = instance.understudy_plugin_provider().call_start(&mut store, request, options);
-        let outcome = self.timed(&turns, call).await;
-        self.own(self.finish("start", store, outcome)?)
+    pub async fn start(
+        &self,
+        request: &Arc<wit::CreateMessageRequest>,
+        options: &Arc<wit::Options>,
+    ) -> Result<wit::Step, Error> {
+        let (pre, request, options) = (self.provider("start")?, Arc::clone(request), Arc::clone(options));
+        let call = |mut store: Store<State>| async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.understudy_plugin_provider().call_start(&mut store, &request, &options).await
+        };
+        self.own(self.call("start", None, call).await?)
     }
 
     /// Goes on with the provider's answer.
     ///
     /// # Errors
     /// The guest's own error, a limit, or a trap.
-    pub async fn resume(&self, state: &[u8], response: &wit::HttpResponse) -> Result<wit::Step, Error> {
-        let (mut store, instance) = self.instance("resume").await?;
-        let turns = store.data().turns();
-        let call = instance.understudy_plugin_provider().call_resume(&mut store, state, response);
-        let outcome = self.timed(&turns, call).await;
-        self.own(self.finish("resume", store, outcome)?)
+    pub async fn resume(&self, state: &Bytes, response: wit::HttpResponse) -> Result<wit::Step, Error> {
+        let (pre, state) = (self.provider("resume")?, state.clone());
+        let call = |mut store: Store<State>| async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.understudy_plugin_provider().call_resume(&mut store, &state, &response).await
+        };
+        self.own(self.call("resume", None, call).await?)
     }
 
     /// Goes on with what a stream has brought.
     ///
     /// # Errors
     /// The guest's own error, a limit, or a trap.
-    pub async fn next(&self, state: &[u8], events: &[stream::Event]) -> Result<stream::StreamingStep, Error> {
+    pub async fn next(&self, state: Bytes, events: Vec<stream::Event>) -> Result<stream::StreamingStep, Error> {
         let Kind::Provider { streaming: Some(pre), .. } = &self.kind else { return Err(self.cannot_stream()) };
-        let mut store = self.engine.store(&self.limits);
-        let turns = store.data().turns();
-        let made = self.timed(&turns, pre.instantiate_async(&mut store)).await;
-        let (mut store, instance) = self.made("next", store, made)?;
-        let call = instance.understudy_plugin_streaming().call_next(&mut store, state, events);
-        let outcome = self.timed(&turns, call).await;
-        let step = self.own(self.finish("next", store, outcome)?)?;
+        let pre = pre.clone();
+        let call = |mut store: Store<State>| async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.understudy_plugin_streaming().call_next(&mut store, &state, &events).await
+        };
+        let step = self.own(self.call("next", None, call).await?)?;
         // A stream's state may hold the answer so far.
         let most = self.limits.state.saturating_add(self.limits.response_body);
         match &step {
@@ -182,47 +203,46 @@ impl Plugin {
         Error::Refused { plugin: self.name.clone(), reason }
     }
 
-    /// A fresh store with a fresh instance.
-    async fn instance(&self, call: &'static str) -> Result<(Store<State>, ProviderPlugin), Error> {
-        let Kind::Provider { pre, .. } = &self.kind else {
-            let reason = format!("it is a handler plugin, which has no `{call}`");
-            return Err(Error::Refused { plugin: self.name.clone(), reason });
-        };
-        let mut store = self.engine.store(&self.limits);
-        let turns = store.data().turns();
-        let made = self.timed(&turns, pre.instantiate_async(&mut store)).await;
-        self.made(call, store, made)
+    fn provider(&self, call: &'static str) -> Result<ProviderPluginPre<State>, Error> {
+        match &self.kind {
+            Kind::Provider { pre, .. } => Ok(pre.clone()),
+            Kind::Handler(_) => {
+                let reason = format!("it is a handler plugin, which has no `{call}`");
+                Err(Error::Refused { plugin: self.name.clone(), reason })
+            }
+        }
     }
 
-    /// Lets the guest run, and wait, until the deadline.
-    async fn timed<T>(&self, turns: &Turns, call: impl Future<Output = T>) -> Result<T, Elapsed> {
-        tokio::time::timeout(self.limits.deadline, turns.count(call)).await
-    }
-
-    /// The store and the instance that was made in it, or why there is none.
-    fn made<T>(
+    /// One call: a fresh store, an instance in it, and its end. `http` lets the guest make requests.
+    async fn call<T: Send + 'static, F: Future<Output = wasmtime::Result<T>> + Send + 'static>(
         &self,
         call: &'static str,
-        store: Store<State>,
-        made: Result<wasmtime::Result<T>, Elapsed>,
-    ) -> Result<(Store<State>, T), Error> {
-        match made {
-            Ok(Ok(instance)) => Ok((store, instance)),
-            failed => Err(self.finish(call, store, failed.map(|inner| inner.map(|_| ()))).map_or_else(
-                |error| error,
-                |()| Error::Trap { plugin: self.name.clone(), call, reason: "no instance".to_owned() },
-            )),
-        }
+        http: Option<Hooks>,
+        guest: impl FnOnce(Store<State>) -> F,
+    ) -> Result<T, Error> {
+        let written = OnceLock::new();
+        let run = async {
+            // The semaphore is never closed.
+            let place = Arc::clone(&self.instances).acquire_owned().await.map_err(wasmtime::Error::from)?;
+            let mut store = self.engine.store(&self.wasmtime, &self.limits, place);
+            if let Some(http) = http {
+                store.data_mut().let_out(http);
+            }
+            let _ = written.set(store.data().written());
+            let turns = store.data().turns();
+            self.engine.slow_lane().run(turns, guest(store)).await
+        };
+        let outcome = tokio::time::timeout(self.limits.deadline, run).await;
+        self.finish(call, written.get().map(Written::take).unwrap_or_default(), outcome)
     }
 
     /// Ends a call: what the guest wrote goes to the log, and a failure gets its cause.
     fn finish<T>(
         &self,
         call: &'static str,
-        mut store: Store<State>,
+        written: Vec<String>,
         outcome: Result<wasmtime::Result<T>, Elapsed>,
     ) -> Result<T, Error> {
-        let written = store.data_mut().written();
         for line in &written {
             tracing::info!(target: "understudy::plugin", plugin = self.name, call, "{line}");
         }
@@ -235,6 +255,9 @@ impl Plugin {
                     return Err(limit(hit.clone()));
                 }
                 tracing::debug!(target: "understudy::plugin", plugin = self.name, call, "{error:?}");
+                if written_off(&error) {
+                    return Err(limit(Limit::HandedOver(engine::most_handed_over(&self.limits))));
+                }
                 let mut reason = error.root_cause().to_string().trim_start_matches("wasm trap: ").to_owned();
                 if let Some(last) = written.last() {
                     reason = format!("{reason}; the last it wrote was: {last}");
@@ -273,6 +296,11 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
     }
+}
+
+/// Whether the guest handed over more than the host copies in one call. Wasmtime has no type for it.
+fn written_off(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
 }
 
 /// The description of a plugin that hasn't been asked yet.

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
-use crate::config::{Limits, Sampling};
-use crate::error::Error;
-use crate::plugin::Plugin;
+use crate::config::{self, Limits, Sampling};
+use crate::error::{Error, LoadError};
+use crate::plugin::{Engine, Plugin};
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
 use crate::provider::credential::Credential;
@@ -76,6 +76,22 @@ impl<'a> Asked<'a> {
 }
 
 impl Understudy {
+    /// Loads a plugin with all that belongs to it; `env` looks up environment variables.
+    ///
+    /// # Errors
+    /// If it can't serve, and why.
+    pub async fn load(
+        engine: &Arc<Engine>,
+        config: &config::Plugin,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, LoadError> {
+        let plugin = Plugin::load(Arc::clone(engine), config).await?;
+        let destination = Destination::new(config, &plugin.description, env)?;
+        let settings = serde_json::Value::Object(config.settings.clone()).to_string();
+        let catalogue = Catalogue::new(config, &plugin.description);
+        Ok(Self { plugin, destination, catalogue, settings })
+    }
+
     /// What keeps the plugin from answering, as far as can be told without asking its provider.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -177,7 +193,7 @@ impl Sampler {
     ) -> Result<CreateMessageResult, Error> {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
-        let request: wit::CreateMessageRequest = request.into();
+        let request = Arc::new(wit::CreateMessageRequest::from(request));
         let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
         let choices = select::choose(&catalogues, request.model_preferences.as_ref());
         let mut links = Vec::with_capacity(choices.len());
@@ -186,7 +202,7 @@ impl Sampler {
         }
         let mut links = links.into_iter().peekable();
         while let Some((choice, link)) = links.next() {
-            let options = self.options(choice, link);
+            let options = Arc::new(self.options(choice, link));
             tracing::debug!(
                 request = options.request_id,
                 plugin = link.plugin.name,

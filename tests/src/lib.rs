@@ -3,12 +3,15 @@
 //! Every wait has an end: a test that hangs fails, and says what it waited for.
 #![expect(clippy::panic, clippy::missing_panics_doc, reason = "this crate is for tests: a panic is how they report")]
 
+pub mod arena;
 pub mod guests;
 pub mod peers;
 pub mod program;
 pub mod provider;
 pub mod schema;
 pub mod session;
+pub mod terminal;
+pub mod wild;
 
 use std::time::Duration;
 

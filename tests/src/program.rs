@@ -101,7 +101,8 @@ impl Place {
     }
 }
 
-fn cache() -> PathBuf {
+/// Where the tests keep compiled components.
+pub(crate) fn cache() -> PathBuf {
     binary("understudy").with_file_name("test-cache")
 }
 

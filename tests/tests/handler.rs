@@ -2,7 +2,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value, reason = "a test may panic")]
 
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -399,4 +399,29 @@ fn a_servers_process_does_not_inherit_the_credential_of_an_origin() {
     let mut session =
         Session::start_with(&place, &["--config", &config], &["sh", "-c", script], &[("HANDLER_KEY", KEY)]);
     assert_eq!(session.hear()["params"]["key"], "");
+}
+
+#[test]
+fn instances_beyond_the_limit_wait_for_their_turn() {
+    let place = Place::new();
+    let most = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&most);
+    let provider = Provider::start(move |_, stream, gate| {
+        // Whoever doesn't wait has the time to arrive: an answer of a megabyte takes a while.
+        respond(stream, "200 OK", "", &vec![b'x'; 1 << 20]);
+        let mut most = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *most = gate.open().max(*most);
+    });
+    let ask = |limits: Value| {
+        let config = config(&place, json!({ "allow": [provider.url], "limits": limits }), json!({}));
+        let mut session = Session::start(&place, &["--config", &config], &["cat"]);
+        for n in 0..30 {
+            session.say(&sampling(n, &told(&[request(&provider, json!({}))], "")));
+        }
+        (0..30).for_each(|_| assert!(session.hear()["result"].is_object()));
+        provider.gate().wait_for_silence();
+        std::mem::take(&mut *most.lock().unwrap_or_else(PoisonError::into_inner))
+    };
+    assert_eq!(ask(json!({ "instances": 1 })), 1);
+    assert!(ask(json!({})) > 1, "requests never met");
 }

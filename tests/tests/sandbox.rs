@@ -1,128 +1,187 @@
 //! The sandbox: a plugin that misbehaves costs itself its request, and nothing else.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
+use faults::Fault;
 use serde_json::{Value, json};
 use understudy_tests::guests;
 use understudy_tests::program::Place;
 use understudy_tests::provider::Provider;
 use understudy_tests::session::{Session, sampling};
+use understudy_tests::terminal;
+use wasm_encoder::{Component, ComponentSectionId, InstanceSection, ModuleArg, RawSection};
+use wasmparser::{Parser, Payload};
+
+/// The faults that the guest knows. What is asked here is matched on, so a fault without a test does not compile.
+#[path = "../guests/faulty/src/faults.rs"]
+#[expect(unreachable_pub, reason = "the guest has it public")]
+mod faults;
 
 /// A session with the faulty guest as plugin, limits lowered so that it needn't be waited for.
 fn session(place: &Place, endpoint: &str) -> Session {
     let component = guests::write("faulty", place.path());
     let config = json!({
         "sampling": "faulty",
-        "limits": { "cpu": "200 ms", "memory": "64 MiB" },
+        "limits": { "cpu": "200 ms", "memory": "64 MiB", "deadline": "5 s", "logLines": 7 },
         "plugins": { "faulty": { "component": component, "endpoint": endpoint, "endpoints": { "other": endpoint } } }
     });
     let config = place.file("understudy.json", config.to_string());
-    Session::start(place, &["--config", &config.to_string_lossy()], &["cat"])
+    Session::start(place, &["-v", "--config", &config.to_string_lossy()], &["cat"])
 }
 
-/// What the server is told when the plugin commits this fault.
-fn fault(session: &mut Session, fault: &str) -> Value {
+/// What the server is told when the plugin is asked this.
+fn ask(session: &mut Session, fault: &str) -> Value {
     session.say(&sampling(1, fault));
     session.hear()
 }
 
-#[test]
-fn each_fault_is_one_error_that_names_plugin_and_cause_and_the_next_request_is_served() {
-    let place = Place::new();
-    let provider = Provider::answering("200 OK", "", "fine");
-    let mut session = session(&place, &provider.url);
-    let memory = 64 << 20;
-    let cases = [
-        ("trap", "plugin `faulty` trapped in `start`: wasm `unreachable` instruction executed".to_owned()),
-        ("trap in resume", "plugin `faulty` trapped in `resume`: ".to_owned()),
-        ("recurse", "plugin `faulty` trapped in `start`: ".to_owned()),
-        ("loop", "plugin `faulty` exceeded its limit in `start`: 200ms of CPU time (`limits.cpu`)".to_owned()),
-        (
-            "loop in resume",
-            "plugin `faulty` exceeded its limit in `resume`: 200ms of CPU time (`limits.cpu`)".to_owned(),
+/// How a fault ends.
+enum End {
+    /// With an error that begins like this.
+    Error(String),
+    /// The same, and the code says that the request was at fault.
+    Invalid(&'static str),
+    /// With this text as answer.
+    Text(String),
+    /// With a text that ends like this.
+    TextEnding(&'static str),
+}
+
+/// What the plugin is asked, and how that ends.
+fn cases(fault: Fault) -> Vec<(String, End)> {
+    let alone = |end| vec![(fault.word().to_owned(), end)];
+    let each = |arguments: &[&str], reason: &str| {
+        let case = |argument: &&str| (format!("{}: {argument}", fault.word()), End::Error(refused(reason)));
+        arguments.iter().map(case).collect()
+    };
+    let trapped = |call: &str, reason: &str| End::Error(format!("plugin `faulty` trapped in `{call}`: {reason}"));
+    let exceeded = |call: &str, limit: &str| End::Error(format!("plugin `faulty` exceeded its limit in `{call}`: {limit}"));
+    let unusable = |reason: &str| End::Error(format!("plugin `faulty` gave an answer that can't be used: {reason}"));
+    let text = |text: &str| End::Text(text.to_owned());
+    let memory = format!("{} bytes of memory (`limits.memory`)", 64 << 20);
+    match fault {
+        Fault::None => alone(End::TextEnding("fine")),
+        Fault::Trap => alone(trapped("start", "wasm `unreachable` instruction executed")),
+        Fault::TrapInResume => alone(trapped("resume", "wasm `unreachable` instruction executed")),
+        Fault::Exit => alone(trapped("start", "Exited with i32 exit status 0")),
+        Fault::Loop => alone(exceeded("start", "200ms of CPU time (`limits.cpu`)")),
+        Fault::LoopInResume => alone(exceeded("resume", "200ms of CPU time (`limits.cpu`)")),
+        Fault::Block => alone(exceeded("start", "5s until the request's deadline (`limits.deadline`)")),
+        Fault::Recurse => alone(trapped("start", "call stack exhausted")),
+        Fault::EatMemory => vec![
+            ("eat memory".to_owned(), exceeded("start", &memory)),
+            ("eat memory: 30".to_owned(), text("30")),
+            ("eat memory: 65".to_owned(), exceeded("start", &memory)),
+        ],
+        Fault::HugeAnswer => vec![
+            ("huge answer".to_owned(), exceeded("start", &memory)),
+            ("huge answer: 60".to_owned(), exceeded("start", "51380224 bytes handed over in one call (`limits.requestBody`")),
+        ],
+        Fault::StringBeyondMemory => alone(trapped("start", "string pointer/length out of bounds of memory")),
+        Fault::InvalidUtf8 => alone(trapped("start", "invalid utf-8 sequence")),
+        Fault::AliasedLists => alone(exceeded("start", "51380224 bytes handed over in one call (`limits.requestBody`, `limits.responseBody`, `limits.state`)")),
+        Fault::GiantState => alone(exceeded("fetch", "1048576 bytes of state (`limits.state`)")),
+        Fault::GiantBody => alone(exceeded("fetch", "33554432 bytes of HTTP request body (`limits.requestBody`)")),
+        Fault::FetchForEver => alone(exceeded("resume", "8 HTTP requests for one answer (`limits.fetches`)")),
+        Fault::DelayForEver => alone(End::Error("no answer within 5s (`limits.deadline`)".to_owned())),
+        Fault::Stream => alone(End::Error(refused("it wants the answer as a stream"))),
+        Fault::Path => each(
+            &[
+                "//evil.example/x",
+                "http://evil.example/",
+                "/a/../b",
+                "/%2e%2e/b",
+                "/a\r\nx: y",
+                "/a b",
+                "no-slash",
+                "/a#b",
+                "/\\evil.example",
+            ],
+            "",
         ),
-        (
-            "eat memory",
-            format!("plugin `faulty` exceeded its limit in `start`: {memory} bytes of memory (`limits.memory`)"),
-        ),
-        (
-            "huge answer",
-            format!("plugin `faulty` exceeded its limit in `start`: {memory} bytes of memory (`limits.memory`)"),
-        ),
-        ("state", "plugin `faulty` exceeded its limit in `fetch`: 1048576 bytes of state (`limits.state`)".to_owned()),
-        (
-            "body",
-            "plugin `faulty` exceeded its limit in `fetch`: 33554432 bytes of HTTP request body (`limits.requestBody`)"
-                .to_owned(),
-        ),
-        (
-            "fetch for ever",
-            "plugin `faulty` exceeded its limit in `resume`: 8 HTTP requests for one answer (`limits.fetches`)"
-                .to_owned(),
-        ),
-        (
-            "stream",
-            "plugin `faulty` asked for an HTTP request that is refused: it wants the answer as a stream".to_owned(),
-        ),
-        ("bad meta", "plugin `faulty` gave an answer that can't be used: `_meta` is not a JSON object".to_owned()),
-        ("array meta", "plugin `faulty` gave an answer that can't be used: `_meta` is not a JSON object".to_owned()),
-        (
-            "unoffered tool",
-            "plugin `faulty` gave an answer that can't be used: the answer holds a `tool_use` block".to_owned(),
-        ),
-        ("error", "plugin `faulty`: a remedy [31m in words".to_owned()),
-        ("unsupported", "plugin `faulty`: unsupported: this plugin carries nothing".to_owned()),
-    ];
-    for (name, reason) in cases {
-        let answer = fault(&mut session, name);
-        let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.starts_with(&reason), "{name}: {answer}");
-        let code = if matches!(name, "error" | "unsupported") { -32602 } else { -32603 };
-        assert_eq!(answer["error"]["code"], code, "{name}");
-        assert!(
-            fault(&mut session, "ok")["result"]["content"]["text"].as_str().is_some_and(|text| text.ends_with("fine"))
-        );
+        Fault::Endpoint => vec![
+            ("endpoint: unknown".to_owned(), End::Error(refused("it names the endpoint `unknown`"))),
+            ("endpoint: other".to_owned(), End::TextEnding("fine")),
+        ],
+        Fault::Header => {
+            let own = ["host", "Authorization", "content-length", "Cookie", "transfer-encoding", "proxy-authorization", "connection"];
+            let mut cases: Vec<_> = each(&own, "the header `");
+            cases.push(("header: a b".to_owned(), End::Error(refused("`a b` is not a header's name"))));
+            cases.push(("header: x=a\r\ny: z".to_owned(), End::Error(refused("the header `x` holds characters"))));
+            cases
+        }
+        Fault::LogFlood => alone(text("100000")),
+        Fault::ClockAndRandom => alone(text("true")),
+        Fault::Random => alone(End::TextEnding("")),
+        Fault::Environment | Fault::Arguments | Fault::Files => alone(text("0")),
+        Fault::Socket => alone(text("no connection: Some(ErrorCode::AccessDenied)")),
+        Fault::Resolve => alone(text("no address: Some(ErrorCode::AccessDenied)")),
+        Fault::Http => alone(trapped("start", "it called the import `wasi:http/outgoing-handler@0.2.0#handle`")),
+        Fault::UnknownImport => alone(trapped("start", "it called the import `elsewhere:shell/commands#run`")),
+        Fault::ForgedHandle => alone(trapped("start", "unknown handle index 4242")),
+        Fault::Static => alone(text("0")),
+        Fault::Options => alone(End::TextEnding(" }")),
+        Fault::DumpMemory | Fault::DumpMemoryInResume => alone(End::TextEnding("fine")),
+        Fault::ControlCharacters => alone(text("\u{1b}[31mred\u{7}\u{9b}0m")),
+        Fault::ControlCharactersInModel => alone(unusable("the answer's `model` is no name: it holds control characters")),
+        Fault::UnknownModel => alone(text("x")),
+        Fault::UnofferedTool => alone(unusable("the answer holds a `tool_use` block")),
+        Fault::BadMeta | Fault::ArrayMeta => alone(unusable("`_meta` is not a JSON object")),
+        Fault::TwoTexts => alone(text("one two")),
+        Fault::Error => alone(End::Invalid("plugin `faulty`: a remedy [31m in words")),
+        Fault::Unsupported => alone(End::Invalid("plugin `faulty`: unsupported: this plugin carries nothing")),
     }
 }
 
+fn refused(reason: &str) -> String {
+    format!("plugin `faulty` asked for an HTTP request that is refused: {reason}")
+}
+
 #[test]
-fn a_guest_chooses_neither_whom_it_talks_to_nor_what_the_host_sets() {
+fn each_fault_ends_as_it_should_and_the_next_request_is_served() {
     let place = Place::new();
     let provider = Provider::answering("200 OK", "", "fine");
     let mut session = session(&place, &provider.url);
-    for path in
-        ["//evil.example/x", "http://evil.example/", "/a/../b", "/%2e%2e/b", "/a\r\nx: y", "/a b", "no-slash", "/a#b"]
-    {
-        let answer = fault(&mut session, &format!("path {path}"));
+    for (asked, end) in Fault::ALL.iter().copied().flat_map(cases) {
+        let answer = ask(&mut session, &asked);
         let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(
-            message.starts_with("plugin `faulty` asked for an HTTP request that is refused: "),
-            "{path:?}: {answer}"
-        );
-        assert!(!message.contains('\r') && !message.contains('\n'), "{message:?}");
+        let text = answer["result"]["content"]["text"].as_str();
+        let shown = answer.to_string().chars().take(1000).collect::<String>();
+        match &end {
+            End::Error(reason) => {
+                assert!(message.starts_with(reason.as_str()), "{asked:?}: {shown}");
+                assert_eq!(answer["error"]["code"], -32603, "{asked:?}");
+            }
+            End::Invalid(reason) => {
+                assert!(message.starts_with(reason), "{asked:?}: {shown}");
+                assert_eq!(answer["error"]["code"], -32602, "{asked:?}");
+            }
+            End::Text(wanted) => assert_eq!(text, Some(wanted.as_str()), "{asked:?}: {shown}"),
+            End::TextEnding(wanted) => assert!(text.is_some_and(|text| text.ends_with(wanted)), "{asked:?}: {shown}"),
+        }
+        assert!(!message.chars().any(char::is_control), "{message:?}");
+        let next = ask(&mut session, "none");
+        assert!(next["result"]["content"]["text"].as_str().is_some_and(|text| text.ends_with("fine")), "{next}");
     }
-    for header in [
-        "host",
-        "Authorization",
-        "content-length",
-        "Cookie",
-        "transfer-encoding",
-        "proxy-authorization",
-        "connection",
-        "a b",
-        "x=a\r\ny: z",
-    ] {
-        let answer = fault(&mut session, &format!("header {header}"));
-        let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.contains("the header `") || message.contains("is not a header's name"), "{header:?}: {answer}");
+    let (_, _, log) = session.end();
+    assert!(!log.contains('\u{1b}'), "control characters reach the log");
+    let flood = log.lines().filter(|line| line.contains("log-flood") || line.contains("line ")).count();
+    assert!((7..20).contains(&flood), "{flood} lines of the flood are in the log");
+    assert!(log.contains("bytes more, beyond `limits.logLines`"), "{log}");
+}
+
+#[test]
+fn what_is_refused_never_reaches_the_provider() {
+    let place = Place::new();
+    let provider = Provider::answering("200 OK", "", "fine");
+    let mut session = session(&place, &provider.url);
+    for (asked, _) in [Fault::Path, Fault::Header, Fault::GiantBody, Fault::GiantState].into_iter().flat_map(cases) {
+        assert!(ask(&mut session, &asked)["error"].is_object(), "{asked:?}");
     }
-    let answer = fault(&mut session, "endpoint unknown");
-    assert!(
-        answer["error"]["message"].as_str().is_some_and(|m| m.contains("it names the endpoint `unknown`")),
-        "{answer}"
-    );
-    assert!(provider.seen().is_empty());
-    assert!(fault(&mut session, "endpoint other")["result"].is_object());
+    assert!(ask(&mut session, "endpoint: unknown")["error"].is_object());
+    assert!(provider.seen().is_empty(), "{:?}", provider.seen());
+    assert!(ask(&mut session, "endpoint: other")["result"].is_object());
     assert_eq!(provider.seen().len(), 1);
 }
 
@@ -130,46 +189,119 @@ fn a_guest_chooses_neither_whom_it_talks_to_nor_what_the_host_sets() {
 fn nothing_is_left_of_one_call_for_the_next() {
     let place = Place::new();
     let mut session = session(&place, "http://127.0.0.1:1");
-    for _ in 0..3 {
-        assert_eq!(fault(&mut session, "static")["result"]["content"]["text"], "0");
+    let mut drawn = HashSet::new();
+    for _ in 0..20 {
+        assert_eq!(ask(&mut session, "static")["result"]["content"]["text"], "0");
+        let random = ask(&mut session, "random")["result"]["content"]["text"].to_string();
+        assert!(drawn.insert(random), "random numbers come again");
     }
 }
 
 #[test]
-fn a_guest_sees_what_it_is_given_and_wasi_shows_it_nothing_else() {
+fn a_plugin_that_imports_more_than_it_needs_can_be_refused() {
     let place = Place::new();
-    let component = guests::write("curious", place.path());
-    let mut curious = Session::start(&place, &["--plugin", &component.to_string_lossy()], &["cat"]);
-    assert_eq!(fault(&mut curious, "environment")["result"]["content"]["text"], "[]");
-    assert_eq!(fault(&mut curious, "arguments")["result"]["content"]["text"], "[]");
-    assert_eq!(fault(&mut curious, "directories")["result"]["content"]["text"], "0");
-    assert_eq!(fault(&mut curious, "clock and random")["result"]["content"]["text"], "true");
-    let other = fault(&mut curious, "another import");
-    let message = other["error"]["message"].as_str().unwrap_or_default();
-    assert!(
-        message.starts_with("plugin `curious` trapped in `start`: ")
-            && message.contains("it called the import `elsewhere:shell/commands#run`"),
-        "{other}"
-    );
-    let http = fault(&mut curious, "http");
-    let message = http["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("it called the import `wasi:http/outgoing-handler@0.2.0#handle`"), "{http}");
+    let component = guests::write("faulty", place.path());
     let strict = json!({ "plugins": { "p": { "component": component, "imports": "none" } } });
     let strict = place.file("strict.json", strict.to_string());
     let run = place.run(["plugin", "inspect", "p", "--config", &strict.to_string_lossy()]);
     assert!(run.stderr.contains("`p` imports") && run.stderr.contains("`elsewhere:shell/commands`"), "{}", run.stderr);
+}
 
+#[test]
+fn a_guest_is_told_the_servers_name_and_its_settings() {
+    let place = Place::new();
     let mut session = session(&place, "http://127.0.0.1:1");
-    let options = fault(&mut session, "options");
+    let options = ask(&mut session, "options");
     let options = options["result"]["content"]["text"].as_str().unwrap_or_default();
     assert!(options.contains("server: \"cat\"") && options.contains("settings: \"{}\""), "{options}");
 }
 
 #[test]
-fn texts_are_joined_where_the_server_can_take_one_block_only() {
+fn all_memories_and_tables_of_an_instance_count_together() {
     let place = Place::new();
+    let faulty = guests::write("faulty", place.path());
+    let fill = |place: &Place, component: &Path, asked: &str| {
+        let config = json!({ "sampling": "p", "limits": { "memory": "64 MiB" }, "plugins": { "p": { "component": component } } });
+        let config = place.file("understudy.json", config.to_string());
+        let mut session = Session::start(place, &["--config", &config.to_string_lossy()], &["cat"]);
+        ask(&mut session, asked)
+    };
+    assert_eq!(fill(&place, &faulty, "eat memory: 40")["result"]["content"]["text"], "40");
+    // 40 memories of a megabyte beside the guest's own; a table of 4 million elements, 32 MiB.
+    let memories = with_rooms(&faulty, "(memory 16)", 40);
+    let table = with_rooms(&faulty, "(table 4194304 funcref)", 1);
+    for (name, component) in [("memories", memories), ("table", table)] {
+        let component = place.file(&format!("{name}.wasm"), component);
+        assert_eq!(fill(&place, &component, "eat memory: 5")["result"]["content"]["text"], "5", "{name}");
+        let answer = fill(&place, &component, "eat memory: 40");
+        let limit = format!("plugin `p` exceeded its limit in `start`: {} bytes of memory (`limits.memory`)", 64 << 20);
+        assert_eq!(answer["error"]["message"], limit, "{name}");
+    }
+    // More than there may be from the beginning.
+    for (name, room, count) in [("m", "(memory 16)", 100), ("t", "(table 10000000 funcref)", 1)] {
+        let component = place.file(&format!("{name}.wasm"), with_rooms(&faulty, room, count));
+        let config = json!({ "plugins": { "p": { "component": component, "limits": { "memory": "64 MiB" } } } });
+        let config = place.file("understudy.json", config.to_string());
+        let run = place.run(["plugin", "inspect", "p", "--config", &config.to_string_lossy()]);
+        assert!(run.stderr.contains("bytes of memory (`limits.memory`)"), "{name}: {}", run.stderr);
+    }
+}
+
+/// The component with another module in it, of which so many instances are made.
+fn with_rooms(component: &Path, room: &str, count: usize) -> Vec<u8> {
+    let mut bytes = std::fs::read(component).unwrap_or_default();
+    let core = wat::parse_str(format!("(module {room})")).unwrap_or_default();
+    // The index of a module is how many there were before it.
+    let mut depth = 0;
+    let mut modules = 0;
+    for payload in Parser::new(0).parse_all(&bytes) {
+        match payload {
+            Ok(Payload::Version { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth -= 1,
+            Ok(Payload::ModuleSection { .. }) if depth == 1 => modules += 1,
+            _ => {}
+        }
+    }
+    let mut more = Component::new();
+    more.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data: &core });
+    let mut instances = InstanceSection::new();
+    let none: [(&str, ModuleArg); 0] = [];
+    for _ in 0..count {
+        instances.instantiate(modules, none);
+    }
+    more.section(&instances);
+    // Less the header: sections can be put behind one another.
+    bytes.extend_from_slice(&more.finish()[8..]);
+    bytes
+}
+
+#[test]
+fn only_models_that_the_config_allows_are_asked_whatever_a_plugin_claims_to_have() {
+    let place = Place::new();
+    let component = guests::write("faulty", place.path());
+    let plugin = json!({ "component": component, "models": ["honest"], "allowedModels": ["honest"] });
+    let config = place.file("understudy.json", json!({ "sampling": "p", "plugins": { "p": plugin } }).to_string());
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    let mut request = sampling(1, "options");
+    request["params"]["modelPreferences"] = json!({ "hints": [{ "name": "claimed" }], "intelligencePriority": 1 });
+    session.say(&request);
+    let options = session.hear()["result"]["content"]["text"].to_string();
+    assert!(options.contains("model: \\\"honest\\\""), "{options}");
+}
+
+#[test]
+fn control_characters_reach_a_server_as_json_and_a_terminal_as_text() {
+    let place = Place::new();
+    let component = guests::write("faulty", place.path());
     let mut session = session(&place, "http://127.0.0.1:1");
-    assert_eq!(fault(&mut session, "two texts")["result"]["content"], json!({"type": "text", "text": "one two"}));
+    session.say(&sampling(1, "control characters"));
+    let line = session.line();
+    assert!(line.iter().rev().skip(1).all(|byte| *byte >= 0x20), "{}", String::from_utf8_lossy(&line));
+    let request = place.file("request.json", sampling(1, "control characters")["params"].to_string());
+    let command = place.understudy(["sample", &request.to_string_lossy(), "--plugin", &component.to_string_lossy()]);
+    let shown = terminal::run(command);
+    assert!(shown.contains("red"), "{shown:?}");
+    assert!(shown.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r')), "{shown:?}");
 }
 
 #[test]
@@ -189,7 +321,7 @@ fn a_looping_guest_does_not_hold_up_the_others() {
 }
 
 /// A file that is to be a plugin and isn't, and what the user is told.
-fn refused(place: &Place, name: &str, content: &[u8]) -> String {
+fn not_loaded(place: &Place, name: &str, content: &[u8]) -> String {
     let path: PathBuf = place.file(name, content);
     let run = place.run(["sample", "--plugin", &path.to_string_lossy()]);
     assert_eq!((run.code(), run.stdout.as_str()), (1, ""), "{}", run.stderr);
@@ -226,12 +358,12 @@ fn a_file_that_is_no_plugin_is_refused_with_the_reason() {
         ),
     ];
     for (name, content, reason) in cases {
-        let said = refused(&place, name, &content);
+        let said = not_loaded(&place, name, &content);
         assert!(said.contains(reason), "{name}: {said}");
     }
     let mut cut = guests::GUESTS[0].component.to_vec();
     cut.truncate(cut.len() / 2);
-    assert!(refused(&place, "cut.wasm", &cut).contains("is not a WebAssembly component"));
+    assert!(not_loaded(&place, "cut.wasm", &cut).contains("is not a WebAssembly component"));
     let missing = place.run(["sample", "--plugin", "./missing.wasm"]);
     assert!(missing.stderr.contains("can't read the component `./missing.wasm`"), "{}", missing.stderr);
 }

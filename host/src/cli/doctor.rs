@@ -126,7 +126,7 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
     let names: BTreeSet<String> = super::plugin::names(config).into_iter().chain(used.iter().cloned()).collect();
     for name in names {
         let loaded = match stage::configured(config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => stage::load(&engine, &plugin).await,
+            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await,
             Err(error) => Err(error),
         };
         let loaded = match loaded {

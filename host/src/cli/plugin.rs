@@ -108,7 +108,7 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in names(&config) {
         let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => stage::load(&engine, &plugin).await.map(|loaded| (plugin, loaded)),
+            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)),
             Err(error) => Err(error),
         };
         let row = match loaded {
@@ -154,7 +154,7 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
 async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
     let config = stage::config(global)?;
     let plugin = stage::configured(&config, name, &SamplingArgs::default())?;
-    let loaded = stage::load(&Engine::new(Engine::cache_folder())?, &plugin).await?;
+    let loaded = Understudy::load(&Engine::new(Engine::cache_folder())?, &plugin, stage::env).await?;
     let facts = facts(&plugin, &loaded);
     if as_json {
         out(&format!("{facts:#}"))?;

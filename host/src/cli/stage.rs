@@ -9,11 +9,10 @@ use serde_json::{Map, Value};
 
 use super::{Global, SamplingArgs, ServerArgs, Usage};
 use crate::config::{self, Config, ConfigError, Mode, Sampling, Transport};
-use crate::plugin::{Engine, Plugin};
-use crate::provider::{Destination, Http};
+use crate::plugin::Engine;
+use crate::provider::Http;
 use crate::relay::Answering;
 use crate::sampling::{Sampler, Understudy};
-use crate::select::Catalogue;
 use crate::transport::child::Program;
 
 /// A server, and who answers its sampling requests.
@@ -103,7 +102,7 @@ pub(crate) async fn chain(config: &Config, rule: &Sampling, args: &SamplingArgs)
     let engine = Engine::new(Engine::cache_folder())?;
     let mut chain = Vec::new();
     for name in &rule.plugins {
-        chain.push(load(&engine, &configured(config, name, args)?).await?);
+        chain.push(Understudy::load(&engine, &configured(config, name, args)?, env).await?);
     }
     Ok(chain)
 }
@@ -117,15 +116,6 @@ pub(crate) fn configured(config: &Config, name: &str, args: &SamplingArgs) -> Re
         put(&mut plugin.settings, key, value.clone());
     }
     Ok(plugin)
-}
-
-/// Loads a plugin with all that belongs to it.
-pub(crate) async fn load(engine: &Arc<Engine>, config: &config::Plugin) -> Result<Understudy> {
-    let plugin = Plugin::load(Arc::clone(engine), config).await?;
-    let destination = Destination::new(config, &plugin.description, env)?;
-    let settings = Value::Object(config.settings.clone()).to_string();
-    let catalogue = Catalogue::new(config, &plugin.description);
-    Ok(Understudy { plugin, destination, catalogue, settings })
 }
 
 /// A rule and its sampler for verbs without a server.

@@ -27,6 +27,10 @@ pub struct Limits {
     pub request_body: usize,
     /// `responseBody`: the body that the provider answers with. 32 MiB.
     pub response_body: usize,
+    /// `instances`: instances of one plugin at once; further calls wait for their turn. 256.
+    pub instances: u32,
+    /// `logLines`: lines of a guest's output that are kept of one call. 100.
+    pub log_lines: u32,
     /// `component`: the size of a component's file. 64 MiB.
     pub component: usize,
     /// `samplingRequest`: the parameters of a sampling request. 24 MiB.
@@ -56,6 +60,8 @@ impl Default for Limits {
             state: MIB,
             request_body: 32 * MIB,
             response_body: 32 * MIB,
+            instances: 256,
+            log_lines: 100,
             component: 64 * MIB,
             sampling_request: 24 * MIB,
             messages: 1024,
@@ -102,6 +108,8 @@ impl Limits {
             state: section.size("state")?.unwrap_or(self.state),
             request_body: section.size("requestBody")?.unwrap_or(self.request_body),
             response_body: section.size("responseBody")?.unwrap_or(self.response_body),
+            instances: section.count("instances")?.unwrap_or(self.instances),
+            log_lines: section.number("logLines")?.unwrap_or(self.log_lines),
             component: section.size("component")?.unwrap_or(self.component),
             ..self.clone()
         })

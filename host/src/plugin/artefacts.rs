@@ -35,15 +35,20 @@ impl Artefacts {
             return None;
         }
         let artefact = read_own(&path).map_err(|why| tracing::warn!("`{}` is not used: {why}", path.display())).ok()?;
-        #[expect(unsafe_code, reason = "wasmtime can't check machine code")]
-        // SAFETY: the bytes are what `keep` wrote: the file and its folder are the user's alone, and the digest fits.
-        let component = unsafe { Component::deserialize(engine, artefact.get(DIGEST..)?) };
-        component.map_err(|e| tracing::warn!("`{}` is not used: {e:#}", path.display())).ok()
+        self.trust(engine, artefact.get(DIGEST..)?)
     }
 
-    pub(super) fn keep(&self, component: &Component, sha256: &str) {
+    /// Loads what this process has compiled, or `keep` has written: the file and its folder are the user's alone, and the digest fits.
+    pub(super) fn trust(&self, engine: &Engine, artefact: &[u8]) -> Option<Component> {
+        #[expect(unsafe_code, reason = "wasmtime can't check machine code")]
+        // SAFETY: the callers see to what the comment says.
+        let component = unsafe { Component::deserialize(engine, artefact) };
+        component.map_err(|e| tracing::debug!("not on this engine: {e:#}")).ok()
+    }
+
+    pub(super) fn keep(&self, artefact: &[u8], sha256: &str) {
         let Some(path) = self.path(sha256) else { return };
-        if let Err(why) = write_own(&path, component) {
+        if let Err(why) = write_own(&path, artefact) {
             tracing::warn!("the compiled component can't be kept at `{}`: {why}", path.display());
         }
     }
@@ -70,15 +75,14 @@ fn read_own(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Writes the file beside its place and moves it there, so that no reader sees half of it.
-fn write_own(path: &Path, component: &Component) -> Result<(), String> {
-    let artefact = component.serialize().map_err(|e| format!("{e:#}"))?;
+fn write_own(path: &Path, artefact: &[u8]) -> Result<(), String> {
     let folder = path.parent().ok_or("it has no folder")?;
     let io = |e: std::io::Error| e.to_string();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
-    file.write_all(&Sha256::digest(&artefact)).map_err(io)?;
-    file.write_all(&artefact).map_err(io)?;
+    file.write_all(&Sha256::digest(artefact)).map_err(io)?;
+    file.write_all(artefact).map_err(io)?;
     file.persist(path).map_err(|e| e.error.to_string())?;
     Ok(())
 }

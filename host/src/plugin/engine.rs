@@ -1,24 +1,43 @@
-//! Wasmtime's engine, the epoch ticker, and compiling.
+//! Wasmtime's engines, the epoch ticker, and compiling.
+//!
+//! There are two engines with the same settings but one: where instances get their memory from. Most components run on the one with
+//! a pool, in which a fresh instance costs half as much. Those that don't fit the pool run on the other.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 
+use rayon::ThreadPool;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Component;
-use wasmtime::{Config, Store, UpdateDeadline};
+use wasmtime::{Config, PoolingAllocationConfig, Store, UpdateDeadline};
 
-use super::TICK;
 use super::artefacts::Artefacts;
+use super::lane::{self, SlowLane};
 use super::state::{LimitHit, State};
+use super::TICK;
+use super::complexity::{self, Found};
 use crate::config::Limits;
 use crate::error::{Limit, LoadError};
 
-/// The engine that runs all plugins.
+/// Instances that the pool has room for.
+pub(super) const POOL: u32 = 1000;
+/// The most memory that an instance in the pool can have. What is reserved is addresses, not memory.
+const POOLED_MEMORY: usize = 256 << 20;
+/// Core modules and tables of one component in the pool, and elements of a table: enough for what Rust, C, JavaScript and Go compile to.
+const POOLED_PARTS: u32 = 8;
+const POOLED_ELEMENTS: usize = 20_000;
+
+/// The engines that run all plugins.
 pub struct Engine {
-    wasmtime: wasmtime::Engine,
+    /// None where so many addresses can't be reserved.
+    pooled: Option<wasmtime::Engine>,
+    on_demand: wasmtime::Engine,
     ticker: Ticker,
     artefacts: Artefacts,
+    compilers: ThreadPool,
+    slow: Arc<SlowLane>,
 }
 
 impl Engine {
@@ -28,10 +47,15 @@ impl Engine {
     /// If wasm can't be run on this machine.
     pub fn new(cache: Option<PathBuf>) -> Result<Arc<Self>, LoadError> {
         let failed = |reason: String| LoadError::Engine { reason };
-        let engine = wasmtime::Engine::new(&config()).map_err(|e| failed(format!("{e:#}")))?;
-        let ticker = Ticker::start(engine.clone()).map_err(|e| failed(e.to_string()))?;
-        let artefacts = Artefacts::new(cache, &engine);
-        Ok(Arc::new(Self { wasmtime: engine, ticker, artefacts }))
+        let on_demand = wasmtime::Engine::new(&config()).map_err(|e| failed(format!("{e:#}")))?;
+        let pooled = wasmtime::Engine::new(config().allocation_strategy(pool()))
+            .inspect_err(|e| tracing::info!("no pool of instances: {e:#}"))
+            .ok();
+        let engines = pooled.iter().chain([&on_demand]).cloned().collect();
+        let ticker = Ticker::start(engines).map_err(|e| failed(e.to_string()))?;
+        let compilers = compilers().map_err(|e| failed(e.to_string()))?;
+        let artefacts = Artefacts::new(cache, &on_demand);
+        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, compilers, slow: Arc::default() }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.
@@ -40,19 +64,29 @@ impl Engine {
         Some(dirs::cache_dir()?.join("understudy").join("compiled"))
     }
 
-    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.wasmtime
+    /// The threads for guests that run long.
+    pub(super) fn slow_lane(&self) -> &Arc<SlowLane> {
+        &self.slow
     }
 
     /// The component with these bytes, compiled. Takes seconds for large ones: not for a thread that others wait for.
-    pub(super) fn component(&self, name: &str, bytes: &[u8], sha256: &str) -> Result<Component, LoadError> {
-        if let Some(component) = self.artefacts.load(&self.wasmtime, sha256) {
-            return Ok(component);
-        }
+    pub(super) fn component(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        sha256: &str,
+        limits: &Limits,
+    ) -> Result<Component, LoadError> {
         let not_a_component = |reason: &str| LoadError::NotAComponent {
             name: name.to_owned(),
             reason: crate::text::one_line(reason, 500),
         };
+        // A guest that may have more than the pool gives gets it from elsewhere.
+        let pooled = self.pooled.as_ref().filter(|_| limits.memory <= POOLED_MEMORY);
+        let engines = || pooled.into_iter().chain([&self.on_demand]);
+        if let Some(component) = engines().find_map(|engine| self.artefacts.load(engine, sha256)) {
+            return Ok(component);
+        }
         match bytes.get(..8) {
             Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
             Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
@@ -62,20 +96,25 @@ impl Engine {
             }
             _ => return Err(not_a_component("the file doesn't begin as WebAssembly does")),
         }
+        complexity::check(bytes).map_err(|found| match found {
+            Found::TooMuch(reason) => LoadError::TooComplex { name: name.to_owned(), reason },
+            Found::Broken(reason) => not_a_component(&reason),
+        })?;
         let started = std::time::Instant::now();
-        let component = Component::new(&self.wasmtime, bytes).map_err(|e| not_a_component(&format!("{e:#}")))?;
+        // Compiled for the one without a pool, which can take all: what comes of it serves both.
+        let compile = || self.on_demand.precompile_component(bytes);
+        let artefact = self.compilers.install(compile).map_err(|e| not_a_component(&format!("{e:#}")))?;
         tracing::info!(plugin = name, took = ?started.elapsed(), "compiled");
-        self.artefacts.keep(&component, sha256);
-        Ok(component)
+        self.artefacts.keep(&artefact, sha256);
+        let component = engines().find_map(|engine| self.artefacts.trust(engine, &artefact));
+        component.ok_or_else(|| not_a_component("it was compiled, and can't be loaded"))
     }
 
-    /// A store for one call, within these limits.
-    pub(super) fn store(&self, limits: &Limits) -> Store<State> {
-        let mut store = Store::new(&self.wasmtime, State::new(limits.memory, self.ticker.running()));
+    /// A store for one call of a component, within these limits.
+    pub(super) fn store(&self, component: &wasmtime::Engine, limits: &Limits, place: OwnedSemaphorePermit) -> Store<State> {
+        let mut store = Store::new(component, State::new(limits, self.ticker.running(), place));
         store.limiter(State::limiter);
-        // What the host may be made to copy out of a guest in one call, lists that alias one another included.
-        let most = limits.request_body.max(limits.response_body).saturating_add(limits.state);
-        store.set_hostcall_fuel(most.saturating_add(16 << 20));
+        store.set_hostcall_fuel(most_handed_over(limits));
         store.set_epoch_deadline(1);
         let budget = limits.cpu;
         let turns = store.data().turns();
@@ -95,17 +134,40 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// What the host may be made to copy out of a guest in one call, lists that alias one another included.
+pub(super) fn most_handed_over(limits: &Limits) -> usize {
+    limits.request_body.max(limits.response_body).saturating_add(limits.state).saturating_add(16 << 20)
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     // Plugins convert JSON: what that does not need is not there to be attacked (threads and GC are not even compiled in).
     config.wasm_memory64(false);
+    config.wasm_multi_memory(false);
     config.wasm_relaxed_simd(false);
     config.wasm_tail_call(false);
     config.wasm_wide_arithmetic(false);
     config.wasm_custom_page_sizes(false);
     config.wasm_stack_switching(false);
     config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(POOL);
+    pool.max_core_instances_per_component(POOLED_PARTS).total_core_instances(POOL * POOLED_PARTS);
+    pool.max_memories_per_component(1).total_memories(POOL).max_memory_size(POOLED_MEMORY);
+    pool.max_tables_per_component(POOLED_PARTS).total_tables(POOL * POOLED_PARTS).table_elements(POOLED_ELEMENTS);
+    pool.total_stacks(POOL);
+    pool
+}
+
+/// The threads that compile: never all that there are, and they let others go first.
+fn compilers() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
+    let threads = thread::available_parallelism().map_or(1, |threads| threads.get().saturating_sub(1).max(1));
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| lane::step_back()).build()
 }
 
 /// Moves the epoch on while a guest runs, and sleeps otherwise.
@@ -121,7 +183,7 @@ struct Shared {
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+    fn start(engines: Vec<wasmtime::Engine>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let tick = move || {
@@ -130,7 +192,7 @@ impl Ticker {
                     thread::park();
                 } else {
                     thread::park_timeout(TICK);
-                    engine.increment_epoch();
+                    engines.iter().for_each(wasmtime::Engine::increment_epoch);
                 }
             }
         };

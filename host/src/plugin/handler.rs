@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::Plugin;
@@ -47,33 +48,31 @@ impl Plugin {
     /// What it did that it may not; else its own error, a limit, or a trap.
     pub async fn create_message(
         &self,
-        request: &wit::CreateMessageRequest,
-        options: &wit::Options,
+        request: &Arc<wit::CreateMessageRequest>,
+        options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
         let Kind::Handler(Handler { pre, guarded }) = &self.kind else {
             let reason = "it is a provider plugin, which has no `create-message`".to_owned();
             return Err(Error::Refused { plugin: self.name.clone(), reason });
         };
         let visit = Arc::new(Visit::new(Arc::clone(guarded)));
-        let mut store = self.engine.store(&self.limits);
-        store.data_mut().let_out(Hooks::new(Arc::clone(&visit), Arc::new(guarded.forbids())));
-        let turns = store.data().turns();
-        let made = self.timed(&turns, pre.instantiate_async(&mut store)).await;
-        let (mut store, instance) = self.made("create-message", store, made)?;
-        let call = instance.understudy_plugin_handler().call_create_message(&mut store, request, options);
-        let outcome = self.timed(&turns, call).await;
-        let outcome = self.finish("create-message", store, outcome).and_then(|outcome| self.own(outcome));
+        let hooks = Hooks::new(Arc::clone(&visit), Arc::new(guarded.forbids()));
+        let (pre, request, options) = (pre.clone(), Arc::clone(request), Arc::clone(options));
+        let call = |mut store: Store<State>| async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.understudy_plugin_handler().call_create_message(&mut store, &request, &options).await
+        };
+        let outcome = self.call("create-message", Some(hooks), call).await.and_then(|outcome| self.own(outcome));
         outcome.map_err(|error| cause(error, &visit))
     }
 
     pub(super) async fn describe_handler(&self, handler: &Handler) -> Result<wit::Description, Error> {
-        let mut store = self.engine.store(&self.limits);
-        let turns = store.data().turns();
-        let made = self.timed(&turns, handler.pre.instantiate_async(&mut store)).await;
-        let (mut store, instance) = self.made("describe", store, made)?;
-        let call = instance.understudy_plugin_handler().call_describe(&mut store);
-        let outcome = self.timed(&turns, call).await;
-        self.finish("describe", store, outcome)
+        let pre = handler.pre.clone();
+        let call = |mut store: Store<State>| async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.understudy_plugin_handler().call_describe(&mut store).await
+        };
+        self.call("describe", None, call).await
     }
 }
 

@@ -14,7 +14,8 @@ const INERT: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi
 /// What a handler gets besides; a provider plugin does no I/O.
 const HTTP: [&str; 2] = ["wasi:http/outgoing-handler@0.2.", "wasi:http/types@0.2."];
 
-pub(super) fn link(engine: &Engine, component: &Component, shape: &Shape) -> Result<InstancePre<State>> {
+pub(super) fn link(component: &Component, shape: &Shape) -> Result<InstancePre<State>> {
+    let engine = component.engine();
     let mut linker = Linker::<State>::new(engine);
     if !shape.imports.is_empty() {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

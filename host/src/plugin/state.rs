@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -14,6 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::Running;
 use super::http::Hooks;
 use super::turns::Turns;
+use crate::config::Limits;
 use crate::error::Limit;
 use crate::text::one_line;
 
@@ -26,6 +28,7 @@ pub(super) struct State {
     turns: Turns,
     http: Hooks,
     _running: Running,
+    _place: OwnedSemaphorePermit,
 }
 
 struct Wasi {
@@ -38,14 +41,15 @@ struct Wasi {
 const MOST_RESOURCES: usize = 1024;
 
 impl State {
-    pub(super) fn new(memory: usize, running: Running) -> Self {
+    pub(super) fn new(limits: &Limits, running: Running, place: OwnedSemaphorePermit) -> Self {
         Self {
-            memory: Memory { most: memory, used: 0 },
+            memory: Memory { most: limits.memory, used: 0 },
             wasi: None,
-            written: Written::default(),
+            written: Written::new(limits.log_lines),
             turns: Turns::default(),
             http: Hooks::default(),
             _running: running,
+            _place: place,
         }
     }
 
@@ -63,9 +67,9 @@ impl State {
         &mut self.memory
     }
 
-    /// The lines that the guest wrote to stdout and stderr.
-    pub(super) fn written(&mut self) -> Vec<String> {
-        self.written.take()
+    /// What the guest writes to stdout and stderr.
+    pub(super) fn written(&self) -> Written {
+        self.written.clone()
     }
 }
 
@@ -107,52 +111,79 @@ struct Memory {
 }
 
 impl Memory {
-    fn grow(&mut self, by: usize) -> wasmtime::Result<bool> {
-        self.used = self.used.saturating_add(by);
-        if self.used > self.most {
+    /// The sum comes first: what is beyond it ends the guest, and names the limit. What a module or the pool bounds only fails to grow.
+    fn grow(&mut self, by: usize, allowed: bool) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(by);
+        if used > self.most {
             return Err(LimitHit(Limit::Memory(self.most)).into());
         }
-        Ok(true)
+        if allowed {
+            self.used = used;
+        }
+        Ok(allowed)
     }
 }
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.grow(desired.saturating_sub(current))
+        self.grow(desired.saturating_sub(current), maximum.is_none_or(|maximum| desired <= maximum))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.grow(desired.saturating_sub(current).saturating_mul(size_of::<usize>()))
+        let by = desired.saturating_sub(current).saturating_mul(size_of::<usize>());
+        self.grow(by, maximum.is_none_or(|maximum| desired <= maximum))
     }
 }
 
-/// The most of a call's output that is kept, in bytes.
-const MOST_WRITTEN: usize = 16 * 1024;
+/// The longest line that is kept, in characters.
+const LONGEST_LINE: usize = 1000;
 
 /// The guest's stdout and stderr.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Output>>);
+#[derive(Clone)]
+pub(super) struct Written(Arc<Mutex<Output>>);
 
-#[derive(Default)]
 struct Output {
     bytes: Vec<u8>,
+    /// `limits.logLines`
+    lines: usize,
     dropped: usize,
 }
 
+impl Output {
+    /// Keeps what there is room for: so many lines, and of each so much.
+    fn keep(&mut self, mut bytes: &[u8]) {
+        let written = memchr::memchr_iter(b'\n', &self.bytes).count();
+        let mut left = self.lines.saturating_sub(written);
+        let most = self.lines.saturating_mul(LONGEST_LINE);
+        while left > 0 && !bytes.is_empty() {
+            let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+            let (line, rest) = bytes.split_at(end);
+            if self.bytes.len() + line.len() > most {
+                break;
+            }
+            self.bytes.extend_from_slice(line);
+            left -= 1;
+            bytes = rest;
+        }
+        self.dropped += bytes.len();
+    }
+}
+
 impl Written {
-    fn take(&self) -> Vec<String> {
-        let output = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let text = String::from_utf8_lossy(&output.bytes);
+    fn new(lines: u32) -> Self {
+        let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+        Self(Arc::new(Mutex::new(Output { bytes: Vec::new(), lines, dropped: 0 })))
+    }
+
+    /// The lines so far.
+    pub(super) fn take(&self) -> Vec<String> {
+        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = std::mem::take(&mut output.bytes);
+        let text = String::from_utf8_lossy(&bytes);
         let mut lines: Vec<String> =
-            text.lines().map(|line| one_line(line, 1000)).filter(|line| !line.is_empty()).collect();
+            text.lines().map(|line| one_line(line, LONGEST_LINE)).filter(|line| !line.is_empty()).collect();
         if output.dropped > 0 {
-            lines.push(format!("(and {} bytes more)", output.dropped));
+            lines.push(format!("(and {} bytes more, beyond `limits.logLines`)", output.dropped));
         }
         lines
     }
@@ -172,11 +203,7 @@ impl StdoutStream for Written {
 
 impl AsyncWrite for Written {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MOST_WRITTEN.saturating_sub(output.bytes.len());
-        let (kept, dropped) = bytes.split_at(room.min(bytes.len()));
-        output.bytes.extend_from_slice(kept);
-        output.dropped += dropped.len();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

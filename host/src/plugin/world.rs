@@ -37,8 +37,8 @@ impl Shape {
         self.imports.iter().any(|import| import.starts_with("wasi:http/outgoing-handler@"))
     }
 
-    pub(super) fn of(engine: &Engine, component: &Component) -> Self {
-        let ty = component.component_type();
+    pub(super) fn of(component: &Component) -> Self {
+        let (engine, ty) = (component.engine(), component.component_type());
         let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
         let imports = ty
             .imports(engine)

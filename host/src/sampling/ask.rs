@@ -1,5 +1,6 @@
 //! One plugin's part of an answer: its calls, the exchanges between them, retries.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -28,8 +29,8 @@ impl Ask<'_> {
     /// often as it wants.
     pub(super) async fn answer(
         &self,
-        request: &wit::CreateMessageRequest,
-        options: &wit::Options,
+        request: &Arc<wit::CreateMessageRequest>,
+        options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
         let plugin = &self.link.plugin;
         if plugin.guarded().is_some() {
@@ -54,8 +55,8 @@ impl Ask<'_> {
     /// A handler's answer. What failed in passing is tried again from the beginning, by a fresh instance.
     async fn handled(
         &self,
-        request: &wit::CreateMessageRequest,
-        options: &wit::Options,
+        request: &Arc<wit::CreateMessageRequest>,
+        options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
         let plugin = &self.link.plugin;
         let mut attempt = 0;
@@ -85,52 +86,52 @@ impl Ask<'_> {
     /// the same request and hands the same state to a fresh instance: what a stream said before it broke is forgotten.
     async fn fetch(&self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
         let body = Bytes::from(std::mem::take(&mut fetch.request.body));
+        let state = Bytes::from(std::mem::take(&mut fetch.state));
         let mut attempt = 0;
         loop {
-            match self.attempt(&fetch, body.clone()).await {
+            match self.attempt(&fetch, &state, body.clone()).await {
                 Ok(step) => return Ok(step),
                 Err(error) => attempt = self.pause(error, attempt).await?,
             }
         }
     }
 
-    async fn attempt(&self, fetch: &wit::Fetch, body: Bytes) -> Result<wit::Step, Error> {
+    async fn attempt(&self, fetch: &wit::Fetch, state: &Bytes, body: Bytes) -> Result<wit::Step, Error> {
         let (link, id, path, size) = (self.link, self.id, &fetch.request.path, body.len());
         let began = Instant::now();
         let response = match link.destination.exchange(self.http, fetch, body).await? {
             Answer::Whole(response) => response,
             Answer::Events(events) => {
                 hop!(id, began, "the provider answers `{path}` with a stream ({size} bytes out)");
-                return self.follow(fetch, events).await;
+                return self.follow(state.clone(), events).await;
             }
         };
         let (status, answered) = (response.status, response.body.len());
         hop!(id, began, "the provider answered {status} to `{path}` ({size} bytes out, {answered} bytes in)");
         let began = Instant::now();
-        let step = link.plugin.resume(&fetch.state, &response).await?;
+        let step = link.plugin.resume(state, response).await?;
         hop!(id, began, "the plugin `{}` ran `resume`", link.plugin.name);
         Ok(step)
     }
 
     /// Hands a stream to the plugin as it comes in, and the text so far to the server that asks.
-    async fn follow(&self, fetch: &wit::Fetch, mut events: Events) -> Result<wit::Step, Error> {
+    async fn follow(&self, mut state: Bytes, mut events: Events) -> Result<wit::Step, Error> {
         let plugin = &self.link.plugin;
         let began = Instant::now();
         let (mut calls, mut count) = (0, 0);
-        let mut state: Option<Vec<u8>> = None;
         loop {
             let arrived = events.next().await?;
             calls += 1;
             count += arrived.len();
             let is_over = arrived.last().is_some_and(Events::is_end);
-            let step = match plugin.next(state.as_deref().unwrap_or(&fetch.state), &arrived).await? {
+            let step = match plugin.next(state, arrived).await? {
                 StreamingStep::More(_) if is_over => {
                     let message = "it wants more of a stream that has ended".to_owned();
                     let error = wit::Error::MalformedResponse(wit::Failure { message, extensions: String::new() });
                     return Err(Error::Guest { plugin: plugin.name.clone(), error });
                 }
                 StreamingStep::More(progress) => {
-                    state = Some(progress.state);
+                    state = progress.state.into();
                     if let Some(sender) = self.progress.filter(|_| !progress.text.is_empty()) {
                         // Nobody listens any more: the answer is what counts.
                         let _ = sender.send(progress.text).await;

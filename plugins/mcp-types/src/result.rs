@@ -6,6 +6,9 @@ use serde::ser::{SerializeMap, Serializer};
 use crate::content::{Block, Extras, ResourceContents, Text};
 use crate::object::Json;
 
+/// The most bytes of a model's name or a stop reason.
+const LONGEST_NAME: usize = 1000;
+
 /// MCP's `CreateMessageResult`; its role is `assistant`.
 #[derive(Debug, Clone)]
 pub struct CreateMessageResult {
@@ -47,6 +50,14 @@ pub enum ShapeError {
         /// What kind of request it was.
         request: &'static str,
     },
+    /// A name that is none.
+    #[error("the answer's `{field}` is no name: it holds {what}")]
+    NotAName {
+        /// `model` or `stopReason`.
+        field: &'static str,
+        /// What no name holds.
+        what: &'static str,
+    },
     /// A tool that was never offered.
     #[error("the answer asks for the tool `{name}`, which the request doesn't offer")]
     UnknownTool {
@@ -65,6 +76,8 @@ impl CreateMessageResult {
     /// # Errors
     /// If that can't be done without losing something.
     pub fn shape(mut self, tools: Option<&[String]>) -> Result<Self, ShapeError> {
+        check_name("model", &self.model)?;
+        check_name("stopReason", self.stop_reason.as_deref().unwrap_or("none"))?;
         for block in &self.content {
             match (block, tools) {
                 (Block::Text(_) | Block::Image(_) | Block::Audio(_), _) => {}
@@ -92,6 +105,15 @@ impl CreateMessageResult {
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// Names are for logs and terminals too.
+fn check_name(field: &'static str, name: &str) -> Result<(), ShapeError> {
+    match name {
+        name if name.chars().any(char::is_control) => Err(ShapeError::NotAName { field, what: "control characters" }),
+        name if name.len() > LONGEST_NAME => Err(ShapeError::NotAName { field, what: "more than 1,000 bytes" }),
+        _ => Ok(()),
     }
 }
 
@@ -234,6 +256,20 @@ mod tests {
             "the answer holds 2 blocks (text, image), and a request without `tools` can be answered with one only"
         );
         assert!(shape(vec![tool_use("t")], None).unwrap_err().contains("a request without `tools`"));
+    }
+
+    #[test]
+    fn names_are_names() {
+        let named = |model: &str, stop_reason: Option<&str>| {
+            let stop_reason = stop_reason.map(str::to_owned);
+            let result = CreateMessageResult { content: vec![text("a")], model: model.to_owned(), stop_reason, meta: None };
+            result.shape(None).map(|_| ()).map_err(|e| e.to_string())
+        };
+        assert_eq!(named("gpt-4.1 (März)", Some("endTurn")), Ok(()));
+        let control = |field| Err(format!("the answer's `{field}` is no name: it holds control characters"));
+        assert_eq!(named("a\u{1b}[31m", None), control("model"));
+        assert_eq!(named("a", Some("end\nTurn")), control("stopReason"));
+        assert!(named(&"a".repeat(1001), None).is_err_and(|reason| reason.ends_with("more than 1,000 bytes")));
     }
 
     #[test]

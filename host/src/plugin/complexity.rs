@@ -1,0 +1,115 @@
+//! What a component may ask of the compiler: looked at before anything is compiled, in one pass that costs a hundredth of it.
+//!
+//! The largest component that is known to be a plugin (Python's, 18 MB) stays below a fifth of each of these.
+
+use wasmparser::{Parser, Payload};
+
+/// The functions of all its core modules together.
+const FUNCTIONS: u64 = 250_000;
+/// The bytes of one function's body: the compiler's time grows faster than they do.
+const BODY: usize = 2 << 20;
+/// Core modules and components, one in another included.
+const PARTS: usize = 1_000;
+/// Instances, core instances included, that it makes of them.
+const INSTANCES: u64 = 10_000;
+/// Types, imports, exports, aliases and canonical functions of all of it.
+const ITEMS: u64 = 1_000_000;
+
+/// Why a component isn't compiled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is more in it than the compiler is asked to take.
+    TooMuch(String),
+    /// It can't be read.
+    Broken(String),
+}
+
+/// Looks a component through.
+///
+/// # Errors
+/// What there is too much of, or why it is none.
+pub(super) fn check(bytes: &[u8]) -> Result<(), Found> {
+    let (mut functions, mut parts, mut instances, mut items) = (0_u64, 0, 0_u64, 0_u64);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|e| Found::Broken(e.to_string()))? {
+            Payload::CodeSectionStart { count, .. } => functions += u64::from(count),
+            Payload::CodeSectionEntry(body) if body.range().len() > BODY => {
+                let size = body.range().len();
+                let reason = format!("one of its functions holds {size} bytes, and {BODY} is the most");
+                return Err(Found::TooMuch(reason));
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => parts += 1,
+            Payload::InstanceSection(section) => instances += u64::from(section.count()),
+            Payload::ComponentInstanceSection(section) => instances += u64::from(section.count()),
+            Payload::TypeSection(section) => items += u64::from(section.count()),
+            Payload::CoreTypeSection(section) => items += u64::from(section.count()),
+            Payload::ComponentTypeSection(section) => items += u64::from(section.count()),
+            Payload::ImportSection(section) => items += u64::from(section.count()),
+            Payload::ComponentImportSection(section) => items += u64::from(section.count()),
+            Payload::ExportSection(section) => items += u64::from(section.count()),
+            Payload::ComponentExportSection(section) => items += u64::from(section.count()),
+            Payload::ComponentAliasSection(section) => items += u64::from(section.count()),
+            Payload::ComponentCanonicalSection(section) => items += u64::from(section.count()),
+            _ => {}
+        }
+        let most = |what: &str, most: u64| Err(Found::TooMuch(format!("it holds more than {most} {what}")));
+        if functions > FUNCTIONS {
+            return most("functions", FUNCTIONS);
+        }
+        if parts > PARTS {
+            return most("modules and components", PARTS as u64);
+        }
+        if instances > INSTANCES {
+            return most("instances", INSTANCES);
+        }
+        if items > ITEMS {
+            return most("types, imports, exports and aliases", ITEMS);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{CodeSection, Component, Function, FunctionSection, Module, ModuleSection, TypeSection};
+
+    use super::*;
+
+    /// A component with modules of so many functions, each of so many instructions.
+    fn component(modules: usize, functions: usize, instructions: usize) -> Vec<u8> {
+        let mut module = Module::new();
+        let (mut types, mut list, mut code) = (TypeSection::new(), FunctionSection::new(), CodeSection::new());
+        types.ty().function([], []);
+        for _ in 0..functions {
+            list.function(0);
+            let mut function = Function::new([]);
+            function.raw(std::iter::repeat_n(0x01, instructions));
+            function.raw([0x0b]);
+            code.function(&function);
+        }
+        module.section(&types).section(&list).section(&code);
+        let mut component = Component::new();
+        for _ in 0..modules {
+            component.section(&ModuleSection(&module));
+        }
+        component.finish()
+    }
+
+    #[test]
+    fn what_would_keep_the_compiler_busy_is_refused() {
+        assert_eq!(check(&component(3, 10, 10)), Ok(()));
+        let too_much = |reason: &str| Err(Found::TooMuch(reason.to_owned()));
+        assert_eq!(check(&component(1, 250_001, 0)), too_much("it holds more than 250000 functions"));
+        assert_eq!(check(&component(1001, 1, 0)), too_much("it holds more than 1000 modules and components"));
+        let reason = "one of its functions holds 2097154 bytes, and 2097152 is the most";
+        assert_eq!(check(&component(1, 1, BODY)), too_much(reason));
+        assert!(matches!(check(&component(1, 1, 10)[..20]), Err(Found::Broken(_))));
+    }
+
+    #[test]
+    fn the_built_in_plugins_are_far_below() {
+        for plugin in understudy_plugins::BUILT_IN {
+            assert_eq!(check(plugin.component), Ok(()), "{}", plugin.name);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who waits for whom: a guest begins on the thread that its caller is on, which costs nothing, and a guest that runs long goes on
+//! elsewhere, on threads with a lower priority. So however many guests loop until their time is up, the threads that
+//! relay, parse and answer are free.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::turns::Turns;
+
+/// A guest that has run this long runs long: converting a request takes a hundredth of it.
+const LONG: Duration = Duration::from_millis(1);
+
+/// How much less than others the slow threads get where there is not enough for all (`nice`).
+const NICE: i32 = 10;
+
+/// The threads for guests that run long; there are none before one does.
+#[derive(Default)]
+pub(super) struct SlowLane(OnceLock<Option<Runtime>>);
+
+impl SlowLane {
+    /// Runs a guest's call to its end. Dropping the future ends the guest.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        turns: Turns,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let mut call = Box::pin({
+            let turns = turns.clone();
+            async move { turns.count(call).await }
+        });
+        let quick = std::future::poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if turns.spent() >= LONG && self.runtime().is_some() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        if let Some(outcome) = quick.await {
+            return outcome;
+        }
+        let Some(runtime) = self.runtime() else { return call.await };
+        match AbortOnDropHandle::new(runtime.spawn(call)).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The program is ending.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn runtime(&self) -> Option<&Runtime> {
+        let make = || start().map_err(|e| tracing::warn!("no threads for guests that run long: {e}")).ok();
+        self.0.get_or_init(make).as_ref()
+    }
+}
+
+fn start() -> io::Result<Runtime> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(threads).thread_name("guests").on_thread_start(step_back).enable_all();
+    builder.build()
+}
+
+/// Lets others go first; on Linux that is a thread's own affair.
+pub(super) fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!("a thread can't step back: {error}");
+    }
+}
+
+impl Drop for SlowLane {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take().flatten() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn name() -> Option<String> {
+        thread::current().name().map(str::to_owned)
+    }
+
+    /// Runs for a while, and lets others have their turn now and then, as a guest does at each tick.
+    async fn run_for(time: Duration) -> Option<String> {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            tokio::task::yield_now().await;
+        }
+        name()
+    }
+
+    #[test]
+    fn who_runs_long_goes_on_elsewhere() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let lane = Arc::new(SlowLane::default());
+        let quick = runtime.block_on(lane.run(Turns::default(), async { name() }));
+        assert_eq!(quick, name());
+        assert!(lane.0.get().is_none(), "threads that nobody needed");
+        let long = runtime.block_on(lane.run(Turns::default(), run_for(Duration::from_millis(50))));
+        assert_eq!(long.as_deref(), Some("guests"));
+    }
+
+    #[test]
+    fn who_waits_long_stays() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let lane = Arc::new(SlowLane::default());
+        let wait = async {
+            tokio::time::sleep(LONG * 20).await;
+            name()
+        };
+        assert_eq!(runtime.block_on(lane.run(Turns::default(), wait)), name());
+    }
+}

@@ -1,0 +1,244 @@
+//! Attacks under a load of honest requests, in one process: two servers with a relay each, one of them hostile or with hostile plugin and
+//! provider, the other honest. What they share is what an attack could spoil: the runtime, the engine, the HTTP clients.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use understudy::config::{Config, Sampling};
+use understudy::plugin::Engine;
+use understudy::provider::Http;
+use understudy::relay::Relay;
+use understudy::sampling::{Sampler, Understudy};
+use understudy::transport::{Incoming, Peer, Side};
+
+use crate::{PATIENCE, guests};
+
+/// A server behind a relay of its own, played by the test.
+#[derive(Debug)]
+pub struct Server {
+    to_relay: tokio::sync::mpsc::Sender<Incoming>,
+    waiting: Arc<Mutex<Waiting>>,
+    last_id: AtomicUsize,
+    _client: Peer,
+    _relay: Relay,
+    _reader: AbortOnDrop,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    answers: HashMap<String, oneshot::Sender<Value>>,
+    /// Answers that nobody waits for: one too many, or to a request that was never made.
+    surplus: usize,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Server {
+    fn new(rule: Sampling, sampler: Arc<Sampler>, limit: usize) -> Self {
+        let ((front, client), (back, mut peer)) = (Side::pair(), Side::pair());
+        let relay = Relay::start(front, back, Some((rule, sampler)), limit);
+        let waiting: Arc<Mutex<Waiting>> = Arc::default();
+        let (to_relay, seen) = (peer.outgoing.clone(), Arc::clone(&waiting));
+        let reader = tokio::spawn(async move {
+            while let Some(line) = peer.incoming.recv().await {
+                let message: Value = serde_json::from_slice(&line).unwrap_or_default();
+                let id = message["id"].to_string();
+                let mut waiting = lock(&seen);
+                match waiting.answers.remove(&id) {
+                    // Whoever asked may have gone.
+                    Some(sender) => drop(sender.send(message)),
+                    None if message["method"].is_string() => {}
+                    None => waiting.surplus += 1,
+                }
+            }
+        });
+        let last_id = AtomicUsize::new(0);
+        Self { to_relay, waiting, last_id, _client: client, _relay: relay, _reader: AbortOnDrop(reader) }
+    }
+
+    /// An id that wasn't used before.
+    pub fn next_id(&self) -> usize {
+        self.last_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Writes a line, whatever it is.
+    pub async fn say(&self, line: String) {
+        let sent = self.to_relay.send(Incoming::Message(line.into())).await;
+        assert!(sent.is_ok(), "the relay has ended");
+    }
+
+    /// Makes a request and waits for its one answer.
+    pub async fn ask(&self, request: &Value) -> Value {
+        let answer = self.begin(request).await;
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        answer.unwrap_or_else(|_| panic!("no answer to {}", shown(request))).unwrap_or_else(|_| panic!("the relay has ended"))
+    }
+
+    /// Makes a request; its answer is for later.
+    pub async fn begin(&self, request: &Value) -> oneshot::Receiver<Value> {
+        let (sender, answer) = oneshot::channel();
+        lock(&self.waiting).answers.insert(request["id"].to_string(), sender);
+        self.say(format!("{request}\n")).await;
+        answer
+    }
+
+    /// Cancels a request. It gets no answer any more, or has it already.
+    pub async fn cancel(&self, id: &Value) {
+        let params = json!({ "requestId": id });
+        self.say(format!("{}\n", json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }))).await;
+    }
+
+    /// Forgets a request that was cancelled.
+    pub fn forget(&self, id: &Value) {
+        lock(&self.waiting).answers.remove(&id.to_string());
+    }
+
+    /// Answers that were one too many.
+    #[must_use]
+    pub fn surplus(&self) -> usize {
+        lock(&self.waiting).surplus
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shown(request: &Value) -> String {
+    request.to_string().chars().take(300).collect()
+}
+
+/// The two servers.
+#[derive(Debug)]
+pub struct Arena {
+    /// The one that suffers nothing, if all is well.
+    pub honest: Arc<Server>,
+    /// The one from which the attacks come.
+    pub hostile: Arc<Server>,
+}
+
+/// What the honest plugin's key is: a hostile provider would like to see it leave through an answer.
+pub const KEY: &str = "sk-understudy-test-0123456789";
+
+impl Arena {
+    /// An arena; `provider` is asked by both plugins, at `/honest` and at `/hostile`. The hostile server's plugins are the faulty guest, and for
+    /// the model `wild` one that converts for the hostile provider.
+    pub async fn new(provider: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no folder: {e}"));
+        let faulty = guests::write("faulty", folder.path());
+        let key = folder.path().join("key");
+        std::fs::write(&key, KEY).unwrap_or_else(|e| panic!("no key: {e}"));
+        let credential = json!({ "header": "x-api-key", "file": key });
+        let config = json!({
+            "limits": { "deadline": "2 s", "waiting": 64, "concurrent": 32, "retries": 0, "responseBody": "4 MiB" },
+            "plugins": {
+                "honest": { "component": "builtin:anthropic", "endpoint": format!("{provider}/honest"), "model": "m", "credential": credential,
+                            "limits": { "deadline": "1 min" } },
+                "faulty": { "component": faulty, "endpoint": format!("{provider}/honest"), "limits": { "cpu": "20 ms", "memory": "64 MiB", "deadline": "300 ms" } },
+                "wild": { "component": "builtin:anthropic", "endpoint": format!("{provider}/hostile"), "models": ["wild"], "credential": credential }
+            }
+        });
+        let config = Config::parse(&config.to_string(), Path::new("arena")).unwrap_or_else(|e| panic!("{e}"));
+        let cache = crate::program::cache();
+        let engine = Engine::new(Some(cache)).unwrap_or_else(|e| panic!("{e}"));
+        let http = Arc::new(Http::default());
+        let server = async |plugins: &[&str]| {
+            let mut chain = Vec::new();
+            for name in plugins {
+                let plugin = config.plugin(name, |_| None).unwrap_or_else(|e| panic!("{e}"));
+                chain.push(Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}")));
+            }
+            let rule = Sampling::by(plugins.iter().map(ToString::to_string).collect());
+            let sampler = Sampler::new("server", &rule, chain, Arc::clone(&http), &config.limits);
+            Arc::new(Server::new(rule, Arc::new(sampler), config.limits.line))
+        };
+        let honest = server(&["honest"]).await;
+        let hostile = server(&["faulty", "wild"]).await;
+        Self { honest, hostile }
+    }
+
+    /// Makes honest requests, so many at a time, while `attack` goes on; each is answered as it should be. Their times, sorted.
+    pub async fn under_load(&self, at_once: usize, attack: impl Future<Output = ()>) -> Vec<Duration> {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut workers = JoinSet::new();
+        for _ in 0..at_once {
+            let (server, over) = (Arc::clone(&self.honest), Arc::clone(&over));
+            workers.spawn(async move {
+                let mut times = Vec::new();
+                while !over.load(Ordering::Relaxed) || times.is_empty() {
+                    let request = sampling(server.next_id(), "hello", None);
+                    let began = Instant::now();
+                    let answer = server.ask(&request).await;
+                    times.push(began.elapsed());
+                    assert_eq!(answer["result"]["content"]["text"], "fine", "{answer}");
+                }
+                times
+            });
+        }
+        attack.await;
+        over.store(true, Ordering::Relaxed);
+        let mut times = workers.join_all().await.concat();
+        times.sort_unstable();
+        times
+    }
+}
+
+/// A sampling request for the plugin that has this model.
+#[must_use]
+pub fn sampling(id: usize, text: &str, model: Option<&str>) -> Value {
+    let mut request = crate::session::sampling(id, text);
+    if let Some(model) = model {
+        request["params"]["modelPreferences"] = json!({ "hints": [{ "name": model }] });
+    }
+    request
+}
+
+/// What the process holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Holdings {
+    /// Tasks of the runtime.
+    pub tasks: usize,
+    /// Open files and sockets.
+    pub descriptors: usize,
+    /// Resident memory, in bytes.
+    pub memory: usize,
+}
+
+impl Holdings {
+    /// What it holds now.
+    #[must_use]
+    pub fn now() -> Self {
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+        Self { tasks, descriptors, memory: pages * rustix::param::page_size() }
+    }
+
+    /// Waits until there are no more tasks and descriptors than before; what it holds then. Memory is for the caller to judge.
+    pub async fn back_to(self) -> Self {
+        let began = Instant::now();
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            look.tick().await;
+            let now = Self::now();
+            if now.tasks <= self.tasks && now.descriptors <= self.descriptors {
+                return now;
+            }
+            assert!(began.elapsed() < PATIENCE, "it held {self:?}, and holds {now:?}");
+        }
+    }
+}
