@@ -5,7 +5,7 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-.PHONY: demo test lint bench fuzz setup setup-rust setup-peers
+.PHONY: demo test lint soak bench fuzz setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -17,6 +17,10 @@ test: setup
 lint: setup-rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
+soak: setup-rust
+	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --package understudy-tests --test attacks -- --nocapture
 
 bench: setup-rust
 	$(CARGO) bench --package understudy-tests

@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -74,23 +75,23 @@ fn main() {
             let Ok(understudy_plugin::types::Step::Fetch(fetch)) = step else { return };
             black_box(Anthropic::resume(fetch.state, testing::response(200, &[], answer())).is_ok());
         };
-        let options = wit::Options {
+        let options = Arc::new(wit::Options {
             model: "m".to_owned(),
             request_id: "1".to_owned(),
             server: "s".to_owned(),
             settings: "{}".to_owned(),
             extensions: "{}".to_owned(),
-        };
+        });
         let response =
             wit::HttpResponse { status: 200, headers: Vec::new(), body: answer(), extensions: "{}".to_owned() };
         let sandboxed = || {
             let params = parse();
             params.validate().expect("valid parameters");
-            let request: wit::CreateMessageRequest = params.into();
+            let request = Arc::new(wit::CreateMessageRequest::from(params));
             runtime.block_on(async {
                 let step = plugin.start(&request, &options).await.expect("a step");
                 let wit::Step::Fetch(fetch) = step else { return };
-                black_box(plugin.resume(&fetch.state, &response).await.is_ok());
+                black_box(plugin.resume(&fetch.state.into(), response.clone()).await.is_ok());
             });
         };
         race(

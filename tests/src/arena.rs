@@ -15,9 +15,10 @@ use understudy::plugin::Engine;
 use understudy::provider::Http;
 use understudy::relay::Relay;
 use understudy::sampling::{Sampler, Understudy};
-use understudy::transport::{Incoming, Peer, Side};
+use understudy::transport::{Incoming, Side};
 
-use crate::{PATIENCE, guests};
+use crate::session::sampling;
+use crate::{PATIENCE, guests, wild};
 
 /// A server behind a relay of its own, played by the test.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ pub struct Server {
     to_relay: tokio::sync::mpsc::Sender<Incoming>,
     waiting: Arc<Mutex<Waiting>>,
     last_id: AtomicUsize,
-    _client: Peer,
+    _client: tokio::sync::mpsc::Sender<Incoming>,
+    _listener: AbortOnDrop,
     _relay: Relay,
     _reader: AbortOnDrop,
 }
@@ -65,8 +67,18 @@ impl Server {
                 }
             }
         });
-        let last_id = AtomicUsize::new(0);
-        Self { to_relay, waiting, last_id, _client: client, _relay: relay, _reader: AbortOnDrop(reader) }
+        // The client reads what it is told, and has nothing to say.
+        let (to_client, mut told) = (client.outgoing, client.incoming);
+        let listener = tokio::spawn(async move { while told.recv().await.is_some() {} });
+        Self {
+            to_relay,
+            waiting,
+            last_id: AtomicUsize::new(0),
+            _client: to_client,
+            _listener: AbortOnDrop(listener),
+            _relay: relay,
+            _reader: AbortOnDrop(reader),
+        }
     }
 
     /// An id that wasn't used before.
@@ -87,10 +99,17 @@ impl Server {
         answer.unwrap_or_else(|_| panic!("no answer to {}", shown(request))).unwrap_or_else(|_| panic!("the relay has ended"))
     }
 
-    /// Makes a request; its answer is for later.
-    pub async fn begin(&self, request: &Value) -> oneshot::Receiver<Value> {
+    /// The answer to a request, once somebody makes it.
+    #[must_use]
+    pub fn expect(&self, request: &Value) -> oneshot::Receiver<Value> {
         let (sender, answer) = oneshot::channel();
         lock(&self.waiting).answers.insert(request["id"].to_string(), sender);
+        answer
+    }
+
+    /// Makes a request; its answer is for later.
+    pub async fn begin(&self, request: &Value) -> oneshot::Receiver<Value> {
+        let answer = self.expect(request);
         self.say(format!("{request}\n")).await;
         answer
     }
@@ -99,11 +118,6 @@ impl Server {
     pub async fn cancel(&self, id: &Value) {
         let params = json!({ "requestId": id });
         self.say(format!("{}\n", json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }))).await;
-    }
-
-    /// Forgets a request that was cancelled.
-    pub fn forget(&self, id: &Value) {
-        lock(&self.waiting).answers.remove(&id.to_string());
     }
 
     /// Answers that were one too many.
@@ -121,22 +135,25 @@ fn shown(request: &Value) -> String {
     request.to_string().chars().take(300).collect()
 }
 
-/// The two servers.
+/// The servers.
 #[derive(Debug)]
 pub struct Arena {
     /// The one that suffers nothing, if all is well.
     pub honest: Arc<Server>,
-    /// The one from which the attacks come.
+    /// The one from which attacks come, and whose plugin is the faulty guest.
     pub hostile: Arc<Server>,
+    /// The one whose provider is hostile.
+    pub wild: Arc<Server>,
+    _folder: tempfile::TempDir,
 }
 
 /// What the honest plugin's key is: a hostile provider would like to see it leave through an answer.
 pub const KEY: &str = "sk-understudy-test-0123456789";
 
 impl Arena {
-    /// An arena; `provider` is asked by both plugins, at `/honest` and at `/hostile`. The hostile server's plugins are the faulty guest, and for
-    /// the model `wild` one that converts for the hostile provider.
-    pub async fn new(provider: &str) -> Self {
+    /// An arena with providers of its own.
+    pub async fn new() -> Self {
+        let (provider, wild) = (wild::start().await, wild::start().await);
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no folder: {e}"));
         let faulty = guests::write("faulty", folder.path());
         let key = folder.path().join("key");
@@ -148,26 +165,23 @@ impl Arena {
                 "honest": { "component": "builtin:anthropic", "endpoint": format!("{provider}/honest"), "model": "m", "credential": credential,
                             "limits": { "deadline": "1 min" } },
                 "faulty": { "component": faulty, "endpoint": format!("{provider}/honest"), "limits": { "cpu": "20 ms", "memory": "64 MiB", "deadline": "300 ms" } },
-                "wild": { "component": "builtin:anthropic", "endpoint": format!("{provider}/hostile"), "models": ["wild"], "credential": credential }
+                "wild": { "component": "builtin:anthropic", "endpoint": format!("{wild}/hostile"), "model": "m", "credential": credential }
             }
         });
         let config = Config::parse(&config.to_string(), Path::new("arena")).unwrap_or_else(|e| panic!("{e}"));
         let cache = crate::program::cache();
         let engine = Engine::new(Some(cache)).unwrap_or_else(|e| panic!("{e}"));
         let http = Arc::new(Http::default());
-        let server = async |plugins: &[&str]| {
-            let mut chain = Vec::new();
-            for name in plugins {
-                let plugin = config.plugin(name, |_| None).unwrap_or_else(|e| panic!("{e}"));
-                chain.push(Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}")));
-            }
-            let rule = Sampling::by(plugins.iter().map(ToString::to_string).collect());
-            let sampler = Sampler::new("server", &rule, chain, Arc::clone(&http), &config.limits);
+        let server = async |plugin: &str| {
+            let rule = Sampling::by(vec![plugin.to_owned()]);
+            let plugin = config.plugin(plugin, |_| None).unwrap_or_else(|e| panic!("{e}"));
+            let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+            let sampler = Sampler::new("server", &rule, vec![plugin], Arc::clone(&http), &config.limits);
             Arc::new(Server::new(rule, Arc::new(sampler), config.limits.line))
         };
-        let honest = server(&["honest"]).await;
-        let hostile = server(&["faulty", "wild"]).await;
-        Self { honest, hostile }
+        let honest = server("honest").await;
+        let (hostile, wild) = (server("faulty").await, server("wild").await);
+        Self { honest, hostile, wild, _folder: folder }
     }
 
     /// Makes honest requests, so many at a time, while `attack` goes on; each is answered as it should be. Their times, sorted.
@@ -179,7 +193,7 @@ impl Arena {
             workers.spawn(async move {
                 let mut times = Vec::new();
                 while !over.load(Ordering::Relaxed) || times.is_empty() {
-                    let request = sampling(server.next_id(), "hello", None);
+                    let request = sampling(server.next_id(), "hello");
                     let began = Instant::now();
                     let answer = server.ask(&request).await;
                     times.push(began.elapsed());
@@ -196,15 +210,8 @@ impl Arena {
     }
 }
 
-/// A sampling request for the plugin that has this model.
-#[must_use]
-pub fn sampling(id: usize, text: &str, model: Option<&str>) -> Value {
-    let mut request = crate::session::sampling(id, text);
-    if let Some(model) = model {
-        request["params"]["modelPreferences"] = json!({ "hints": [{ "name": model }] });
-    }
-    request
-}
+/// Connections that may have been added to those that are kept for later; both ends are in this process, and one has a task.
+const KEPT: usize = 8;
 
 /// What the process holds.
 #[derive(Debug, Clone, Copy)]
@@ -228,14 +235,15 @@ impl Holdings {
         Self { tasks, descriptors, memory: pages * rustix::param::page_size() }
     }
 
-    /// Waits until there are no more tasks and descriptors than before; what it holds then. Memory is for the caller to judge.
+    /// Waits until there are no more tasks and descriptors than before, but for a few connections that are kept; what it holds then. Memory is
+    /// for the caller to judge.
     pub async fn back_to(self) -> Self {
         let began = Instant::now();
         let mut look = tokio::time::interval(Duration::from_millis(10));
         loop {
             look.tick().await;
             let now = Self::now();
-            if now.tasks <= self.tasks && now.descriptors <= self.descriptors {
+            if now.tasks <= self.tasks + KEPT && now.descriptors <= self.descriptors + 2 * KEPT {
                 return now;
             }
             assert!(began.elapsed() < PATIENCE, "it held {self:?}, and holds {now:?}");

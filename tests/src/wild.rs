@@ -197,7 +197,8 @@ async fn flood(stream: &mut TcpStream, first: &[u8], piece: &[u8]) -> Option<()>
 }
 
 /// The credential as it is, in base64 (by itself, and as a part of more), percent-encoded, and with JSON's escapes.
-fn spellings() -> String {
+#[must_use]
+pub fn spellings() -> String {
     let base64 = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
     let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let parts = [base64(KEY), base64(&format!("x{KEY}")), base64(&format!("xy{KEY}")), base64(&format!("Bearer {KEY}, you said"))];

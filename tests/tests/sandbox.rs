@@ -7,7 +7,7 @@ use faults::Fault;
 use serde_json::{Value, json};
 use understudy_tests::guests;
 use understudy_tests::program::Place;
-use understudy_tests::provider::Provider;
+use understudy_tests::provider::{Provider, respond};
 use understudy_tests::session::{Session, sampling};
 use understudy_tests::terminal;
 use wasm_encoder::{Component, ComponentSectionId, InstanceSection, ModuleArg, RawSection};
@@ -111,7 +111,7 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
             cases.push(("header: x=a\r\ny: z".to_owned(), End::Error(refused("the header `x` holds characters"))));
             cases
         }
-        Fault::LogFlood => alone(text("100000")),
+        Fault::LogFlood => alone(text("5000")),
         Fault::ClockAndRandom => alone(text("true")),
         Fault::Random => alone(End::TextEnding("")),
         Fault::Environment | Fault::Arguments | Fault::Files => alone(text("0")),
@@ -411,4 +411,56 @@ fn find(folder: &std::path::Path) -> PathBuf {
     let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let path = entries.next().map(|entry| entry.path()).unwrap_or_default();
     if path.is_dir() { find(&path) } else { path }
+}
+
+#[test]
+fn the_credential_is_nowhere_but_in_the_request_to_the_provider() {
+    const KEY: &str = "sk-understudy-test-0123456789";
+    let place = Place::new();
+    let component = guests::write("faulty", place.path());
+    let provider = Provider::start(|request, stream, _| {
+        let key = request.headers.get("x-api-key").cloned().unwrap_or_default();
+        let body = understudy_tests::wild::spellings();
+        respond(stream, "200 OK", &format!("x-echo: {key}\r\n"), body.as_bytes());
+    });
+    let plugin = json!({
+        "component": component, "endpoint": provider.url, "credential": { "header": "x-api-key", "env": "THE_KEY" }
+    });
+    let config = place.file("understudy.json", json!({ "sampling": "p", "plugins": { "p": plugin } }).to_string());
+    let cache = place.path().join("cache").to_string_lossy().into_owned();
+    let args = ["-vv", "--config", &config.to_string_lossy()];
+    let env = [("THE_KEY", KEY), ("XDG_CACHE_HOME", cache.as_str()), ("UNDERSTUDY_LOG", "trace")];
+    let mut session = Session::start_with(&place, &args, &["cat"], &env);
+    let mut said = Vec::new();
+    for fault in ["dump memory", "dump memory in resume", "none", "environment", "options", "error", "trap in resume"] {
+        said.extend(ask(&mut session, fault).to_string().into_bytes());
+    }
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!(seen.iter().all(|request| request.headers["x-api-key"] == KEY));
+    assert!(seen.iter().filter(|request| request.body.len() > 1 << 20).count() == 2, "no memory was dumped");
+    said.extend(seen.into_iter().flat_map(|request| request.body));
+    let (_, _, log) = session.end();
+    assert!(log.len() > 1_000, "the log is too short to have all in it");
+    said.extend(log.into_bytes());
+    let mut files = 0;
+    for_each_file(place.path(), &mut |bytes| {
+        files += 1;
+        said.extend(bytes);
+    });
+    assert!(files >= 3, "the component, its compiled form and the config are to be looked through");
+    // The spellings that a guest could undo by itself.
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, KEY);
+    let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for spelling in [KEY, &base64, &percent, &KEY.replace('-', "%2D")] {
+        assert!(memchr::memmem::find(&said, spelling.as_bytes()).is_none(), "`{spelling}` is somewhere");
+    }
+}
+
+/// Hands over each file below a folder.
+fn for_each_file(folder: &Path, seen: &mut dyn FnMut(Vec<u8>)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { for_each_file(&path, seen) } else { seen(std::fs::read(&path).unwrap_or_default()) }
+    }
 }

@@ -11,6 +11,7 @@ use crate::config::{Config, Mode, Sampling, Transport};
 use crate::plugin::Engine;
 use crate::provider::credential::Credential;
 use crate::provider::secret::SHORTEST_CUT;
+use crate::sampling::Understudy;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -126,7 +127,7 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
     let names: BTreeSet<String> = super::plugin::names(config).into_iter().chain(used.iter().cloned()).collect();
     for name in names {
         let loaded = match stage::configured(config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await,
+            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map_err(Into::into),
             Err(error) => Err(error),
         };
         let loaded = match loaded {

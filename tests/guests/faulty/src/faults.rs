@@ -74,7 +74,7 @@ faults! {
     Endpoint = "endpoint",
     /// Sets the header `name=value` of the argument.
     Header = "header",
-    /// Writes 100,000 lines to stderr.
+    /// Writes 5,000 lines to stderr.
     LogFlood = "log flood",
     /// Reads the clock and draws random numbers.
     ClockAndRandom = "clock and random",

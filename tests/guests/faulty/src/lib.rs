@@ -75,7 +75,7 @@ impl Provider for Faulty {
             }
             Fault::Exit => reach::exit(),
             Fault::Block => reach::block(),
-            Fault::LogFlood => tell(reach::flood_log(100_000)),
+            Fault::LogFlood => tell(reach::flood_log(5_000)),
             Fault::ClockAndRandom => tell(reach::clock_and_random()),
             Fault::Random => tell(reach::random()),
             Fault::Environment => tell(reach::environment()),

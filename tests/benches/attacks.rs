@@ -1,0 +1,81 @@
+//! What honest requests notice of attacks: their times with each attack going on, beside those without, taken in turns.
+//!
+//! `make bench`. Four honest requests at a time, as fast as they are answered, and one attack after the other. The machine is
+//! noisy: read the ratios, and compare with the line that says how far two quiet rounds are apart.
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark prints, and a failure ends it")]
+
+use std::time::{Duration, Instant};
+
+use understudy_tests::arena::{Arena, Server};
+use understudy_tests::session::sampling;
+
+/// How long each round takes, and how many there are of each kind.
+const ROUND: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 6;
+const HONEST: usize = 4;
+
+const PLUGINS: [&str; 12] = [
+    "trap",
+    "loop",
+    "loop in resume",
+    "block",
+    "recurse",
+    "eat memory",
+    "huge answer",
+    "aliased lists",
+    "invalid utf-8",
+    "giant body",
+    "log flood",
+    "dump memory in resume",
+];
+const PROVIDERS: [&str; 6] = ["slow head", "endless head", "endless body", "stalled body", "garbage", "deep json"];
+
+async fn round(arena: &Arena, server: &Server, attack: Option<&str>) -> Vec<Duration> {
+    let began = Instant::now();
+    let mischief = async {
+        let Some(text) = attack else { return tokio::time::sleep(ROUND).await };
+        while began.elapsed() < ROUND {
+            let _ = server.ask(&sampling(server.next_id(), text)).await;
+        }
+    };
+    arena.under_load(HONEST, mischief).await
+}
+
+fn at(times: &[Duration], share: usize) -> f64 {
+    times.get(times.len() * share / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
+}
+
+async fn compare(arena: &Arena, name: &str, server: &Server, attack: Option<&str>) {
+    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        quiet.extend(round(arena, server, None).await);
+        loud.extend(round(arena, server, attack).await);
+    }
+    quiet.sort_unstable();
+    loud.sort_unstable();
+    let ratio = |share| at(&loud, share) / at(&quiet, share);
+    println!(
+        "  {name:34} p50 {:7.2} ms {:5.2} ×   p99 {:7.2} ms {:5.2} ×   ({} and {} requests)",
+        at(&loud, 50),
+        ratio(50),
+        at(&loud, 99),
+        ratio(99),
+        loud.len(),
+        quiet.len()
+    );
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let arena = Arena::new().await;
+        println!("honest requests under attack: times, and multiples of those without, {HONEST} at once");
+        compare(&arena, "no attack (how far noise goes)", &arena.hostile, None).await;
+        for attack in PLUGINS {
+            compare(&arena, &format!("plugin: {attack}"), &arena.hostile, Some(attack)).await;
+        }
+        for attack in PROVIDERS {
+            compare(&arena, &format!("provider: {attack}"), &arena.wild, Some(attack)).await;
+        }
+    });
+}

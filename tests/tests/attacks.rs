@@ -1,0 +1,270 @@
+//! Attacks under a load of honest requests: whatever a plugin, a provider or a server does, each of its requests gets exactly one answer, no
+//! honest one fails, and nothing is left behind.
+//!
+//! `make soak` runs the same with `ATTACKS=1000` and `REQUESTS=100000`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use faults::Fault;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::sync::Mutex;
+use understudy_tests::arena::{Arena, Holdings, KEY, Server};
+use understudy_tests::session::sampling;
+use understudy_tests::wild::Mischief;
+
+#[path = "../guests/faulty/src/faults.rs"]
+#[expect(unreachable_pub, reason = "the guest has it public")]
+mod faults;
+
+/// Honest requests at once, and hostile ones.
+const HONEST: usize = 4;
+const HOSTILE: usize = 4;
+
+/// What memory may have grown by when all is over: the allocator keeps some of what was used.
+const SLACK: usize = 64 << 20;
+
+/// One test at a time: what the process holds is everybody's.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// How often each attack is mounted.
+fn attacks() -> usize {
+    number("ATTACKS", 20)
+}
+
+/// Makes `count` hostile requests under honest load, and looks at what is left.
+async fn mount(arena: &Arena, name: &str, attack: impl AsyncFn()) {
+    let before = Holdings::now();
+    let next = AtomicUsize::new(0);
+    let attacker = async || {
+        loop {
+            if next.fetch_add(1, Ordering::Relaxed) >= attacks() {
+                break;
+            }
+            attack().await;
+        }
+    };
+    let attackers: [_; HOSTILE] = std::array::from_fn(|_| attacker());
+    let honest = arena.under_load(HONEST, async { drop(futures_util::future::join_all(attackers).await) }).await;
+    assert!(!honest.is_empty());
+    let surplus = [&arena.honest, &arena.hostile, &arena.wild].map(|server| server.surplus());
+    assert_eq!(surplus, [0, 0, 0], "{name}: answers that nobody asked for");
+    let after = before.back_to().await;
+    let grown = after.memory.saturating_sub(before.memory);
+    assert!(grown < SLACK, "{name}: memory has grown by {grown} bytes: {before:?}, {after:?}");
+}
+
+/// An arena that has served already, as many at once as it ever will: connections are open, memory is in use.
+async fn arena() -> Arena {
+    let arena = Arena::new().await;
+    let warm = async {
+        for text in ["none", "trap", "loop", "eat memory: 40", "dump memory in resume"] {
+            let _ = arena.hostile.ask(&sampling(arena.hostile.next_id(), text)).await;
+        }
+        misbehave("flood", &arena.hostile).await;
+    };
+    drop(arena.under_load(HONEST, warm).await);
+    arena
+}
+
+/// Holds an answer to what every answer must be.
+fn check(answer: &Value, request: &Value) {
+    assert_eq!(answer["id"], request["id"]);
+    assert!(answer["result"].is_object() != answer["error"].is_object(), "{answer}");
+    let text = answer.to_string();
+    assert!(!text.contains(KEY), "the credential is in an answer: {text}");
+    if let Some(error) = answer["error"]["message"].as_str() {
+        assert!(!error.is_empty() && !error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_plugins_cost_nobody_else_anything() {
+    let _turn = TURN.lock().await;
+    let arena = arena().await;
+    for fault in Fault::ALL {
+        mount(&arena, fault.word(), async || {
+            let server = &arena.hostile;
+            let request = sampling(server.next_id(), fault.word());
+            check(&server.ask(&request).await, &request);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_providers_cost_nobody_else_anything() {
+    let _turn = TURN.lock().await;
+    let arena = arena().await;
+    for mischief in Mischief::ALL {
+        mount(&arena, mischief.word(), async || {
+            let server = &arena.wild;
+            let request = sampling(server.next_id(), mischief.word());
+            let answer = server.ask(&request).await;
+            check(&answer, &request);
+            let echoes = matches!(mischief, Mischief::Echo | Mischief::Interim | Mischief::LongBody);
+            assert!(echoes || answer["error"].is_object(), "{mischief:?}: {answer}");
+            if *mischief == Mischief::Echo {
+                let text = answer["result"]["content"]["text"].to_string();
+                assert_eq!(text.matches("[credential]").count(), 7, "{text}");
+            }
+        })
+        .await;
+    }
+}
+
+/// What a server can do wrong.
+const SERVERS: [&str; 7] =
+    ["flood", "deep json", "cancelled before sent", "cancelled at once", "garbage", "giant id", "batch"];
+
+async fn misbehave(how: &str, server: &Server) {
+    let ask = || sampling(server.next_id(), "none");
+    match how {
+        // More than may run and wait.
+        "flood" => {
+            let mut answers = Vec::new();
+            for request in std::iter::repeat_with(ask).take(200) {
+                answers.push((server.begin(&request).await, request));
+            }
+            for (answer, request) in answers {
+                check(&answer.await.unwrap_or_default(), &request);
+            }
+        }
+        "deep json" => {
+            let request = ask();
+            let answer = server.expect(&request);
+            let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+            let line = request.to_string().replace("\"maxTokens\":100", &format!("\"maxTokens\":100,\"metadata\":{deep}"));
+            server.say(format!("{line}\n")).await;
+            check(&answer.await.unwrap_or_default(), &request);
+        }
+        "cancelled before sent" => {
+            let request = ask();
+            server.cancel(&request["id"]).await;
+            check(&server.ask(&request).await, &request);
+        }
+        "cancelled at once" => {
+            let request = sampling(server.next_id(), "block");
+            let answer = server.begin(&request).await;
+            server.cancel(&request["id"]).await;
+            drop(answer);
+        }
+        "garbage" => {
+            for line in ["", "\u{0}\u{1}", "{", "null", "[]", "[1,[2]]", "{\"id\":{}}", "\u{feff}{}", "{\"method\":3,\"id\":1}"] {
+                server.say(format!("{line}\n")).await;
+            }
+            let request = ask();
+            check(&server.ask(&request).await, &request);
+        }
+        "giant id" => {
+            let mut request = ask();
+            request["id"] = json!(format!("{}{}", "x".repeat(4000), server.next_id()));
+            check(&server.ask(&request).await, &request);
+        }
+        _ => {
+            let requests: Vec<Value> = std::iter::repeat_with(ask).take(20).collect();
+            let mut answers = Vec::new();
+            for request in &requests {
+                answers.push(server.expect(request));
+            }
+            server.say(format!("{}\n", Value::Array(requests.clone()))).await;
+            for (answer, request) in answers.into_iter().zip(&requests) {
+                check(&answer.await.unwrap_or_default(), request);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_servers_cost_nobody_else_anything() {
+    let _turn = TURN.lock().await;
+    let arena = arena().await;
+    for how in SERVERS {
+        mount(&arena, how, async || misbehave(how, &arena.hostile).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_requests_with_one_id_get_two_answers_and_the_second_is_an_error() {
+    let _turn = TURN.lock().await;
+    let arena = arena().await;
+    let before = Holdings::now();
+    let honest = arena.under_load(HONEST, async {
+        for _ in 0..attacks() {
+            let request = sampling(arena.hostile.next_id(), "dump memory");
+            let refused = arena.hostile.begin(&request).await;
+            arena.hostile.say(format!("{request}\n")).await;
+            let refused = refused.await.unwrap_or_default();
+            let reason = "a sampling request with this id is still being answered";
+            assert_eq!(refused["error"]["message"], reason, "{refused}");
+            let answer = arena.hostile.expect(&request).await.unwrap_or_default();
+            check(&answer, &request);
+            assert!(answer["result"].is_object(), "{answer}");
+        }
+    });
+    assert!(!honest.await.is_empty());
+    before.back_to().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_requests_with_random_faults_is_answered_once() {
+    let _turn = TURN.lock().await;
+    let arena = Arc::new(arena().await);
+    let total = number("REQUESTS", 5_000);
+    let half = async |count: usize| {
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut workers = JoinSet::new();
+        for _ in 0..16 {
+            let (arena, next) = (Arc::clone(&arena), Arc::clone(&next));
+            workers.spawn(async move {
+                while next.fetch_add(1, Ordering::Relaxed) < count {
+                    one_at_random(&arena).await;
+                }
+            });
+        }
+        drop(workers.join_all().await);
+    };
+    let before = Holdings::now();
+    half(total / 2).await;
+    let middle = before.back_to().await;
+    half(total / 2).await;
+    let after = before.back_to().await;
+    let grown = after.memory.saturating_sub(middle.memory);
+    assert!(grown < SLACK, "memory has grown by {grown} bytes in the second half: {before:?}, {middle:?}, {after:?}");
+    let surplus = [&arena.honest, &arena.hostile, &arena.wild].map(|server| server.surplus());
+    assert_eq!(surplus, [0, 0, 0], "answers that nobody asked for");
+}
+
+/// One request of any kind; every twentieth is cancelled, before its answer comes or after.
+async fn one_at_random(arena: &Arena) {
+    let pick = |n: usize| fastrand::usize(..n);
+    let (server, text) = match pick(10) {
+        0..5 => (&arena.honest, "hello"),
+        // Those that only end by their deadline would take hours in their thousands.
+        5..8 => match Fault::ALL[pick(Fault::ALL.len())] {
+            Fault::Block | Fault::DelayForEver => (&arena.hostile, "none"),
+            fault => (&arena.hostile, fault.word()),
+        },
+        8 => match Mischief::ALL[pick(Mischief::ALL.len())] {
+            Mischief::SlowHead | Mischief::StalledBody => (&arena.wild, "hangup"),
+            mischief => (&arena.wild, mischief.word()),
+        },
+        _ => (&arena.hostile, "none"),
+    };
+    let request = sampling(server.next_id(), text);
+    if pick(20) == 0 {
+        let answer = server.begin(&request).await;
+        server.cancel(&request["id"]).await;
+        // What comes now is dropped with the receiver; nothing may come afterwards.
+        drop(answer);
+        return;
+    }
+    let answer = server.ask(&request).await;
+    check(&answer, &request);
+    assert!(!Arc::ptr_eq(server, &arena.honest) || answer["result"]["content"]["text"] == "fine", "{answer}");
+}
