@@ -63,5 +63,5 @@ if __name__ == "__main__":
     matrix.serve(
         matrix.command_line(__doc__).parse_args(),
         run_stdio=lambda: server.run(transport="stdio", show_banner=False),
-        make_app=server.http_app,
+        make_app=lambda: server.http_app(host_origin_protection=True),  # as `run` has it on loopback
     )
