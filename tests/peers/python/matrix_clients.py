@@ -13,7 +13,7 @@ The first line that it writes is `{"connected": {"protocolVersion", "server", "e
 Then it reads and writes a JSON object a line; calls run at once:
 
     {"op": "call", "id", "tool", "arguments"}      {"id", "text", "isError"}, {"id", "error": {"code", "message"}} or
-                                                   {"id", "cancelled": true}; and `progress`: the notifications, if any came
+                                                   {"id", "cancelled": true}
     {"op": "cancel", "id"}                         cancels that call
     {"op": "list"}                                 {"tools": [NAME…]}
     {"op": "read", "uri"}                          {"text"}
@@ -30,7 +30,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -57,7 +57,12 @@ class Options:
     tool_use: bool
     elicitation: bool
     pin: bool
-    env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @property
+    def stdio(self) -> dict[str, Any]:
+        """The server to start. The SDKs would hand it next to nothing of the environment."""
+        command, *args = self.command
+        return {"command": command, "args": args, "env": dict(os.environ)}
 
     @property
     def mode(self) -> str:
@@ -227,16 +232,14 @@ def _error(error: BaseException) -> dict[str, Any]:
     return {"code": code, "message": message or str(error) or type(error).__name__}
 
 
+async def _on_progress(*_: Any) -> None:
+    """Makes the SDKs send a progressToken. It prints nothing: the last notification may come after the result."""
+
+
 async def _call(peer: Peer, line: dict[str, Any]) -> dict[str, Any]:
-    count = 0
-
-    async def on_progress(*_):
-        nonlocal count
-        count += 1
-
-    result = await peer.call(line["tool"], line.get("arguments") or {}, on_progress)
+    result = await peer.call(line["tool"], line.get("arguments") or {}, _on_progress)
     failed = getattr(result, "isError", None) or getattr(result, "is_error", None) or False
-    return {"text": _texts(result.content), "isError": failed} | ({"progress": count} if count else {})
+    return {"text": _texts(result.content), "isError": failed}
 
 
 async def _list(peer: Peer, line: dict[str, Any]) -> dict[str, Any]:

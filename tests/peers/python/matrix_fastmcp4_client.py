@@ -18,8 +18,7 @@ async def connect(options: matrix.Options) -> AsyncIterator[matrix.FastMCPPeer]:
     if options.url:
         transport = StreamableHttpTransport(options.url, headers=options.headers)
     else:
-        command, *args = options.command
-        transport = StdioTransport(command, args, env=options.env, keep_alive=False)
+        transport = StdioTransport(**options.stdio, keep_alive=False)
     async with Client(transport, mode=options.mode, **matrix.fastmcp_handlers(options)) as client:
         yield matrix.FastMCPPeer(client, *matrix.connected_to(client, options))
 

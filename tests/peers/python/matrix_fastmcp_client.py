@@ -24,8 +24,7 @@ async def connect(options: matrix.Options) -> AsyncIterator[Peer]:
     if options.url:
         transport = StreamableHttpTransport(options.url, headers=options.headers)
     else:
-        command, *args = options.command
-        transport = StdioTransport(command, args, env=options.env, keep_alive=False)
+        transport = StdioTransport(**options.stdio, keep_alive=False)
     async with Client(transport, **matrix.fastmcp_handlers(options)) as client:
         matrix.note_ids(client.session)
         result = client.initialize_result

@@ -27,8 +27,7 @@ async def connect(options: matrix.Options) -> AsyncIterator[Peer]:
             http = await stack.enter_async_context(create_mcp_http_client(headers=options.headers))
             transport = streamable_http_client(options.url, http_client=http)
         else:
-            command, *args = options.command
-            transport = stdio_client(StdioServerParameters(command=command, args=args, env=options.env))
+            transport = stdio_client(StdioServerParameters(**options.stdio))
         read, write, *_ = await stack.enter_async_context(transport)
         session = await stack.enter_async_context(ClientSession(read, write, **matrix.session_callbacks(options)))
         matrix.note_ids(session)

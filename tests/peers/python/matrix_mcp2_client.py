@@ -21,8 +21,7 @@ async def connect(options: matrix.Options) -> AsyncIterator[matrix.Peer]:
             http = await stack.enter_async_context(create_mcp_http_client(headers=options.headers))
             server = streamable_http_client(options.url, http_client=http)
         else:
-            command, *args = options.command
-            server = StdioServerParameters(command=command, args=args, env=options.env)
+            server = StdioServerParameters(**options.stdio)
         client = await stack.enter_async_context(Client(server, mode=options.mode, **matrix.session_callbacks(options)))
         yield matrix.Peer(client, *matrix.connected_to(client, options))
 

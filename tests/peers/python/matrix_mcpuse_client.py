@@ -27,11 +27,7 @@ class Peer(matrix.Peer):
 
 @asynccontextmanager
 async def connect(options: matrix.Options) -> AsyncIterator[Peer]:
-    if options.url:
-        server = {"url": options.url, "headers": options.headers}
-    else:
-        command, *args = options.command
-        server = {"command": command, "args": args, "env": options.env}
+    server = {"url": options.url, "headers": options.headers} if options.url else options.stdio
     callbacks = matrix.session_callbacks(options)
     callbacks.pop("sampling_capabilities", None)
 
