@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real peers of the test-suite, as the lock files say, into tests/peers/.installed/{node,fastmcp,litellm}.
+# Installs the real peers of the test-suite, as the lock files say, into a folder each of tests/peers/.installed/.
 # Run it as often as you like: what is up to date is left alone. Remedies for what is missing are in its messages.
 set -euo pipefail
 
@@ -70,7 +70,7 @@ check_machine() {
     die "no Node 20 or newer with npm; install it from your distribution if that has it, else from nodejs.org"
 }
 
-# --- the three installs -----------------------------------------------------------------------------------------------
+# --- the four installs ------------------------------------------------------------------------------------------------
 
 stamp_of() { # NAME: changes when the install has to be made anew
   local inputs
@@ -127,7 +127,7 @@ install_one() { # NAME
 }
 
 outdated=()
-for name in node fastmcp litellm; do
+for name in node fastmcp fastmcp4 litellm; do
   up_to_date "$name" || outdated+=("$name")
 done
 

@@ -1,6 +1,6 @@
 """An HTTP application on a free loopback port, run so that a test can wait for it without guessing.
 
-The first line on stdout is `{"port": N}`, written once requests are accepted; whatever else prints, prints to stderr.
+The first line on stdout is `{"port": N}` and what the caller adds, written once requests are accepted; whatever else prints, prints to stderr.
 With `--until-stdin-closes` the process ends with its parent, however that ends.
 """
 
@@ -29,8 +29,8 @@ def claim_stdout():
     return stdout
 
 
-def serve(app, stdout, until_stdin_closes: bool = False) -> None:
-    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input."""
+def serve(app, stdout, until_stdin_closes: bool = False, **announced) -> None:
+    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
@@ -40,7 +40,7 @@ def serve(app, stdout, until_stdin_closes: bool = False) -> None:
         async def startup(self, sockets=None):
             await super().startup(sockets)
             if self.started:
-                print(json.dumps({"port": listener.getsockname()[1]}), file=stdout, flush=True)
+                print(json.dumps({"port": listener.getsockname()[1], **announced}), file=stdout, flush=True)
 
     config = uvicorn.Config(app, loop="asyncio", ws="none", log_level="warning", timeout_graceful_shutdown=1)
     server = Announced(config)
