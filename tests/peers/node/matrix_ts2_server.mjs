@@ -7,7 +7,7 @@
 // `--era` refuses the other era; without it, both are served.
 
 import * as tools from "./matrix_tools.mjs";
-import { listen, require, serverArguments, sessions } from "./peers.mjs";
+import { listen, refuse, require, serverArguments, sessions } from "./peers.mjs";
 
 const { createMcpHandler, createRequestStateCodec, inputRequired, inputResponse, isLegacyRequest, McpServer, ResourceTemplate } =
   require("@modelcontextprotocol/server");
@@ -95,7 +95,12 @@ if (transport === "http") {
   const modern = toNodeHandler(createMcpHandler(build, { legacy: "reject" }));
   const either = async (req, res) => {
     const chunks = await Array.fromAsync(req);
-    const body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks)) : undefined;
+    let body;
+    try {
+      body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks)) : undefined;
+    } catch {
+      return refuse(res, 400, -32700, "Parse error");
+    }
     const serve = (await isLegacyRequest(await toWebRequest(req, body))) ? legacy : modern;
     return serve(req, res, body);
   };

@@ -65,8 +65,7 @@ export function sessions(Transport, build) {
     const id = req.headers["mcp-session-id"];
     let transport = open.get(id);
     if (!transport && id !== undefined) {
-      const error = { jsonrpc: "2.0", error: { code: -32001, message: "Session not found" }, id: null };
-      res.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify(error));
+      refuse(res, 404, -32001, "Session not found");
       return;
     }
     if (!transport) {
@@ -81,6 +80,12 @@ export function sessions(Transport, build) {
     }
     await transport.handleRequest(req, res, body);
   };
+}
+
+/** Answers with a JSON-RPC error that belongs to no request. */
+export function refuse(res, status, code, message) {
+  const body = JSON.stringify({ jsonrpc: "2.0", error: { code, message }, id: null });
+  res.writeHead(status, { "content-type": "application/json" }).end(body);
 }
 
 /** The events of one session, for resuming. Both SDKs' interface. Ids are in order of storing. */
@@ -135,7 +140,7 @@ export function clientArguments(eras) {
   return {
     ...values,
     url: values.url && new URL(values.url),
-    headers: Object.fromEntries(values.header.map((line) => line.split(/:\s*/s, 2))),
+    headers: Object.fromEntries(values.header.map((line) => line.match(/^([^:]+):\s*(.*)$/s).slice(1))),
     command: positionals[0],
     args: positionals.slice(1),
     elicitation: !values["no-elicitation"],
