@@ -51,16 +51,16 @@ pub(crate) fn folders() -> usize {
 pub(crate) fn socket() -> String {
     let socket = match tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4) {
         Ok(socket) => socket,
-        Err(code) => return format!("no socket: {code:?}"),
+        Err(code) => return format!("no socket: {}", code.name()),
     };
     let address = IpSocketAddress::Ipv4(Ipv4SocketAddress { port: 80, address: (127, 0, 0, 1) });
     let connected = socket.start_connect(&instance_network::instance_network(), address);
-    format!("no connection: {:?}", connected.err())
+    format!("no connection: {}", connected.err().map_or("", |code| code.name()))
 }
 
 pub(crate) fn resolve() -> String {
     let resolved = ip_name_lookup::resolve_addresses(&instance_network::instance_network(), "localhost");
-    format!("no address: {:?}", resolved.err())
+    format!("no address: {}", resolved.err().map_or("", |code| code.name()))
 }
 
 pub(crate) fn http() -> u32 {
