@@ -14,7 +14,7 @@ use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::relay::{Answering, Relay};
 use crate::text::one_line;
 use crate::transport::child::Server;
-use crate::transport::{Incoming, Peer, Side};
+use crate::transport::{Incoming, Message, Peer, Side};
 
 /// The revision that we ask for, and those that we understand.
 const VERSION: &str = "2025-11-25";
@@ -104,7 +104,7 @@ impl Client {
         let id = self.last_id;
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await?;
         let wanted = id.to_string();
-        while let Some(line) = self.peer.incoming.recv().await {
+        while let Some(Message { line, .. }) = self.peer.incoming.recv().await {
             let head = Head::of(&line);
             match (head.kind(), head.id()) {
                 (Kind::Response, Some(id)) if id == wanted.as_bytes() => return outcome(method, &line),
@@ -134,7 +134,7 @@ impl Client {
     }
 
     async fn hand_over(&mut self, line: Bytes) -> Result<()> {
-        let sent = self.peer.outgoing.send(Incoming::Message(line)).await;
+        let sent = self.peer.outgoing.send(Incoming::Message(line.into())).await;
         sent.map_err(|_| anyhow!("the server has closed its input"))
     }
 }

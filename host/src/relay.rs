@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 use crate::config::Sampling;
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::sampling::{Asked, Sampler, hop};
-use crate::transport::{Incoming, Side};
+use crate::transport::{Incoming, Message, Side};
 use answers::Answers;
 use legacy::{Session, Verdict};
 use progress::Progress;
@@ -97,8 +97,8 @@ async fn forward(mut from_front: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
             Incoming::TooLong { head, bytes } => {
                 shared.refuse_length("client", &head, bytes, &shared.to_front, &shared.to_back).await
             }
-            Incoming::Message(line) => match shared.session.client_says(&line) {
-                Verdict::Pass => shared.to_back.send(line).await,
+            Incoming::Message(message) => match shared.session.client_says(&message.line) {
+                Verdict::Pass => shared.to_back.send(message).await,
                 Verdict::Replace(line) => shared.to_back.send(line).await,
                 Verdict::Answer { id, params } => shared.answer(id, params).await,
                 Verdict::Refuse { id, code, message } => shared.to_back.send(error_line(&id, code, &message)).await,
@@ -121,7 +121,7 @@ async fn backward(mut from_back: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
             Incoming::TooLong { head, bytes } => {
                 shared.refuse_length("server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            Incoming::Message(line) => shared.server_says(line).await,
+            Incoming::Message(message) => shared.server_says(message).await,
         };
         if !open {
             break;
@@ -133,13 +133,14 @@ async fn backward(mut from_back: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
 
 impl Shared {
     /// Deals with one message of the server's; whether there is any use in reading on.
-    async fn server_says(&self, line: Bytes) -> bool {
-        match self.session.server_says(&line) {
+    async fn server_says(&self, message: Message) -> bool {
+        let Message { line, about } = &message;
+        match self.session.server_says(line) {
             Verdict::Pass => {
-                self.report_garbage(&line);
-                self.to_front.send(line).await
+                self.report_garbage(line);
+                self.to_front.send(message).await
             }
-            Verdict::Replace(line) => self.to_front.send(line).await,
+            Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
             Verdict::Answer { id, params } => self.answer(id, params).await,
             Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
             Verdict::Cancel { id } => {
@@ -147,11 +148,12 @@ impl Shared {
                     tracing::info!(request = %String::from_utf8_lossy(&id), "the server cancelled its sampling request");
                     true
                 } else {
-                    self.to_front.send(line).await
+                    self.to_front.send(message).await
                 }
             }
             Verdict::Parts(parts) => {
-                for part in parts {
+                for line in parts {
+                    let part = Message { line, about: about.clone() };
                     if !Box::pin(self.server_says(part)).await {
                         return false;
                     }
@@ -224,18 +226,18 @@ impl Shared {
 
 /// The way to one side, until it is closed.
 #[derive(Debug, Clone)]
-struct Outlet(Arc<Mutex<Option<mpsc::Sender<Bytes>>>>);
+struct Outlet(Arc<Mutex<Option<mpsc::Sender<Message>>>>);
 
 impl Outlet {
-    fn new(sender: mpsc::Sender<Bytes>) -> Self {
+    fn new(sender: mpsc::Sender<Message>) -> Self {
         Self(Arc::new(Mutex::new(Some(sender))))
     }
 
-    /// Whether the line is on its way.
-    async fn send(&self, line: Bytes) -> bool {
+    /// Whether the message is on its way.
+    async fn send(&self, message: impl Into<Message>) -> bool {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match sender {
-            Some(sender) => sender.send(line).await.is_ok(),
+            Some(sender) => sender.send(message.into()).await.is_ok(),
             None => false,
         }
     }

@@ -25,14 +25,29 @@ pub struct Side {
     /// What it says. The channel's end is the end of its input.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What it is told; each message with the end of its line. Dropping it ends the side's input.
-    pub outgoing: mpsc::Sender<Bytes>,
+    pub outgoing: mpsc::Sender<Message>,
+}
+
+/// A message, and what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The message, with the end of its line as it came.
+    pub line: Bytes,
+    /// The id, as spelt, of the client's request in whose course the server says it, where the transport can tell (HTTP).
+    pub about: Option<Bytes>,
+}
+
+impl From<Bytes> for Message {
+    fn from(line: Bytes) -> Self {
+        Self { line, about: None }
+    }
 }
 
 /// What a side says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// A message, with the end of its line as it came.
-    Message(Bytes),
+    /// A message.
+    Message(Message),
     /// A message that is longer than `limits.line`; it is gone.
     TooLong {
         /// What it was.
@@ -56,7 +71,7 @@ impl Side {
 #[derive(Debug)]
 pub struct Peer {
     /// What the relay says to it.
-    pub incoming: mpsc::Receiver<Bytes>,
+    pub incoming: mpsc::Receiver<Message>,
     /// What it says to the relay.
     pub outgoing: mpsc::Sender<Incoming>,
 }

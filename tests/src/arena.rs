@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -55,8 +56,8 @@ impl Server {
         let waiting: Arc<Mutex<Waiting>> = Arc::default();
         let (to_relay, seen) = (peer.outgoing.clone(), Arc::clone(&waiting));
         let reader = tokio::spawn(async move {
-            while let Some(line) = peer.incoming.recv().await {
-                let message: Value = serde_json::from_slice(&line).unwrap_or_default();
+            while let Some(said) = peer.incoming.recv().await {
+                let message: Value = serde_json::from_slice(&said.line).unwrap_or_default();
                 let id = message["id"].to_string();
                 let mut waiting = lock(&seen);
                 match waiting.answers.remove(&id) {
@@ -88,7 +89,7 @@ impl Server {
 
     /// Writes a line, whatever it is.
     pub async fn say(&self, line: String) {
-        let sent = self.to_relay.send(Incoming::Message(line.into())).await;
+        let sent = self.to_relay.send(Incoming::Message(Bytes::from(line).into())).await;
         assert!(sent.is_ok(), "the relay has ended");
     }
 

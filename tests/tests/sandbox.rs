@@ -116,7 +116,7 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
         Fault::Random => alone(End::TextEnding("")),
         Fault::Environment | Fault::Arguments | Fault::Files => alone(text("0")),
         Fault::Socket => alone(text("no socket: access-denied")),
-        Fault::Resolve => alone(text("no address: access-denied")),
+        Fault::Resolve => alone(text("no address: permanent-resolver-failure")),
         Fault::Http => alone(trapped("start", "it called the import `wasi:http/outgoing-handler@0.2.0#handle`")),
         Fault::UnknownImport => alone(trapped("start", "it called the import `elsewhere:shell/commands#run`")),
         Fault::ForgedHandle => alone(trapped("start", "unknown handle index 4242")),

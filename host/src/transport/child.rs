@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Incoming, QUEUE, Side, Splitter};
+use super::{Incoming, Message, QUEUE, Side, Splitter};
 use guard::Guard;
 
 /// What to run.
@@ -110,9 +110,9 @@ fn die_with_us(command: &mut std::process::Command) {
     }
 }
 
-async fn write(mut stdin: ChildStdin, mut from_relay: mpsc::Receiver<bytes::Bytes>) {
-    while let Some(line) = from_relay.recv().await {
-        if let Err(error) = stdin.write_all(&line).await {
+async fn write(mut stdin: ChildStdin, mut from_relay: mpsc::Receiver<Message>) {
+    while let Some(message) = from_relay.recv().await {
+        if let Err(error) = stdin.write_all(&message.line).await {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::warn!("writing to the server: {error}");
             }

@@ -54,7 +54,7 @@ impl Splitter {
 
     fn line(&mut self, line: Bytes) -> Incoming {
         if self.too_long.is_none() && line.len() <= self.limit {
-            return Incoming::Message(line);
+            return Incoming::Message(line.into());
         }
         let (mut scanner, length) = self.too_long.take().unwrap_or_default();
         scanner.feed(&line);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn message(text: &str) -> Incoming {
-        Incoming::Message(Bytes::copy_from_slice(text.as_bytes()))
+        Incoming::Message(Bytes::copy_from_slice(text.as_bytes()).into())
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc;
 
-use super::{Incoming, QUEUE, Side, Splitter};
+use super::{Incoming, Message, QUEUE, Side, Splitter};
 
 /// The front, and the thread that writes to it: once that ends, all that was sent is written.
 ///
@@ -55,9 +55,9 @@ fn read(mut stdin: File, limit: usize, to_relay: &mpsc::Sender<Incoming>) {
     }
 }
 
-fn write(mut stdout: File, mut from_relay: mpsc::Receiver<bytes::Bytes>) {
-    while let Some(line) = from_relay.blocking_recv() {
-        if let Err(error) = stdout.write_all(&line) {
+fn write(mut stdout: File, mut from_relay: mpsc::Receiver<Message>) {
+    while let Some(message) = from_relay.blocking_recv() {
+        if let Err(error) = stdout.write_all(&message.line) {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::warn!("writing to the client: {error}");
             }
