@@ -64,6 +64,12 @@ impl Head {
         self.id.as_deref()
     }
 
+    /// The same of a message that has another id.
+    #[must_use]
+    pub fn with_id(self, id: Vec<u8>) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
     /// Whether this is a request for `method`.
     #[must_use]
     pub fn is_request(&self, method: &str) -> bool {

@@ -17,7 +17,7 @@ use crate::jsonrpc::Head;
 pub use lines::Splitter;
 
 /// How many messages may wait in a channel. Few: a side that doesn't read slows its sender down, as a pipe would.
-const QUEUE: usize = 16;
+pub(crate) const QUEUE: usize = 16;
 
 /// One side of the relay.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use understudy_tests::session::sampling;
 use understudy_tests::wild::Mischief;
 
 #[path = "../guests/faulty/src/faults.rs"]
-#[expect(unreachable_pub, reason = "the guest has it public")]
+#[expect(unreachable_pub, dead_code, reason = "the guest has it so")]
 mod faults;
 
 /// Honest requests at once, and hostile ones.

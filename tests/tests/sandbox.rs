@@ -15,7 +15,7 @@ use wasmparser::{Parser, Payload};
 
 /// The faults that the guest knows. What is asked here is matched on, so a fault without a test does not compile.
 #[path = "../guests/faulty/src/faults.rs"]
-#[expect(unreachable_pub, reason = "the guest has it public")]
+#[expect(unreachable_pub, dead_code, reason = "the guest has it so")]
 mod faults;
 
 /// A session with the faulty guest as plugin, limits lowered so that it needn't be waited for.

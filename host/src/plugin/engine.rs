@@ -106,7 +106,7 @@ impl Engine {
         let artefact = self.compilers.install(compile).map_err(|e| not_a_component(&format!("{e:#}")))?;
         tracing::info!(plugin = name, took = ?started.elapsed(), "compiled");
         self.artefacts.keep(&artefact, sha256);
-        let component = engines().find_map(|engine| self.artefacts.trust(engine, &artefact));
+        let component = engines().find_map(|engine| Artefacts::trust(engine, &artefact));
         component.ok_or_else(|| not_a_component("it was compiled, and can't be loaded"))
     }
 

@@ -17,8 +17,15 @@ pub(super) struct Answers {
 
 #[derive(Debug, Default)]
 struct State {
-    running: HashMap<Vec<u8>, AbortHandle>,
+    running: HashMap<Vec<u8>, Running>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// The client's call in whose course it was asked, where the transport tells.
+    about: Option<Bytes>,
+    task: AbortHandle,
 }
 
 impl Answers {
@@ -26,6 +33,7 @@ impl Answers {
     pub(super) fn begin(
         self: &Arc<Self>,
         id: Vec<u8>,
+        about: Option<Bytes>,
         answer: impl Future<Output = Bytes> + Send + 'static,
         to_back: Outlet,
     ) -> bool {
@@ -43,21 +51,30 @@ impl Answers {
             answers.lock().running.remove(&key);
             to_back.send(line).await;
         });
-        state.running.insert(id, task.abort_handle());
+        state.running.insert(id, Running { about, task: task.abort_handle() });
         true
     }
 
     /// Stops answering; whether there was anything to stop.
     pub(super) fn cancel(&self, id: &[u8]) -> bool {
-        let task = self.lock().running.remove(id);
-        task.inspect(AbortHandle::abort).is_some()
+        let running = self.lock().running.remove(id);
+        running.inspect(|running| running.task.abort()).is_some()
+    }
+
+    /// Stops answering what was asked in the course of a call; the ids. If the call was the only one, that is all of which nobody knows in whose
+    /// course it was asked.
+    pub(super) fn cancel_of(&self, call: &[u8], alone: bool) -> Vec<Vec<u8>> {
+        let belongs = |running: &Running| running.about.as_ref().map_or(alone, |about| about == call);
+        let stopped = self.lock().running.extract_if(|_, running| belongs(running)).collect::<Vec<_>>();
+        stopped.iter().for_each(|(_, running)| running.task.abort());
+        stopped.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Stops answering anything.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.running.drain().for_each(|(_, task)| task.abort());
+        state.running.drain().for_each(|(_, running)| running.task.abort());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
