@@ -5,6 +5,7 @@
 
 pub mod arena;
 pub mod guests;
+pub mod matrix;
 pub mod peers;
 pub mod program;
 pub mod provider;

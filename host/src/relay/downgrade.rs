@@ -190,11 +190,11 @@ impl Bridge {
         if let Some(level) = &self.level {
             meta.set("io.modelcontextprotocol/logLevel", level.clone());
         }
-        let members = meta.raw();
-        let members = members.get().trim_start_matches('{').trim_end_matches('}');
+        let meta_json = meta.raw();
+        let meta_json = meta_json.get();
         match parts.params.filter(|params| edit::is_object(params)) {
             None => {
-                let params = format!("\"params\":{{\"_meta\":{{{members}}}}},");
+                let params = format!("\"params\":{{\"_meta\":{meta_json}}},");
                 // In front of the first member: every object of JSON-RPC has one.
                 let start = line.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
                 let (before, after) = line.split_at(start);
@@ -203,10 +203,10 @@ impl Bridge {
             Some(params) => {
                 let own = Members::of(params).unwrap_or_default();
                 match own.get("_meta").filter(|meta| edit::is_object(meta)) {
-                    None => edit::insert(line, params, &format!("\"_meta\":{{{members}}}")),
+                    None => edit::insert(line, params, &format!("\"_meta\":{meta_json}")),
                     Some(own) => {
                         let mut all = Members::of(own).unwrap_or_default();
-                        all.extend(meta.clone());
+                        all.extend(meta);
                         let mut params = Members::of(params).unwrap_or_default();
                         params.set("_meta", all.raw());
                         edit::replace(line, parts.params.unwrap_or(own), params.raw().get().as_bytes())
