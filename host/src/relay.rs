@@ -75,7 +75,9 @@ impl Relay {
 
 /// Relays as the client's era wants it, which its first message tells.
 async fn run(mut front: Side, mut back: Side, answering: Answering, limit: usize) {
-    let Some((rule, sampler)) = answering else { return legacy::run(front, back, None, limit, Spoken::default()).await };
+    let Some((rule, sampler)) = answering else {
+        return legacy::run(front, back, None, limit, Spoken::default()).await;
+    };
     let spoken = tokio::select! {
         biased;
         first = front.incoming.recv() => Spoken { by_front: first, by_back: None },

@@ -18,8 +18,8 @@ use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use crate::config::{self, Limits, Sampling};
 use crate::error::{Error, LoadError};
-use crate::plugin::{Engine, Plugin};
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::plugin::{Engine, Plugin};
 use crate::policy::Policy;
 use crate::provider::credential::Credential;
 use crate::provider::guarded::Guarded;

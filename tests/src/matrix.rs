@@ -16,7 +16,8 @@ use crate::provider::{Provider, begin, piece, respond, wait_for_hangup};
 /// A language's interpreter and a script of `tests/peers`.
 fn run(name: &str) -> Vec<String> {
     let node = || installed("node/node_modules/.bin/node");
-    let in_node = |file: &str| vec![node(), workspace().join("tests/peers/node").join(file).to_string_lossy().into_owned()];
+    let in_node =
+        |file: &str| vec![node(), workspace().join("tests/peers/node").join(file).to_string_lossy().into_owned()];
     let python = |env: &str, file: &str| vec![installed(&format!("{env}/bin/python")), script(file)];
     match name {
         "ts1 client" => in_node("matrix_ts1_client.mjs"),
@@ -219,7 +220,8 @@ fn streamed(stream: &mut std::net::TcpStream, mut delta: Value, reason: &str) {
         call["index"] = json!(n);
     }
     let event = |choice: Value| {
-        let chunk = json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice] });
+        let chunk =
+            json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice] });
         format!("data: {chunk}\n\n")
     };
     begin(stream, "text/event-stream");

@@ -22,7 +22,8 @@ fn through_proxy(place: &Place, client: &str, client_era: &str, server: &[String
     });
     let config = place.file("understudy.json", config.to_string()).to_string_lossy().into_owned();
     let understudy = understudy_tests::program::binary("understudy").to_string_lossy().into_owned();
-    let mut towards = vec!["--".to_owned(), understudy, "proxy".to_owned(), "--config".to_owned(), config, "--".to_owned()];
+    let mut towards =
+        vec!["--".to_owned(), understudy, "proxy".to_owned(), "--config".to_owned(), config, "--".to_owned()];
     towards.extend_from_slice(server);
     Client::start(client, &["--era", client_era], &towards, &[])
 }

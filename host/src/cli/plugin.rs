@@ -108,7 +108,9 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in names(&config) {
         let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)).map_err(Into::into),
+            Ok(plugin) => {
+                Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)).map_err(Into::into)
+            }
             Err(error) => Err(error),
         };
         let row = match loaded {

@@ -25,7 +25,8 @@ impl Secret {
     pub(super) fn new(value: String) -> Self {
         let mut spellings = Vec::new();
         if value.len() >= SHORTEST_CUT {
-            let base64 = (0..3).flat_map(|before| [in_base64(&STANDARD, before, &value), in_base64(&URL_SAFE, before, &value)]);
+            let base64 =
+                (0..3).flat_map(|before| [in_base64(&STANDARD, before, &value), in_base64(&URL_SAFE, before, &value)]);
             for spelling in std::iter::once(value.clone()).chain(base64) {
                 if !spellings.contains(&spelling) {
                     spellings.push(spelling);

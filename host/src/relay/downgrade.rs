@@ -94,7 +94,12 @@ struct Going {
 type Open = Option<()>;
 
 impl Bridge {
-    async fn run(mut self, id: Vec<u8>, mut from_relay: mpsc::Receiver<Message>, mut from_back: mpsc::Receiver<Incoming>) {
+    async fn run(
+        mut self,
+        id: Vec<u8>,
+        mut from_relay: mpsc::Receiver<Message>,
+        mut from_back: mpsc::Receiver<Incoming>,
+    ) {
         let mut open = self.initialized(&id).await;
         while open.is_some() {
             open = tokio::select! {
@@ -168,7 +173,11 @@ impl Bridge {
                 let Some(uri) = params().text("uri") else {
                     return self.tell(error_line(id, -32602, "`params.uri` is missing"), None).await;
                 };
-                if method == "resources/subscribe" { self.subscribed.insert(uri) } else { self.subscribed.remove(&uri) };
+                if method == "resources/subscribe" {
+                    self.subscribed.insert(uri)
+                } else {
+                    self.subscribed.remove(&uri)
+                };
                 self.listen().await?;
                 self.tell(result_line(id, "{}"), None).await
             }
@@ -223,7 +232,9 @@ impl Bridge {
             capabilities.object(of).is_some_and(|of| of.get(what).is_some_and(|has| has.get() == "true"))
         };
         let mut wanted = Members::default();
-        for (of, what) in [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")] {
+        for (of, what) in
+            [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")]
+        {
             if has(of, "listChanged") {
                 wanted.put(what, &true);
             }
@@ -252,7 +263,8 @@ impl Bridge {
         params.set("_meta", self.meta.raw());
         let id = RawValue::from_string(String::from_utf8_lossy(id).into_owned());
         params.set("requestId", id.unwrap_or_default());
-        format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{}}}\n", params.raw().get()).into()
+        format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{}}}\n", params.raw().get())
+            .into()
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
@@ -272,7 +284,8 @@ impl Bridge {
         if let Some(back) = going.as_ref().and_then(|going| going.back.as_ref()) {
             self.by_back.remove(back);
         }
-        let open: Vec<Vec<u8>> = self.asked.iter().filter(|(_, (call, _))| call == id).map(|(id, _)| id.clone()).collect();
+        let open: Vec<Vec<u8>> =
+            self.asked.iter().filter(|(_, (call, _))| call == id).map(|(id, _)| id.clone()).collect();
         for asked in open {
             self.asked.remove(&asked);
             let params = format!("{{\"requestId\":{}}}", String::from_utf8_lossy(&asked));
@@ -296,9 +309,12 @@ impl Bridge {
                 Some(())
             }
             (Kind::Response, _, Some(id)) => self.response(message.line, id).await,
-            (Kind::Notification, Some("notifications/subscriptions/acknowledged" | "notifications/cancelled"), _) => Some(()),
+            (Kind::Notification, Some("notifications/subscriptions/acknowledged" | "notifications/cancelled"), _) => {
+                Some(())
+            }
             _ => {
-                let about = message.about.map(|about| self.by_back.get(about.as_ref()).map_or(about, |id| id.clone().into()));
+                let about =
+                    message.about.map(|about| self.by_back.get(about.as_ref()).map_or(about, |id| id.clone().into()));
                 self.tell(message.line, about).await
             }
         }
@@ -308,7 +324,11 @@ impl Bridge {
         let front = self.by_back.remove(id).unwrap_or_else(|| id.to_vec());
         if !self.calls.contains_key(&front) {
             // The answer to a call that was made again and then cancelled is nobody's; what isn't tracked passes.
-            return if front == id && !id.starts_with(b"\"understudy-") { self.tell(line, None).await } else { Some(()) };
+            return if front == id && !id.starts_with(b"\"understudy-") {
+                self.tell(line, None).await
+            } else {
+                Some(())
+            };
         }
         match Required::of(&line) {
             None => {
@@ -332,8 +352,11 @@ impl Bridge {
         }
         let known = |method: &str| method == CREATE_MESSAGE || OTHER_INPUTS.contains(&method);
         if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(&input.method)) {
-            let reason =
-                format!("the server asks for `{}` (as `{}`), which no client can answer", one_line(&input.method, 100), one_line(key, 100));
+            let reason = format!(
+                "the server asks for `{}` (as `{}`), which no client can answer",
+                one_line(&input.method, 100),
+                one_line(key, 100)
+            );
             return self.fail(front, -32603, &reason).await;
         }
         let missing = required.requests.len();

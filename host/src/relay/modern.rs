@@ -108,10 +108,8 @@ impl Calls {
 /// Relays until the server has said its last; the client has said some messages already.
 pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), limit: usize, said: Vec<Message>) {
     let (rule, sampler) = by;
-    let offer = Offer {
-        tools: rule.declare_tools && sampler.accepts_tools(),
-        context: rule.context == Attached::ThisServer,
-    };
+    let offer =
+        Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
     let exchange = Arc::new(Exchange {
         rule,
         sampler,
@@ -235,7 +233,9 @@ impl Exchange {
         };
         match Required::of(&message.line) {
             Some(Ok(required)) => self.required(call, required, restored(&message.line)).await,
-            Some(Err(reason)) => self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await,
+            Some(Err(reason)) => {
+                self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
+            }
             None => {
                 self.calls().end(&front);
                 self.to_front.send(restored(&message.line)).await
@@ -320,7 +320,8 @@ impl Exchange {
                     return;
                 }
                 Err((code, reason)) => {
-                    let reason = format!("the server asked for a completion in the course of this call, and got none: {reason}");
+                    let reason =
+                        format!("the server asked for a completion in the course of this call, and got none: {reason}");
                     self.fail(&call.id, code, &reason).await;
                     return;
                 }
@@ -347,7 +348,8 @@ impl Exchange {
         let id = String::from_utf8_lossy(&call.id).into_owned();
         let params = input.params.as_ref().map(|params| params.get()).unwrap_or_default();
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
-        let context = self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
+        let context =
+            self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
         let asked = Asked { params: params.as_bytes(), context, progress: None };
         create(&self.sampler, asked, &id).await
     }

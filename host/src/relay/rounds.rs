@@ -115,11 +115,16 @@ impl Required {
             return None;
         }
         let requests = rest.remove("inputRequests");
-        let requests = requests.as_deref().map_or_else(|| Ok(Members::default()), |requests| Members::of(requests).ok_or_else(|| "`inputRequests` is not an object".to_owned()));
+        let requests = requests.as_deref().map_or_else(
+            || Ok(Members::default()),
+            |requests| Members::of(requests).ok_or_else(|| "`inputRequests` is not an object".to_owned()),
+        );
         Some(requests.and_then(|requests: Members| {
             let requests = requests.into_iter().map(|(key, request)| match serde_json::from_str(request.get()) {
                 Ok(request) => Ok((key, request)),
-                Err(error) => Err(format!("the input request `{}` can't be read: {error}", crate::text::one_line(&key, 100))),
+                Err(error) => {
+                    Err(format!("the input request `{}` can't be read: {error}", crate::text::one_line(&key, 100)))
+                }
             });
             Ok(Self { requests: requests.collect::<Result<_, _>>()?, state: rest.remove("requestState"), rest })
         }))

@@ -76,9 +76,11 @@ impl Seal {
     pub(super) fn unseal(&self, state: &str, binding: &[u8]) -> Option<Result<Remembered, Unsealing>> {
         let sealed = state.strip_prefix(MARK)?;
         let remembered = self.open(sealed, binding).ok_or(Unsealing::Foreign);
-        Some(remembered.and_then(|remembered| {
-            if remembered.until < now() { Err(Unsealing::Expired) } else { Ok(remembered) }
-        }))
+        Some(remembered.and_then(
+            |remembered| {
+                if remembered.until < now() { Err(Unsealing::Expired) } else { Ok(remembered) }
+            },
+        ))
     }
 
     fn open(&self, sealed: &str, binding: &[u8]) -> Option<Remembered> {

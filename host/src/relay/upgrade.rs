@@ -297,8 +297,10 @@ impl Bridge {
         let mut params = Members::default();
         params.set("_meta", subscription(id).raw());
         params.set("notifications", wanted.raw());
-        let line =
-            format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\",\"params\":{}}}\n", params.raw().get());
+        let line = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\",\"params\":{}}}\n",
+            params.raw().get()
+        );
         self.listening.insert(id.to_vec(), wanted);
         self.tell(line.into(), Some(Bytes::copy_from_slice(id))).await
     }
@@ -321,7 +323,9 @@ impl Bridge {
 
     async fn cancel(&self, own: &[u8]) -> Open {
         let id = String::from_utf8_lossy(own);
-        let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}}}}}\n");
+        let line = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}}}}}\n"
+        );
         self.say(line.into()).await
     }
 
@@ -406,7 +410,12 @@ impl Bridge {
         }
         // The call that it belongs to, if the server tells; else the latest that the client waits for.
         let told = message.about.as_ref().map(|about| about.to_vec()).filter(|about| self.calls.contains_key(about));
-        let latest = || self.calls.iter().filter(|(_, going)| may_ask(going)).max_by_key(|(own, going)| (going.front.is_some(), own.len(), (*own).clone()));
+        let latest = || {
+            self.calls
+                .iter()
+                .filter(|(_, going)| may_ask(going))
+                .max_by_key(|(own, going)| (going.front.is_some(), own.len(), (*own).clone()))
+        };
         let Some(own) = told.or_else(|| latest().map(|(own, _)| own.clone())) else {
             let reason = format!("revision {VERSION}, which the client speaks, has no place for this outside a call");
             return self.say(error_line(id, -32603, &reason)).await;
@@ -468,8 +477,7 @@ impl Bridge {
                 return self.tell(message.line.clone(), about.map(Bytes::from)).await;
             }
         };
-        let mut params =
-            Parts::of(&message.line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
+        let mut params = Parts::of(&message.line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
         let uri = params.text("uri").unwrap_or_default();
         let wants = |wanted: &Members| match kind {
             Some(kind) => wanted.get(kind).is_some_and(|wants| wants.get() == "true"),
@@ -501,7 +509,8 @@ impl Bridge {
     /// Cancels calls whose client never came back.
     async fn forget_parked(&mut self) -> Open {
         let is_old = |going: &Going| going.parked.is_some_and(|since| since.elapsed() > PARKED);
-        let old: Vec<Vec<u8>> = self.calls.iter().filter(|(_, going)| is_old(going)).map(|(own, _)| own.clone()).collect();
+        let old: Vec<Vec<u8>> =
+            self.calls.iter().filter(|(_, going)| is_old(going)).map(|(own, _)| own.clone()).collect();
         for own in old {
             self.calls.remove(&own);
             self.cancel(&own).await?;

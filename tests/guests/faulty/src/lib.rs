@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use answer::{done, end, tell, text};
 use faults::Fault;
 use understudy_plugin::types::{
-    ContentBlock, CreateMessageRequest, Description, Error, Fetch, Framing, HttpMethod, HttpRequest, HttpResponse, Model,
-    Options, Step,
+    ContentBlock, CreateMessageRequest, Description, Error, Fetch, Framing, HttpMethod, HttpRequest, HttpResponse,
+    Model, Options, Step,
 };
 use understudy_plugin::{Provider, error, export_provider, http};
 
