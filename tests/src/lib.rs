@@ -9,6 +9,7 @@ pub mod matrix;
 pub mod peers;
 pub mod program;
 pub mod provider;
+pub mod relayed;
 pub mod schema;
 pub mod session;
 pub mod terminal;

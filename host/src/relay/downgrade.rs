@@ -17,7 +17,7 @@ use super::modern::{self, OTHER_INPUTS};
 use super::outlet::Outlet;
 use super::rounds::{Call, Input, MOST_ROUNDS, Required, request};
 use super::session::CREATE_MESSAGE;
-use super::{doings, edit};
+use super::{doings, edit, rounds};
 use crate::jsonrpc::{Head, Kind, Parts, error_line, result_line};
 use crate::text::one_line;
 use crate::transport::{Incoming, Message, QUEUE};
@@ -126,7 +126,7 @@ impl Bridge {
 
     fn new_id(&mut self) -> Vec<u8> {
         self.made += 1;
-        format!("\"understudy-{}\"", self.made).into_bytes()
+        rounds::new_id(self.made)
     }
 
     /// The answer to `initialize`, made of what the server says of itself.
@@ -324,11 +324,7 @@ impl Bridge {
         let front = self.by_back.remove(id).unwrap_or_else(|| id.to_vec());
         if !self.calls.contains_key(&front) {
             // The answer to a call that was made again and then cancelled is nobody's; what isn't tracked passes.
-            return if front == id && !id.starts_with(b"\"understudy-") {
-                self.tell(line, None).await
-            } else {
-                Some(())
-            };
+            return if front == id && !rounds::is_ours(id) { self.tell(line, None).await } else { Some(()) };
         }
         match Required::of(&line) {
             None => {

@@ -21,7 +21,7 @@ use super::outlet::Outlet;
 use super::rounds::{Call, Input, MOST_ROUNDS, Required};
 use super::seal::{Remembered, Seal};
 use super::session::{CREATE_MESSAGE, needs};
-use super::{create, doings, edit, refuse_length};
+use super::{create, doings, edit, refuse_length, rounds};
 use crate::config::{Attached, Mode, Sampling};
 use crate::jsonrpc::{Head, Kind, Parts, error_line};
 use crate::sampling::{Asked, Context, Sampler};
@@ -97,7 +97,7 @@ impl Calls {
     /// A call is made again; under this id.
     fn again(&mut self, call: &Call) -> Vec<u8> {
         self.made += 1;
-        let id = format!("\"understudy-{}\"", self.made).into_bytes();
+        let id = rounds::new_id(self.made);
         self.by_back.insert(id.clone(), call.id.clone());
         let again = Arc::new(call.next_round());
         self.by_front.insert(call.id.clone(), Going { call: again, back: Some(id.clone()) });
@@ -229,7 +229,7 @@ impl Exchange {
         let restored = |line: &Bytes| if front == id { line.clone() } else { edit::with_id(line, &front) };
         let Some(call) = call else {
             // The answer to a call that was made again and then cancelled is nobody's.
-            return front != id || self.to_front.send(message).await;
+            return front != id || rounds::is_ours(id) || self.to_front.send(message).await;
         };
         match Required::of(&message.line) {
             Some(Ok(required)) => self.required(call, required, restored(&message.line)).await,

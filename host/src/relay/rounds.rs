@@ -78,6 +78,16 @@ impl Call {
     }
 }
 
+/// An id for a request of our own, as spelt.
+pub(super) fn new_id(number: u64) -> Vec<u8> {
+    format!("\"understudy-{number}\"").into_bytes()
+}
+
+/// Whether an id is one of these.
+pub(super) fn is_ours(id: &[u8]) -> bool {
+    id.starts_with(b"\"understudy-")
+}
+
 /// A request, as a line.
 pub(super) fn request(id: &[u8], method: &str, params: &Members) -> Bytes {
     let mut line = br#"{"jsonrpc":"2.0","id":"#.to_vec();

@@ -20,7 +20,7 @@ use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, OTHER_INPUTS, VERSION, V
 use super::rounds::request;
 use super::seal::{self, Remembered, Seal};
 use super::session::CREATE_MESSAGE;
-use super::{Spoken, doings, edit, legacy};
+use super::{Spoken, doings, edit, legacy, rounds};
 use crate::config::Sampling;
 use crate::jsonrpc::{Head, Kind, Parts, error_line, result_line};
 use crate::sampling::Sampler;
@@ -154,7 +154,7 @@ impl Bridge {
 
     fn new_id(&mut self) -> Vec<u8> {
         self.made += 1;
-        format!("\"understudy-{}\"", self.made).into_bytes()
+        rounds::new_id(self.made)
     }
 
     /// Begins the session.
