@@ -5,7 +5,7 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-.PHONY: demo test lint bench fuzz setup setup-rust setup-peers
+.PHONY: demo test lint bench fuzz fuzz-brief setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -13,17 +13,22 @@ demo: setup-rust
 
 test: setup
 	$(CARGO) test --workspace --no-fail-fast
+	$(MAKE) fuzz-brief
 
 lint: setup-rust
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host -- -D warnings
 
 bench: setup-rust
 	$(CARGO) bench --package understudy-tests
 
 # Every fuzz target, RUNS times each; needs a C++ compiler. `make fuzz RUNS=10000` for a short one.
-fuzz:
+fuzz: setup-rust
 	tests/fuzz/run.sh $(RUNS)
+
+# What `make test` ends with. By a fixed seed: a test is not to fail by chance.
+fuzz-brief: setup-rust
+	SEED=1 tests/fuzz/run.sh 2000
 
 setup: setup-rust setup-peers
 

@@ -102,7 +102,7 @@ async fn forward(mut from_front: mpsc::Receiver<Incoming>, shared: Arc<Shared>) 
                 Verdict::Replace(line) => shared.to_back.send(line).await,
                 Verdict::Answer { id, params } => shared.answer(id, params).await,
                 Verdict::Refuse { id, code, message } => shared.to_back.send(error_line(&id, code, &message)).await,
-                Verdict::Cancel { .. } | Verdict::Parts(_) => true,
+                Verdict::Cancel { .. } | Verdict::Apart { .. } => true,
             },
         };
         if !open {
@@ -140,8 +140,15 @@ impl Shared {
                 self.to_front.send(line).await
             }
             Verdict::Replace(line) => self.to_front.send(line).await,
-            Verdict::Answer { id, params } => self.answer(id, params).await,
-            Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
+            // A server that no longer listens may still have something to say.
+            Verdict::Answer { id, params } => {
+                self.answer(id, params).await;
+                true
+            }
+            Verdict::Refuse { id, code, message } => {
+                self.to_back.send(error_line(&id, code, &message)).await;
+                true
+            }
             Verdict::Cancel { id } => {
                 if self.answers.cancel(&id) {
                     tracing::info!(request = %String::from_utf8_lossy(&id), "the server cancelled its sampling request");
@@ -150,13 +157,15 @@ impl Shared {
                     self.to_front.send(line).await
                 }
             }
-            Verdict::Parts(parts) => {
-                for part in parts {
-                    if !Box::pin(self.server_says(part)).await {
-                        return false;
-                    }
+            Verdict::Apart { rest, ours } => {
+                let mut open = true;
+                if let Some(rest) = rest {
+                    open = self.to_front.send(rest).await;
                 }
-                true
+                for request in ours {
+                    open &= Box::pin(self.server_says(request)).await;
+                }
+                open
             }
         }
     }
@@ -203,7 +212,11 @@ impl Shared {
             format!("a message of the {whose}'s holds {bytes} bytes, more than `limits.line` allows ({limit})");
         tracing::error!("{reason}; it is dropped");
         match (head.kind(), head.id()) {
-            (Kind::Request, Some(id)) => sender.send(error_line(id, -32600, &reason)).await,
+            (Kind::Request, Some(id)) => {
+                // Whoever no longer listens may still have something to say.
+                sender.send(error_line(id, -32600, &reason)).await;
+                true
+            }
             (Kind::Response, Some(id)) => receiver.send(error_line(id, -32603, &reason)).await,
             _ => true,
         }

@@ -101,7 +101,9 @@ impl Place {
     }
 }
 
-fn cache() -> PathBuf {
+/// What tests keep for one another, and for the next time.
+#[must_use]
+pub fn cache() -> PathBuf {
     binary("understudy").with_file_name("test-cache")
 }
 

@@ -77,6 +77,7 @@ fn each_fault_is_one_error_that_names_plugin_and_cause_and_the_next_request_is_s
         let answer = fault(&mut session, name);
         let message = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(message.starts_with(&reason), "{name}: {answer}");
+        assert!(!message.chars().any(char::is_control), "{name}: {message:?}");
         let code = if matches!(name, "error" | "unsupported") { -32602 } else { -32603 };
         assert_eq!(answer["error"]["code"], code, "{name}");
         assert!(
@@ -116,9 +117,9 @@ fn a_guest_chooses_neither_whom_it_talks_to_nor_what_the_host_sets() {
         let message = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains("the header `") || message.contains("is not a header's name"), "{header:?}: {answer}");
     }
-    let answer = fault(&mut session, "endpoint unknown");
+    let answer = fault(&mut session, "endpoint un\u{1b}known");
     assert!(
-        answer["error"]["message"].as_str().is_some_and(|m| m.contains("it names the endpoint `unknown`")),
+        answer["error"]["message"].as_str().is_some_and(|m| m.contains("it names the endpoint `un known`")),
         "{answer}"
     );
     assert!(provider.seen().is_empty());

@@ -40,11 +40,19 @@ impl Answers {
         let task = tokio::spawn(async move {
             let line = answer.await;
             // The server may use the id again as soon as it has the answer.
-            answers.lock().running.remove(&key);
-            to_back.send(line).await;
+            if answers.end(&key) {
+                to_back.send(line).await;
+            }
         });
         state.running.insert(id, task.abort_handle());
         true
+    }
+
+    /// Ends the request that this task answers; whether it is still to be answered. Its id may be another one's by now.
+    fn end(&self, id: &[u8]) -> bool {
+        let mut state = self.lock();
+        let is_wanted = state.running.get(id).is_some_and(|task| task.id() == tokio::task::id());
+        is_wanted && state.running.remove(id).is_some()
     }
 
     /// Stops answering; whether there was anything to stop.
@@ -62,5 +70,31 @@ impl Answers {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_cancelled_in_the_last_moment_is_not_answered_and_leaves_its_id_to_the_next() {
+        let (answers, (sender, mut heard)) = (Arc::new(Answers::default()), mpsc::channel(4));
+        let outlet = Outlet::new(sender);
+        let (again, to_back) = (Arc::clone(&answers), outlet.clone());
+        let answer = async move {
+            // The answer is there; but before it is sent the server cancels, and asks anew under the same id.
+            assert!(again.cancel(b"1"));
+            assert!(again.begin(b"1".to_vec(), async { Bytes::from_static(b"second") }, to_back));
+            Bytes::from_static(b"first")
+        };
+        assert!(answers.begin(b"1".to_vec(), answer, outlet.clone()));
+        assert_eq!(heard.recv().await.unwrap(), "second");
+        outlet.close();
+        drop(outlet);
+        assert_eq!(heard.recv().await, None);
+        assert!(!answers.cancel(b"1"));
     }
 }

@@ -49,7 +49,7 @@ impl Provider for Faulty {
             "static" => return Ok(text(&CALLS.fetch_add(1, Ordering::SeqCst).to_string())),
             "options" => return Ok(text(&format!("{options:?}"))),
             "bad meta" => return Ok(with_meta("{not json")),
-            "array meta" => return Ok(with_meta("[]")),
+            "array meta" => return Ok(with_meta("[\n\"\u{9b}31m\"]")),
             "unoffered tool" => return Ok(tool()),
             "two texts" => {
                 let Step::Done(mut done) = text("one ") else { return Ok(text("")) };
