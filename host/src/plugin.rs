@@ -320,4 +320,4 @@ fn nothing() -> wit::Description {
 }
 
 /// How often the epoch moves on while a guest runs: the grain of `limits.cpu`.
-pub(crate) const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(1);

@@ -124,7 +124,11 @@ async fn refuse_length(
     let reason = format!("a message of the {whose}'s holds {bytes} bytes, more than `limits.line` allows ({limit})");
     tracing::error!("{reason}; it is dropped");
     match (head.kind(), head.id()) {
-        (Kind::Request, Some(id)) => sender.send(error_line(id, -32600, &reason)).await,
+        (Kind::Request, Some(id)) => {
+            // Whoever no longer listens may still have something to say.
+            sender.send(error_line(id, -32600, &reason)).await;
+            true
+        }
         (Kind::Response, Some(id)) => receiver.send(error_line(id, -32603, &reason)).await,
         _ => true,
     }

@@ -105,8 +105,9 @@ impl Place {
     }
 }
 
-/// Where the tests keep compiled components.
-pub(crate) fn cache() -> PathBuf {
+/// What tests keep for one another, and for the next time.
+#[must_use]
+pub fn cache() -> PathBuf {
     folder().join("test-cache")
 }
 

@@ -22,7 +22,9 @@ pub struct Secret {
 }
 
 impl Secret {
-    pub(super) fn new(value: String) -> Self {
+    /// A value.
+    #[must_use]
+    pub fn new(value: String) -> Self {
         let mut spellings = Vec::new();
         if value.len() >= SHORTEST_CUT {
             let base64 =
@@ -63,10 +65,12 @@ impl Secret {
 
 /// Takes a credential out of what comes back; changes nothing where there is none.
 #[derive(Debug, Default)]
-pub(super) struct Redact(Option<Arc<Secret>>);
+pub struct Redact(Option<Arc<Secret>>);
 
 impl Redact {
-    pub(super) fn new(secret: Option<Arc<Secret>>) -> Self {
+    /// Takes this one out, if there is one.
+    #[must_use]
+    pub fn new(secret: Option<Arc<Secret>>) -> Self {
         Self(secret)
     }
 

@@ -104,7 +104,7 @@ impl Shared {
                     let open = self.to_back.send(message).await;
                     open && self.give_up(&call, alone).await
                 }
-                Verdict::Cancel { .. } | Verdict::Parts(_) => true,
+                Verdict::Cancel { .. } | Verdict::Apart { .. } => true,
             },
         }
     }
@@ -130,8 +130,15 @@ impl Shared {
                 self.to_front.send(message).await
             }
             Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
-            Verdict::Answer { id, params } => self.answer(id, params, about.clone()).await,
-            Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
+            // A server that no longer listens may still have something to say.
+            Verdict::Answer { id, params } => {
+                self.answer(id, params, about.clone()).await;
+                true
+            }
+            Verdict::Refuse { id, code, message } => {
+                self.to_back.send(error_line(&id, code, &message)).await;
+                true
+            }
             Verdict::Cancelled { .. } => true,
             Verdict::Cancel { id } => {
                 if self.answers.cancel(&id) {
@@ -141,14 +148,16 @@ impl Shared {
                     self.to_front.send(message).await
                 }
             }
-            Verdict::Parts(parts) => {
-                for line in parts {
-                    let part = Message { line, about: about.clone() };
-                    if !Box::pin(self.server_says(part)).await {
-                        return false;
-                    }
+            Verdict::Apart { rest, ours } => {
+                let part = |line| Message { line, about: about.clone() };
+                let mut open = true;
+                if let Some(rest) = rest {
+                    open = self.to_front.send(part(rest)).await;
                 }
-                true
+                for request in ours {
+                    open &= Box::pin(self.server_says(part(request))).await;
+                }
+                open
             }
         }
     }

@@ -58,8 +58,13 @@ pub(super) enum Verdict {
         /// Whether no other request of the client's was going on.
         alone: bool,
     },
-    /// It is a batch with something of ours in it: each of these for itself.
-    Parts(Vec<Bytes>),
+    /// It is a batch with something of ours in it.
+    Apart {
+        /// What goes on, a batch too.
+        rest: Option<Bytes>,
+        /// The sampling requests, each a line of its own.
+        ours: Vec<Bytes>,
+    },
 }
 
 /// One session between a client and a server.
@@ -278,9 +283,14 @@ pub(super) fn needs(params: &[u8]) -> capabilities::Parts {
 /// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
 fn batch(line: &Bytes) -> Verdict {
     let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line) else { return Verdict::Pass };
-    let is_ours = |element: &&&RawValue| Head::of(element.get().as_bytes()).is_request(CREATE_MESSAGE);
-    let ours = elements.iter().filter(is_ours).map(|element| line.slice_ref(element.get().as_bytes()));
-    let others: Vec<&str> = elements.iter().filter(|element| !is_ours(element)).map(|element| element.get()).collect();
+    let elements = elements.into_iter().map(RawValue::get);
+    let is_ours = |element: &&str| Head::of(element.as_bytes()).is_request(CREATE_MESSAGE);
+    let (ours, others): (Vec<&str>, Vec<&str>) = elements.partition(is_ours);
+    if ours.is_empty() {
+        // It only speaks of it.
+        return Verdict::Pass;
+    }
     let rest = (!others.is_empty()).then(|| Bytes::from(format!("[{}]\n", others.join(","))));
-    Verdict::Parts(rest.into_iter().chain(ours).collect())
+    let ours = ours.into_iter().map(|element| Bytes::from(format!("{element}\n"))).collect();
+    Verdict::Apart { rest, ours }
 }
