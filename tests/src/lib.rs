@@ -8,6 +8,7 @@ pub mod guests;
 pub mod peers;
 pub mod program;
 pub mod provider;
+pub mod remote;
 pub mod schema;
 pub mod session;
 pub mod terminal;

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::Answering;
 use super::capabilities::{self, Declared};
-use super::doings::{self, Doings};
+use super::doings::Doings;
 use crate::config::{Attached, Mode};
-use crate::jsonrpc::{Head, Kind, Parts};
+use crate::jsonrpc::{Head, Kind, Parts, cancelled};
 use crate::sampling::{Context, Sampler};
 
 /// The method that all this is about.
@@ -188,7 +188,7 @@ impl Session {
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {
-        let Some(id) = doings::cancelled(line) else { return Verdict::Pass };
+        let Some(id) = cancelled(line) else { return Verdict::Pass };
         self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Verdict::Cancel { id }
     }
