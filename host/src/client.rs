@@ -3,32 +3,26 @@
 //! It declares nothing, sampling included: that is what the relay is for. Requests that a server makes of it are answered
 //! as a client without capabilities answers them.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::relay::{Answering, Relay};
 use crate::text::one_line;
-use crate::transport::child::Server;
+use crate::transport::back::Back;
 use crate::transport::{Incoming, Message, Peer, Side};
 
 /// The revision that we ask for, and those that we understand.
 const VERSION: &str = "2025-11-25";
 const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", VERSION];
 
-/// How long a server may take to end once its input has ended.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Client {
     peer: Peer,
     relay: Relay,
-    server: Server,
+    back: Back,
     last_id: u64,
 }
 
@@ -37,10 +31,10 @@ impl Client {
     ///
     /// # Errors
     /// If the server doesn't.
-    pub async fn connect(back: Side, server: Server, answering: Answering, limit: usize) -> Result<Self> {
+    pub async fn connect(side: Side, back: Back, answering: Answering, limit: usize) -> Result<Self> {
         let (front, peer) = Side::pair();
-        let relay = Relay::start(front, back, answering, limit);
-        let mut client = Self { peer, relay, server, last_id: 0 };
+        let relay = Relay::start(front, side, answering, limit);
+        let mut client = Self { peer, relay, back, last_id: 0 };
         let params = json!({
             "protocolVersion": VERSION,
             "capabilities": {},
@@ -89,14 +83,10 @@ impl Client {
 
     /// Ends the session as the specification says: close the input, wait, ask to end, kill.
     pub async fn close(self) {
-        let Self { peer, mut relay, mut server, .. } = self;
+        let Self { peer, mut relay, back, .. } = self;
         drop(peer);
-        for signal in [Signal::TERM, Signal::KILL] {
-            if tokio::time::timeout(PATIENCE, server.wait()).await.is_ok() {
-                return relay.ended().await;
-            }
-            server.signal(signal);
-        }
+        back.close().await;
+        relay.ended().await;
     }
 
     async fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
@@ -113,11 +103,7 @@ impl Client {
                 _ => {}
             }
         }
-        let status = tokio::time::timeout(PATIENCE, self.server.wait()).await;
-        let how = match status {
-            Ok(Ok(status)) => format!("ended ({status})"),
-            _ => "closed its output".to_owned(),
-        };
+        let how = self.back.fate().await;
         Err(anyhow!("the server {how} before it answered `{method}`"))
     }
 

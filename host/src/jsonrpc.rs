@@ -282,6 +282,18 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// The id that a `notifications/cancelled` names, as spelt.
+#[must_use]
+pub fn cancelled(line: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Cancelled<'a> {
+        #[serde(borrow, rename = "requestId")]
+        id: &'a RawValue,
+    }
+    let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    Some(cancelled.id.get().as_bytes().to_vec())
+}
+
 /// A line with a successful answer. `id` and `result` are JSON.
 #[must_use]
 pub fn result_line(id: &[u8], result: &str) -> Bytes {

@@ -15,7 +15,7 @@
 //! | `place` | an origin that those may go to, with all that belongs to it |
 //! | `origin` | how it is named, and which addresses are nobody's business |
 
-mod client;
+pub(crate) mod client;
 pub mod credential;
 mod endpoint;
 pub mod guarded;

@@ -5,9 +5,13 @@
 //! | `lines` | cutting a stream of bytes into messages |
 //! | `stdio` | our own stdin and stdout: the client in front |
 //! | `child` | a server in the back, as a child process |
+//! | `remote` | a server in the back, at a URL |
+//! | `back` | a server in the back, whichever it is |
 
+pub mod back;
 pub mod child;
 mod lines;
+pub mod remote;
 pub mod stdio;
 
 use bytes::Bytes;

@@ -10,6 +10,7 @@ pub mod peers;
 pub mod program;
 pub mod provider;
 pub mod relayed;
+pub mod remote;
 pub mod schema;
 pub mod session;
 pub mod terminal;

@@ -17,8 +17,8 @@ use super::modern::{self, OTHER_INPUTS};
 use super::outlet::Outlet;
 use super::rounds::{Call, Input, MOST_ROUNDS, Required, request};
 use super::session::CREATE_MESSAGE;
-use super::{doings, edit, rounds};
-use crate::jsonrpc::{Head, Kind, Parts, error_line, result_line};
+use super::{edit, rounds};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
 use crate::text::one_line;
 use crate::transport::{Incoming, Message, QUEUE};
 
@@ -268,7 +268,7 @@ impl Bridge {
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
-        let Some(id) = doings::cancelled(line) else { return Some(()) };
+        let Some(id) = jsonrpc::cancelled(line) else { return Some(()) };
         let back = match self.end(&id).await? {
             // Between two rounds there is nothing to cancel.
             Some(going) if going.missing > 0 => return Some(()),

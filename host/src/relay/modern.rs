@@ -21,9 +21,9 @@ use super::outlet::Outlet;
 use super::rounds::{Call, Input, MOST_ROUNDS, Required};
 use super::seal::{Remembered, Seal};
 use super::session::{CREATE_MESSAGE, needs};
-use super::{create, doings, edit, refuse_length, rounds};
+use super::{create, edit, refuse_length, rounds};
 use crate::config::{Attached, Mode, Sampling};
-use crate::jsonrpc::{Head, Kind, Parts, error_line};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line};
 use crate::sampling::{Asked, Context, Sampler};
 use crate::transport::{Incoming, Message, Side};
 
@@ -205,7 +205,7 @@ impl Exchange {
 
     /// The client wants no answer any more.
     async fn cancelled(&self, message: Message) -> bool {
-        let Some(front) = doings::cancelled(&message.line) else { return self.to_back.send(message).await };
+        let Some(front) = jsonrpc::cancelled(&message.line) else { return self.to_back.send(message).await };
         let back = self.calls().end(&front);
         match back {
             // The server knows it by another id.

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::Answering;
 use super::capabilities::{self, Declared};
-use super::doings::{self, Doings};
+use super::doings::Doings;
 use crate::config::{Attached, Mode};
-use crate::jsonrpc::{Head, Kind, Parts};
+use crate::jsonrpc::{self, Head, Kind, Parts};
 use crate::sampling::{Context, Sampler};
 
 /// The method that all this is about.
@@ -141,7 +141,7 @@ impl Session {
                 Verdict::Pass
             }
             (Kind::Notification, _) if head.method() == Some("notifications/cancelled") => {
-                let Some(call) = doings::cancelled(line) else { return Verdict::Pass };
+                let Some(call) = jsonrpc::cancelled(line) else { return Verdict::Pass };
                 let mut going = self.going();
                 let alone = going.remove(&call) && going.is_empty();
                 Verdict::Cancelled { call, alone }
@@ -249,7 +249,7 @@ impl Session {
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {
-        let Some(id) = doings::cancelled(line) else { return Verdict::Pass };
+        let Some(id) = jsonrpc::cancelled(line) else { return Verdict::Pass };
         self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Verdict::Cancel { id }
     }

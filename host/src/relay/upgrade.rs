@@ -20,9 +20,9 @@ use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, OTHER_INPUTS, VERSION, V
 use super::rounds::request;
 use super::seal::{self, Remembered, Seal};
 use super::session::CREATE_MESSAGE;
-use super::{Spoken, doings, edit, legacy, rounds};
+use super::{Spoken, edit, legacy, rounds};
 use crate::config::Sampling;
-use crate::jsonrpc::{Head, Kind, Parts, error_line, result_line};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
 use crate::sampling::Sampler;
 use crate::text::one_line;
 use crate::transport::{Incoming, Message, QUEUE, Side};
@@ -306,7 +306,7 @@ impl Bridge {
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
-        let Some(id) = doings::cancelled(line) else { return Some(()) };
+        let Some(id) = jsonrpc::cancelled(line) else { return Some(()) };
         if let Some(wanted) = self.listening.remove(&id) {
             let others: HashSet<String> = self.listening.values().flat_map(uris).collect();
             for uri in uris(&wanted).into_iter().filter(|uri| !others.contains(uri)) {
@@ -498,7 +498,7 @@ impl Bridge {
 
     /// The server no longer wants what it asked for.
     fn withdrawn(&mut self, line: &Bytes) {
-        if let Some(id) = doings::cancelled(line) {
+        if let Some(id) = jsonrpc::cancelled(line) {
             for going in self.calls.values_mut() {
                 going.waiting.retain(|(servers, _)| *servers != id);
                 going.asked.retain(|_, servers| *servers != id);
