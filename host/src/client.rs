@@ -3,25 +3,19 @@
 //! It declares nothing, sampling included: that is what the relay is for. Requests that a server makes of it are answered
 //! as a client without capabilities answers them.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::relay::{Answering, Relay};
 use crate::text::one_line;
-use crate::transport::child::Server;
+use crate::transport::child::{PATIENCE, Server};
 use crate::transport::{Incoming, Message, Peer, Side};
 
 /// The revision that we ask for, and those that we understand.
 const VERSION: &str = "2025-11-25";
 const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", VERSION];
-
-/// How long a server may take to end once its input has ended.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -91,12 +85,9 @@ impl Client {
     pub async fn close(self) {
         let Self { peer, mut relay, mut server, .. } = self;
         drop(peer);
-        for signal in [Signal::TERM, Signal::KILL] {
-            if tokio::time::timeout(PATIENCE, server.wait()).await.is_ok() {
-                return relay.ended().await;
-            }
-            server.signal(signal);
-        }
+        server.end().await;
+        // Somebody whom it left behind may hold its output open.
+        let _ = tokio::time::timeout(PATIENCE, relay.ended()).await;
     }
 
     async fn request(&mut self, method: &str, params: &Value) -> Result<Value> {

@@ -38,9 +38,10 @@ use progress::Progress;
 /// Who answers sampling requests: the rule, and what carries it out. `None` passes everything through.
 pub type Answering = Option<(Sampling, Arc<Sampler>)>;
 
-/// A relay at work. Dropping it ends it.
+/// A relay at work. Dropping it ends it, and whatever is being answered.
 #[derive(Debug)]
 pub struct Relay {
+    answers: Arc<Answers>,
     forward: JoinHandle<()>,
     backward: JoinHandle<()>,
 }
@@ -60,6 +61,7 @@ impl Relay {
             garbled: AtomicBool::new(false),
         });
         Self {
+            answers: Arc::clone(&shared.answers),
             forward: tokio::spawn(forward(front.incoming, Arc::clone(&shared))),
             backward: tokio::spawn(backward(back.incoming, shared)),
         }
@@ -76,6 +78,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.forward.abort();
         self.backward.abort();
+        self.answers.close();
     }
 }
 

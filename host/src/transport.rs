@@ -5,8 +5,10 @@
 //! | `lines` | cutting a stream of bytes into messages |
 //! | `stdio` | our own stdin and stdout: the client in front |
 //! | `child` | a server in the back, as a child process |
+//! | `endpoint` | clients in front, over HTTP |
 
 pub mod child;
+pub mod endpoint;
 mod lines;
 pub mod stdio;
 

@@ -73,7 +73,7 @@ async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
     let rule = stage::rule_of(&args.sampling, configured).filter(|rule| !rule.plugins.is_empty());
     let rule = rule
         .ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
-    let chain = stage::chain(&config, &rule, &args.sampling).await?;
+    let chain = stage::chain(&config, &rule, &args.sampling, &mut None).await?;
     let preferences = wit::ModelPreferences {
         hints: args.hint.iter().map(|hint| wit::ModelHint { name: Some(hint.clone()), extensions: None }).collect(),
         cost_priority: args.cost,
@@ -108,7 +108,9 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in names(&config) {
         let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)).map_err(Into::into),
+            Ok(plugin) => {
+                Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)).map_err(Into::into)
+            }
             Err(error) => Err(error),
         };
         let row = match loaded {

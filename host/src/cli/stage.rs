@@ -41,16 +41,8 @@ pub(crate) fn env(name: &str) -> Option<String> {
 /// Sets the stage.
 pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &SamplingArgs) -> Result<Stage> {
     let config = config(global)?;
-    let (name, mut program, rule) = match (&server.server, server.command.split_first()) {
-        (Some(name), _) => {
-            let server = config.server(name, env)?;
-            let Transport::Stdio { command, args, env, cwd } = server.transport else {
-                let reason = "has a `url`, and this version reaches servers by `command` (stdio) only".to_owned();
-                let key = format!("mcpServers.{name}");
-                return Err(ConfigError::Value { file: String::new(), key, reason }.into());
-            };
-            (server.name, Program { command, args, env, cwd, hidden: HashSet::new() }, server.sampling)
-        }
+    let server = match (&server.server, server.command.split_first()) {
+        (Some(name), _) => configured_server(&config, name)?,
         (None, Some((command, args))) => {
             let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
             let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
@@ -58,15 +50,39 @@ pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &Samplin
         }
         (None, None) => return Err(Usage("name a server: `--server NAME`, or `-- COMMAND ARGS…`".to_owned()).into()),
     };
+    of_server(&config, server, sampling, &mut None).await
+}
+
+/// A server's name, what to run, and the rule for its sampling requests.
+pub(crate) type Server = (String, Program, Option<Sampling>);
+
+/// The server of this name in the config.
+pub(crate) fn configured_server(config: &Config, name: &str) -> Result<Server> {
+    let server = config.server(name, env)?;
+    let Transport::Stdio { command, args, env, cwd } = server.transport else {
+        let reason = "has a `url`, and this version reaches servers by `command` (stdio) only".to_owned();
+        let key = format!("mcpServers.{name}");
+        return Err(ConfigError::Value { file: String::new(), key, reason }.into());
+    };
+    Ok((server.name, Program { command, args, env, cwd, hidden: HashSet::new() }, server.sampling))
+}
+
+/// Sets the stage for a server. The engine is made when the first plugin needs it.
+pub(crate) async fn of_server(
+    config: &Config,
+    (name, mut program, rule): Server,
+    sampling: &SamplingArgs,
+    engine: &mut Option<Arc<Engine>>,
+) -> Result<Stage> {
     let answering = match rule_of(sampling, rule) {
-        Some(rule) if rule.mode != Mode::Off => Some(answering(&config, &name, rule, sampling).await?),
+        Some(rule) if rule.mode != Mode::Off => Some(answering(config, &name, rule, sampling, engine).await?),
         _ => None,
     };
     program.hidden = config.credential_variables();
     if let Some((_, sampler)) = &answering {
         program.hidden.extend(sampler.variables());
     }
-    Ok(Stage { config, name, program, answering })
+    Ok(Stage { config: config.clone(), name, program, answering })
 }
 
 /// The command line's rule comes before the config's.
@@ -81,8 +97,9 @@ pub(crate) async fn answering(
     server: &str,
     rule: Sampling,
     args: &SamplingArgs,
+    engine: &mut Option<Arc<Engine>>,
 ) -> Result<(Sampling, Arc<Sampler>)> {
-    let chain = chain(config, &rule, args).await?;
+    let chain = chain(config, &rule, args, engine).await?;
     for link in &chain {
         for trouble in link.troubles() {
             tracing::warn!("the plugin `{}` can't answer as things are: {trouble}", link.plugin.name);
@@ -93,16 +110,24 @@ pub(crate) async fn answering(
 }
 
 /// Loads the rule's plugins.
-pub(crate) async fn chain(config: &Config, rule: &Sampling, args: &SamplingArgs) -> Result<Vec<Understudy>> {
+pub(crate) async fn chain(
+    config: &Config,
+    rule: &Sampling,
+    args: &SamplingArgs,
+    engine: &mut Option<Arc<Engine>>,
+) -> Result<Vec<Understudy>> {
     let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
     if overrides && rule.plugins.len() > 1 {
         let reason = "`--endpoint`, `--model` and `--set` go with one plugin; write several into the config";
         return Err(Usage(reason.to_owned()).into());
     }
-    let engine = Engine::new(Engine::cache_folder())?;
+    let engine = match engine {
+        Some(engine) => engine,
+        none => none.insert(Engine::new(Engine::cache_folder())?),
+    };
     let mut chain = Vec::new();
     for name in &rule.plugins {
-        chain.push(Understudy::load(&engine, &configured(config, name, args)?, env).await?);
+        chain.push(Understudy::load(engine, &configured(config, name, args)?, env).await?);
     }
     Ok(chain)
 }
@@ -128,7 +153,7 @@ pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sa
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))
     })?;
-    Ok(answering(&config, "sample", rule, args).await?.1)
+    Ok(answering(&config, "sample", rule, args, &mut None).await?.1)
 }
 
 /// Reads `key=value`.
