@@ -5,10 +5,13 @@
 
 pub mod arena;
 pub mod guests;
+pub mod http;
+pub mod matrix;
 pub mod peers;
 pub mod program;
 pub mod provider;
 pub mod schema;
+pub mod served;
 pub mod session;
 pub mod terminal;
 pub mod wild;
