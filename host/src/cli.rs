@@ -10,6 +10,7 @@ mod doctor;
 mod plugin;
 mod proxy;
 mod sample;
+mod serve;
 mod stage;
 mod tools;
 
@@ -49,6 +50,8 @@ pub struct Global {
 enum Verb {
     /// Stand between a client (on stdin and stdout) and a server (a command or a URL), and answer the server's sampling requests
     Proxy(proxy::ProxyArgs),
+    /// Serve every configured server over HTTP, each at /NAME/mcp, and answer their sampling requests
+    Serve(serve::ServeArgs),
     /// List a server's tools
     Tools(tools::ToolsArgs),
     /// Call a server's tool, its sampling requests answered
@@ -159,6 +162,7 @@ pub async fn run(cli: Cli) -> Result<End> {
     let global = cli.global;
     match cli.verb {
         Verb::Proxy(args) => proxy::run(&global, args).await,
+        Verb::Serve(args) => serve::run(&global, args).await,
         Verb::Tools(args) => tools::run(&global, args).await,
         Verb::Call(args) => call::run(&global, args).await,
         Verb::Sample(args) => sample::run(&global, args).await,

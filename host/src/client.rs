@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::relay::{Answering, Relay};
 use crate::text::one_line;
-use crate::transport::back::Back;
+use crate::transport::back::{Back, PATIENCE};
 use crate::transport::{Incoming, Message, Peer, Side};
 
 /// The revision that we ask for, and those that we understand.
@@ -86,7 +86,8 @@ impl Client {
         let Self { peer, mut relay, back, .. } = self;
         drop(peer);
         back.close().await;
-        relay.ended().await;
+        // Somebody whom it left behind may hold its output open.
+        let _ = tokio::time::timeout(PATIENCE, relay.ended()).await;
     }
 
     async fn request(&mut self, method: &str, params: &Value) -> Result<Value> {

@@ -14,6 +14,7 @@ mod model;
 mod models;
 mod sampling;
 mod section;
+mod serve;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use model::{Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, Mode, Sampling};
 use section::Section;
+pub use serve::Serve;
 
 use crate::text::did_you_mean;
 
@@ -94,6 +96,7 @@ pub struct Config {
     /// The limits.
     pub limits: Limits,
     sampling: Option<Sampling>,
+    serve: Option<Value>,
     servers: BTreeMap<String, Value>,
     plugins: BTreeMap<String, Value>,
 }
@@ -153,6 +156,7 @@ impl Config {
         for (name, server) in entries(&mut root, "servers")? {
             config.servers.entry(name).or_insert(server);
         }
+        config.serve = root.take("serve");
         root.take("$schema");
         root.finish_leniently(&mut config.warnings)?;
         config.check()?;
@@ -170,6 +174,7 @@ impl Config {
             self.check_names(&format!("mcpServers.{name}.sampling"), server.sampling.as_ref())?;
         }
         self.check_names("sampling", self.sampling.as_ref())?;
+        self.serve.clone().map(Serve::parse).transpose()?;
         self.warnings.append(&mut warnings);
         Ok(())
     }
@@ -207,19 +212,33 @@ impl Config {
         Ok(server)
     }
 
+    /// How to serve, with its variables expanded by `env`.
+    ///
+    /// # Errors
+    /// If a variable is not set, or stands for something that can't be.
+    pub fn serve(&self, env: impl Fn(&str) -> Option<String>) -> Result<Serve, ConfigError> {
+        let Some(value) = self.serve.clone() else { return Ok(Serve::default()) };
+        let mut serve = Serve::parse(expand::value("serve", value, &env)?)?;
+        if let Some(source) = &mut serve.token {
+            self.place(source);
+        }
+        Ok(serve)
+    }
+
     /// The global sampling rule.
     #[must_use]
     pub fn sampling(&self) -> Option<&Sampling> {
         self.sampling.as_ref()
     }
 
-    /// The environment variables that the plugins' credentials come from: no server inherits them.
+    /// The environment variables that credentials come from, the plugins' and our own: no server inherits them.
     #[must_use]
     pub fn credential_variables(&self) -> HashSet<String> {
         let of = |holder: &Value| Some(holder.get("credential")?.get("env")?.as_str()?.to_owned());
         let origins = |plugin: &Value| plugin.get("allow").and_then(Value::as_array).cloned().unwrap_or_default();
         let own = self.plugins.values().filter_map(of);
-        own.chain(self.plugins.values().flat_map(origins).filter_map(|origin| of(&origin))).collect()
+        let token = self.serve.as_ref().and_then(|serve| Some(serve.get("token")?.get("env")?.as_str()?.to_owned()));
+        own.chain(self.plugins.values().flat_map(origins).filter_map(|origin| of(&origin))).chain(token).collect()
     }
 
     /// The names of all servers.
@@ -243,9 +262,7 @@ impl Config {
             plugin.component = self.beside(&plugin.component);
             let origins = plugin.allow.iter_mut().flatten().filter_map(|origin| origin.credential.as_mut());
             for credential in plugin.credential.iter_mut().chain(origins) {
-                if let CredentialSource::File(path) = &mut credential.source {
-                    *path = PathBuf::from(self.beside(&path.to_string_lossy()));
-                }
+                self.place(&mut credential.source);
             }
             return Ok(plugin);
         }
@@ -264,6 +281,13 @@ impl Config {
             hint: did_you_mean(built_in, names()),
             known: crate::text::list(names()),
         })
+    }
+
+    /// A credential's file in the config is relative to it.
+    fn place(&self, source: &mut CredentialSource) {
+        if let CredentialSource::File(path) = source {
+            *path = PathBuf::from(self.beside(&path.to_string_lossy()));
+        }
     }
 
     /// A path in the config is relative to the file.

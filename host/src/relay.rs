@@ -50,7 +50,7 @@ use outlet::Outlet;
 /// Who answers sampling requests: the rule, and what carries it out. `None` passes everything through.
 pub type Answering = Option<(Sampling, Arc<Sampler>)>;
 
-/// A relay at work. Dropping it ends it.
+/// A relay at work. Dropping it ends it, and whatever is being answered.
 #[derive(Debug)]
 pub struct Relay {
     work: AbortOnDropHandle<()>,

@@ -7,9 +7,11 @@
 //! | `child` | a server in the back, as a child process |
 //! | `remote` | a server in the back, at a URL |
 //! | `back` | a server in the back, whichever it is |
+//! | `endpoint` | clients in front, over HTTP |
 
 pub mod back;
 pub mod child;
+pub mod endpoint;
 mod lines;
 pub mod remote;
 pub mod stdio;

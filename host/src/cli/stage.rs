@@ -43,9 +43,34 @@ pub(crate) fn env(name: &str) -> Option<String> {
 /// Sets the stage.
 pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &SamplingArgs) -> Result<Stage> {
     let config = config(global)?;
-    let (name, mut place, rule) = placed(&config, server)?;
+    let server = placed(&config, server)?;
+    of_server(&config, server, sampling, &mut None).await
+}
+
+/// A server's name, where it is, and the rule for its sampling requests.
+pub(crate) type Server = (String, Place, Option<Sampling>);
+
+/// The server of this name in the config.
+pub(crate) fn configured_server(config: &Config, name: &str) -> Result<Server> {
+    let server = config.server(name, env)?;
+    let place = match server.transport {
+        Transport::Stdio { command, args, env, cwd } => {
+            Place::Program(Program { command, args, env, cwd, hidden: HashSet::new() })
+        }
+        Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
+    };
+    Ok((server.name, place, server.sampling))
+}
+
+/// Sets the stage for a server. The engine is made when the first plugin needs it.
+pub(crate) async fn of_server(
+    config: &Config,
+    (name, mut place, rule): Server,
+    sampling: &SamplingArgs,
+    engine: &mut Option<Arc<Engine>>,
+) -> Result<Stage> {
     let answering = match rule_of(sampling, rule) {
-        Some(rule) if rule.mode != Mode::Off => Some(answering(&config, &name, rule, sampling).await?),
+        Some(rule) if rule.mode != Mode::Off => Some(answering(config, &name, rule, sampling, engine).await?),
         _ => None,
     };
     if let Place::Program(program) = &mut place {
@@ -54,11 +79,11 @@ pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &Samplin
             program.hidden.extend(sampler.variables());
         }
     }
-    Ok(Stage { config, name, place, answering })
+    Ok(Stage { config: config.clone(), name, place, answering })
 }
 
 /// Which server was meant: its name, its place and the config's rule for it.
-fn placed(config: &Config, server: &ServerArgs) -> Result<(String, Place, Option<Sampling>)> {
+fn placed(config: &Config, server: &ServerArgs) -> Result<Server> {
     let ServerArgs { which, header } = server;
     let typed = |reason: String| Usage(format!("`--header`: {reason}"));
     let with_headers = |remote: Remote| -> Result<Place> {
@@ -70,14 +95,12 @@ fn placed(config: &Config, server: &ServerArgs) -> Result<(String, Place, Option
         if header.is_empty() { Ok(Place::Program(program)) } else { Err(typed(reason)) }
     };
     if let Some(name) = &which.server {
-        let server = config.server(name, env)?;
-        let place = match server.transport {
-            Transport::Stdio { command, args, env, cwd } => {
-                without_headers(Program { command, args, env, cwd, hidden: HashSet::new() })?
-            }
-            Transport::Http { url, headers, is_old } => with_headers(remote(name, &url, &headers, is_old)?)?,
+        let (name, place, rule) = configured_server(config, name)?;
+        let place = match place {
+            Place::Program(program) => without_headers(program)?,
+            Place::Remote(remote) => with_headers(remote)?,
         };
-        return Ok((server.name, place, server.sampling));
+        return Ok((name, place, rule));
     }
     let rule = config.sampling().cloned();
     if let Some(url) = &which.url {
@@ -122,8 +145,9 @@ pub(crate) async fn answering(
     server: &str,
     rule: Sampling,
     args: &SamplingArgs,
+    engine: &mut Option<Arc<Engine>>,
 ) -> Result<(Sampling, Arc<Sampler>)> {
-    let chain = chain(config, &rule, args).await?;
+    let chain = chain(config, &rule, args, engine).await?;
     for link in &chain {
         for trouble in link.troubles() {
             tracing::warn!("the plugin `{}` can't answer as things are: {trouble}", link.plugin.name);
@@ -134,16 +158,24 @@ pub(crate) async fn answering(
 }
 
 /// Loads the rule's plugins.
-pub(crate) async fn chain(config: &Config, rule: &Sampling, args: &SamplingArgs) -> Result<Vec<Understudy>> {
+pub(crate) async fn chain(
+    config: &Config,
+    rule: &Sampling,
+    args: &SamplingArgs,
+    engine: &mut Option<Arc<Engine>>,
+) -> Result<Vec<Understudy>> {
     let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
     if overrides && rule.plugins.len() > 1 {
         let reason = "`--endpoint`, `--model` and `--set` go with one plugin; write several into the config";
         return Err(Usage(reason.to_owned()).into());
     }
-    let engine = Engine::new(Engine::cache_folder())?;
+    let engine = match engine {
+        Some(engine) => engine,
+        none => none.insert(Engine::new(Engine::cache_folder())?),
+    };
     let mut chain = Vec::new();
     for name in &rule.plugins {
-        chain.push(Understudy::load(&engine, &configured(config, name, args)?, env).await?);
+        chain.push(Understudy::load(engine, &configured(config, name, args)?, env).await?);
     }
     Ok(chain)
 }
@@ -169,7 +201,7 @@ pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sa
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))
     })?;
-    Ok(answering(&config, "sample", rule, args).await?.1)
+    Ok(answering(&config, "sample", rule, args, &mut None).await?.1)
 }
 
 /// Reads `key=value`.

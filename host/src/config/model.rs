@@ -233,6 +233,15 @@ impl Credential {
             }
             (Some(_), _) => return Err(section.wrong("scheme", "must be `bearer`, `header` or `query`")),
         }
+        let source = CredentialSource::take(&mut section)?;
+        section.finish()?;
+        Ok(Self { scheme, name, source })
+    }
+}
+
+impl CredentialSource {
+    /// Where the value comes from, as an object says.
+    pub(super) fn take(section: &mut Section) -> Result<Self, ConfigError> {
         let command = section.strings("command")?;
         if command.as_ref().is_some_and(Vec::is_empty) {
             return Err(section.wrong("command", "is empty: write the program and its arguments"));
@@ -252,7 +261,6 @@ impl Credential {
         if sources.next().is_some() {
             return Err(section.wrong("env", "`file` and `command` exclude each other: a credential has one source"));
         }
-        section.finish()?;
-        Ok(Self { scheme, name, source })
+        Ok(source)
     }
 }

@@ -156,15 +156,7 @@ impl Credential {
 
     /// What the variable or the file holds.
     fn found(&self) -> Result<Option<String>, String> {
-        let found = match &self.source {
-            CredentialSource::Env(variable) => std::env::var(variable).ok(),
-            CredentialSource::File(path) => {
-                let text = fs::read_to_string(path);
-                Some(text.map_err(|e| format!("can't read the credential's file `{}`: {e}", path.display()))?)
-            }
-            CredentialSource::Command(_) => None,
-        };
-        Ok(found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+        found(&self.source)
     }
 
     fn missing(&self) -> String {
@@ -216,6 +208,30 @@ impl Credential {
         };
         format!("{how}, from {source}")
     }
+}
+
+/// What a source holds, or its command prints; `None` if that is nothing.
+///
+/// # Errors
+/// If it can't be read.
+pub async fn read(source: &CredentialSource) -> Result<Option<String>, String> {
+    match source {
+        CredentialSource::Command(command) => print(command).await.map(Some),
+        source => found(source),
+    }
+}
+
+/// What a variable or a file holds.
+fn found(source: &CredentialSource) -> Result<Option<String>, String> {
+    let found = match source {
+        CredentialSource::Env(variable) => std::env::var(variable).ok(),
+        CredentialSource::File(path) => {
+            let text = fs::read_to_string(path);
+            Some(text.map_err(|e| format!("can't read the credential's file `{}`: {e}", path.display()))?)
+        }
+        CredentialSource::Command(_) => None,
+    };
+    Ok(found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
 /// A command's program. Its arguments may say more than others should read.

@@ -38,9 +38,19 @@ pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: us
         limit,
         garbled: AtomicBool::new(false),
     });
+    let _end = Closing(Arc::clone(&shared.answers));
     let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
     let _forward = AbortOnDropHandle::new(tokio::spawn(forward));
     backward(spoken.by_back, back.incoming, &shared).await;
+}
+
+/// Whatever is still being answered ends with this.
+struct Closing(Arc<Answers>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// From the client to the server.

@@ -120,6 +120,7 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), l
         limit,
         calls: Mutex::default(),
     });
+    let _end = Closing(Arc::clone(&exchange));
     let _forward = AbortOnDropHandle::new(tokio::spawn(forward(said, front.incoming, Arc::clone(&exchange))));
     let mut from_back = back.incoming;
     while let Some(incoming) = from_back.recv().await {
@@ -133,6 +134,15 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), l
     }
     exchange.close();
     exchange.to_front.close();
+}
+
+/// Whatever is still being answered ends with this.
+struct Closing(Arc<Exchange>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 async fn forward(said: Vec<Message>, mut from_front: mpsc::Receiver<Incoming>, exchange: Arc<Exchange>) {

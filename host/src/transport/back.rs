@@ -11,7 +11,7 @@ use super::child::{self, Program, Server};
 use super::remote::{self, Connection, Remote};
 
 /// How long a server may take to end once its input has ended.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where a server is.
 #[derive(Debug, Clone)]

@@ -1,0 +1,233 @@
+//! Who may come in: `Host`, `Origin` and the bearer token.
+//!
+//! A web page that a user visits can have its own name resolve to this machine (DNS rebinding) and then ask whatever listens here.
+//! It can't choose the `Host` and `Origin` that the browser sends with that, so those are looked at.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST,
+    HeaderMap, HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
+};
+use http::{Method, StatusCode, Uri};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use url::Url;
+
+use super::reply::{Refusal, Response, empty, refusal};
+use super::{METHODS, SESSION_ID};
+use crate::text::one_line;
+
+/// Who may come in.
+#[derive(Debug)]
+pub(super) struct Door {
+    port: u16,
+    /// In lower case, with a port or without.
+    hosts: Vec<String>,
+    /// As browsers spell them.
+    origins: Vec<String>,
+    token: Option<SecretString>,
+}
+
+impl Door {
+    pub(super) fn new(
+        address: SocketAddr,
+        mut hosts: Vec<String>,
+        origins: Vec<String>,
+        token: Option<SecretString>,
+    ) -> Self {
+        if !address.ip().is_unspecified() {
+            hosts.push(bare(&address.ip()));
+        }
+        Self { port: address.port(), hosts, origins, token }
+    }
+
+    /// Looks at a request; the refusal if it may not come in.
+    pub(super) fn look(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        let hosts: Vec<&str> = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).collect();
+        if let Some(host) = hosts.iter().find(|host| !self.is_host(host)) {
+            let reason = format!(
+                "the host `{}` is none of this server's; if it should be, name it in `serve.allowedHosts`",
+                one_line(host, 80)
+            );
+            return Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, -32600, &reason).into());
+        }
+        if hosts.is_empty() {
+            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, "the header `Host` is missing").into());
+        }
+        if let Some(origin) = headers.get(ORIGIN)
+            && !self.is_origin(origin.to_str().unwrap_or_default())
+        {
+            let reason = format!(
+                "the origin `{}` may not ask this server; if it should, name it in `serve.allowedOrigins`",
+                one_line(&String::from_utf8_lossy(origin.as_bytes()), 80)
+            );
+            return Err(refusal(StatusCode::FORBIDDEN, None, -32600, &reason).into());
+        }
+        // A browser asks whether it may ask without the token that it would ask with.
+        if method == Method::OPTIONS || self.has_token(headers) {
+            return Ok(());
+        }
+        let reason = "the bearer token is missing or wrong: this server wants that of `serve.token`";
+        let mut response = refusal(StatusCode::UNAUTHORIZED, None, -32600, reason);
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Err(response.into())
+    }
+
+    /// Tells the browser of an allowed origin what its page may see.
+    pub(super) fn tell_browser(&self, origin: Option<&HeaderValue>, response: &mut Response) {
+        let Some(origin) = origin.filter(|origin| self.is_origin(origin.to_str().unwrap_or_default())) else { return };
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SESSION_ID));
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+    }
+
+    /// Whether a browser may ask: yes, since its origin was looked at.
+    pub(super) fn preflight(headers: &HeaderMap) -> Response {
+        let mut response = empty(StatusCode::NO_CONTENT);
+        let answer = response.headers_mut();
+        answer.insert(http::header::ALLOW, HeaderValue::from_static(METHODS));
+        if headers.contains_key(ORIGIN) {
+            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+            answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+            if let Some(wanted) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+                answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+            }
+        }
+        response
+    }
+
+    fn is_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let name = without_port(&host);
+        is_loopback(name) || self.hosts.iter().any(|own| *own == host || own == name)
+    }
+
+    fn is_origin(&self, origin: &str) -> bool {
+        if self.origins.iter().any(|own| own.eq_ignore_ascii_case(origin)) {
+            return true;
+        }
+        // A page from this very address, which is not one of ours only if another server had the port before.
+        let Ok(url) = Url::parse(origin) else { return false };
+        url.scheme() == "http" && url.port().unwrap_or(80) == self.port && url.host_str().is_some_and(is_loopback)
+    }
+
+    fn has_token(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        given.is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(token.expose_secret().as_bytes()).into())
+    }
+}
+
+/// The address as a `Host` header spells it.
+fn bare(address: &IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(token: Option<&str>) -> Door {
+        let hosts = vec!["tools.example.com".to_owned(), "10.0.0.1:81".to_owned()];
+        let address = SocketAddr::from(([192, 168, 0, 7], 8765));
+        Door::new(address, hosts, vec!["https://app.example.com".to_owned()], token.map(SecretString::from))
+    }
+
+    fn status(door: &Door, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let looked = door.look(&Method::POST, &uri.parse().unwrap(), &map);
+        looked.map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_host_is_loopback_or_our_own_or_configured() {
+        let door = door(None);
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:8765",
+            "[::1]",
+            "[::1]:80",
+            "192.168.0.7:8765",
+            "tools.example.com",
+            "tools.example.com:443",
+            "10.0.0.1:81",
+        ] {
+            assert_eq!(status(&door, "/x", &[("host", host)]), 200, "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:8765",
+            "10.0.0.1",
+            "10.0.0.1:82",
+            "localhost:8765@evil.example",
+            "::1",
+            "",
+            "[::2]:8765",
+        ] {
+            assert_eq!(status(&door, "/x", &[("host", host)]), 421, "{host}");
+        }
+        assert_eq!(status(&door, "/x", &[]), 400);
+        assert_eq!(status(&door, "/x", &[("host", "localhost"), ("host", "evil.example")]), 421);
+        assert_eq!(status(&door, "http://evil.example/x", &[("host", "localhost")]), 421);
+    }
+
+    #[test]
+    fn an_origin_is_this_address_by_a_loopback_name_or_configured() {
+        let door = door(None);
+        for origin in ["http://localhost:8765", "http://127.0.0.1:8765", "http://[::1]:8765", "https://app.example.com"]
+        {
+            assert_eq!(status(&door, "/x", &[("host", "localhost"), ("origin", origin)]), 200, "{origin}");
+        }
+        for origin in [
+            "http://evil.example",
+            "http://localhost:8766",
+            "http://localhost",
+            "https://localhost:8765",
+            "null",
+            "",
+            "http://localhost.evil.example:8765",
+            "https://app.example.com.evil.example",
+        ] {
+            assert_eq!(status(&door, "/x", &[("host", "localhost"), ("origin", origin)]), 403, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_wanted_if_there_is_one() {
+        let door = door(Some("0123456789"));
+        let with = |value: &str| status(&door, "/x", &[("host", "localhost"), ("authorization", value)]);
+        assert_eq!((with("Bearer 0123456789"), with("bearer  0123456789")), (200, 200));
+        for value in ["Bearer 012345678", "Bearer 01234567890", "Basic 0123456789", "0123456789", "Bearer "] {
+            assert_eq!(with(value), 401, "{value}");
+        }
+        assert_eq!(status(&door, "/x", &[("host", "localhost")]), 401);
+    }
+}

@@ -1,0 +1,194 @@
+//! Revision 2026-07-28 over HTTP: every POST stands by itself, and all clients share one side.
+//!
+//! Clients choose their ids and progress tokens without knowing of each other. On the way in each request gets a number that is
+//! unique on the side, in the place of both; on the way out the client's own stand there again. No other byte changes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{Mutex, mpsc};
+
+use super::log::Reader;
+use super::mirror::{self, Mirrored};
+use super::posted::Posted;
+use super::reply::{self, Response, empty, json, refusal};
+use super::shared_side::{Going, SharedSide};
+use super::{Endpoint, Era, Guard};
+use crate::jsonrpc::{Kind, Parts};
+use crate::transport::{Incoming, Message, Side};
+
+/// How long the first word is waited for before a stream is begun.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What all clients of this era share.
+#[derive(Debug, Default)]
+pub(super) struct Modern {
+    side: Mutex<Option<Arc<SharedSide>>>,
+    mirrored: Arc<Mirrored>,
+}
+
+/// A message of a client's.
+pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: Posted) -> Response {
+    let id = posted.head.id();
+    match posted.head.kind() {
+        Kind::Request | Kind::Notification => {}
+        _ => {
+            let reason = "the body must be one JSON-RPC request or notification";
+            return refusal(StatusCode::BAD_REQUEST, id, -32600, reason);
+        }
+    }
+    if let Err(refusal) = mirror::check(headers, &posted, &endpoint.modern.mirrored) {
+        return *refusal;
+    }
+    if endpoint.shared.is_ending() {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, id, -32000, "Understudy is shutting down");
+    }
+    let side = match endpoint.modern.side(endpoint).await {
+        Ok(side) => side,
+        Err(reason) => {
+            tracing::error!("{reason}");
+            return refusal(StatusCode::OK, id, -32603, &reason);
+        }
+    };
+    let Ok(place) = side.relay().reserve_owned().await else {
+        return refusal(StatusCode::OK, id, -32603, "the server has just ended; try again");
+    };
+    if posted.head.kind() == Kind::Notification {
+        // Its client's ids mean nothing to the server; closing the connection is how a request is cancelled.
+        if posted.head.method() != Some("notifications/cancelled") {
+            place.send(Incoming::Message(posted.line.into()));
+        }
+        return empty(StatusCode::ACCEPTED);
+    }
+    let Some((going, reader, line)) = side.begin(&posted, || endpoint.shared.requests.token()) else {
+        let reason = "the server has just ended, or the request names its `id` twice";
+        return refusal(StatusCode::OK, id, -32603, reason);
+    };
+    place.send(Incoming::Message(line.into()));
+    let _ = tokio::time::timeout(GRACE, reader.wait()).await;
+    match reader.log().only() {
+        Some(answer) => json(status(&answer), answer),
+        None => reply::events(events(going, reader)),
+    }
+}
+
+/// Whether a request carries what this era puts into each.
+pub(super) fn has_envelope(line: &[u8]) -> bool {
+    memchr::memmem::find(line, b"io.modelcontextprotocol/protocolVersion").is_some() && version(line).is_some()
+}
+
+/// `params._meta["io.modelcontextprotocol/protocolVersion"]`
+pub(super) fn version(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, rename = "_meta", default)]
+        meta: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+        version: String,
+    }
+    let params: Params = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    Some(serde_json::from_str::<Meta>(params.meta?.get()).ok()?.version)
+}
+
+/// The status of an answer that is the first thing said.
+fn status(answer: &[u8]) -> StatusCode {
+    match Parts::of(answer).ok().and_then(|parts| parts.error).map(|error| error.code) {
+        Some(-32022..=-32020) => StatusCode::BAD_REQUEST,
+        Some(-32601) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    }
+}
+
+/// The events of a request that is going on. When the client drops them, the request is cancelled.
+fn events(going: Going, reader: Reader) -> impl Stream<Item = Bytes> {
+    futures_util::stream::unfold((going, reader), |(going, mut reader)| async {
+        let event = match tokio::time::timeout(reply::KEEP_ALIVE, reader.next()).await {
+            Ok(Some((_, line))) => reply::event(None, &line),
+            Ok(None) => return None,
+            Err(_) => reply::keep_alive(),
+        };
+        Some((event, (going, reader)))
+    })
+}
+
+impl Modern {
+    /// The side, begun if need be.
+    async fn side(&self, endpoint: &Arc<Endpoint>) -> Result<Arc<SharedSide>, String> {
+        let mut current = self.side.lock().await;
+        if let Some(side) = current.as_ref().filter(|side| !side.is_over()) {
+            return Ok(Arc::clone(side));
+        }
+        let (side, peer) = Side::pair();
+        let guard = (endpoint.shared.open)(&endpoint.name, side, Era::Modern).await?;
+        let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(&self.mirrored)));
+        endpoint.shared.tasks.spawn(carry(Arc::clone(&side), peer.incoming, guard));
+        *current = Some(Arc::clone(&side));
+        Ok(side)
+    }
+
+    /// Ends the streams that would never end by themselves.
+    pub(super) async fn end_listening(&self) {
+        if let Some(side) = self.side.lock().await.as_ref() {
+            side.end_listening();
+        }
+    }
+
+    /// Ends everything. Whoever still waits for an answer gets `reason`.
+    pub(super) async fn end(&self, reason: &str) {
+        if let Some(side) = self.side.lock().await.take() {
+            side.end(reason);
+        }
+    }
+
+    /// What time brings: a side that nobody uses ends.
+    pub(super) fn tick(&self, now: Instant, idle: Duration) {
+        // Whoever holds the lock is about to use it.
+        let Ok(mut side) = self.side.try_lock() else { return };
+        if let Some(idle) = side.take_if(|side| side.is_idle(now, idle)) {
+            idle.end("nobody asked for anything for too long (`serve.idle`)");
+        }
+    }
+}
+
+/// Carries what the server says to where its clients read it, until either has had enough.
+async fn carry(side: Arc<SharedSide>, mut from_relay: mpsc::Receiver<Message>, guard: Guard) {
+    loop {
+        tokio::select! {
+            message = from_relay.recv() => match message {
+                Some(message) => side.say(&message),
+                None => break,
+            },
+            () = side.ended() => break,
+        }
+    }
+    side.end("the server ended before it answered");
+    drop(guard);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_an_error_is_the_specifications() {
+        let of =
+            |code: i64| status(format!(r#"{{"id":1,"error":{{"code":{code},"message":""}}}}"#).as_bytes()).as_u16();
+        assert_eq!([-32020, -32021, -32022, -32601, -32602, -32603, 0].map(of), [400, 400, 400, 404, 200, 200, 200]);
+        assert_eq!(status(b"{\"id\":1,\"result\":{}}"), StatusCode::OK);
+    }
+
+    #[test]
+    fn an_envelope_is_known_by_its_place() {
+        assert!(has_envelope(br#"{"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#));
+        assert!(!has_envelope(br#"{"params":{"x":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#));
+        assert!(!has_envelope(b"{}"));
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes back over HTTP.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{HeaderName, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+
+/// A stream that has nothing to say says so this often: proxies cut connections that look dead, and a write is how we learn
+/// that one is.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The body of an answer.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// An answer.
+pub(super) type Response = http::Response<Body>;
+
+/// An answer that refuses something.
+pub(super) type Refusal = Box<Response>;
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    with(status, Empty::new().boxed_unsync())
+}
+
+/// A JSON-RPC message, or several.
+pub(super) fn json(status: StatusCode, body: Bytes) -> Response {
+    let mut response = with(status, Full::new(body).boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A few words.
+pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
+    let mut response = with(status, Full::new(Bytes::from_static(text.as_bytes())).boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Why a request is refused, as a JSON-RPC error. `id` is the request's, as spelt, if it is known.
+pub(super) fn refusal(status: StatusCode, id: Option<&[u8]>, code: i64, reason: &str) -> Response {
+    error(status, id, &json!({ "code": code, "message": reason }))
+}
+
+/// A JSON-RPC error with whatever it holds.
+pub(super) fn error(status: StatusCode, id: Option<&[u8]>, error: &Value) -> Response {
+    let mut body = br#"{"jsonrpc":"2.0","id":"#.to_vec();
+    body.extend_from_slice(id.unwrap_or(b"null"));
+    body.extend_from_slice(format!(",\"error\":{error}}}").as_bytes());
+    json(status, body.into())
+}
+
+/// The method isn't one of these.
+pub(super) fn not_allowed(allowed: &'static str, reason: &str) -> Response {
+    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, None, -32600, reason);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A stream of events.
+pub(super) fn events(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let frames = events.map(|event| Ok::<_, Infallible>(Frame::data(event)));
+    let mut response = with(StatusCode::OK, StreamBody::new(frames).boxed_unsync());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // Asks nginx and its like to hand each event on at once.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// An event with a message.
+pub(super) fn event(id: Option<&str>, line: &[u8]) -> Bytes {
+    let mut event = BytesMut::with_capacity(line.len() + 64);
+    event.put_slice(b"event: message\n");
+    if let Some(id) = id {
+        event.put_slice(format!("id: {id}\n").as_bytes());
+    }
+    event.put_slice(b"data: ");
+    event.put_slice(line);
+    event.put_slice(b"\n\n");
+    event.freeze()
+}
+
+/// An event without a message, from which a client can go on if the connection breaks, `retry` after that.
+pub(super) fn priming(id: &str, retry: Duration) -> Bytes {
+    format!("id: {id}\nretry: {}\ndata: \n\n", retry.as_millis()).into()
+}
+
+/// A comment.
+pub(super) fn keep_alive() -> Bytes {
+    Bytes::from_static(b":\n\n")
+}
+
+fn with(status: StatusCode, body: Body) -> Response {
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    response
+}

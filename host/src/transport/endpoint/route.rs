@@ -1,0 +1,102 @@
+//! From a request to whoever answers it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use super::door::Door;
+use super::posted::Posted;
+use super::reply::{self, Response, empty, refusal, text};
+use super::{ENDING, Endpoint, LEGACY, METHODS, MODERN, READY, SESSION_ID, Shared, header, legacy, modern};
+
+/// Answers a request.
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response {
+    match request.uri().path() {
+        "/healthz" => return text(StatusCode::OK, "ok\n"),
+        "/readyz" => return readiness(shared),
+        _ => {}
+    }
+    let (head, body) = request.into_parts();
+    let mut response = match shared.door.look(&head.method, &head.uri, &head.headers) {
+        Ok(()) => match endpoint(shared, head.uri.path()) {
+            Some(endpoint) => by_method(&endpoint, &head.method, &head.headers, body).await,
+            None => refusal(StatusCode::NOT_FOUND, None, -32600, &nothing_here(shared)),
+        },
+        Err(refusal) => *refusal,
+    };
+    shared.door.tell_browser(head.headers.get(http::header::ORIGIN), &mut response);
+    response
+}
+
+fn readiness(shared: &Shared) -> Response {
+    match shared.stage() {
+        READY => text(StatusCode::OK, "ready\n"),
+        ENDING => text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        _ => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+    }
+}
+
+/// The endpoint of `/NAME/mcp`.
+fn endpoint(shared: &Shared, path: &str) -> Option<Arc<Endpoint>> {
+    let name = path.strip_prefix('/')?.strip_suffix("/mcp")?;
+    let name = percent_decode_str(name).decode_utf8().ok()?;
+    shared.endpoints.get()?.get(name.as_ref()).cloned()
+}
+
+fn nothing_here(shared: &Shared) -> String {
+    let names = shared.endpoints.get().into_iter().flat_map(|endpoints| endpoints.keys());
+    let known: Vec<String> = names.map(|name| super::path(name)).collect();
+    if known.is_empty() {
+        return "nothing is here yet: Understudy is starting".to_owned();
+    }
+    format!("nothing is here; the endpoints are {}", crate::text::list(known.iter().map(String::as_str)))
+}
+
+async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMap, body: Incoming) -> Response {
+    if method == Method::OPTIONS {
+        return Door::preflight(headers);
+    }
+    let version = header(headers, "mcp-protocol-version");
+    let is_modern = version.is_some_and(|version| MODERN.contains(&version));
+    if let Some(version) = version.filter(|version| !is_modern && !LEGACY.contains(version)) {
+        return unknown_version(version);
+    }
+    match method.as_str() {
+        "POST" => {
+            let posted = match Posted::read(body, endpoint.shared.settings.line).await {
+                Ok(posted) => posted,
+                Err(refusal) => return *refusal,
+            };
+            let begins_nothing = || header(headers, SESSION_ID).is_none() && !posted.head.is_request("initialize");
+            if is_modern || (begins_nothing() && modern::has_envelope(&posted.line)) {
+                return modern::post(endpoint, headers, posted).await;
+            }
+            legacy::post(endpoint, headers, posted).await
+        }
+        "GET" | "DELETE" if is_modern => {
+            reply::not_allowed("POST", "this revision has neither sessions nor streams of their own: only POST")
+        }
+        "GET" => legacy::get(endpoint, headers),
+        "DELETE" => legacy::delete(endpoint, headers),
+        _ => {
+            let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(METHODS));
+            response
+        }
+    }
+}
+
+/// The revision is none that we know.
+fn unknown_version(version: &str) -> Response {
+    let supported: Vec<&str> = MODERN.into_iter().chain(LEGACY).collect();
+    let requested = crate::text::one_line(version, 40);
+    let error = json!({
+        "code": -32022,
+        "message": format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows"),
+        "data": { "supported": supported, "requested": requested },
+    });
+    reply::error(StatusCode::BAD_REQUEST, None, &error)
+}

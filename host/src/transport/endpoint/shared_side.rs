@@ -1,0 +1,304 @@
+//! One side for the requests of many clients: who gets what.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::log::{Log, Reader};
+use super::mirror::Mirrored;
+use super::part::{self, Named};
+use super::posted::{Posted, flat, parts};
+use crate::jsonrpc::{Head, Kind, error_line};
+use crate::transport::{Incoming, Message};
+
+/// The side, and the requests that are going on.
+#[derive(Debug)]
+pub(super) struct SharedSide {
+    relay: mpsc::Sender<Incoming>,
+    end: CancellationToken,
+    state: Mutex<State>,
+    mirrored: Arc<Mirrored>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// By the number that each got.
+    exchanges: HashMap<u64, Exchange>,
+    last: u64,
+    /// When the last exchange ended.
+    used: Instant,
+}
+
+#[derive(Debug)]
+struct Exchange {
+    /// The client's own id and progress token, as spelt.
+    id: Bytes,
+    token: Option<Bytes>,
+    log: Arc<Log>,
+    /// It goes on until it is cancelled.
+    listens: bool,
+    /// Its answer lists tools.
+    lists_tools: bool,
+    /// What a shutdown waits for.
+    _open: Option<TaskTrackerToken>,
+}
+
+/// A request that is going on. Dropping it cancels the request, unless that has been answered.
+#[derive(Debug)]
+pub(super) struct Going {
+    side: Arc<SharedSide>,
+    number: u64,
+}
+
+impl SharedSide {
+    pub(super) fn new(relay: mpsc::Sender<Incoming>, mirrored: Arc<Mirrored>) -> Self {
+        let state = State { exchanges: HashMap::new(), last: 0, used: Instant::now() };
+        Self { relay, end: CancellationToken::new(), state: Mutex::new(state), mirrored }
+    }
+
+    /// The way to the server.
+    pub(super) fn relay(&self) -> mpsc::Sender<Incoming> {
+        self.relay.clone()
+    }
+
+    /// Whether the side has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_cancelled() || self.relay.is_closed()
+    }
+
+    /// Waits until the side has ended.
+    pub(super) async fn ended(&self) {
+        self.end.cancelled().await;
+    }
+
+    /// Whether nobody has used it for that long.
+    pub(super) fn is_idle(&self, now: Instant, idle: Duration) -> bool {
+        let state = self.lock();
+        state.exchanges.is_empty() && now.saturating_duration_since(state.used) > idle
+    }
+
+    /// Begins a request: what holds it, what its client reads, and the line for the server.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        posted: &Posted,
+        open: impl FnOnce() -> TaskTrackerToken,
+    ) -> Option<(Going, Reader, Bytes)> {
+        let mut state = self.lock();
+        if self.is_over() {
+            return None;
+        }
+        let number = state.last + 1;
+        let spelt = number.to_string();
+        let own = part::named(&posted.line, Named::Id)?;
+        let id = posted.line.slice_ref(own.get().as_bytes());
+        let line = part::replace(&posted.line, own, spelt.as_bytes());
+        let token = part::named(&line, Named::Token).map(|token| line.slice_ref(token.get().as_bytes()));
+        let line =
+            part::named(&line, Named::Token).map(|token| part::replace(&line, token, spelt.as_bytes())).unwrap_or(line);
+        let log = Arc::new(Log::new(number));
+        let reader = log.reader();
+        let listens = posted.head.is_request("subscriptions/listen");
+        let lists_tools = posted.head.is_request("tools/list");
+        state.last = number;
+        state.exchanges.insert(number, Exchange { id, token, log, listens, lists_tools, _open: (!listens).then(open) });
+        Some((Going { side: Arc::clone(self), number }, reader, line))
+    }
+
+    /// Sends a message of the server's where it belongs.
+    pub(super) fn say(&self, message: &Message) {
+        let line = flat(&message.line);
+        let head = Head::of(&line);
+        for (line, head) in parts(&line, &head) {
+            match (head.kind(), head.id()) {
+                (Kind::Response, Some(id)) => self.answer(id, &line),
+                (Kind::Notification, _) => self.notify(&line, &head, message.about.as_deref()),
+                (Kind::Request, Some(id)) => {
+                    let reason =
+                        "in this revision a server asks by the result of a request, not by a request of its own";
+                    self.send(error_line(id, -32601, reason));
+                }
+                // Whatever a server writes that is no message; the relay has said so.
+                _ => {}
+            }
+        }
+    }
+
+    fn answer(&self, id: &[u8], line: &Bytes) {
+        let exchange = number(id).and_then(|number| self.lock().take(number));
+        let (Some(exchange), Some(ours)) = (exchange, part::named(line, Named::Id)) else {
+            tracing::debug!(id = %String::from_utf8_lossy(id), "the server answers a request that nobody waits for");
+            return;
+        };
+        if exchange.lists_tools {
+            self.mirrored.learn(line);
+        }
+        exchange.log.finish(part::replace(line, ours, &exchange.id));
+    }
+
+    fn notify(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) {
+        let named = |name: Named| part::named(line, name).and_then(|part| number(part.get().as_bytes()));
+        let mut state = self.lock();
+        if head.is_notification("notifications/cancelled") {
+            // How a server ends a subscription where there is no stream to close. Here there is.
+            let ended = named(Named::RequestId).and_then(|number| state.take(number));
+            ended.inspect(|exchange| exchange.log.end());
+            return;
+        }
+        let alone = || (state.exchanges.len() == 1).then(|| state.exchanges.keys().next().copied()).flatten();
+        let number = about.and_then(number);
+        let number =
+            number.or_else(|| named(Named::ProgressToken)).or_else(|| named(Named::Subscription)).or_else(alone);
+        let Some(exchange) = number.and_then(|number| state.exchanges.get(&number)) else {
+            tracing::debug!(
+                method = head.method(),
+                "the server doesn't say whose notification this is; nobody gets it"
+            );
+            return;
+        };
+        let mut line = line.clone();
+        for (name, own) in [(Named::ProgressToken, exchange.token.as_ref()), (Named::Subscription, Some(&exchange.id))]
+        {
+            if let (Some(ours), Some(own)) = (part::named(&line, name), own) {
+                line = part::replace(&line, ours, own);
+            }
+        }
+        if !exchange.log.offer(line) {
+            tracing::debug!(method = head.method(), "a client doesn't read its notifications; this one is dropped");
+        }
+    }
+
+    /// Ends the subscriptions.
+    pub(super) fn end_listening(&self) {
+        let state = self.lock();
+        state.exchanges.values().filter(|exchange| exchange.listens).for_each(|exchange| exchange.log.end());
+    }
+
+    /// Ends everything. Whoever still waits for an answer gets `reason`.
+    pub(super) fn end(&self, reason: &str) {
+        let mut state = self.lock();
+        self.end.cancel();
+        for (_, exchange) in state.exchanges.drain() {
+            exchange.log.finish(flat(&error_line(&exchange.id, -32000, reason)));
+        }
+    }
+
+    /// Sends a line to the server, without waiting for it: the relay may be waiting for us to read on.
+    fn send(&self, line: Bytes) {
+        if let Err(mpsc::error::TrySendError::Full(line)) = self.relay.try_send(Incoming::Message(line.into())) {
+            let relay = self.relay.clone();
+            tokio::spawn(async move { relay.send(line).await });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, number: u64) -> Option<Exchange> {
+        self.used = Instant::now();
+        self.exchanges.remove(&number)
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        if self.side.lock().take(self.number).is_none() {
+            return;
+        }
+        let params = json!({ "requestId": self.number, "reason": "the client closed the connection" });
+        let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
+        self.side.send(format!("{cancelled}\n").into());
+    }
+}
+
+fn number(spelt: &[u8]) -> Option<u64> {
+    std::str::from_utf8(spelt).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use tokio_util::task::TaskTracker;
+
+    fn begin(side: &Arc<SharedSide>, line: &'static str) -> (Going, Reader, String) {
+        let line = Bytes::from_static(line.as_bytes());
+        let posted = Posted { head: Head::of(&line), line };
+        let (going, reader, line) = side.begin(&posted, || TaskTracker::new().token()).unwrap();
+        (going, reader, String::from_utf8(line.to_vec()).unwrap())
+    }
+
+    fn say(side: &SharedSide, line: &'static str, about: Option<&'static str>) {
+        let about = about.map(|about| Bytes::from_static(about.as_bytes()));
+        side.say(&Message { line: Bytes::from_static(line.as_bytes()), about });
+    }
+
+    fn next(reader: &mut Reader) -> Option<String> {
+        reader.next().now_or_never().flatten().map(|(_, line)| String::from_utf8(line.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn clients_with_the_same_id_and_token_get_each_their_own() {
+        let (sender, mut relay) = mpsc::channel(16);
+        let side = Arc::new(SharedSide::new(sender, Arc::default()));
+        let request = r#"{"id": "x" ,"method":"m","params":{"_meta":{"progressToken":0}}}"#;
+        let (first, mut first_reads, line) = begin(&side, request);
+        assert_eq!(line, r#"{"id": 1 ,"method":"m","params":{"_meta":{"progressToken":1}}}"#);
+        let (second, mut second_reads, line) = begin(&side, request);
+        assert_eq!(line, r#"{"id": 2 ,"method":"m","params":{"_meta":{"progressToken":2}}}"#);
+        say(
+            &side,
+            "{\"method\":\"notifications/progress\",\"params\":{\"progressToken\":2, \"progress\":1.0}}\n",
+            None,
+        );
+        assert_eq!(
+            next(&mut second_reads).unwrap(),
+            r#"{"method":"notifications/progress","params":{"progressToken":0, "progress":1.0}}"#
+        );
+        say(&side, r#"{"method":"notifications/message","params":{}}"#, Some("1"));
+        assert_eq!(next(&mut first_reads).unwrap(), r#"{"method":"notifications/message","params":{}}"#);
+        // Nobody knows whose this is.
+        say(&side, r#"{"method":"notifications/message","params":{}}"#, None);
+        say(&side, r#"{"result":{},"id":2}"#, None);
+        assert_eq!(next(&mut second_reads).unwrap(), r#"{"result":{},"id":"x"}"#);
+        assert_eq!((next(&mut first_reads), next(&mut second_reads)), (None, None));
+        drop(second);
+        assert!(relay.try_recv().is_err(), "what has been answered is not cancelled");
+        drop(first);
+        let Incoming::Message(message) = relay.try_recv().unwrap() else { panic!("too long") };
+        assert!(
+            message
+                .line
+                .starts_with(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"#)
+        );
+        say(&side, r#"{"id":7,"method":"roots/list"}"#, None);
+        let Incoming::Message(message) = relay.try_recv().unwrap() else { panic!("too long") };
+        assert!(message.line.starts_with(br#"{"jsonrpc":"2.0","id":7,"error":{"code":-32601"#));
+    }
+
+    #[tokio::test]
+    async fn a_subscription_is_known_by_the_clients_id_and_ends_as_the_server_says() {
+        let (sender, _relay) = mpsc::channel(16);
+        let side = Arc::new(SharedSide::new(sender, Arc::default()));
+        let (_going, mut reader, _) = begin(&side, r#"{"id":"s","method":"subscriptions/listen","params":{}}"#);
+        let (_other, mut other, _) = begin(&side, r#"{"id":"s","method":"ping"}"#);
+        say(&side, r#"{"method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#, None);
+        assert_eq!(
+            next(&mut reader).unwrap(),
+            r#"{"method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"s"}}}"#
+        );
+        say(&side, r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#, None);
+        assert_eq!(reader.next().now_or_never(), Some(None));
+        side.end("over");
+        assert_eq!(next(&mut other).unwrap(), r#"{"jsonrpc":"2.0","id":"s","error":{"code":-32000,"message":"over"}}"#);
+        assert!(side.is_over());
+    }
+}
