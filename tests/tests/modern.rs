@@ -43,8 +43,6 @@ fn required(id: &Value, requests: &Value, state: Option<&str>) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-
 #[tokio::test]
 async fn sampling_is_declared_in_each_request_and_every_other_byte_stays() {
     let (mut relayed, _) = modern(Mode::Fallback, &call(0, &json!({}), &json!({}))).await;
