@@ -1,7 +1,7 @@
 //! Attacks under a load of honest requests, in one process: two servers with a relay each, one of them hostile or with hostile plugin and
 //! provider, the other honest. What they share is what an attack could spoil: the runtime, the engine, the HTTP clients.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,8 @@ pub struct Server {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    answers: HashMap<String, oneshot::Sender<Value>>,
+    /// By their ids; several requests may have one.
+    answers: HashMap<String, VecDeque<oneshot::Sender<Value>>>,
     /// Answers that nobody waits for: one too many, or to a request that was never made.
     surplus: usize,
 }
@@ -60,7 +61,11 @@ impl Server {
                 let message: Value = serde_json::from_slice(&said.line).unwrap_or_default();
                 let id = message["id"].to_string();
                 let mut waiting = lock(&seen);
-                match waiting.answers.remove(&id) {
+                let wanted = waiting.answers.get_mut(&id).and_then(VecDeque::pop_front);
+                if waiting.answers.get(&id).is_some_and(VecDeque::is_empty) {
+                    waiting.answers.remove(&id);
+                }
+                match wanted {
                     // Whoever asked may have gone.
                     Some(sender) => drop(sender.send(message)),
                     None if message["method"].is_string() => {}
@@ -106,7 +111,7 @@ impl Server {
     #[must_use]
     pub fn expect(&self, request: &Value) -> oneshot::Receiver<Value> {
         let (sender, answer) = oneshot::channel();
-        lock(&self.waiting).answers.insert(request["id"].to_string(), sender);
+        lock(&self.waiting).answers.entry(request["id"].to_string()).or_default().push_back(sender);
         answer
     }
 
@@ -164,7 +169,7 @@ impl Arena {
         std::fs::write(&key, KEY).unwrap_or_else(|e| panic!("no key: {e}"));
         let credential = json!({ "header": "x-api-key", "file": key });
         let config = json!({
-            "limits": { "deadline": "2 s", "waiting": 64, "concurrent": 32, "retries": 0, "responseBody": "4 MiB" },
+            "limits": { "deadline": "500 ms", "waiting": 64, "concurrent": 32, "retries": 0, "responseBody": "4 MiB" },
             "plugins": {
                 "honest": { "component": "builtin:anthropic", "endpoint": format!("{provider}/honest"), "model": "m", "credential": credential,
                             "limits": { "deadline": "1 min" } },

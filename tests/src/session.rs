@@ -81,6 +81,14 @@ impl Session {
         stdin.write_all(bytes).and_then(|()| stdin.flush()).unwrap_or_else(|e| panic!("writing to the proxy: {e}"));
     }
 
+    /// A call of the client's goes on from now on. So with `cat` as the server a cancellation is the server's alone: of a call that is the
+    /// only one the client's counts too, for what was asked in its course.
+    pub fn begin_a_call(&mut self) {
+        let call = json!({ "jsonrpc": "2.0", "id": "a call that goes on", "method": "tools/call" });
+        self.say(&call);
+        assert_eq!(self.hear(), call);
+    }
+
     /// The client says this.
     pub fn say(&mut self, message: &Value) {
         self.say_bytes(format!("{message}\n").as_bytes());

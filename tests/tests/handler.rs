@@ -273,6 +273,7 @@ fn the_deadline_and_a_cancellation_end_guest_and_connection() {
 
     let config = self::config(&place, json!({ "allow": [provider.url] }), json!({}));
     let mut session = Session::start(&place, &["--config", &config], &["cat"]);
+    session.begin_a_call();
     session.say(&sampling("hangs", &asked));
     provider.gate().wait_for(2);
     session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "hangs" } }));

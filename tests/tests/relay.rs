@@ -423,6 +423,7 @@ fn a_cancelled_request_is_not_answered_and_its_connection_is_closed() {
     });
     let mut session =
         Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
+    session.begin_a_call();
     session.say(&sampling("c", "slow"));
     provider.gate().wait_for(1);
     session.say(&json!({"method": "notifications/cancelled", "params": {"requestId": "c"}}));

@@ -68,7 +68,7 @@ fn foreign_hosts_and_origins_stay_outside() {
 #[test]
 fn a_token_is_wanted_of_everybody_and_no_server_learns_it() {
     let place = Place::new();
-    let script = "read line; echo \"{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":0,\\\"result\\\":{\\\"token\\\":\\\"${SERVE_TOKEN-unset}\\\"}}\"; cat";
+    let script = r#"read line; token=$(printenv SERVE_TOKEN || echo unset); printf '{"jsonrpc":"2.0","id":0,"result":{"token":"%s"}}\n' "$token"; cat"#;
     let config = json!({
         "mcpServers": { "s": { "command": "sh", "args": ["-c", script] } },
         "serve": { "listen": "0.0.0.0:0", "token": { "env": "SERVE_TOKEN" } },

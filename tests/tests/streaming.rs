@@ -286,6 +286,7 @@ fn cancelling_ends_a_stream_at_once() {
         false
     });
     let mut session = session(&place, &configured(&place, &provider, &json!({})));
+    session.begin_a_call();
     session.say(&wanting_progress(1, &json!(1)));
     assert_eq!(session.hear()["method"], "notifications/progress");
     session.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}));

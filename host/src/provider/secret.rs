@@ -29,7 +29,9 @@ impl Secret {
         if value.len() >= SHORTEST_CUT {
             let base64 =
                 (0..3).flat_map(|before| [in_base64(&STANDARD, before, &value), in_base64(&URL_SAFE, before, &value)]);
-            for spelling in std::iter::once(value.clone()).chain(base64) {
+            // Alone first, padding and all.
+            for spelling in [value.clone(), STANDARD.encode(&value), URL_SAFE.encode(&value)].into_iter().chain(base64)
+            {
                 if !spellings.contains(&spelling) {
                     spellings.push(spelling);
                 }
@@ -183,8 +185,7 @@ mod tests {
             "sk-ant%2F0123456789%2Babc%3D"
         );
         let kept = String::from_utf8(secret.redact(said.into_bytes())).unwrap();
-        // What base64's padding said besides may stay.
-        assert_eq!(kept.replace("]=", "]"), "a [credential] b [credential] c [credential] d");
+        assert_eq!(kept, "a [credential] b [credential] c [credential] d");
     }
 
     #[test]
