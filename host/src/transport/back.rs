@@ -26,7 +26,7 @@ pub enum Place {
 #[derive(Debug)]
 pub enum Back {
     /// A child process.
-    Child(Server),
+    Child(Box<Server>),
     /// A conversation over HTTP.
     Remote(Connection),
 }
@@ -40,7 +40,7 @@ impl Place {
         match self {
             Self::Program(program) => {
                 let (side, server) = child::start(program, limit).await?;
-                Ok((side, Back::Child(server)))
+                Ok((side, Back::Child(Box::new(server))))
             }
             Self::Remote(remote) => {
                 let (side, connection) = remote::connect(remote, limit)?;

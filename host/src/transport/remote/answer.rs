@@ -178,9 +178,9 @@ impl Link {
                 let _ = cancelled(line).map(|id| self.sessions.is_answerable(&id));
             }
             (Kind::Response, Some(id)) => match self.calls.answered(id, line) {
-                Destined::ForClient => {}
-                Destined::ForUs => return false,
-                Destined::ForNobody => {
+                Destined::Client => {}
+                Destined::Us => return false,
+                Destined::Nobody => {
                     let id = one_line(&String::from_utf8_lossy(id), 60);
                     tracing::warn!(
                         "the server answers a request with the id {id}, which nobody waits for; that is dropped"

@@ -29,11 +29,11 @@ struct Open {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Destined {
     /// The client waits for it.
-    ForClient,
+    Client,
     /// We asked.
-    ForUs,
+    Us,
     /// Nobody waits for it.
-    ForNobody,
+    Nobody,
 }
 
 /// A request, or a batch with some in it. Dropping it gives them up.
@@ -72,10 +72,10 @@ impl Calls {
 
     /// An answer has come.
     pub(super) fn answered(&self, id: &[u8], answer: &Bytes) -> Destined {
-        let Some(open) = self.lock().remove(&key(id)) else { return Destined::ForNobody };
+        let Some(open) = self.lock().remove(&key(id)) else { return Destined::Nobody };
         // Whoever waited may have given up just now.
         let _ = open.tell.send(answer.clone());
-        if open.is_ours { Destined::ForUs } else { Destined::ForClient }
+        if open.is_ours { Destined::Us } else { Destined::Client }
     }
 
     /// Waits until none is left.
@@ -171,15 +171,15 @@ mod tests {
         let mut call = calls.begin(&ids, false).unwrap();
         assert!(calls.begin(&ids[..1], false).is_none());
         let answer = Bytes::from_static(b"{}");
-        assert_eq!(calls.answered(b"2", &answer), Destined::ForNobody);
-        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::ForClient);
-        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::ForNobody);
+        assert_eq!(calls.answered(b"2", &answer), Destined::Nobody);
+        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::Client);
+        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::Nobody);
         assert!(!call.is_answered());
         assert_eq!(call.give_up(), ["1"]);
-        assert_eq!(calls.answered(b"1", &answer), Destined::ForNobody);
+        assert_eq!(calls.answered(b"1", &answer), Destined::Nobody);
         let mut call = calls.begin(&ids, true).unwrap();
-        assert_eq!(calls.answered(b"1", &answer), Destined::ForUs);
-        assert_eq!(calls.answered(br#""\u00E9""#, &answer), Destined::ForUs);
+        assert_eq!(calls.answered(b"1", &answer), Destined::Us);
+        assert_eq!(calls.answered(br#""\u00E9""#, &answer), Destined::Us);
         call.answered().await;
         assert!(call.is_answered());
         drop(call);

@@ -152,7 +152,7 @@ fn look(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Argument>) -> Re
                 }
             }
             // Not schemas, whatever is in them.
-            ("default" | "const" | "enum" | "examples", _) | (KEY, _) => {}
+            ("default" | "const" | "enum" | "examples" | KEY, _) => {}
             (other, value) if has_header(value) => {
                 return Err(format!("`{KEY}` stands in `{}`, where it may not", one_line(other, 60)));
             }
