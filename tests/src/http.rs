@@ -62,7 +62,7 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     for (name, value) in usual.iter().filter(|(name, _)| !is_given(name)).chain(headers) {
         if !value.is_empty() {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
     }
     head.push_str("\r\n");

@@ -1,7 +1,12 @@
 //! What the integration tests share: the program, a session through it, and a provider on loopback.
 //!
 //! Every wait has an end: a test that hangs fails, and says what it waited for.
-#![expect(clippy::panic, clippy::missing_panics_doc, reason = "this crate is for tests: a panic is how they report")]
+#![expect(
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    reason = "this crate is for tests: a panic is how they report"
+)]
 
 pub mod arena;
 pub mod clients;

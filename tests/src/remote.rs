@@ -9,7 +9,7 @@ use crate::program::Place;
 use crate::provider::{Provider, Request, begin, piece, respond};
 use crate::session::Session;
 
-/// What a test's server is asked: a message that was POSTed, or the method of another request as `method`.
+/// What a test's server is asked: a message that was posted, or the method of another request as `method`.
 #[derive(Debug)]
 pub struct Asked<'a> {
     /// The request.
@@ -66,7 +66,7 @@ pub fn server(act: impl Fn(&Asked, &mut TcpStream) -> bool + Send + Sync + 'stat
             "DELETE" => respond(stream, "200 OK", "", b""),
             "ping" => answer(stream, "200 OK", "", &asked.result(&json!({}))),
             what if what == "response" || what.starts_with("notifications/") => {
-                respond(stream, "202 Accepted", "", b"")
+                respond(stream, "202 Accepted", "", b"");
             }
             _ => respond(stream, "418 I'm a teapot", "", b"nobody taught me this"),
         }

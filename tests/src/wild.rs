@@ -205,11 +205,21 @@ async fn flood(stream: &mut TcpStream, first: &[u8], piece: &[u8]) -> Option<()>
     }
 }
 
+/// Every byte of a text, percent-encoded.
+#[must_use]
+pub fn in_percent(text: &str) -> String {
+    text.bytes().flat_map(|byte| [b'%', digit(byte >> 4), digit(byte & 15)]).map(char::from).collect()
+}
+
+fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble }
+}
+
 /// The credential as it is, in base64 (by itself, and as a part of more), percent-encoded, and with JSON's escapes.
 #[must_use]
 pub fn spellings() -> String {
     let base64 = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
-    let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let percent = in_percent(KEY);
     let parts = [
         base64(KEY),
         base64(&format!("x{KEY}")),

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::members::Members;
+use super::session::MODERN_ERRORS;
 use super::{modern, rounds, upgrade};
 use crate::config::Sampling;
 use crate::jsonrpc::{Head, Kind, Parts};
@@ -64,7 +65,7 @@ pub(super) async fn discover(
 fn spoken(line: &Bytes) -> Option<Members> {
     let parts = Parts::of(line).ok()?;
     if let Some(error) = parts.error {
-        return matches!(error.code, -32022..=-32020).then(Members::default);
+        return MODERN_ERRORS.contains(&error.code).then(Members::default);
     }
     let result = Members::of(parts.result?)?;
     let versions: Vec<String> = result.get("supportedVersions").and_then(|raw| serde_json::from_str(raw.get()).ok())?;

@@ -76,7 +76,7 @@ async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incomin
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
                 None => shared.server_says(message).await,
-                // Perhaps it speaks the modern era alone.
+                // It speaks the modern era alone.
                 Some(initialize) => {
                     downgrade::splice(&initialize, &shared.to_back, &mut from_back).await
                         || shared.server_says(message).await

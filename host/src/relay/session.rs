@@ -1,6 +1,7 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ pub(super) const CREATE_MESSAGE: &str = "sampling/createMessage";
 
 /// "User rejected sampling request": an answer that stands.
 const REJECTED: i64 = -1;
+
+/// The errors that only the era without sessions has (2026-07-28, "Errors").
+pub(super) const MODERN_ERRORS: RangeInclusive<i64> = -32022..=-32020;
 
 /// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
 const MOST_WITH_CLIENT: usize = 1024;
@@ -181,7 +185,7 @@ impl Session {
         }
     }
 
-    /// The client's `initialize`, if this is the server's refusal of it.
+    /// The client's `initialize`, if this is the refusal of it by a server of the era without sessions.
     pub(super) fn refused_initialize(&self, line: &Bytes) -> Option<Bytes> {
         // Once it is answered, this is all that there is to look at.
         let mut waiting = self.initialize.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,7 +195,8 @@ impl Session {
             return None;
         }
         let initialize = waiting.take()?.line;
-        Parts::of(line).ok()?.error.is_some().then_some(initialize)
+        let code = Parts::of(line).ok()?.error?.code;
+        MODERN_ERRORS.contains(&code).then_some(initialize)
     }
 
     /// A message of the server's.

@@ -206,9 +206,9 @@ impl Mouth {
     fn of(peer: Peer, party: Party, ears: mpsc::UnboundedSender<(Party, Option<Bytes>)>) -> Self {
         let Peer { mut incoming, outgoing } = peer;
         tokio::spawn(async move {
-            while let Some(line) = incoming.recv().await {
+            while let Some(message) = incoming.recv().await {
                 // Nobody listens any more: the play is over.
-                let _ = ears.send((party, Some(line)));
+                let _ = ears.send((party, Some(message.line)));
             }
             let _ = ears.send((party, None));
         });
@@ -224,7 +224,7 @@ impl Mouth {
         let Some(incoming) = self.splitter.next_line() else { panic!("the line is lost") };
         let is_too_long = match &incoming {
             Incoming::Message(message) => {
-                assert_eq!(*message, line);
+                assert_eq!(message.line, line);
                 false
             }
             Incoming::TooLong { head, bytes } => {

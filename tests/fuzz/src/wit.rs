@@ -83,13 +83,13 @@ pub fn returned(input: &[u8]) {
                 body: Vec::new(),
                 extensions: String::new(),
             };
-            match plugin.resume(image, &response).await {
+            match plugin.resume(&Bytes::copy_from_slice(image), response).await {
                 Ok(Step::Done(completion)) => answered(completion),
                 Ok(Step::Fetch(fetch)) => fetched(fetch).await,
                 Err(error) => Err(error),
             }
         } else {
-            match plugin.next(image, &[Event::Closed]).await {
+            match plugin.next(Bytes::copy_from_slice(image), vec![Event::Closed]).await {
                 Ok(StreamingStep::More(_)) => Ok(()),
                 Ok(StreamingStep::Done(completion)) => answered(completion),
                 Ok(StreamingStep::Fetch(fetch)) => fetched(fetch).await,
