@@ -39,6 +39,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Mode, Sampling};
@@ -54,6 +55,8 @@ pub type Answering = Option<(Sampling, Arc<Sampler>)>;
 #[derive(Debug)]
 pub struct Relay {
     work: AbortOnDropHandle<()>,
+    /// The server has said its last.
+    ended: CancellationToken,
 }
 
 impl Relay {
@@ -63,40 +66,46 @@ impl Relay {
     #[must_use]
     pub fn start(front: Side, back: Side, answering: Answering, limit: usize) -> Self {
         let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
-        Self { work: AbortOnDropHandle::new(tokio::spawn(run(front, back, answering, limit))) }
+        let ended = CancellationToken::new();
+        let work = run(front, back, answering, limit, ended.clone());
+        Self { work: AbortOnDropHandle::new(tokio::spawn(work)), ended }
     }
 
     /// Waits until the server has said its last, and all of that is on its way to the client.
     pub async fn ended(&mut self) {
-        // What panicked has ended too.
-        let _ = (&mut self.work).await;
+        tokio::select! {
+            () = self.ended.cancelled() => {}
+            // What panicked has ended too.
+            _ = &mut self.work => {}
+        }
     }
 }
 
 /// Relays as the client's era wants it, which its first message tells.
-async fn run(mut front: Side, mut back: Side, answering: Answering, limit: usize) {
+async fn run(mut front: Side, mut back: Side, answering: Answering, limit: usize, ended: CancellationToken) {
     let Some((rule, sampler)) = answering else {
-        return legacy::run(front, back, None, limit, Spoken::default()).await;
+        return legacy::run(front, back, None, limit, Spoken { ended, ..Spoken::default() }).await;
     };
     let spoken = tokio::select! {
         biased;
-        first = front.incoming.recv() => Spoken { by_front: first, by_back: None },
-        first = back.incoming.recv() => Spoken { by_front: None, by_back: first },
+        first = front.incoming.recv() => Spoken { by_front: first, by_back: None, ended },
+        first = back.incoming.recv() => Spoken { by_front: None, by_back: first, ended },
     };
     match &spoken.by_front {
         Some(Incoming::Message(first)) if modern::speaks(&first.line) => {
             let first = first.clone();
-            era::meet(front, back, (rule, sampler), limit, first).await;
+            era::meet(front, back, (rule, sampler), limit, (first, spoken.ended)).await;
         }
         _ => legacy::run(front, back, Some((rule, sampler)), limit, spoken).await,
     }
 }
 
-/// What has been said already when the loops begin.
+/// What has been said already when the loops begin, and who is to be told when the server has said its last.
 #[derive(Debug, Default)]
 struct Spoken {
     by_front: Option<Incoming>,
     by_back: Option<Incoming>,
+    ended: CancellationToken,
 }
 
 /// Answers one sampling request: the result as JSON, or the code and the message of an error.

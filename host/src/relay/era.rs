@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::members::Members;
 use super::session::MODERN_ERRORS;
@@ -28,10 +29,16 @@ const PROBE: &[u8] = b"\"understudy-discover\"";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Relays for a modern client.
-pub(super) async fn meet(front: Side, mut back: Side, by: (Sampling, Arc<Sampler>), limit: usize, first: Message) {
+pub(super) async fn meet(
+    front: Side,
+    mut back: Side,
+    by: (Sampling, Arc<Sampler>),
+    limit: usize,
+    (first, ended): (Message, CancellationToken),
+) {
     let meta = modern::meta(&first.line).unwrap_or_default();
     match discover(&back.outgoing, &mut back.incoming, &meta).await {
-        Some(_) => modern::run(front, back, by, limit, vec![first]).await,
+        Some(_) => modern::run(front, back, by, limit, (first, ended)).await,
         None => upgrade::run(front, back, by, limit, first).await,
     }
 }

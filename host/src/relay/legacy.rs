@@ -28,7 +28,7 @@ struct Shared {
     garbled: AtomicBool,
 }
 
-/// Relays until the server has said its last.
+/// Relays until neither side has anything to say.
 pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: usize, spoken: Spoken) {
     let shared = Arc::new(Shared {
         session: Session::new(answering),
@@ -40,8 +40,11 @@ pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: us
     });
     let _end = Closing(Arc::clone(&shared.answers));
     let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
-    let _forward = AbortOnDropHandle::new(tokio::spawn(forward));
+    let forward = AbortOnDropHandle::new(tokio::spawn(forward));
     backward(spoken.by_back, back.incoming, &shared).await;
+    spoken.ended.cancel();
+    // A server that says no more may still listen.
+    let _ = forward.await;
 }
 
 /// Whatever is still being answered ends with this.

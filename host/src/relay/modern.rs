@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::capabilities::{self, Declared, Parts as Offer};
@@ -105,8 +106,14 @@ impl Calls {
     }
 }
 
-/// Relays until the server has said its last; the client has said some messages already.
-pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), limit: usize, said: Vec<Message>) {
+/// Relays until neither side has anything to say; the client has said its first message already.
+pub(super) async fn run(
+    front: Side,
+    back: Side,
+    by: (Sampling, Arc<Sampler>),
+    limit: usize,
+    (first, ended): (Message, CancellationToken),
+) {
     let (rule, sampler) = by;
     let offer =
         Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
@@ -121,7 +128,7 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), l
         calls: Mutex::default(),
     });
     let _end = Closing(Arc::clone(&exchange));
-    let _forward = AbortOnDropHandle::new(tokio::spawn(forward(said, front.incoming, Arc::clone(&exchange))));
+    let forward = AbortOnDropHandle::new(tokio::spawn(forward(first, front.incoming, Arc::clone(&exchange))));
     let mut from_back = back.incoming;
     while let Some(incoming) = from_back.recv().await {
         let open = match incoming {
@@ -134,6 +141,9 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), l
     }
     exchange.close();
     exchange.to_front.close();
+    ended.cancel();
+    // A server that says no more may still listen.
+    let _ = forward.await;
 }
 
 /// Whatever is still being answered ends with this.
@@ -145,10 +155,8 @@ impl Drop for Closing {
     }
 }
 
-async fn forward(said: Vec<Message>, mut from_front: mpsc::Receiver<Incoming>, exchange: Arc<Exchange>) {
-    for message in said {
-        exchange.client_says(message).await;
-    }
+async fn forward(first: Message, mut from_front: mpsc::Receiver<Incoming>, exchange: Arc<Exchange>) {
+    exchange.client_says(first).await;
     while let Some(incoming) = from_front.recv().await {
         let open = match incoming {
             Incoming::TooLong { head, bytes } => {
