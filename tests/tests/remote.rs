@@ -316,7 +316,7 @@ fn each_failure_is_one_error_that_names_its_cause_and_remedy() {
     };
     let json = "content-type: application/json\r\n";
     let cases: Vec<(Reply, &str)> = vec![
-        (with("401 Unauthorized", "", ""), "understudy auth"),
+        (with("401 Unauthorized", "", ""), "--header"),
         (with("403 Forbidden", "", "not\nyou"), "`not`"),
         (with("500 Internal Server Error", "", "\n  Tra\u{1b}ce\nback"), "HTTP 500 Internal Server Error: `Tra ce`"),
         (

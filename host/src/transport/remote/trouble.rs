@@ -68,7 +68,7 @@ impl Trouble {
             let remedy = if authorizes {
                 "the `Authorization` that it was given doesn't do"
             } else {
-                "give it a header (`headers` in the config, `--header 'Authorization: Bearer …'`), or log in with `understudy auth`"
+                "give it a header (`headers` in the config, `--header 'Authorization: Bearer …'`)"
             };
             return Self::Unauthorized { place, status, said: said(body), remedy };
         }
@@ -200,7 +200,7 @@ mod tests {
         let text = refused(500, "\n <h1>Oops\x1b[31m</h1> \nmore", false).to_string();
         assert_eq!(text, "the server at http://s/mcp answers HTTP 500 Internal Server Error: `<h1>Oops [31m</h1>`");
         let text = refused(401, "", false).to_string();
-        assert!(text.contains("understudy auth") && text.contains("--header"), "{text}");
+        assert!(text.contains("--header"), "{text}");
         assert!(refused(404, "", false).to_string().contains("path included?"));
     }
 }
