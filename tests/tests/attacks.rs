@@ -2,6 +2,7 @@
 //! honest one fails, and nothing is left behind.
 //!
 //! `make soak` runs the same with `ATTACKS=1000` and `REQUESTS=100000`.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

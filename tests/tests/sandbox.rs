@@ -1,4 +1,9 @@
 //! The sandbox: a plugin that misbehaves costs itself its request, and nothing else.
+#![expect(
+    clippy::match_same_arms,
+    clippy::indexing_slicing,
+    reason = "a case stands beside its like, and a test may panic"
+)]
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
