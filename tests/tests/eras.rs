@@ -1,5 +1,10 @@
 //! Any client in front, any server behind: the SDKs of both eras, with Understudy in between, which answers the sampling that none of these
 //! clients can.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::single_match_else,
+    reason = "a test may panic, and two ways stand side by side"
+)]
 
 use serde_json::{Value, json};
 use understudy_tests::matrix::{self, Client, HttpServer};

@@ -1,5 +1,4 @@
 //! `understudy serve`: who may come in, what is said to whoever may not, and how it ends.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
