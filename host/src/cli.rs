@@ -48,7 +48,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Stand between a client (on stdin and stdout) and a server, and answer the server's sampling requests
+    /// Stand between a client (on stdin and stdout) and a server (a command or a URL), and answer the server's sampling requests
     Proxy(proxy::ProxyArgs),
     /// Serve every configured server over HTTP, each at /NAME/mcp, and answer their sampling requests
     Serve(serve::ServeArgs),
@@ -73,14 +73,34 @@ enum Verb {
 
 /// Which server.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
 pub struct ServerArgs {
+    #[command(flatten)]
+    which: Which,
+    /// A header for each request to the server's URL; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = stage::header)]
+    header: Vec<(String, String)>,
+}
+
+/// The ways to name a server.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
     /// The server of this name in the config's `mcpServers`
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
+    /// The server at this URL: Streamable HTTP, or the old HTTP+SSE
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
     /// The server's command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+impl ServerArgs {
+    /// A server by its command.
+    fn of_command(command: Vec<String>) -> Self {
+        Self { which: Which { server: None, url: None, command }, header: Vec::new() }
+    }
 }
 
 /// Who answers sampling requests; each option stands for what the config would say.

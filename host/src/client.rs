@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::relay::{Answering, Relay};
 use crate::text::one_line;
-use crate::transport::child::{PATIENCE, Server};
+use crate::transport::back::{Back, PATIENCE};
 use crate::transport::{Incoming, Message, Peer, Side};
 
 /// The revision that we ask for, and those that we understand.
@@ -22,7 +22,7 @@ const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", VERSION];
 pub struct Client {
     peer: Peer,
     relay: Relay,
-    server: Server,
+    back: Back,
     last_id: u64,
 }
 
@@ -31,10 +31,10 @@ impl Client {
     ///
     /// # Errors
     /// If the server doesn't.
-    pub async fn connect(back: Side, server: Server, answering: Answering, limit: usize) -> Result<Self> {
+    pub async fn connect(side: Side, back: Back, answering: Answering, limit: usize) -> Result<Self> {
         let (front, peer) = Side::pair();
-        let relay = Relay::start(front, back, answering, limit);
-        let mut client = Self { peer, relay, server, last_id: 0 };
+        let relay = Relay::start(front, side, answering, limit);
+        let mut client = Self { peer, relay, back, last_id: 0 };
         let params = json!({
             "protocolVersion": VERSION,
             "capabilities": {},
@@ -83,9 +83,9 @@ impl Client {
 
     /// Ends the session as the specification says: close the input, wait, ask to end, kill.
     pub async fn close(self) {
-        let Self { peer, mut relay, mut server, .. } = self;
+        let Self { peer, mut relay, back, .. } = self;
         drop(peer);
-        server.end().await;
+        back.close().await;
         // Somebody whom it left behind may hold its output open.
         let _ = tokio::time::timeout(PATIENCE, relay.ended()).await;
     }
@@ -104,11 +104,7 @@ impl Client {
                 _ => {}
             }
         }
-        let status = tokio::time::timeout(PATIENCE, self.server.wait()).await;
-        let how = match status {
-            Ok(Ok(status)) => format!("ended ({status})"),
-            _ => "closed its output".to_owned(),
-        };
+        let how = self.back.fate().await;
         Err(anyhow!("the server {how} before it answered `{method}`"))
     }
 

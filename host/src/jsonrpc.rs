@@ -64,6 +64,12 @@ impl Head {
         self.id.as_deref()
     }
 
+    /// The same of a message that has another id.
+    #[must_use]
+    pub fn with_id(self, id: Vec<u8>) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
     /// Whether this is a request for `method`.
     #[must_use]
     pub fn is_request(&self, method: &str) -> bool {
@@ -274,6 +280,18 @@ impl<'a> Parts<'a> {
     pub fn of(message: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(message)
     }
+}
+
+/// The id that a `notifications/cancelled` names, as spelt.
+#[must_use]
+pub fn cancelled(line: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Cancelled<'a> {
+        #[serde(borrow, rename = "requestId")]
+        id: &'a RawValue,
+    }
+    let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    Some(cancelled.id.get().as_bytes().to_vec())
 }
 
 /// A line with a successful answer. `id` and `result` are JSON.

@@ -233,17 +233,17 @@ impl Plugin {
             self.engine.slow_lane().run(turns, guest(store)).await
         };
         let outcome = tokio::time::timeout(self.limits.deadline, run).await;
-        self.finish(call, written.get().map(Written::take).unwrap_or_default(), outcome)
+        self.finish(call, &written.get().map(Written::take).unwrap_or_default(), outcome)
     }
 
     /// Ends a call: what the guest wrote goes to the log, and a failure gets its cause.
     fn finish<T>(
         &self,
         call: &'static str,
-        written: Vec<String>,
+        written: &[String],
         outcome: Result<wasmtime::Result<T>, Elapsed>,
     ) -> Result<T, Error> {
-        for line in &written {
+        for line in written {
             tracing::info!(target: "understudy::plugin", plugin = self.name, call, "{line}");
         }
         let limit = |limit| Error::Limit { plugin: self.name.clone(), call, limit };
@@ -320,4 +320,4 @@ fn nothing() -> wit::Description {
 }
 
 /// How often the epoch moves on while a guest runs: the grain of `limits.cpu`.
-pub(crate) const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(1);

@@ -15,7 +15,7 @@
 //! | `place` | an origin that those may go to, with all that belongs to it |
 //! | `origin` | how it is named, and which addresses are nobody's business |
 
-mod client;
+pub(crate) mod client;
 pub mod credential;
 mod endpoint;
 pub mod guarded;
@@ -40,8 +40,8 @@ pub use client::Http;
 use client::causes;
 use credential::Credential;
 use secret::Redact;
-pub use stream::{Answer, Events};
-use stream::{Failure, is_streamed};
+use stream::is_streamed;
+pub use stream::{Answer, Events, Failure};
 
 /// Headers that only the host may set, because they steer the connection, the credential or the reading of the answer.
 const HOSTS_OWN: [&str; 16] = [
@@ -197,6 +197,7 @@ impl Destination {
         let base = match &request.endpoint {
             None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
             Some(name) => self.named.get(name).ok_or_else(|| {
+                let name = crate::text::one_line(name, 60);
                 refused(format!(
                     "it names the endpoint `{name}`, which `plugins.{}.endpoints` doesn't have",
                     self.plugin

@@ -18,14 +18,15 @@ use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use crate::config::{self, Limits, Sampling};
 use crate::error::{Error, LoadError};
-use crate::plugin::{Engine, Plugin};
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::plugin::{Engine, Plugin};
 use crate::policy::Policy;
 use crate::provider::credential::Credential;
 use crate::provider::guarded::Guarded;
 use crate::provider::{Destination, Http};
 use crate::select;
 use crate::select::{Catalogue, Choice};
+use crate::text::one_line;
 use ask::Ask;
 pub use context::{Context, ToolCall};
 
@@ -110,6 +111,22 @@ impl Understudy {
             format!("no model is chosen; write `plugins.{name}.model` into the config, or `--model NAME`")
         });
         reach.into_iter().chain(model).collect()
+    }
+
+    /// Checks the plugin's answer and gives it the shape that the server can take; `tools` are the names of those in the request.
+    ///
+    /// # Errors
+    /// If that can't be done.
+    pub fn finish(&self, completion: wit::Completion, tools: Option<&[String]>) -> Result<CreateMessageResult, Error> {
+        let plugin = &self.plugin.name;
+        // What is wrong with an answer may quote it.
+        let bad = |reason: String| Error::BadAnswer { plugin: plugin.clone(), reason: one_line(&reason, 500) };
+        if let Some(usage) = &completion.usage {
+            let (input, output) = (usage.input_tokens, usage.output_tokens);
+            tracing::info!(plugin, model = completion.result.model, input, output, "tokens");
+        }
+        let result = CreateMessageResult::try_from(completion.result).map_err(|e| bad(e.to_string()))?;
+        result.shape(tools).map_err(|e| bad(e.to_string()))
     }
 
     fn destination_troubles(&self) -> Vec<String> {
@@ -216,7 +233,7 @@ impl Sampler {
             let ask = Ask { link, http: &self.http, id: &options.request_id, until, progress };
             let asked = tokio::time::timeout(after, ask.answer(&request, &options)).await;
             let answer = match asked {
-                Ok(Ok(completion)) => finish(link, completion, tools.as_deref()),
+                Ok(Ok(completion)) => link.finish(completion, tools.as_deref()),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(Error::Deadline { after }),
             };
@@ -242,25 +259,11 @@ impl Sampler {
 }
 
 fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
-    let invalid = |reason: String| Error::InvalidRequest { reason };
+    // What breaks a rule is quoted.
+    let invalid = |reason: String| Error::InvalidRequest { reason: one_line(&reason, 500) };
     let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
     request.validate().map_err(|e| invalid(e.to_string()))?;
     Ok(request)
-}
-
-/// Checks a plugin's answer and gives it the shape that the server can take.
-fn finish(
-    link: &Understudy,
-    completion: wit::Completion,
-    tools: Option<&[String]>,
-) -> Result<CreateMessageResult, Error> {
-    let bad = |reason: String| Error::BadAnswer { plugin: link.plugin.name.clone(), reason };
-    if let Some(usage) = &completion.usage {
-        let (input, output) = (usage.input_tokens, usage.output_tokens);
-        tracing::info!(plugin = link.plugin.name, model = completion.result.model, input, output, "tokens");
-    }
-    let result = CreateMessageResult::try_from(completion.result).map_err(|e| bad(e.to_string()))?;
-    result.shape(tools).map_err(|e| bad(e.to_string()))
 }
 
 /// Logs one step of a request's way, with the time that it took.
@@ -270,3 +273,17 @@ macro_rules! hop {
     };
 }
 pub(crate) use hop;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {
+        let role = format!("a\\u001b[31m\\n\\u202e{}", "x".repeat(10_000));
+        let message = format!(r#"{{"role":"{role}","content":{{"type":"text","text":"x"}}}}"#);
+        let error = parse(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`a [31m x"), "{error}");
+        assert!(error.chars().count() < 600 && !error.chars().any(char::is_control), "{error}");
+    }
+}

@@ -5,11 +5,15 @@
 //! | `lines` | cutting a stream of bytes into messages |
 //! | `stdio` | our own stdin and stdout: the client in front |
 //! | `child` | a server in the back, as a child process |
+//! | `remote` | a server in the back, at a URL |
+//! | `back` | a server in the back, whichever it is |
 //! | `endpoint` | clients in front, over HTTP |
 
+pub mod back;
 pub mod child;
 pub mod endpoint;
 mod lines;
+pub mod remote;
 pub mod stdio;
 
 use bytes::Bytes;
@@ -19,7 +23,7 @@ use crate::jsonrpc::Head;
 pub use lines::Splitter;
 
 /// How many messages may wait in a channel. Few: a side that doesn't read slows its sender down, as a pipe would.
-const QUEUE: usize = 16;
+pub(crate) const QUEUE: usize = 16;
 
 /// One side of the relay.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 installed=$here/.installed
+handler=../../examples/plugins/javascript-handler # from here
 started=$SECONDS
 mkdir -p "$installed"
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
@@ -70,12 +71,13 @@ check_machine() {
     die "no Node 20 or newer with npm; install it from your distribution if that has it, else from nodejs.org"
 }
 
-# --- the four installs ------------------------------------------------------------------------------------------------
+# --- the installs -----------------------------------------------------------------------------------------------------
 
 stamp_of() { # NAME: changes when the install has to be made anew
   local inputs
   case $1 in
     node) inputs=(node/package.json node/package-lock.json node/.npmrc) ;;
+    javascript-handler) inputs=("$handler/package.json" "$handler/package-lock.json" node/.npmrc) ;;
     *) inputs=("python/$1.txt") ;;
   esac
   (cd "$here" && echo "$installed $(uname -sm)" && cat "${inputs[@]}") | cksum
@@ -85,6 +87,7 @@ up_to_date() { # NAME
   [ "$(cat "$installed/$1/.stamp" 2>/dev/null)" = "$(stamp_of "$1")" ] || return 1
   case $1 in
     node) "$installed/node/node_modules/.bin/node" --version ;;
+    javascript-handler) [ -x "$installed/javascript-handler/node_modules/.bin/jco" ] ;;
     *) "$installed/$1/bin/python" --version ;; # a link to the system's Python, which may have gone
   esac >/dev/null 2>&1
 }
@@ -106,6 +109,14 @@ install_node() {
   fi
 }
 
+# What builds the example plugin.
+install_javascript_handler() {
+  local folder=$installed/javascript-handler
+  mkdir "$folder"
+  (cd "$here" && cp "$handler/package.json" "$handler/package-lock.json" node/.npmrc "$folder/")
+  (cd "$folder" && npm ci --loglevel=error)
+}
+
 install_python() { # NAME
   local folder=$installed/$1
   "$python" -m venv "$folder"
@@ -120,6 +131,7 @@ install_one() { # NAME
   rm -rf "${installed:?}/$name"
   case $name in
     node) install_node ;;
+    javascript-handler) install_javascript_handler ;;
     *) install_python "$name" ;;
   esac
   stamp_of "$name" >"$installed/$name/.stamp"
@@ -127,7 +139,7 @@ install_one() { # NAME
 }
 
 outdated=()
-for name in node fastmcp fastmcp4 litellm; do
+for name in node fastmcp fastmcp4 litellm javascript-handler; do
   up_to_date "$name" || outdated+=("$name")
 done
 

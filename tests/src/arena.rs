@@ -97,7 +97,9 @@ impl Server {
     pub async fn ask(&self, request: &Value) -> Value {
         let answer = self.begin(request).await;
         let answer = tokio::time::timeout(PATIENCE, answer).await;
-        answer.unwrap_or_else(|_| panic!("no answer to {}", shown(request))).unwrap_or_else(|_| panic!("the relay has ended"))
+        answer
+            .unwrap_or_else(|_| panic!("no answer to {}", shown(request)))
+            .unwrap_or_else(|_| panic!("the relay has ended"))
     }
 
     /// The answer to a request, once somebody makes it.
@@ -118,7 +120,8 @@ impl Server {
     /// Cancels a request. It gets no answer any more, or has it already.
     pub async fn cancel(&self, id: &Value) {
         let params = json!({ "requestId": id });
-        self.say(format!("{}\n", json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }))).await;
+        self.say(format!("{}\n", json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })))
+            .await;
     }
 
     /// Answers that were one too many.

@@ -4,12 +4,15 @@
 #![expect(clippy::panic, clippy::missing_panics_doc, reason = "this crate is for tests: a panic is how they report")]
 
 pub mod arena;
+pub mod clients;
 pub mod guests;
 pub mod http;
 pub mod matrix;
 pub mod peers;
 pub mod program;
 pub mod provider;
+pub mod relayed;
+pub mod remote;
 pub mod schema;
 pub mod served;
 pub mod session;

@@ -27,6 +27,12 @@ pub fn script(name: &str) -> String {
     workspace().join("tests/peers/python").join(name).to_string_lossy().into_owned()
 }
 
+/// A script of `tests/peers/node`.
+#[must_use]
+pub fn node_script(name: &str) -> String {
+    workspace().join("tests/peers/node").join(name).to_string_lossy().into_owned()
+}
+
 /// The command of server-everything on stdio.
 #[must_use]
 pub fn server_everything() -> Vec<String> {

@@ -16,10 +16,9 @@ use crate::peers::workspace;
 /// A binary of the workspace, built if need be.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().unwrap_or_else(|e| panic!("where is this test? {e}"));
-        let folder = test.ancestors().nth(2).unwrap_or(&test).to_path_buf();
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let folder = folder();
+    BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--bins"]);
         if folder.ends_with("release") {
@@ -34,9 +33,14 @@ pub fn binary(name: &str) -> PathBuf {
         }
         let built = cargo.status().unwrap_or_else(|e| panic!("cargo doesn't start: {e}"));
         assert!(built.success(), "the program doesn't build");
-        folder
     });
     folder.join(name)
+}
+
+/// Where this workspace's programs are.
+fn folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_else(|e| panic!("where is this test? {e}"));
+    test.ancestors().nth(2).unwrap_or(&test).to_path_buf()
 }
 
 /// A folder for one test, with nothing of the user's in sight: no config, no key. Compiled plugins are shared among tests.
@@ -101,9 +105,10 @@ impl Place {
     }
 }
 
-/// Where the tests keep compiled components.
-pub(crate) fn cache() -> PathBuf {
-    binary("understudy").with_file_name("test-cache")
+/// What tests keep for one another, and for the next time.
+#[must_use]
+pub fn cache() -> PathBuf {
+    folder().join("test-cache")
 }
 
 /// What a run came to.

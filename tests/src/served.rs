@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use rustix::process::Signal;
@@ -23,7 +24,8 @@ pub struct Served {
     /// What it said once it was ready.
     pub said: Value,
     child: Child,
-    stderr: Receiver<String>,
+    /// Behind a lock, so that threads can share the whole.
+    stderr: Mutex<Receiver<String>>,
 }
 
 impl Served {
@@ -66,7 +68,7 @@ impl Served {
             kill(child.id());
             panic!("it said `{line}` ({read:?}): {}", stderr.recv_timeout(PATIENCE).unwrap_or_default())
         });
-        Self { address, said, child, stderr }
+        Self { address, said, child, stderr: Mutex::new(stderr) }
     }
 
     /// The address of a server's endpoint.
@@ -95,7 +97,12 @@ impl Served {
     /// Waits for its end: how, and what was on stderr.
     #[must_use]
     pub fn end(mut self) -> (ExitStatus, String) {
-        let stderr = self.stderr.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it doesn't end"));
+        let stderr = self
+            .stderr
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("it doesn't end"));
         let status = self.child.wait().unwrap_or_else(|e| panic!("{e}"));
         (status, stderr)
     }
@@ -133,14 +140,16 @@ impl Drop for Served {
 /// `initialize`, as a client writes it.
 #[must_use]
 pub fn initialize(version: &str) -> Value {
-    let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "test", "version": "0" } });
+    let params =
+        json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "test", "version": "0" } });
     json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params })
 }
 
 /// A session with a server.
 #[derive(Debug, Clone)]
 pub struct Session<'a> {
-    served: &'a Served,
+    /// The program that it is a session of.
+    pub served: &'a Served,
     /// The endpoint's path.
     pub path: String,
     /// The session's id; nothing, if there is none yet.
@@ -169,7 +178,8 @@ impl Session<'_> {
     /// The client posts what has no answer.
     pub fn say(&self, message: &Value) {
         let answer = self.post(message);
-        assert_eq!(answer.status, 202, "{}", answer.text());
+        let (status, text) = (answer.status, answer.text());
+        assert_eq!(status, 202, "{text}");
     }
 
     /// The client listens, or comes back for the rest of a stream.

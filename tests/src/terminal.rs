@@ -18,12 +18,8 @@ pub fn run(mut command: Command) -> String {
     let slave = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
     let slave = slave.unwrap_or_else(|e| panic!("no terminal: {e}"));
     let error = slave.try_clone().unwrap_or_else(|e| panic!("no terminal: {e}"));
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(slave)
-        .stderr(error)
-        .spawn()
-        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let mut child =
+        command.stdin(Stdio::null()).stdout(slave).stderr(error).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     // The command holds the other end, too; without it, the end of what the program shows is never seen.
     drop(command);
     let mut shown = Vec::new();

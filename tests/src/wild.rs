@@ -101,7 +101,9 @@ async fn serve(stream: TcpStream) -> Option<()> {
             let text = line.trim_end();
             if path.is_empty() {
                 text.split(' ').nth(1)?.clone_into(&mut path);
-            } else if let Some((_, value)) = text.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            } else if let Some((_, value)) =
+                text.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            {
                 length = value.trim().parse().ok()?;
             } else if text.is_empty() {
                 break;
@@ -146,7 +148,9 @@ async fn answer(mischief: Mischief, stream: &mut TcpStream) -> Option<()> {
             }
             return None;
         }
-        Mischief::EndlessHead => return flood(stream, b"HTTP/1.1 200 OK\r\n", b"x-more: xxxxxxxxxxxxxxxxxxxxxxxxxx\r\n").await,
+        Mischief::EndlessHead => {
+            return flood(stream, b"HTTP/1.1 200 OK\r\n", b"x-more: xxxxxxxxxxxxxxxxxxxxxxxxxx\r\n").await;
+        }
         Mischief::EndlessBody => {
             let piece = [b"10000\r\n", vec![b' '; 0x10000].as_slice(), b"\r\n"].concat();
             return flood(stream, &head("transfer-encoding: chunked"), &piece).await;
@@ -165,7 +169,9 @@ async fn answer(mischief: Mischief, stream: &mut TcpStream) -> Option<()> {
             let bomb = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03".as_slice(), &[0xec; 1000]].concat();
             whole("200 OK", "content-encoding: gzip\r\n", &bomb)
         }
-        Mischief::Redirect => whole("307 Temporary Redirect", "location: http://169.254.169.254/latest/meta-data/\r\n", b"{}"),
+        Mischief::Redirect => {
+            whole("307 Temporary Redirect", "location: http://169.254.169.254/latest/meta-data/\r\n", b"{}")
+        }
         Mischief::Echo => text(&spellings()),
         Mischief::EchoInError => {
             let error = serde_json::json!({ "type": "error", "error": { "type": "authentication_error", "message": spellings() } });
@@ -183,7 +189,10 @@ async fn answer(mischief: Mischief, stream: &mut TcpStream) -> Option<()> {
             let start = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".as_slice();
             [start, event].concat()
         }
-        Mischief::Interim => ["HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000).into_bytes(), whole("200 OK", "", ANSWER.as_bytes())].concat(),
+        Mischief::Interim => {
+            ["HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000).into_bytes(), whole("200 OK", "", ANSWER.as_bytes())]
+                .concat()
+        }
     };
     stream.write_all(&answer).await.ok()?;
     stream.shutdown().await.ok()
@@ -201,6 +210,11 @@ async fn flood(stream: &mut TcpStream, first: &[u8], piece: &[u8]) -> Option<()>
 pub fn spellings() -> String {
     let base64 = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
     let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let parts = [base64(KEY), base64(&format!("x{KEY}")), base64(&format!("xy{KEY}")), base64(&format!("Bearer {KEY}, you said"))];
+    let parts = [
+        base64(KEY),
+        base64(&format!("x{KEY}")),
+        base64(&format!("xy{KEY}")),
+        base64(&format!("Bearer {KEY}, you said")),
+    ];
     format!("{KEY} {} {percent} {}", parts.join(" "), KEY.replace('-', "%2D"))
 }

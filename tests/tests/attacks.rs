@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faults::Fault;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use understudy_tests::arena::{Arena, Holdings, KEY, Server};
 use understudy_tests::session::sampling;
 use understudy_tests::wild::Mischief;
 
 #[path = "../guests/faulty/src/faults.rs"]
-#[expect(unreachable_pub, reason = "the guest has it public")]
+#[expect(unreachable_pub, dead_code, reason = "the guest has it so")]
 mod faults;
 
 /// Honest requests at once, and hostile ones.
@@ -139,7 +139,8 @@ async fn misbehave(how: &str, server: &Server) {
             let request = ask();
             let answer = server.expect(&request);
             let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-            let line = request.to_string().replace("\"maxTokens\":100", &format!("\"maxTokens\":100,\"metadata\":{deep}"));
+            let line =
+                request.to_string().replace("\"maxTokens\":100", &format!("\"maxTokens\":100,\"metadata\":{deep}"));
             server.say(format!("{line}\n")).await;
             check(&answer.await.unwrap_or_default(), &request);
         }
@@ -155,7 +156,9 @@ async fn misbehave(how: &str, server: &Server) {
             drop(answer);
         }
         "garbage" => {
-            for line in ["", "\u{0}\u{1}", "{", "null", "[]", "[1,[2]]", "{\"id\":{}}", "\u{feff}{}", "{\"method\":3,\"id\":1}"] {
+            for line in
+                ["", "\u{0}\u{1}", "{", "null", "[]", "[1,[2]]", "{\"id\":{}}", "\u{feff}{}", "{\"method\":3,\"id\":1}"]
+            {
                 server.say(format!("{line}\n")).await;
             }
             let request = ask();

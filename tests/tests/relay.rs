@@ -257,6 +257,58 @@ fn a_batch_is_taken_apart_only_where_it_must_be() {
 }
 
 #[test]
+fn a_batch_that_only_speaks_of_sampling_passes_as_it_is() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
+    let request = sampling(7, "in a batch in a batch");
+    for batch in [
+        "[ {\"method\":\"notifications/message\",\"params\":{\"data\":\"sampling/createMessage\"}}, 1.0 ]\n".to_owned(),
+        format!("[[{request}]]\n"),
+    ] {
+        session.say_bytes(batch.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&session.line()), batch);
+    }
+    // What is left of a batch may speak of it too.
+    session.say_bytes(format!("[[{request}],{request}]\n").as_bytes());
+    let mut heard = [session.line(), session.line()];
+    heard.sort_by_key(|line| line.first() != Some(&b'['));
+    assert_eq!(String::from_utf8_lossy(&heard[0]), format!("[[{request}]]\n"));
+    assert!(String::from_utf8_lossy(&heard[1]).contains("\"result\""));
+}
+
+#[test]
+fn a_sampling_request_of_a_batch_that_is_the_clients_to_answer_is_a_line_of_its_own() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
+    session.say(&json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-03-26", "capabilities": {"sampling": {}}}}));
+    let _ = session.hear();
+    let request = sampling(7, "for the client");
+    session.say_bytes(format!("[{request},{request}]\n{{\"method\":\"next\"}}\n").as_bytes());
+    for expected in [&request, &request, &json!({"method": "next"})] {
+        assert_eq!(session.hear(), *expected);
+    }
+}
+
+#[test]
+fn a_server_that_no_longer_listens_is_heard_to_the_end() {
+    let place = Place::new();
+    // Once its input has ended it asks what would be refused, in three ways, and goes on.
+    let late = r#"cat > /dev/null
+        echo '{"id":1,"method":"sampling/createMessage"}'
+        echo '[{"id":2,"method":"sampling/createMessage","params":{}},{"id":3,"method":"sampling/createMessage"}]'
+        head -c 2000 /dev/zero | tr '\0' x | sed 's/^/{"id":4,"method":"/; s/$/"}/'; echo
+        echo '{"id":5,"result":{}}'"#;
+    let config = place.file("understudy.json", r#"{"limits": {"line": "1 KiB"}, "sampling": "echo"}"#);
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["sh", "-c", late]);
+    session.end_input();
+    let mut heard = session.line();
+    if heard == b"\n" {
+        heard = session.line();
+    }
+    assert_eq!(heard, b"{\"id\":5,\"result\":{}}\n");
+}
+
+#[test]
 fn many_requests_at_once_are_each_answered_once() {
     let place = Place::new();
     let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);

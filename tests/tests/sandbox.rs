@@ -15,7 +15,7 @@ use wasmparser::{Parser, Payload};
 
 /// The faults that the guest knows. What is asked here is matched on, so a fault without a test does not compile.
 #[path = "../guests/faulty/src/faults.rs"]
-#[expect(unreachable_pub, reason = "the guest has it public")]
+#[expect(unreachable_pub, dead_code, reason = "the guest has it so")]
 mod faults;
 
 /// A session with the faulty guest as plugin, limits lowered so that it needn't be waited for.
@@ -56,7 +56,8 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
         arguments.iter().map(case).collect()
     };
     let trapped = |call: &str, reason: &str| End::Error(format!("plugin `faulty` trapped in `{call}`: {reason}"));
-    let exceeded = |call: &str, limit: &str| End::Error(format!("plugin `faulty` exceeded its limit in `{call}`: {limit}"));
+    let exceeded =
+        |call: &str, limit: &str| End::Error(format!("plugin `faulty` exceeded its limit in `{call}`: {limit}"));
     let unusable = |reason: &str| End::Error(format!("plugin `faulty` gave an answer that can't be used: {reason}"));
     let text = |text: &str| End::Text(text.to_owned());
     let memory = format!("{} bytes of memory (`limits.memory`)", 64 << 20);
@@ -76,11 +77,17 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
         ],
         Fault::HugeAnswer => vec![
             ("huge answer".to_owned(), exceeded("start", &memory)),
-            ("huge answer: 60".to_owned(), exceeded("start", "51380224 bytes handed over in one call (`limits.requestBody`")),
+            (
+                "huge answer: 60".to_owned(),
+                exceeded("start", "51380224 bytes handed over in one call (`limits.requestBody`"),
+            ),
         ],
         Fault::StringBeyondMemory => alone(trapped("start", "string pointer/length out of bounds of memory")),
         Fault::InvalidUtf8 => alone(trapped("start", "invalid utf-8 sequence")),
-        Fault::AliasedLists => alone(exceeded("start", "51380224 bytes handed over in one call (`limits.requestBody`, `limits.responseBody`, `limits.state`)")),
+        Fault::AliasedLists => alone(exceeded(
+            "start",
+            "51380224 bytes handed over in one call (`limits.requestBody`, `limits.responseBody`, `limits.state`)",
+        )),
         Fault::GiantState => alone(exceeded("fetch", "1048576 bytes of state (`limits.state`)")),
         Fault::GiantBody => alone(exceeded("fetch", "33554432 bytes of HTTP request body (`limits.requestBody`)")),
         Fault::FetchForEver => alone(exceeded("resume", "8 HTTP requests for one answer (`limits.fetches`)")),
@@ -105,7 +112,15 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
             ("endpoint: other".to_owned(), End::TextEnding("fine")),
         ],
         Fault::Header => {
-            let own = ["host", "Authorization", "content-length", "Cookie", "transfer-encoding", "proxy-authorization", "connection"];
+            let own = [
+                "host",
+                "Authorization",
+                "content-length",
+                "Cookie",
+                "transfer-encoding",
+                "proxy-authorization",
+                "connection",
+            ];
             let mut cases: Vec<_> = each(&own, "the header `");
             cases.push(("header: a b".to_owned(), End::Error(refused("`a b` is not a header's name"))));
             cases.push(("header: x=a\r\ny: z".to_owned(), End::Error(refused("the header `x` holds characters"))));
@@ -124,7 +139,9 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
         Fault::Options => alone(End::TextEnding(" }")),
         Fault::DumpMemory | Fault::DumpMemoryInResume => alone(End::TextEnding("fine")),
         Fault::ControlCharacters => alone(text("\u{1b}[31mred\u{7}\u{9b}0m")),
-        Fault::ControlCharactersInModel => alone(unusable("the answer's `model` is no name: it holds control characters")),
+        Fault::ControlCharactersInModel => {
+            alone(unusable("the answer's `model` is no name: it holds control characters"))
+        }
         Fault::UnknownModel => alone(text("x")),
         Fault::UnofferedTool => alone(unusable("the answer holds a `tool_use` block")),
         Fault::BadMeta | Fault::ArrayMeta => alone(unusable("`_meta` is not a JSON object")),

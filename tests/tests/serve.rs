@@ -41,7 +41,8 @@ fn each_server_has_an_endpoint_and_the_rest_says_where_they_are() {
 #[test]
 fn foreign_hosts_and_origins_stay_outside() {
     let place = Place::new();
-    let allowed = json!({ "serve": { "allowedHosts": ["tools.example.com"], "allowedOrigins": ["https://app.example.com"] } });
+    let allowed =
+        json!({ "serve": { "allowedHosts": ["tools.example.com"], "allowedOrigins": ["https://app.example.com"] } });
     let served = Served::cat(&place, &allowed);
     let status = |headers: &[(&str, &str)]| {
         let answer = served.send("POST", "/cat/mcp", headers, &initialize("2025-11-25").to_string());
@@ -101,12 +102,24 @@ fn what_is_wrong_is_said_before_anything_listens() {
     for (config, args, said) in [
         (with(json!({"listen": "here"})), vec![], "`serve.listen` must be an IP address and a port"),
         (with(json!({})), vec!["--listen", "here"], "`--listen here` must be an IP address and a port"),
-        (with(json!({})), vec!["--listen", "0.0.0.0:0"], "`serve.token` is missing: 0.0.0.0:0 can be reached from other machines"),
+        (
+            with(json!({})),
+            vec!["--listen", "0.0.0.0:0"],
+            "`serve.token` is missing: 0.0.0.0:0 can be reached from other machines",
+        ),
         (with(json!({})), vec!["--listen", "[::]:0"], "`serve.token` is missing"),
-        (with(json!({"token": {"env": "NOT_SET"}})), vec![], "`serve.token` is not there: set the environment variable `NOT_SET`"),
+        (
+            with(json!({"token": {"env": "NOT_SET"}})),
+            vec![],
+            "`serve.token` is not there: set the environment variable `NOT_SET`",
+        ),
         (with(json!({"token": {"file": "nowhere"}})), vec![], "`serve.token` can't be had: can't read"),
         (with(json!({"token": "secret"})), vec![], "`serve.token` must be an object"),
-        (with(json!({"sessoins": 5})), vec![], "`serve.sessoins` is not a key of the config (did you mean `sessions`?)"),
+        (
+            with(json!({"sessoins": 5})),
+            vec![],
+            "`serve.sessoins` is not a key of the config (did you mean `sessions`?)",
+        ),
         (with(json!({})), vec!["--server", "dog"], "the config has no server `dog`"),
         (json!({}), vec![], "there is no server to serve"),
     ] {

@@ -99,7 +99,10 @@ fn call(session: &Session, id: u64, rng: Rng, cuts: &AtomicU64, answered: &Mutex
 
 fn check(id: u64, message: &Value) {
     let expected: Vec<String> = (0..EACH).map(|i| format!("question {i} of {id}")).collect();
-    assert_eq!((&message["id"], message["result"]["content"][0]["text"].as_str()), (&json!(id), Some(&*expected.join("|"))));
+    assert_eq!(
+        (&message["id"], message["result"]["content"][0]["text"].as_str()),
+        (&json!(id), Some(&*expected.join("|")))
+    );
 }
 
 /// The client answers a sampling request, which it hasn't seen before.
@@ -150,7 +153,10 @@ fn run(capabilities: &Value, listens: bool) {
     });
     let params = json!({"name": "report", "arguments": {}});
     let report = session.post(&json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": params})).json();
-    let counts: Value = report["result"]["content"][0]["text"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let counts: Value = report["result"]["content"][0]["text"]
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
     assert_eq!(counts, json!({"asked": calls * EACH, "answered": calls * EACH, "surplus": 0}), "seed {seed}");
     let (cuts, by_client) = (cuts.into_inner(), answered.into_inner().unwrap().len() as u64);
     assert_eq!(by_client, if capabilities["sampling"].is_object() { calls * EACH } else { 0 }, "seed {seed}");

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
-use understudy_tests::matrix::{Client, command};
+use understudy_tests::clients::{Client, command};
 use understudy_tests::peers::{python, script};
 use understudy_tests::program::{Place, run};
 use understudy_tests::served::Served;
@@ -46,7 +46,8 @@ fn all_of(client: &str, args: &[&str]) {
         for n in 0..10 {
             client.tell(&json!({"op": "call", "id": 100 + n, "tool": "ask", "arguments": {"prompt": format!("p{n}")}}));
         }
-        let mut texts: Vec<String> = (0..10).map(|_| client.hear()["text"].as_str().unwrap_or_default().to_owned()).collect();
+        let mut texts: Vec<String> =
+            (0..10).map(|_| client.hear()["text"].as_str().unwrap_or_default().to_owned()).collect();
         texts.sort();
         assert_eq!(texts, (0..10).map(|n| format!("p{n}")).collect::<Vec<_>>(), "{server}");
         client.close();

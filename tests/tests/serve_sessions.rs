@@ -85,8 +85,14 @@ fn only_revisions_that_there_are_may_be_named() {
     for answer in [session.post(&request(1, "ping")), session.listen(None), session.send("DELETE", &[], "")] {
         assert_eq!(answer.status, 400);
         let error = answer.json();
-        assert_eq!((&error["error"]["code"], &error["error"]["data"]["requested"]), (&json!(-32022), &json!("1900-01-01")));
-        assert!(error["error"]["data"]["supported"].as_array().is_some_and(|all| all.contains(&json!(NEWEST))), "{error}");
+        assert_eq!(
+            (&error["error"]["code"], &error["error"]["data"]["requested"]),
+            (&json!(-32022), &json!("1900-01-01"))
+        );
+        assert!(
+            error["error"]["data"]["supported"].as_array().is_some_and(|all| all.contains(&json!(NEWEST))),
+            "{error}"
+        );
     }
     Session { version: String::new(), ..session }.say(&notification("n"));
 }
@@ -95,8 +101,14 @@ fn only_revisions_that_there_are_may_be_named() {
 fn an_answer_that_comes_at_once_is_plain_json_whatever_its_spelling() {
     let place = Place::new();
     let script = r#"while read -r line; do printf '{ "id":7.0,\t"jsonrpc":"2.0","result":{"x":1e400} }\r\n'; done"#;
-    let served = Served::start(&place, &json!({ "mcpServers": { "s": { "command": "bash", "args": ["-c", script] } } }));
-    let first = served.send("POST", "/s/mcp", &[], "{\"jsonrpc\":\"2.0\",\"id\":7.0,\n\"method\":\"initialize\",\"params\":{}}");
+    let served =
+        Served::start(&place, &json!({ "mcpServers": { "s": { "command": "bash", "args": ["-c", script] } } }));
+    let first = served.send(
+        "POST",
+        "/s/mcp",
+        &[],
+        "{\"jsonrpc\":\"2.0\",\"id\":7.0,\n\"method\":\"initialize\",\"params\":{}}",
+    );
     assert_eq!((first.status, first.header("content-type")), (200, "application/json"));
     let id = first.header("mcp-session-id").to_owned();
     let said = "{ \"id\":7.0,\t\"jsonrpc\":\"2.0\",\"result\":{\"x\":1e400} }";
@@ -149,10 +161,12 @@ fn a_client_that_reads_no_streams_gets_its_answers_all_the_same() {
     let place = Place::new();
     let served = Served::cat(&place, &json!({}));
     let session = served.session("2025-03-26");
-    let plain = |session: &Session, body: &Value| session.send("POST", &[("accept", "application/json")], &body.to_string());
+    let plain =
+        |session: &Session, body: &Value| session.send("POST", &[("accept", "application/json")], &body.to_string());
     let (one, two) = std::thread::scope(|scope| {
         let one = scope.spawn(|| plain(&session, &request(1, "one")).json());
-        let two = scope.spawn(|| plain(&session, &json!([request(2, "two"), notification("n"), request(3, "three")])).json());
+        let two =
+            scope.spawn(|| plain(&session, &json!([request(2, "two"), notification("n"), request(3, "three")])).json());
         let mut listening = session.listen(None);
         let mut seen: Vec<String> = (0..4).map(|_| next(&mut listening)).collect();
         seen.sort();
@@ -284,7 +298,8 @@ fn what_waits_for_a_client_that_never_listens_is_bounded() {
         for i in $(seq 1000); do echo '{"method":"notifications/n"}'; done
         echo '{"id":"ask","method":"roots/list"}'
         read -r refused; read -r call; echo "{\"id\":1,\"result\":$refused}"; cat"#;
-    let served = Served::start(&place, &json!({ "mcpServers": { "s": { "command": "bash", "args": ["-c", script] } } }));
+    let served =
+        Served::start(&place, &json!({ "mcpServers": { "s": { "command": "bash", "args": ["-c", script] } } }));
     let begun = served.send("POST", "/s/mcp", &[("accept", "application/json")], &initialize(NEWEST).to_string());
     let headers = [("mcp-session-id", begun.header("mcp-session-id")), ("accept", "application/json")];
     let told = served.send("POST", "/s/mcp", &headers, &request(1, "call").to_string()).json();
@@ -342,13 +357,20 @@ fn a_server_that_ends_takes_its_session_along() {
 fn a_session_that_ends_while_the_provider_thinks_frees_everything() {
     let place = Place::new();
     let provider = Provider::start(|_, stream, _| wait_for_hangup(stream));
-    let served = Served::cat(&place, &json!({
-        "sampling": "o",
-        "plugins": { "o": { "component": "builtin:openai", "model": "m", "endpoint": provider.url } },
-    }));
+    let served = Served::cat(
+        &place,
+        &json!({
+            "sampling": "o",
+            "plugins": { "o": { "component": "builtin:openai", "model": "m", "endpoint": provider.url } },
+        }),
+    );
     let (session, other) = (served.session(NEWEST), served.session(NEWEST));
     // `cat` makes them the server's.
-    let _asked = [session.post(&sampling("a", "slow")), session.post(&sampling("b", "slow")), other.post(&sampling("a", "slow"))];
+    let _asked = [
+        session.post(&sampling("a", "slow")),
+        session.post(&sampling("b", "slow")),
+        other.post(&sampling("a", "slow")),
+    ];
     provider.gate().wait_for(3);
     assert_eq!(session.send("DELETE", &[], "").status, 204);
     let began = Instant::now();

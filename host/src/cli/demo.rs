@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         None => TEXT.to_owned(),
     };
     let command = if args.command.is_empty() { vec![example_server()?] } else { args.command };
-    let server = ServerArgs { server: None, command };
+    let server = ServerArgs::of_command(command);
     let sampling = SamplingArgs { plugin: vec![args.plugin], ..SamplingArgs::default() };
     let stage = stage::set(global, &server, &sampling).await?;
     step(&format!(
@@ -50,8 +50,8 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         sampling.plugin.join("")
     ));
     let limit = stage.config.limits.line;
-    let (back, server) = proxy::start(&stage, limit).await?;
-    let mut client = Client::connect(back, server, stage.answering, limit).await?;
+    let (side, back) = proxy::start(&stage, limit).await?;
+    let mut client = Client::connect(side, back, stage.answering, limit).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
         stage.name

@@ -82,10 +82,13 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
                 }
                 format!("`{name}` runs `{command}`")
             }
-            Transport::Http { url, .. } => {
-                report.trouble(&format!("`{name}` is at {url}: this version reaches servers by `command` only"))?;
-                continue;
-            }
+            Transport::Http { url, headers, is_old } => match stage::remote(name, url, headers, *is_old) {
+                Ok(remote) => format!("`{name}` is at {}", remote.place()),
+                Err(error) => {
+                    report.trouble(&error.to_string())?;
+                    continue;
+                }
+            },
         };
         used.extend(server.sampling.iter().flat_map(|sampling| sampling.plugins.clone()));
         match &server.sampling {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
 use crate::relay::Relay;
-use crate::transport::child::{self, Program, Server};
+use crate::transport::back::{Back, Place};
 use crate::transport::{Side, stdio};
 
 /// Arguments of `proxy`.
@@ -33,13 +33,13 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     stage.warn_if_unanswered(&args.sampling);
     let mut signals = signals()?;
     let limit = stage.config.limits.line;
-    let (back, mut server) = start(&stage, limit).await?;
+    let (side, mut back) = start(&stage, limit).await?;
     let (front, writer) = stdio::front(limit).context("can't read stdin")?;
-    let mut relay = Relay::start(front, back, stage.answering, limit);
+    let mut relay = Relay::start(front, side, stage.answering, limit);
     let status = loop {
         tokio::select! {
-            status = server.wait() => break status.context("can't learn how the server ended")?,
-            Some(signal) = signals.recv() => server.signal(signal),
+            status = back.ended() => break status.context("can't learn how the server ended")?,
+            Some(signal) = signals.recv() => back.signal(signal),
         }
     };
     let flush = async move {
@@ -54,16 +54,17 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
         // The client reads no more and wants us gone.
         Some(_) = signals.recv() => {}
     }
-    Ok(End::AsServer(status))
+    Ok(status.map_or(End::Done, End::AsServer))
 }
 
 /// Starts a stage's server.
-pub(super) async fn start(stage: &Stage, limit: usize) -> Result<(Side, Server)> {
-    let program = stage.program.clone();
-    let Program { command, cwd, .. } = program.clone();
-    child::start(program, limit).await.with_context(|| {
-        let place = cwd.map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
-        format!("can't start the server `{command}`{place} (is it installed and on the PATH?)")
+pub(super) async fn start(stage: &Stage, limit: usize) -> Result<(Side, Back)> {
+    stage.place.clone().start(limit).await.with_context(|| match &stage.place {
+        Place::Program(program) => {
+            let place = program.cwd.as_ref().map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
+            format!("can't start the server `{}`{place} (is it installed and on the PATH?)", program.command)
+        }
+        Place::Remote(_) => format!("can't talk to the server `{}`", stage.name),
     })
 }
 

@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError, CredentialSource, Serve};
 use crate::provider::credential;
 use crate::relay::Relay;
 use crate::transport::Side;
-use crate::transport::child::Server;
+use crate::transport::back::Back;
 use crate::transport::endpoint::{Front, Guard, Open, Settings};
 
 /// Arguments of `serve`.
@@ -146,22 +146,22 @@ fn opener(stages: Stages, ends: TaskTracker, limit: usize) -> Open {
 
 /// Begins a session: a relay, and a back of its own.
 async fn begin(stage: &Stage, side: Side, limit: usize, ends: TaskTracker) -> Result<Guard> {
-    let (back, server) = proxy::start(stage, limit).await?;
-    let relay = Relay::start(side, back, stage.answering.clone(), limit);
-    Ok(Box::new(Session { parts: Some((relay, server)), ends }))
+    let (servers, back) = proxy::start(stage, limit).await?;
+    let relay = Relay::start(side, servers, stage.answering.clone(), limit);
+    Ok(Box::new(Session { parts: Some((relay, back)), ends }))
 }
 
 /// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
 struct Session {
-    parts: Option<(Relay, Server)>,
+    parts: Option<(Relay, Back)>,
     /// Where the ending is waited for.
     ends: TaskTracker,
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some((relay, mut server)) = self.parts.take() else { return };
+        let Some((relay, back)) = self.parts.take() else { return };
         drop(relay);
-        self.ends.spawn(async move { server.end().await });
+        self.ends.spawn(back.close());
     }
 }

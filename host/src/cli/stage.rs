@@ -13,14 +13,16 @@ use crate::plugin::Engine;
 use crate::provider::Http;
 use crate::relay::Answering;
 use crate::sampling::{Sampler, Understudy};
+use crate::transport::back::Place;
 use crate::transport::child::Program;
+use crate::transport::remote::Remote;
 
 /// A server, and who answers its sampling requests.
 pub(crate) struct Stage {
     pub(crate) config: Config,
-    /// The server's name in the config, or its command's.
+    /// The server's name in the config, or its command's or its host's.
     pub(crate) name: String,
-    pub(crate) program: Program,
+    pub(crate) place: Place,
     pub(crate) answering: Answering,
 }
 
@@ -54,36 +56,29 @@ pub(crate) fn env(name: &str) -> Option<String> {
 /// Sets the stage.
 pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &SamplingArgs) -> Result<Stage> {
     let config = config(global)?;
-    let server = match (&server.server, server.command.split_first()) {
-        (Some(name), _) => configured_server(&config, name)?,
-        (None, Some((command, args))) => {
-            let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
-            (stem.unwrap_or_else(|| command.clone()), program, config.sampling().cloned())
-        }
-        (None, None) => return Err(Usage("name a server: `--server NAME`, or `-- COMMAND ARGS…`".to_owned()).into()),
-    };
+    let server = placed(&config, server)?;
     of_server(&config, server, sampling, &mut None).await
 }
 
-/// A server's name, what to run, and the rule for its sampling requests.
-pub(crate) type Server = (String, Program, Option<Sampling>);
+/// A server's name, where it is, and the rule for its sampling requests.
+pub(crate) type Server = (String, Place, Option<Sampling>);
 
 /// The server of this name in the config.
 pub(crate) fn configured_server(config: &Config, name: &str) -> Result<Server> {
     let server = config.server(name, env)?;
-    let Transport::Stdio { command, args, env, cwd } = server.transport else {
-        let reason = "has a `url`, and this version reaches servers by `command` (stdio) only".to_owned();
-        let key = format!("mcpServers.{name}");
-        return Err(ConfigError::Value { file: String::new(), key, reason }.into());
+    let place = match server.transport {
+        Transport::Stdio { command, args, env, cwd } => {
+            Place::Program(Program { command, args, env, cwd, hidden: HashSet::new() })
+        }
+        Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
     };
-    Ok((server.name, Program { command, args, env, cwd, hidden: HashSet::new() }, server.sampling))
+    Ok((server.name, place, server.sampling))
 }
 
 /// Sets the stage for a server. The engine is made when the first plugin needs it.
 pub(crate) async fn of_server(
     config: &Config,
-    (name, mut program, rule): Server,
+    (name, mut place, rule): Server,
     sampling: &SamplingArgs,
     engine: &mut Option<Arc<Engine>>,
 ) -> Result<Stage> {
@@ -91,11 +86,64 @@ pub(crate) async fn of_server(
         Some(rule) if rule.mode != Mode::Off => Some(answering(config, &name, rule, sampling, engine).await?),
         _ => None,
     };
-    program.hidden = config.credential_variables();
-    if let Some((_, sampler)) = &answering {
-        program.hidden.extend(sampler.variables());
+    if let Place::Program(program) = &mut place {
+        program.hidden = config.credential_variables();
+        if let Some((_, sampler)) = &answering {
+            program.hidden.extend(sampler.variables());
+        }
     }
-    Ok(Stage { config: config.clone(), name, program, answering })
+    Ok(Stage { config: config.clone(), name, place, answering })
+}
+
+/// Which server was meant: its name, its place and the config's rule for it.
+fn placed(config: &Config, server: &ServerArgs) -> Result<Server> {
+    let ServerArgs { which, header } = server;
+    let typed = |reason: String| Usage(format!("`--header`: {reason}"));
+    let with_headers = |remote: Remote| -> Result<Place> {
+        let remote = header.iter().try_fold(remote, |remote, (name, value)| remote.with_header(name, value));
+        Ok(Place::Remote(remote.map_err(typed)?))
+    };
+    let without_headers = |program: Program| {
+        let reason = "it goes with a server's URL, and this one is a command".to_owned();
+        if header.is_empty() { Ok(Place::Program(program)) } else { Err(typed(reason)) }
+    };
+    if let Some(name) = &which.server {
+        let (name, place, rule) = configured_server(config, name)?;
+        let place = match place {
+            Place::Program(program) => without_headers(program)?,
+            Place::Remote(remote) => with_headers(remote)?,
+        };
+        return Ok((name, place, rule));
+    }
+    let rule = config.sampling().cloned();
+    if let Some(url) = &which.url {
+        let remote = Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")))?;
+        return Ok((remote.name().to_owned(), with_headers(remote)?, rule));
+    }
+    let Some((command, args)) = which.command.split_first() else {
+        let ways = "name a server: `--server NAME`, `--url URL`, or `-- COMMAND ARGS…`";
+        return Err(Usage(ways.to_owned()).into());
+    };
+    let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
+    Ok((stem.unwrap_or_else(|| command.clone()), without_headers(program)?, rule))
+}
+
+/// A server at a URL, as the config has it.
+pub(crate) fn remote(name: &str, url: &str, headers: &[(String, String)], is_old: bool) -> Result<Remote, ConfigError> {
+    let wrong =
+        |key: &str, reason| ConfigError::Value { file: String::new(), key: format!("mcpServers.{name}.{key}"), reason };
+    let mut remote = Remote::new(url).map_err(|reason| wrong("url", reason))?;
+    for (header, value) in headers {
+        remote = remote.with_header(header, value).map_err(|reason| wrong("headers", reason))?;
+    }
+    Ok(if is_old { remote.old() } else { remote })
+}
+
+/// Reads `Name: value`.
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("it needs the form `Name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// The command line's rule comes before the config's.

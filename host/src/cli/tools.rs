@@ -42,9 +42,9 @@ impl ClientArgs {
         let stage = stage::set(global, &self.server, &self.sampling).await?;
         let sampling = stage.answering.is_some();
         let limit = stage.config.limits.line;
-        let (back, server) = proxy::start(&stage, limit).await?;
+        let (side, back) = proxy::start(&stage, limit).await?;
         let all = async {
-            let mut client = Client::connect(back, server, stage.answering, limit).await?;
+            let mut client = Client::connect(side, back, stage.answering, limit).await?;
             let outcome = work(&mut client, sampling).await;
             client.close().await;
             outcome

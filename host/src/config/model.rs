@@ -38,12 +38,14 @@ pub enum Transport {
         /// Its working folder; ours if absent.
         cwd: Option<PathBuf>,
     },
-    /// Streamable HTTP.
+    /// A URL.
     Http {
         /// The endpoint.
         url: String,
         /// Headers added to each request.
         headers: Vec<(String, String)>,
+        /// Whether only the old HTTP+SSE transport is spoken there (`"type": "sse"`); else whichever the server speaks.
+        is_old: bool,
     },
 }
 
@@ -110,13 +112,18 @@ impl Server {
         let env = section.texts("env")?;
         let cwd = section.string("cwd")?.map(PathBuf::from);
         let headers = section.texts("headers")?;
+        // Some clients call it `transport`. Whatever else it says can be seen from the other keys.
+        let mut is_old = false;
+        for key in ["type", "transport"] {
+            is_old |= section.take(key).is_some_and(|value| value == "sse");
+        }
         // Other clients' keys that say nothing that isn't known already.
-        for key in ["type", "transport", "disabled", "timeout", "description", "name"] {
+        for key in ["disabled", "timeout", "description", "name"] {
             section.take(key);
         }
         let transport = match (command, url) {
             (Some(command), None) => Transport::Stdio { command, args, env, cwd },
-            (None, Some(url)) => Transport::Http { url, headers },
+            (None, Some(url)) => Transport::Http { url, headers, is_old },
             (Some(_), Some(_)) => return Err(section.wrong("url", "stands beside `command`: a server has one of them")),
             (None, None) => return Err(section.wrong("command", "is missing: a server needs `command` or `url`")),
         };

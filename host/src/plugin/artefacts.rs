@@ -35,11 +35,11 @@ impl Artefacts {
             return None;
         }
         let artefact = read_own(&path).map_err(|why| tracing::warn!("`{}` is not used: {why}", path.display())).ok()?;
-        self.trust(engine, artefact.get(DIGEST..)?)
+        Self::trust(engine, artefact.get(DIGEST..)?)
     }
 
     /// Loads what this process has compiled, or `keep` has written: the file and its folder are the user's alone, and the digest fits.
-    pub(super) fn trust(&self, engine: &Engine, artefact: &[u8]) -> Option<Component> {
+    pub(super) fn trust(engine: &Engine, artefact: &[u8]) -> Option<Component> {
         #[expect(unsafe_code, reason = "wasmtime can't check machine code")]
         // SAFETY: the callers see to what the comment says.
         let component = unsafe { Component::deserialize(engine, artefact) };

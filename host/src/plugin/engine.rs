@@ -13,11 +13,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Component;
 use wasmtime::{Config, PoolingAllocationConfig, Store, UpdateDeadline};
 
+use super::TICK;
 use super::artefacts::Artefacts;
+use super::complexity::{self, Found};
 use super::lane::{self, SlowLane};
 use super::state::{LimitHit, State};
-use super::TICK;
-use super::complexity::{self, Found};
 use crate::config::Limits;
 use crate::error::{Limit, LoadError};
 
@@ -106,12 +106,17 @@ impl Engine {
         let artefact = self.compilers.install(compile).map_err(|e| not_a_component(&format!("{e:#}")))?;
         tracing::info!(plugin = name, took = ?started.elapsed(), "compiled");
         self.artefacts.keep(&artefact, sha256);
-        let component = engines().find_map(|engine| self.artefacts.trust(engine, &artefact));
+        let component = engines().find_map(|engine| Artefacts::trust(engine, &artefact));
         component.ok_or_else(|| not_a_component("it was compiled, and can't be loaded"))
     }
 
     /// A store for one call of a component, within these limits.
-    pub(super) fn store(&self, component: &wasmtime::Engine, limits: &Limits, place: OwnedSemaphorePermit) -> Store<State> {
+    pub(super) fn store(
+        &self,
+        component: &wasmtime::Engine,
+        limits: &Limits,
+        place: OwnedSemaphorePermit,
+    ) -> Store<State> {
         let mut store = Store::new(component, State::new(limits, self.ticker.running(), place));
         store.limiter(State::limiter);
         store.set_hostcall_fuel(most_handed_over(limits));

@@ -21,12 +21,7 @@ impl Http {
     /// The client, made at first use: reading the system's root certificates takes a while. The environment's `HTTPS_PROXY` and the
     /// like hold for all but this machine.
     pub(super) fn client(&self, url: &Url) -> Result<&reqwest::Client, String> {
-        let here = match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
+        let here = is_here(url);
         let client = if here { &self.direct } else { &self.client };
         let client = client.get_or_init(|| {
             let builder = if here { builder().no_proxy() } else { builder() };
@@ -36,8 +31,18 @@ impl Http {
     }
 }
 
+/// Whether a URL is of this machine.
+pub(crate) fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 /// A client in the making: redirects are answers like others.
-pub(super) fn builder() -> reqwest::ClientBuilder {
+pub(crate) fn builder() -> reqwest::ClientBuilder {
     // Another default can only have been set by who embeds this library, and is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -47,7 +52,7 @@ pub(super) fn builder() -> reqwest::ClientBuilder {
 }
 
 /// An error and what caused it.
-pub(super) fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

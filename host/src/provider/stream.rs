@@ -61,7 +61,7 @@ type Messages = Pin<Box<dyn Stream<Item = Result<wit::Message, Failure>> + Send>
 
 /// Why a stream can't be read on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The connection broke.
     #[error("{0}")]
     Broken(String),
@@ -75,7 +75,7 @@ pub(super) enum Failure {
 
 impl Events {
     /// The events of a body that is no larger than `most` bytes.
-    pub(super) fn new(
+    pub fn new(
         head: wit::ResponseHead,
         body: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
         is_lines: bool,
@@ -113,6 +113,7 @@ impl Events {
                 break;
             };
             let mut message = message.map_err(|failure| self.error(failure))?;
+            message.name = message.name.map(|name| self.redact.part(name));
             message.data = self.redact.part(message.data);
             size += message.data.len();
             events.push(wit::Event::Message(message));
@@ -245,5 +246,15 @@ mod tests {
             let error = said(Events::new(head, body, is_lines, Redact::default(), place)).await.unwrap_err();
             assert!(matches!(error, Error::BadStream { .. }), "{is_lines} {error:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_cut_out_of_an_events_name_too() {
+        let head = wit::ResponseHead { status: 200, headers: Vec::new() };
+        let body = futures_util::stream::iter([Ok(Bytes::from_static(b"event: sk-0123456789abcdef\ndata: x\n\n"))]);
+        let secret = super::super::secret::Secret::new("sk-0123456789abcdef".to_owned());
+        let redact = Redact::new(Some(std::sync::Arc::new(secret)));
+        let events = Events::new(head, body, false, redact, ("p".to_owned(), "o".to_owned(), 100));
+        assert_eq!(said(events).await.unwrap(), "200|[credential]=x|closed");
     }
 }

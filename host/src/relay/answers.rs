@@ -17,8 +17,15 @@ pub(super) struct Answers {
 
 #[derive(Debug, Default)]
 struct State {
-    running: HashMap<Vec<u8>, AbortHandle>,
+    running: HashMap<Vec<u8>, Running>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// The client's call in whose course it was asked, where the transport tells.
+    about: Option<Bytes>,
+    task: AbortHandle,
 }
 
 impl Answers {
@@ -26,6 +33,7 @@ impl Answers {
     pub(super) fn begin(
         self: &Arc<Self>,
         id: Vec<u8>,
+        about: Option<Bytes>,
         answer: impl Future<Output = Bytes> + Send + 'static,
         to_back: Outlet,
     ) -> bool {
@@ -40,27 +48,73 @@ impl Answers {
         let task = tokio::spawn(async move {
             let line = answer.await;
             // The server may use the id again as soon as it has the answer.
-            answers.lock().running.remove(&key);
-            to_back.send(line).await;
+            if answers.end(&key) {
+                to_back.send(line).await;
+            }
         });
-        state.running.insert(id, task.abort_handle());
+        state.running.insert(id, Running { about, task: task.abort_handle() });
         true
+    }
+
+    /// Ends the request that this task answers; whether it is still to be answered. Its id may be another one's by now.
+    fn end(&self, id: &[u8]) -> bool {
+        let mut state = self.lock();
+        let is_wanted = state.running.get(id).is_some_and(|running| running.task.id() == tokio::task::id());
+        is_wanted && state.running.remove(id).is_some()
     }
 
     /// Stops answering; whether there was anything to stop.
     pub(super) fn cancel(&self, id: &[u8]) -> bool {
-        let task = self.lock().running.remove(id);
-        task.inspect(AbortHandle::abort).is_some()
+        let running = self.lock().running.remove(id);
+        running.inspect(|running| running.task.abort()).is_some()
+    }
+
+    /// Stops answering what was asked in the course of a call; the ids. If the call was the only one, that is all of which nobody knows in whose
+    /// course it was asked.
+    pub(super) fn cancel_of(&self, call: &[u8], alone: bool) -> Vec<Vec<u8>> {
+        let belongs = |running: &Running| running.about.as_ref().map_or(alone, |about| about == call);
+        let stopped: Vec<_> = self.lock().running.extract_if(|_, running| belongs(running)).collect();
+        let stop = |(id, running): (Vec<u8>, Running)| {
+            running.task.abort();
+            id
+        };
+        stopped.into_iter().map(stop).collect()
     }
 
     /// Stops answering anything.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.running.drain().for_each(|(_, task)| task.abort());
+        state.running.drain().for_each(|(_, running)| running.task.abort());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_cancelled_in_the_last_moment_is_not_answered_and_leaves_its_id_to_the_next() {
+        let (answers, (sender, mut heard)) = (Arc::new(Answers::default()), mpsc::channel(4));
+        let outlet = Outlet::new(sender);
+        let (again, to_back) = (Arc::clone(&answers), outlet.clone());
+        let answer = async move {
+            // The answer is there; but before it is sent the server cancels, and asks anew under the same id.
+            assert!(again.cancel(b"1"));
+            assert!(again.begin(b"1".to_vec(), None, async { Bytes::from_static(b"second") }, to_back));
+            Bytes::from_static(b"first")
+        };
+        assert!(answers.begin(b"1".to_vec(), None, answer, outlet.clone()));
+        assert_eq!(heard.recv().await.unwrap().line, "second");
+        outlet.close();
+        drop(outlet);
+        assert_eq!(heard.recv().await, None);
+        assert!(!answers.cancel(b"1"));
     }
 }

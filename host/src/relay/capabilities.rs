@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::edit::{insert, is_object};
 use crate::jsonrpc;
 
 /// The first revision that knows `sampling.tools` and `sampling.context`.
@@ -67,11 +68,14 @@ struct SamplingCapability<'a> {
     context: Option<&'a RawValue>,
 }
 
+/// What a client has declared, what the server will see, and the message that says so.
+pub(super) type Declaration = (Declared, Declared, Option<Bytes>);
+
 /// What the client declared, what the server will see, and the message that says so (`None` if it is the same one). `offer` is
 /// what the plugins and the config have to give.
 ///
 /// A message that isn't as it should be is left alone: the server will say so.
-pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<(Declared, Declared, Option<Bytes>)> {
+pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<Declaration> {
     let params = jsonrpc::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
     let offer = if initialize.version.as_str() >= PARTS_SINCE { offer } else { Parts::default() };
@@ -81,6 +85,12 @@ pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<(Declared, Declared,
         let value = format!("\"capabilities\":{{{}}}", member(offer));
         return Some((Declared::default(), new, Some(insert(line, params, &value))));
     };
+    declare_in(line, capabilities, offer)
+}
+
+/// The same, in the line's `ClientCapabilities` themselves.
+pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) -> Option<Declaration> {
+    let new = Declared { sampling: true, parts: offer };
     let found: Capabilities = serde_json::from_str(Some(capabilities).filter(|c| is_object(c))?.get()).ok()?;
     let Some(sampling) = found.sampling else {
         return Some((Declared::default(), new, Some(insert(line, capabilities, &member(offer)))));
@@ -94,29 +104,8 @@ pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<(Declared, Declared,
     Some((clients, Declared { sampling: true, parts: has.and(missing) }, edited))
 }
 
-/// An array would do for a struct as well, to the parser.
-fn is_object(json: &RawValue) -> bool {
-    json.get().starts_with('{')
-}
-
 fn member(parts: Parts) -> String {
     format!("\"sampling\":{{{}}}", parts.members())
-}
-
-/// The line with a member put first into one of its objects.
-fn insert(line: &Bytes, object: &RawValue, member: &str) -> Bytes {
-    // `object` is a part of `line`: where it begins there is a `{`.
-    let start = object.get().as_ptr() as usize - line.as_ptr() as usize + 1;
-    let (before, after) = line.split_at(start.min(line.len()));
-    let empty = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
-    let mut edited = Vec::with_capacity(line.len() + member.len() + 1);
-    edited.extend_from_slice(before);
-    edited.extend_from_slice(member.as_bytes());
-    if !empty {
-        edited.push(b',');
-    }
-    edited.extend_from_slice(after);
-    edited.into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::jsonrpc::{Head, Kind, Parts};
+use crate::jsonrpc::{Head, Kind, Parts, cancelled};
 use crate::sampling::{Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
@@ -116,17 +116,6 @@ fn instructions(line: &[u8]) -> Option<String> {
     }
     let result: Initialized = serde_json::from_str(Parts::of(line).ok()?.result?.get()).ok()?;
     result.instructions.as_deref().map(Context::excerpt)
-}
-
-/// The id that a `notifications/cancelled` names, as spelt.
-pub(super) fn cancelled(line: &[u8]) -> Option<Vec<u8>> {
-    #[derive(Deserialize)]
-    struct Cancelled<'a> {
-        #[serde(borrow, rename = "requestId")]
-        id: &'a RawValue,
-    }
-    let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
-    Some(cancelled.id.get().as_bytes().to_vec())
 }
 
 #[cfg(test)]

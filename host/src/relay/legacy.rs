@@ -1,224 +1,215 @@
-//! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
+//! The loops of the eras that have sessions (2024-11-05 to 2025-11-25): one for each direction, neither waits for the other.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Answering;
-use super::capabilities::{self, Declared};
-use super::doings::{self, Doings};
-use crate::config::{Attached, Mode};
-use crate::jsonrpc::{Head, Kind, Parts};
-use crate::sampling::{Context, Sampler};
+use super::answers::Answers;
+use super::outlet::Outlet;
+use super::progress::Progress;
+use super::session::{Session, Verdict};
+use super::{Answering, Spoken, create, downgrade, refuse_length};
+use crate::jsonrpc::{error_line, result_line};
+use crate::sampling::{Asked, hop};
+use crate::transport::{Incoming, Message, Side};
 
-/// The method that all this is about.
-const CREATE_MESSAGE: &str = "sampling/createMessage";
-
-/// "User rejected sampling request": an answer that stands.
-const REJECTED: i64 = -1;
-
-/// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
-const MOST_WITH_CLIENT: usize = 1024;
-
-/// What is to be done with a message.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// It goes on as it is.
-    Pass,
-    /// This goes on in its place.
-    Replace(Bytes),
-    /// It is a sampling request for us.
-    Answer {
-        /// Its id, as spelt.
-        id: Vec<u8>,
-        /// Its parameters.
-        params: Bytes,
-    },
-    /// It is a sampling request that can't be answered.
-    Refuse {
-        /// Its id, as spelt.
-        id: Vec<u8>,
-        /// The JSON-RPC code.
-        code: i64,
-        /// Why.
-        message: String,
-    },
-    /// The server no longer wants the answer to its request of this id, if that is ours.
-    Cancel {
-        /// The id, as spelt.
-        id: Vec<u8>,
-    },
-    /// It is a batch with something of ours in it: each of these for itself.
-    Parts(Vec<Bytes>),
+/// What both loops share.
+struct Shared {
+    session: Session,
+    answers: Arc<Answers>,
+    to_front: Outlet,
+    to_back: Outlet,
+    limit: usize,
+    /// Whether a line that is no JSON-RPC has been reported already.
+    garbled: AtomicBool,
 }
 
-/// One session between a client and a server.
-pub(super) struct Session {
-    answering: Answering,
-    /// What the client declared, and what the server was told.
-    declared: OnceLock<(Declared, Declared)>,
-    /// Sampling requests that the client is answering: what they ask, in case it can't.
-    with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
-    /// What the server is doing, where the config asks for it.
-    doings: Option<Doings>,
-    /// Whether that may be attached to what it asks.
-    attaches: bool,
+/// Relays until the server has said its last.
+pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: usize, spoken: Spoken) {
+    let shared = Arc::new(Shared {
+        session: Session::new(answering),
+        answers: Arc::new(Answers::default()),
+        to_front: Outlet::new(front.outgoing),
+        to_back: Outlet::new(back.outgoing),
+        limit,
+        garbled: AtomicBool::new(false),
+    });
+    let _end = Closing(Arc::clone(&shared.answers));
+    let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
+    let _forward = AbortOnDropHandle::new(tokio::spawn(forward));
+    backward(spoken.by_back, back.incoming, &shared).await;
 }
 
-impl Session {
-    pub(super) fn new(answering: Answering) -> Self {
-        let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
-        let rule = answering.as_ref().map(|(rule, _)| rule);
-        let attaches = rule.is_some_and(|rule| rule.context == Attached::ThisServer);
-        let watches = attaches || rule.is_some_and(|rule| rule.tools.is_some());
-        let doings = watches.then(Doings::default);
-        Self { answering, declared: OnceLock::new(), with_client: Mutex::default(), doings, attaches }
-    }
+/// Whatever is still being answered ends with this.
+struct Closing(Arc<Answers>);
 
-    pub(super) fn sampler(&self) -> Option<&Arc<Sampler>> {
-        self.answering.as_ref().map(|(_, sampler)| sampler)
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
+}
 
-    /// What the server may have attached to what it asks now.
-    pub(super) fn context(&self) -> Option<Context> {
-        self.doings.as_ref().filter(|_| self.attaches).map(Doings::context)
-    }
-
-    /// A message of the client's.
-    pub(super) fn client_says(&self, line: &Bytes) -> Verdict {
-        let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
-        let head = Head::of(line);
-        if let Some(doings) = &self.doings {
-            doings.client_says(line, &head);
-        }
-        if head.is_request("initialize") {
-            let tools = rule.declare_tools && sampler.accepts_tools();
-            let offer = capabilities::Parts { tools, context: self.attaches };
-            let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Verdict::Pass };
-            // A second `initialize` in one session changes nothing.
-            let _ = self.declared.set((clients, all));
-            return edited.map_or(Verdict::Pass, Verdict::Replace);
-        }
-        match (head.kind(), head.id()) {
-            (Kind::Response, Some(id)) => self.answer_of_client(line, id),
-            _ => Verdict::Pass,
+/// From the client to the server.
+async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incoming>, shared: Arc<Shared>) {
+    let mut first = first;
+    while let Some(incoming) = next(&mut first, &mut from_front).await {
+        if !shared.client_says(incoming).await {
+            break;
         }
     }
+    // Whatever is still being answered has nobody to go to.
+    shared.answers.close();
+    shared.to_back.close();
+}
 
-    /// A client's answer to a sampling request: an error that isn't a refusal calls the understudy.
-    fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Verdict {
-        let asked = self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        let error = asked.as_ref().and_then(|_| Parts::of(line).ok()?.error);
-        match (asked, error) {
-            (Some(params), Some(error)) if error.code != REJECTED => {
-                tracing::info!(
-                    "the client couldn't answer ({}); the plugin does",
-                    crate::text::one_line(&error.message, 200)
-                );
-                self.answer(id.to_vec(), params)
+/// From the server to the client.
+async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incoming>, shared: &Shared) {
+    let mut first = first;
+    while let Some(incoming) = next(&mut first, &mut from_back).await {
+        let open = match incoming {
+            Incoming::TooLong { head, bytes } => {
+                refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            _ => Verdict::Pass,
-        }
-    }
-
-    /// A sampling request is for us, if the server may ask now.
-    fn answer(&self, id: Vec<u8>, params: Bytes) -> Verdict {
-        let tools = self.answering.as_ref().and_then(|(rule, _)| rule.tools.as_deref());
-        match tools {
-            Some(tools) if !self.doings.as_ref().is_some_and(|doings| doings.calls_one_of(tools)) => {
-                let tools = crate::text::list(tools.iter().map(String::as_str));
-                let message = format!(
-                    "this server may ask only while one of its tools {tools} is being called (`sampling.tools`)"
-                );
-                Verdict::Refuse { id, code: -32603, message }
-            }
-            _ => Verdict::Answer { id, params },
-        }
-    }
-
-    /// A message of the server's.
-    pub(super) fn server_says(&self, line: &Bytes) -> Verdict {
-        if self.answering.is_none() {
-            return Verdict::Pass;
-        }
-        let head = Head::of(line);
-        if let Some(doings) = &self.doings {
-            doings.server_says(line, &head);
-        }
-        match head.kind() {
-            Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head),
-            Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
-            Kind::Batch if memchr::memmem::find(line, CREATE_MESSAGE.as_bytes()).is_some() => batch(line),
-            _ => Verdict::Pass,
-        }
-    }
-
-    fn sampling_request(&self, line: &Bytes, head: &Head) -> Verdict {
-        let id = head.id().unwrap_or_default().to_vec();
-        let refuse = |code, message: String| Verdict::Refuse { id: id.clone(), code, message };
-        let params = match Parts::of(line) {
-            Ok(parts) => parts.params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes())),
-            Err(error) => return refuse(-32700, format!("the request is not valid JSON: {error}")),
+            Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
+                None => shared.server_says(message).await,
+                // Perhaps it speaks the modern era alone.
+                Some(initialize) => {
+                    downgrade::splice(&initialize, &shared.to_back, &mut from_back).await
+                        || shared.server_says(message).await
+                }
+            },
         };
-        if params.is_empty() {
-            return refuse(-32602, "invalid sampling request: `params` is missing".to_owned());
+        if !open {
+            break;
         }
-        let (clients, all) = self.declared.get().copied().unwrap_or_default();
-        let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
-        let needs = needs(&params);
-        // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
-        let can =
-            (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
-        if mode == Some(Mode::Fallback) && clients.sampling && can {
-            let mut with_client = self.with_client.lock().unwrap_or_else(PoisonError::into_inner);
-            if with_client.len() < MOST_WITH_CLIENT {
-                with_client.insert(id, params);
+    }
+    shared.answers.close();
+    shared.to_front.close();
+}
+
+async fn next(first: &mut Option<Incoming>, rest: &mut mpsc::Receiver<Incoming>) -> Option<Incoming> {
+    match first.take() {
+        Some(first) => Some(first),
+        None => rest.recv().await,
+    }
+}
+
+impl Shared {
+    /// Deals with one message of the client's; whether there is any use in reading on.
+    async fn client_says(&self, incoming: Incoming) -> bool {
+        match incoming {
+            Incoming::TooLong { head, bytes } => {
+                refuse_length(self.limit, "client", &head, bytes, &self.to_front, &self.to_back).await
             }
-            return Verdict::Pass;
+            Incoming::Message(message) => match self.session.client_says(&message.line) {
+                Verdict::Pass => self.to_back.send(message).await,
+                Verdict::Replace(line) => self.to_back.send(line).await,
+                Verdict::Answer { id, params } => self.answer(id, params, None).await,
+                Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
+                Verdict::Cancelled { call, alone } => {
+                    let open = self.to_back.send(message).await;
+                    open && self.give_up(&call, alone).await
+                }
+                Verdict::Cancel { .. } | Verdict::Apart { .. } => true,
+            },
         }
-        if needs.tools && self.declared.get().is_some() && !all.parts.tools {
-            let reason =
-                "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
-            return refuse(-32602, reason.to_owned());
+    }
+
+    /// The client has cancelled a call: what the server asked in its course is answered no more. Not every server says so itself.
+    async fn give_up(&self, call: &[u8], alone: bool) -> bool {
+        for id in self.answers.cancel_of(call, alone) {
+            tracing::info!(request = %String::from_utf8_lossy(&id), "the client cancelled the call that it belongs to");
+            let reason = "the client has cancelled the call in whose course this was asked";
+            if !self.to_back.send(error_line(&id, -32603, reason)).await {
+                return false;
+            }
         }
-        self.answer(id, params)
+        true
     }
 
-    fn cancelled(&self, line: &Bytes) -> Verdict {
-        let Some(id) = doings::cancelled(line) else { return Verdict::Pass };
-        self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        Verdict::Cancel { id }
+    /// Deals with one message of the server's; whether there is any use in reading on.
+    async fn server_says(&self, message: Message) -> bool {
+        let Message { line, about } = &message;
+        match self.session.server_says(line) {
+            Verdict::Pass => {
+                self.report_garbage(line);
+                self.to_front.send(message).await
+            }
+            Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
+            // A server that no longer listens may still have something to say.
+            Verdict::Answer { id, params } => {
+                self.answer(id, params, about.clone()).await;
+                true
+            }
+            Verdict::Refuse { id, code, message } => {
+                self.to_back.send(error_line(&id, code, &message)).await;
+                true
+            }
+            Verdict::Cancelled { .. } => true,
+            Verdict::Cancel { id } => {
+                if self.answers.cancel(&id) {
+                    tracing::info!(request = %String::from_utf8_lossy(&id), "the server cancelled its sampling request");
+                    true
+                } else {
+                    self.to_front.send(message).await
+                }
+            }
+            Verdict::Apart { rest, ours } => {
+                let part = |line| Message { line, about: about.clone() };
+                let mut open = true;
+                if let Some(rest) = rest {
+                    open = self.to_front.send(part(rest)).await;
+                }
+                for request in ours {
+                    open &= Box::pin(self.server_says(part(request))).await;
+                }
+                open
+            }
+        }
     }
-}
 
-/// The parts of sampling that a request uses.
-fn needs(params: &[u8]) -> capabilities::Parts {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Needs<'a> {
-        #[serde(borrow, default)]
-        tools: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        tool_choice: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        include_context: Option<&'a RawValue>,
+    /// Answers a sampling request beside the loops.
+    async fn answer(&self, id: Vec<u8>, params: Bytes, about: Option<Bytes>) -> bool {
+        let Some(sampler) = self.session.sampler() else { return true };
+        let sampler = Arc::clone(sampler);
+        let shown = String::from_utf8_lossy(&id).into_owned();
+        let began = Instant::now();
+        tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
+        let key = id.clone();
+        let context = self.session.context();
+        let (progress, telling) = Progress::of(&params, &self.to_back);
+        let answer = async move {
+            let asked = Asked { params: &params, context, progress };
+            // All progress is told before the answer is given.
+            let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
+            match outcome {
+                Ok(result) => {
+                    hop!(shown, began, "the server gets its answer ({} bytes)", result.len());
+                    result_line(&key, &result)
+                }
+                Err((code, message)) => error_line(&key, code, &message),
+            }
+        };
+        if self.answers.begin(id.clone(), about, answer, self.to_back.clone()) {
+            return true;
+        }
+        let reason = "a sampling request with this id is still being answered";
+        self.to_back.send(error_line(&id, -32600, reason)).await
     }
-    let Ok(needs) = serde_json::from_slice::<Needs>(params) else { return capabilities::Parts::default() };
-    capabilities::Parts {
-        tools: needs.tools.is_some() || needs.tool_choice.is_some(),
-        context: needs.include_context.is_some_and(|include| include.get() != "\"none\""),
-    }
-}
 
-/// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
-fn batch(line: &Bytes) -> Verdict {
-    let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line) else { return Verdict::Pass };
-    let is_ours = |element: &&&RawValue| Head::of(element.get().as_bytes()).is_request(CREATE_MESSAGE);
-    let ours = elements.iter().filter(is_ours).map(|element| line.slice_ref(element.get().as_bytes()));
-    let others: Vec<&str> = elements.iter().filter(|element| !is_ours(element)).map(|element| element.get()).collect();
-    let rest = (!others.is_empty()).then(|| Bytes::from(format!("[{}]\n", others.join(","))));
-    Verdict::Parts(rest.into_iter().chain(ours).collect())
+    fn report_garbage(&self, line: &Bytes) {
+        let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
+        let is_json = first.is_none_or(|byte| matches!(byte, b'{' | b'['));
+        if !is_json && !self.garbled.swap(true, Ordering::Relaxed) {
+            let start = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
+            tracing::warn!(
+                "the server wrote something to stdout that is no JSON-RPC message: `{}`; it is passed on as it is (said once)",
+                crate::text::one_line(&start, 80)
+            );
+        }
+    }
 }

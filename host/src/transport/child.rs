@@ -11,7 +11,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc as std_mpsc;
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,9 +19,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Incoming, Message, QUEUE, Side, Splitter};
 use guard::Guard;
-
-/// How long a server may take to end once its input has ended, and once it has been asked to.
-pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -156,18 +152,6 @@ impl Server {
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         Ok(status)
-    }
-
-    /// Ends it as the specification says, once its input has ended: wait, ask it to end, kill it.
-    pub async fn end(&mut self) {
-        for signal in [Signal::TERM, Signal::KILL] {
-            if tokio::time::timeout(PATIENCE, self.wait()).await.is_ok() {
-                return;
-            }
-            self.signal(signal);
-        }
-        // What can't be learnt about a process that was killed is of no use.
-        let _ = self.wait().await;
     }
 
     /// Hands a signal on to the server and whatever it started.

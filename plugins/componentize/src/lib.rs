@@ -41,7 +41,7 @@ pub fn build(workspace: &Path, guests: &[(&str, Guest)], entry: &str) -> Result<
         }
     }
     let packages: Vec<&str> = guests.iter().map(|(_, guest)| guest.package).collect();
-    let modules = compile(workspace, &packages, &out.join("guests"))?;
+    let modules = compile(workspace, &packages, &target_dir(&out))?;
     let mut list = String::from("&[\n");
     for (name, guest) in guests {
         let module = modules.join(format!("{}.wasm", guest.package.replace('-', "_")));
@@ -57,6 +57,13 @@ pub fn build(workspace: &Path, guests: &[(&str, Guest)], entry: &str) -> Result<
     Ok(())
 }
 
+/// Where guests are compiled: a folder of its own, because the outer cargo holds the lock of the usual one. It is the same for all build
+/// scripts and however the host is compiled (for clippy, for the fuzzer), so that no guest is compiled twice.
+fn target_dir(out: &Path) -> PathBuf {
+    // TARGET/PROFILE/build/PACKAGE-HASH/out
+    out.ancestors().nth(4).unwrap_or(out).join("guests")
+}
+
 /// Compiles the packages; the folder with the core modules.
 fn compile(workspace: &Path, packages: &[&str], target_dir: &Path) -> Result<PathBuf> {
     let mut cargo = Command::new(env::var("CARGO")?);
@@ -64,8 +71,7 @@ fn compile(workspace: &Path, packages: &[&str], target_dir: &Path) -> Result<Pat
     for package in packages {
         cargo.args(["--package", package]);
     }
-    // A folder of its own, because the outer cargo holds the lock of the usual one; and none of the flags that are meant for
-    // the host (coverage, sanitizers, clippy).
+    // None of the flags that are meant for the host (coverage, sanitizers, clippy).
     cargo.env("CARGO_TARGET_DIR", target_dir);
     for (name, _) in env::vars() {
         let of_the_host = name.starts_with("CARGO_FEATURE_") || name.starts_with("CARGO_CFG_");

@@ -262,7 +262,8 @@ mod tests {
     fn names_are_names() {
         let named = |model: &str, stop_reason: Option<&str>| {
             let stop_reason = stop_reason.map(str::to_owned);
-            let result = CreateMessageResult { content: vec![text("a")], model: model.to_owned(), stop_reason, meta: None };
+            let result =
+                CreateMessageResult { content: vec![text("a")], model: model.to_owned(), stop_reason, meta: None };
             result.shape(None).map(|_| ()).map_err(|e| e.to_string())
         };
         assert_eq!(named("gpt-4.1 (März)", Some("endTurn")), Ok(()));

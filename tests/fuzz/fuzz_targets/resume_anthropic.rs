@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::answers::{resume, seeds};
 use understudy_plugin_anthropic::Anthropic;
 
-fuzz_target!(init: understudy_fuzz::seeds::<Anthropic>("anthropic"), |bytes: &[u8]| understudy_fuzz::resume::<Anthropic>("anthropic", bytes));
+fuzz_target!(init: seeds::<Anthropic>("anthropic"), |bytes: &[u8]| resume::<Anthropic>("anthropic", bytes));

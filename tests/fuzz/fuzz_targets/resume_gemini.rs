@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::answers::{resume, seeds};
 use understudy_plugin_gemini::Gemini;
 
-fuzz_target!(init: understudy_fuzz::seeds::<Gemini>("gemini"), |bytes: &[u8]| understudy_fuzz::resume::<Gemini>("gemini", bytes));
+fuzz_target!(init: seeds::<Gemini>("gemini"), |bytes: &[u8]| resume::<Gemini>("gemini", bytes));

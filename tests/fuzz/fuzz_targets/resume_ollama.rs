@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::answers::{resume, seeds};
 use understudy_plugin_ollama::Ollama;
 
-fuzz_target!(init: understudy_fuzz::seeds::<Ollama>("ollama"), |bytes: &[u8]| understudy_fuzz::resume::<Ollama>("ollama", bytes));
+fuzz_target!(init: seeds::<Ollama>("ollama"), |bytes: &[u8]| resume::<Ollama>("ollama", bytes));

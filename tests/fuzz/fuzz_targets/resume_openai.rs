@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::answers::{resume, seeds};
 use understudy_plugin_openai::OpenAi;
 
-fuzz_target!(init: understudy_fuzz::seeds::<OpenAi>("openai"), |bytes: &[u8]| understudy_fuzz::resume::<OpenAi>("openai", bytes));
+fuzz_target!(init: seeds::<OpenAi>("openai"), |bytes: &[u8]| resume::<OpenAi>("openai", bytes));

@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use understudy_fuzz::asked;
+use understudy_fuzz::sampling::{asked, request_seeds};
 
-fuzz_target!(init: understudy_fuzz::request_seeds(), |bytes: &[u8]| asked(bytes));
+fuzz_target!(init: request_seeds(), |bytes: &[u8]| asked(bytes));

@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use understudy_fuzz::answered;
+use understudy_fuzz::sampling::answered;
 
 fuzz_target!(|bytes: &[u8]| answered(bytes));

@@ -1,105 +1,76 @@
 //! What the fuzz targets share.
 //!
-//! An input of the targets `resume_…` is one answer of a provider's: a byte that says how it is answered (the status, whether as a stream, how the stream
-//! is cut), a byte that chooses the state which `start` handed over (one of those that the plugin's fixtures lead to), and the
-//! body. The messages of a stream are divided by a byte that is none in UTF-8.
+//! A target is a line in `fuzz_targets`; what it does is here. Each writes seeds of its own, made of what is in the repository anyway
+//! (fixtures, examples, sessions written down below), so that none can grow old in a folder.
+//!
+//! | module | whose bytes | targets |
+//! | --- | --- | --- |
+//! | `answers` | a provider's answers, to the plugins natively | `resume_…` |
+//! | `sampling` | a server's parameters; a plugin's results | `sampling_…`, `start_…`, `json_rpc` |
+//! | `config` | a config file | `config` |
+//! | `relay` | what client and server say | `relay` |
+//! | `stream` | a provider's stream, as the host reads it | `stream` |
+//! | `wit` | what a component returns, as the canonical ABI has it | `wit_…` |
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a panic is what a target reports by"
+)]
 
-mod sampling;
+pub mod answers;
+#[cfg(feature = "host")]
+pub mod config;
+#[cfg(feature = "host")]
+pub mod relay;
+pub mod sampling;
+#[cfg(feature = "host")]
+pub mod stream;
+#[cfg(feature = "host")]
+pub mod wit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use serde_json::Value;
-use understudy_plugin::Provider;
-use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
-use understudy_plugin::testing::{options, request, response};
-use understudy_plugin::types::{Framing, Step};
 
-pub use sampling::{answered, asked, request_seeds, unique};
-
-const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 429, 500, 503];
-const STREAMED: u8 = 0x08;
-const AT_ONCE: u8 = 0x10;
-const DIVIDER: u8 = 0xff;
-const HEADERS: [(&str, &str); 2] = [("retry-after", "7"), ("content-type", "application/json")];
-
-/// Hands an answer to the plugin. Any outcome will do, but there must be one.
-pub fn resume<P: Provider + StreamingProvider>(plugin: &str, input: &[u8]) {
-    let [how, which, body @ ..] = input else { return };
-    let states = states::<P>(plugin);
-    let Some(state) = states.get(usize::from(*which) % states.len().max(1)) else { return };
-    let status = STATUSES[usize::from(how & 7)];
-    if how & STREAMED == 0 {
-        drop(P::resume(state.clone(), response(status, &HEADERS, body)));
-        return;
-    }
-    let opened = Event::Opened(ResponseHead { status: 200, headers: Vec::new() });
-    let messages = body.split(|byte| *byte == DIVIDER).map(|data| {
-        let data = String::from_utf8_lossy(data).into_owned();
-        Event::Message(Message { name: None, data })
-    });
-    let events: Vec<Event> = std::iter::once(opened).chain(messages).chain([Event::Closed]).collect();
-    let mut state = state.clone();
-    for events in events.chunks(if how & AT_ONCE == 0 { 1 } else { usize::MAX }) {
-        match P::next(state, events.to_vec()) {
-            Ok(StreamingStep::More(more)) => state = more.state,
-            _ => return,
-        }
-    }
-}
-
-/// The states that the plugin's fixtures lead to.
-fn states<P: Provider>(plugin: &str) -> &'static [Vec<u8>] {
-    static STATES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    STATES.get_or_init(|| {
-        let mut states: Vec<Vec<u8>> = Vec::new();
-        for (state, ..) in exchanges::<P>(plugin) {
-            if !states.contains(&state) {
-                states.push(state);
-            }
-        }
-        assert!(!states.is_empty(), "no fixture leads to an exchange");
-        states
-    })
-}
-
-/// Writes the answers of the plugin's fixtures into the folder that the fuzzer starts from (the first argument that is a folder).
-pub fn seeds<P: Provider>(plugin: &str) {
-    let Some(folder) = std::env::args().skip(1).map(PathBuf::from).find(|path| path.is_dir()) else { return };
-    let states = states::<P>(plugin);
-    for (n, (state, framing, answer)) in exchanges::<P>(plugin).into_iter().enumerate() {
-        let which = states.iter().position(|known| *known == state).unwrap_or_default();
-        let status = answer["status"].as_u64().unwrap_or(200);
-        let how = STATUSES.iter().position(|known| u64::from(*known) == status).unwrap_or_default();
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).into_bytes();
-        let (how, body) = match (&answer["events"], framing) {
-            (Value::Array(events), Framing::ServerSentEvents | Framing::Lines) => {
-                let messages: Vec<Vec<u8>> = events.iter().map(|event| text(&event["data"])).collect();
-                (STREAMED | if n % 2 == 0 { AT_ONCE } else { 0 }, messages.join(&DIVIDER))
-            }
-            _ => (how as u8, text(&answer["body"])),
-        };
-        let seed = [&[how, which as u8], body.as_slice()].concat();
+/// Writes a seed into the folder that the fuzzer starts from: the first argument that is one.
+pub fn seed(name: &str, bytes: &[u8]) {
+    if let Some(folder) = std::env::args().skip(1).map(PathBuf::from).find(|path| path.is_dir()) {
         // A seed that can't be written is one seed less.
-        let _ = fs::write(folder.join(format!("fixture-{n}")), seed);
+        let _ = fs::write(folder.join(name), bytes);
     }
 }
 
-/// The first exchange of each fixture: the state it hands over, the framing, and the answer.
-fn exchanges<P: Provider>(plugin: &str) -> Vec<(Vec<u8>, Framing, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins").join(plugin).join("fixtures");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+/// A file of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The files of a folder of the repository: names and texts.
+pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(repository(folder)).unwrap_or_else(|e| panic!("{folder}: {e}"));
+    let file = |path: PathBuf| Some((path.file_name()?.to_string_lossy().into_owned(), fs::read_to_string(path).ok()?));
+    let mut files: Vec<(String, String)> = entries.flatten().filter_map(|entry| file(entry.path())).collect();
     files.sort();
-    let exchange = |file: &PathBuf| {
-        let fixture: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-        let settings = fixture["options"].get("settings").cloned().unwrap_or_else(|| serde_json::json!({}));
-        let options = options(fixture["options"]["model"].as_str().unwrap_or_default(), &settings);
-        match P::start(request(&fixture["request"].to_string()), options) {
-            Ok(Step::Fetch(fetch)) => Some((fetch.state, fetch.framing, fixture["exchanges"][0]["response"].clone())),
-            _ => None,
-        }
-    };
-    files.iter().filter_map(exchange).collect()
+    files
+}
+
+/// A plugin's fixtures, under their names.
+pub(crate) fn fixtures(plugin: &str) -> Vec<(String, Value)> {
+    let parsed = |(name, text): (String, String)| Some((name, serde_json::from_str(&text).ok()?));
+    files(&format!("plugins/{plugin}/fixtures")).into_iter().filter_map(parsed).collect()
+}
+
+/// A runtime for the host: one thread, so that an input leads to the same each time.
+#[cfg(feature = "host")]
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// What a server is told is something, on one line, and does nothing to a terminal.
+#[cfg(feature = "host")]
+pub(crate) fn check_words(text: &str) {
+    assert!(!text.trim().is_empty() && !text.chars().any(char::is_control), "{text:?}");
 }

@@ -1,12 +1,9 @@
 //! What servers ask and what plugins answer.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use arbitrary::{Result, Unstructured};
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult as Shaped};
 use understudy_plugin::Provider;
 use understudy_plugin::testing::options;
@@ -15,44 +12,70 @@ use understudy_plugin::types::{
     ToolUseContent,
 };
 use understudy_plugin_anthropic::Anthropic;
+use understudy_plugin_echo::Echo;
+use understudy_plugin_extractive::Extractive;
 use understudy_plugin_gemini::Gemini;
 use understudy_plugin_ollama::Ollama;
 use understudy_plugin_openai::OpenAi;
 
+use crate::{fixtures, seed};
+
+const PLUGINS: [&str; 6] = ["anthropic", "echo", "extractive", "gemini", "ollama", "openai"];
+
 /// A server's parameters, to every plugin.
 pub fn asked(params: &[u8]) {
-    let Ok(params) = CreateMessageRequestParams::from_json(params) else { return };
-    if params.validate().is_err() {
-        return;
-    }
-    let request: CreateMessageRequest = params.into();
+    let Some(request) = valid(params) else { return };
     for settings in ["{}", r#"{"stream":true}"#] {
-        let settings: Value = serde_json::from_str(settings).unwrap_or_default();
-        started::<Anthropic>(&request, "claude-sonnet-4-6", &settings);
-        started::<OpenAi>(&request, "gpt-5.2", &settings);
-        started::<Gemini>(&request, "gemini-3-pro-preview", &settings);
-        started::<Ollama>(&request, "qwen3", &settings);
+        started::<Anthropic>(&request, "claude-sonnet-4-6", settings);
+        started::<OpenAi>(&request, "gpt-5.2", settings);
+        started::<Gemini>(&request, "gemini-3-pro-preview", settings);
+        started::<Ollama>(&request, "qwen3", settings);
     }
-    started::<OpenAi>(&request, "gpt-5.2", &serde_json::json!({ "api": "responses" }));
+    started::<OpenAi>(&request, "gpt-5.2", r#"{"api":"responses"}"#);
+    started::<Echo>(&request, "", "{}");
+    started::<Extractive>(&request, "", "{}");
 }
 
-fn started<P: Provider>(request: &CreateMessageRequest, model: &str, settings: &Value) {
-    let outcome = P::start(request.clone(), options(model, settings));
+/// A user's settings, an object, and a server's parameters: each a line.
+pub fn started_with<P: Provider>(input: &[u8]) {
+    let Some(at) = memchr::memchr(b'\n', input) else { return };
+    let (settings, params) = input.split_at(at);
+    let Ok(settings) = serde_json::from_slice::<Map<String, Value>>(settings) else { return };
+    let Some(request) = valid(params) else { return };
+    for model in ["", "a-model"] {
+        started::<P>(&request, model, &Value::Object(settings.clone()).to_string());
+    }
+}
+
+fn valid(params: &[u8]) -> Option<CreateMessageRequest> {
+    let params = CreateMessageRequestParams::from_json(params).ok()?;
+    params.validate().ok()?;
+    Some(params.into())
+}
+
+fn started<P: Provider>(request: &CreateMessageRequest, model: &str, settings: &str) {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    let outcome = P::start(request.clone(), options(model, &settings));
     let is_typed = matches!(outcome, Ok(_) | Err(Error::InvalidRequest(_) | Error::Unsupported(_)));
     assert!(is_typed, "{}: {outcome:?}", P::describe().name);
 }
 
-/// Writes the requests of all fixtures into the folder that the fuzzer starts from.
+/// Seeds: the requests of all fixtures.
 pub fn request_seeds() {
-    let Some(folder) = std::env::args().skip(1).map(PathBuf::from).find(|path| path.is_dir()) else { return };
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
-    for plugin in ["anthropic", "gemini", "ollama", "openai"] {
-        for file in fs::read_dir(plugins.join(plugin).join("fixtures")).into_iter().flatten().flatten() {
-            let text = fs::read_to_string(file.path()).unwrap_or_default();
-            let fixture: Value = serde_json::from_str(&text).unwrap_or_default();
-            let name = format!("{plugin}-{}", file.file_name().to_string_lossy());
-            // A seed that can't be written is one seed less.
-            let _ = fs::write(folder.join(name), fixture["request"].to_string());
+    for plugin in PLUGINS {
+        for (name, fixture) in fixtures(plugin) {
+            seed(&format!("{plugin}-{name}"), fixture["request"].to_string().as_bytes());
+        }
+    }
+}
+
+/// Seeds: the requests of all fixtures, with the settings of the plugin's own.
+pub fn start_seeds(of: &str) {
+    for plugin in PLUGINS {
+        for (name, fixture) in fixtures(plugin) {
+            let settings = fixture["options"].get("settings").filter(|_| plugin == of);
+            let settings = settings.map_or_else(|| "{}".to_owned(), Value::to_string);
+            seed(&format!("{plugin}-{name}"), format!("{settings}\n{}", fixture["request"]).as_bytes());
         }
     }
 }
@@ -60,16 +83,22 @@ pub fn request_seeds() {
 /// A plugin's answer, to a server with tools and to one without.
 pub fn answered(bytes: &[u8]) {
     let Ok(result) = result(&mut Unstructured::new(bytes)) else { return };
+    let Ok(converted) = Shaped::try_from(result) else { return };
     for tools in [None, Some(["look".to_owned(), "a".to_owned()])] {
-        let Ok(converted) = Shaped::try_from(result.clone()) else { return };
         let tools = tools.as_ref().map(<[String; 2]>::as_slice);
-        let Ok(shaped) = converted.shape(tools) else { continue };
-        let written = serde_json::to_value(&shaped).unwrap_or_default();
-        assert_eq!(written["role"], "assistant");
-        assert!(written["model"].is_string());
-        let content = &written["content"];
-        assert!(content.is_object() || tools.is_some() && content.is_array(), "{written}");
+        if let Ok(shaped) = converted.clone().shape(tools) {
+            check(&shaped, tools.is_some());
+        }
     }
+}
+
+/// A result is what the specification says.
+pub(crate) fn check(result: &Shaped, has_tools: bool) {
+    let written = serde_json::to_value(result).unwrap_or_default();
+    assert_eq!(written["role"], "assistant");
+    assert!(written["model"].is_string());
+    let content = &written["content"];
+    assert!(content.is_object() || has_tools && content.is_array(), "{written}");
 }
 
 fn result(u: &mut Unstructured) -> Result<CreateMessageResult> {

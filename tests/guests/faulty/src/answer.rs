@@ -28,12 +28,8 @@ pub(crate) fn done(content: Vec<ContentBlock>) -> Step {
 
 /// An answer of a model.
 pub(crate) fn end(content: Vec<ContentBlock>, model: &str) -> Step {
-    let result = CreateMessageResult {
-        content,
-        model: model.to_owned(),
-        stop_reason: Some("endTurn".to_owned()),
-        meta: None,
-    };
+    let result =
+        CreateMessageResult { content, model: model.to_owned(), stop_reason: Some("endTurn".to_owned()), meta: None };
     Step::Done(Completion { result, usage: None, extensions: String::new() })
 }
 

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use answer::{done, end, tell, text};
 use faults::Fault;
 use understudy_plugin::types::{
-    ContentBlock, CreateMessageRequest, Description, Error, Fetch, Framing, HttpMethod, HttpRequest, HttpResponse, Model,
-    Options, Step,
+    ContentBlock, CreateMessageRequest, Description, Error, Fetch, Framing, HttpMethod, HttpRequest, HttpResponse,
+    Model, Options, Step,
 };
 use understudy_plugin::{Provider, error, export_provider, http};
 
@@ -93,7 +93,7 @@ impl Provider for Faulty {
             Fault::UnknownModel => end(vec![answer::block("x".to_owned())], "gpt-17-ultra"),
             Fault::UnofferedTool => done(vec![answer::tool("rm")]),
             Fault::BadMeta => done(vec![answer::with_meta("{not json")]),
-            Fault::ArrayMeta => done(vec![answer::with_meta("[]")]),
+            Fault::ArrayMeta => done(vec![answer::with_meta("[\n\"\u{9b}31m\"]")]),
             Fault::TwoTexts => done(vec![answer::block("one ".to_owned()), answer::block("two".to_owned())]),
             Fault::Error => return Err(error::invalid_request("a remedy\u{1b}[31m\r\nin words")),
             Fault::Unsupported => return Err(error::unsupported("this plugin carries nothing")),

@@ -25,7 +25,9 @@ pub(crate) fn block() -> ! {
 /// Writes so many lines; how many could be written.
 pub(crate) fn flood_log(lines: usize) -> usize {
     let stderr = stderr::get_stderr();
-    (0..lines).take_while(|n| stderr.blocking_write_and_flush(format!("line {n}\u{1b}[31m\n").as_bytes()).is_ok()).count()
+    (0..lines)
+        .take_while(|n| stderr.blocking_write_and_flush(format!("line {n}\u{1b}[31m\n").as_bytes()).is_ok())
+        .count()
 }
 
 pub(crate) fn clock_and_random() -> bool {

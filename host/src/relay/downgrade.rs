@@ -1,0 +1,419 @@
+//! The bridge from a client that has a session to a server of the modern era, which has none.
+//!
+//! It stands behind the relay, which takes it for a server of the client's era: each request gets the `_meta` that the modern era wants, what
+//! the server requires becomes a request of the server's (sampling, elicitation, roots), and the call is made again with the answers.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::capabilities::Declared;
+use super::era;
+use super::members::Members;
+use super::modern::{self, OTHER_INPUTS};
+use super::outlet::Outlet;
+use super::rounds::{Call, Input, MOST_ROUNDS, Required, request};
+use super::session::CREATE_MESSAGE;
+use super::{edit, rounds};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
+use crate::text::one_line;
+use crate::transport::{Incoming, Message, QUEUE};
+
+/// The revisions that have sessions, the newest first.
+const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
+pub(super) async fn splice(initialize: &Bytes, to_back: &Outlet, from_back: &mut mpsc::Receiver<Incoming>) -> bool {
+    let Some(sender) = to_back.sender() else { return false };
+    let Some(params) = Parts::of(initialize).ok().and_then(|parts| Members::of(parts.params?)) else { return false };
+    let meta = era::meta(params.get("clientInfo"), params.get("capabilities"));
+    let Some(discovered) = era::discover(&sender, from_back, &meta).await else { return false };
+    let (to_relay, relays) = mpsc::channel(QUEUE);
+    // Long, so that a relay that answers the server while it reads never waits for a bridge that waits for it.
+    let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
+    to_back.lead_to(relay_says);
+    let servers = std::mem::replace(from_back, relays);
+    let bridge = Bridge {
+        to_relay,
+        to_back: sender,
+        meta,
+        version: params.text("protocolVersion").unwrap_or_default(),
+        discovered,
+        level: None,
+        subscribed: BTreeSet::new(),
+        listening: None,
+        calls: HashMap::new(),
+        by_back: HashMap::new(),
+        asked: HashMap::new(),
+        made: 0,
+    };
+    tracing::info!("the server speaks {} alone, and the client an earlier revision: bridging", modern::VERSION);
+    tokio::spawn(bridge.run(Head::of(initialize).id().unwrap_or(b"null").to_vec(), from_relay, servers));
+    true
+}
+
+struct Bridge {
+    to_relay: mpsc::Sender<Incoming>,
+    to_back: mpsc::Sender<Message>,
+    /// `_meta` of every request.
+    meta: Members,
+    /// The client's revision.
+    version: String,
+    /// What the server says of itself.
+    discovered: Members,
+    /// The level of log messages that the client set.
+    level: Option<Box<RawValue>>,
+    /// The resources that the client subscribed to.
+    subscribed: BTreeSet<String>,
+    /// The id of the request that brings notifications.
+    listening: Option<Vec<u8>>,
+    /// Calls that may take several rounds, by the client's ids.
+    calls: HashMap<Vec<u8>, Going>,
+    /// The client's ids by those that we made the same call again under.
+    by_back: HashMap<Vec<u8>, Vec<u8>>,
+    /// What the client was asked in the server's name: by our id, the call and the server's key.
+    asked: HashMap<Vec<u8>, (Vec<u8>, String)>,
+    made: u64,
+}
+
+/// A call that is going on.
+struct Going {
+    call: Call,
+    /// The id that the server knows it by, where that isn't the client's.
+    back: Option<Vec<u8>>,
+    /// How many answers are still missing.
+    missing: usize,
+    responses: Members,
+    state: Option<Box<RawValue>>,
+}
+
+/// Whether the other side can still be told something.
+type Open = Option<()>;
+
+impl Bridge {
+    async fn run(
+        mut self,
+        id: Vec<u8>,
+        mut from_relay: mpsc::Receiver<Message>,
+        mut from_back: mpsc::Receiver<Incoming>,
+    ) {
+        let mut open = self.initialized(&id).await;
+        while open.is_some() {
+            open = tokio::select! {
+                message = from_relay.recv() => match message {
+                    Some(message) => self.client_says(message).await,
+                    None => None,
+                },
+                incoming = from_back.recv() => match incoming {
+                    Some(Incoming::Message(message)) => self.server_says(message).await,
+                    Some(Incoming::TooLong { head, bytes }) => self.too_long(head, bytes).await,
+                    None => None,
+                },
+            };
+        }
+    }
+
+    async fn tell(&self, line: Bytes, about: Option<Bytes>) -> Open {
+        self.to_relay.send(Incoming::Message(Message { line, about })).await.ok()
+    }
+
+    async fn say(&self, line: Bytes) -> Open {
+        self.to_back.send(line.into()).await.ok()
+    }
+
+    fn new_id(&mut self) -> Vec<u8> {
+        self.made += 1;
+        rounds::new_id(self.made)
+    }
+
+    /// The answer to `initialize`, made of what the server says of itself.
+    async fn initialized(&self, id: &[u8]) -> Open {
+        let known = LEGACY.contains(&self.version.as_str());
+        let mut result = Members::default();
+        result.put("protocolVersion", &if known { self.version.as_str() } else { LEGACY[0] });
+        let none = || serde_json::value::to_raw_value(&json!({})).unwrap_or_default();
+        result.set("capabilities", self.discovered.get("capabilities").map_or_else(none, ToOwned::to_owned));
+        let meta = self.discovered.object("_meta").unwrap_or_default();
+        match meta.get("io.modelcontextprotocol/serverInfo") {
+            Some(server) => result.set("serverInfo", server.to_owned()),
+            None => result.put("serverInfo", &json!({ "name": "server", "version": "0" })),
+        }
+        if let Some(instructions) = self.discovered.get("instructions") {
+            result.set("instructions", instructions.to_owned());
+        }
+        self.tell(result_line(id, result.raw().get()), None).await
+    }
+
+    async fn client_says(&mut self, message: Message) -> Open {
+        let head = Head::of(&message.line);
+        match (head.kind(), head.method(), head.id()) {
+            (Kind::Request, Some(method), Some(id)) => self.request(&message.line, &head, method, id).await,
+            (Kind::Notification, Some("notifications/initialized"), _) => self.listen().await,
+            (Kind::Notification, Some("notifications/cancelled"), _) => self.cancelled(&message.line).await,
+            // This era asks for roots when it wants them.
+            (Kind::Notification, Some("notifications/roots/list_changed"), _) => Some(()),
+            (Kind::Response, _, Some(id)) if self.asked.contains_key(id) => self.answered(&message.line, id).await,
+            _ => self.to_back.send(message).await.ok(),
+        }
+    }
+
+    async fn request(&mut self, line: &Bytes, head: &Head, method: &str, id: &[u8]) -> Open {
+        let params = || Parts::of(line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
+        match method {
+            "initialize" => self.initialized(id).await,
+            "ping" => self.tell(result_line(id, "{}"), None).await,
+            "logging/setLevel" => {
+                self.level = params().remove("level");
+                self.tell(result_line(id, "{}"), None).await
+            }
+            "resources/subscribe" | "resources/unsubscribe" => {
+                let Some(uri) = params().text("uri") else {
+                    return self.tell(error_line(id, -32602, "`params.uri` is missing"), None).await;
+                };
+                if method == "resources/subscribe" {
+                    self.subscribed.insert(uri)
+                } else {
+                    self.subscribed.remove(&uri)
+                };
+                self.listen().await?;
+                self.tell(result_line(id, "{}"), None).await
+            }
+            _ => {
+                let line = self.with_meta(line);
+                if let Some((call, _)) = Call::of(&line, head, Declared::default()) {
+                    let going = Going { call, back: None, missing: 0, responses: Members::default(), state: None };
+                    self.calls.insert(id.to_vec(), going);
+                }
+                self.say(line).await
+            }
+        }
+    }
+
+    /// The request with what this era wants of every one.
+    fn with_meta(&self, line: &Bytes) -> Bytes {
+        let Ok(parts) = Parts::of(line) else { return line.clone() };
+        let mut meta = self.meta.clone();
+        if let Some(level) = &self.level {
+            meta.set("io.modelcontextprotocol/logLevel", level.clone());
+        }
+        let meta_json = meta.raw();
+        let meta_json = meta_json.get();
+        match parts.params.filter(|params| edit::is_object(params)) {
+            None => {
+                let params = format!("\"params\":{{\"_meta\":{meta_json}}},");
+                // In front of the first member: every object of JSON-RPC has one.
+                let start = line.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
+                let (before, after) = line.split_at(start);
+                [before, params.as_bytes(), after].concat().into()
+            }
+            Some(params) => {
+                let own = Members::of(params).unwrap_or_default();
+                match own.get("_meta").filter(|meta| edit::is_object(meta)) {
+                    None => edit::insert(line, params, &format!("\"_meta\":{meta_json}")),
+                    Some(own) => {
+                        let mut all = Members::of(own).unwrap_or_default();
+                        all.extend(meta);
+                        let mut params = Members::of(params).unwrap_or_default();
+                        params.set("_meta", all.raw());
+                        edit::replace(line, parts.params.unwrap_or(own), params.raw().get().as_bytes())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the server for the notifications that a session would bring.
+    async fn listen(&mut self) -> Open {
+        let capabilities = self.discovered.object("capabilities").unwrap_or_default();
+        let has = |of: &str, what: &str| {
+            capabilities.object(of).is_some_and(|of| of.get(what).is_some_and(|has| has.get() == "true"))
+        };
+        let mut wanted = Members::default();
+        for (of, what) in
+            [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")]
+        {
+            if has(of, "listChanged") {
+                wanted.put(what, &true);
+            }
+        }
+        if !self.subscribed.is_empty() {
+            wanted.put("resourceSubscriptions", &self.subscribed);
+        }
+        if let Some(old) = self.listening.take() {
+            self.say(self.cancellation(&old)).await?;
+        }
+        if wanted.is_empty() {
+            return Some(());
+        }
+        let id = self.new_id();
+        let mut params = Members::default();
+        params.set("_meta", self.meta.raw());
+        params.set("notifications", wanted.raw());
+        let line = request(&id, "subscriptions/listen", &params);
+        self.listening = Some(id);
+        self.say(line).await
+    }
+
+    /// A cancellation of a request of ours.
+    fn cancellation(&self, id: &[u8]) -> Bytes {
+        let mut params = Members::default();
+        params.set("_meta", self.meta.raw());
+        let id = RawValue::from_string(String::from_utf8_lossy(id).into_owned());
+        params.set("requestId", id.unwrap_or_default());
+        format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{}}}\n", params.raw().get())
+            .into()
+    }
+
+    async fn cancelled(&mut self, line: &Bytes) -> Open {
+        let Some(id) = jsonrpc::cancelled(line) else { return Some(()) };
+        let back = match self.end(&id).await? {
+            // Between two rounds there is nothing to cancel.
+            Some(going) if going.missing > 0 => return Some(()),
+            Some(going) => going.back.unwrap_or(id),
+            None => id,
+        };
+        self.say(self.cancellation(&back)).await
+    }
+
+    /// Forgets a call; what the client is still being asked for it is cancelled.
+    async fn end(&mut self, id: &[u8]) -> Option<Option<Going>> {
+        let going = self.calls.remove(id);
+        if let Some(back) = going.as_ref().and_then(|going| going.back.as_ref()) {
+            self.by_back.remove(back);
+        }
+        let open: Vec<Vec<u8>> =
+            self.asked.iter().filter(|(_, (call, _))| call == id).map(|(id, _)| id.clone()).collect();
+        for asked in open {
+            self.asked.remove(&asked);
+            let params = format!("{{\"requestId\":{}}}", String::from_utf8_lossy(&asked));
+            let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{params}}}\n");
+            self.tell(line.into(), None).await?;
+        }
+        Some(going)
+    }
+
+    /// Ends a call with an error.
+    async fn fail(&mut self, id: &[u8], code: i64, reason: &str) -> Open {
+        self.end(id).await?;
+        self.tell(error_line(id, code, reason), None).await
+    }
+
+    async fn server_says(&mut self, message: Message) -> Open {
+        let head = Head::of(&message.line);
+        match (head.kind(), head.method(), head.id()) {
+            (Kind::Response, _, Some(id)) if self.listening.as_deref() == Some(id) => {
+                self.listening = None;
+                Some(())
+            }
+            (Kind::Response, _, Some(id)) => self.response(message.line, id).await,
+            (Kind::Notification, Some("notifications/subscriptions/acknowledged" | "notifications/cancelled"), _) => {
+                Some(())
+            }
+            _ => {
+                let about =
+                    message.about.map(|about| self.by_back.get(about.as_ref()).map_or(about, |id| id.clone().into()));
+                self.tell(message.line, about).await
+            }
+        }
+    }
+
+    async fn response(&mut self, line: Bytes, id: &[u8]) -> Open {
+        let front = self.by_back.remove(id).unwrap_or_else(|| id.to_vec());
+        if !self.calls.contains_key(&front) {
+            // The answer to a call that was made again and then cancelled is nobody's; what isn't tracked passes.
+            return if front == id && !rounds::is_ours(id) { self.tell(line, None).await } else { Some(()) };
+        }
+        match Required::of(&line) {
+            None => {
+                self.calls.remove(&front);
+                let line = if front == id { line } else { edit::with_id(&line, &front) };
+                self.tell(line, None).await
+            }
+            Some(Ok(required)) => self.required(&front, required).await,
+            Some(Err(reason)) => {
+                self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
+            }
+        }
+    }
+
+    /// What the server requires becomes requests of the server's.
+    async fn required(&mut self, front: &[u8], required: Required) -> Open {
+        let Some(rounds) = self.calls.get(front).map(|going| going.call.rounds) else { return Some(()) };
+        if rounds >= MOST_ROUNDS {
+            let reason = format!("the server asked {MOST_ROUNDS} times in one call, and no more are answered");
+            return self.fail(front, -32603, &reason).await;
+        }
+        let known = |method: &str| method == CREATE_MESSAGE || OTHER_INPUTS.contains(&method);
+        if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(&input.method)) {
+            let reason = format!(
+                "the server asks for `{}` (as `{}`), which no client can answer",
+                one_line(&input.method, 100),
+                one_line(key, 100)
+            );
+            return self.fail(front, -32603, &reason).await;
+        }
+        let missing = required.requests.len();
+        if let Some(going) = self.calls.get_mut(front) {
+            going.call.rounds += 1;
+            going.missing = missing;
+            going.state = required.state;
+            going.responses = Members::default();
+        }
+        if missing == 0 {
+            return self.again(front).await;
+        }
+        let about = Bytes::copy_from_slice(front);
+        for (key, Input { method, params }) in required.requests {
+            let id = self.new_id();
+            let params = params.as_deref().and_then(Members::of).unwrap_or_default();
+            let line = request(&id, &method, &params);
+            self.asked.insert(id, (front.to_vec(), key));
+            self.tell(line, Some(about.clone())).await?;
+        }
+        Some(())
+    }
+
+    /// The client, or the relay in its place, has answered what the server required.
+    async fn answered(&mut self, line: &Bytes, id: &[u8]) -> Open {
+        let Some((front, key)) = self.asked.remove(id) else { return Some(()) };
+        let parts = Parts::of(line);
+        let result = match &parts {
+            Ok(Parts { result: Some(result), error: None, .. }) => (*result).to_owned(),
+            Ok(Parts { error: Some(error), .. }) => {
+                let (code, said) = (error.code, one_line(&error.message, 1000));
+                let reason = format!("the server asked for input in the course of this call, and got none: {said}");
+                return self.fail(&front, if code == -1 { -1 } else { -32603 }, &reason).await;
+            }
+            _ => return self.fail(&front, -32603, "the client's answer to the server is not valid").await,
+        };
+        let Some(going) = self.calls.get_mut(&front) else { return Some(()) };
+        going.responses.set(&key, result);
+        going.missing = going.missing.saturating_sub(1);
+        if going.missing == 0 { self.again(&front).await } else { Some(()) }
+    }
+
+    /// Makes the call again, with what was required.
+    async fn again(&mut self, front: &[u8]) -> Open {
+        let id = self.new_id();
+        let Some(going) = self.calls.get_mut(front) else { return Some(()) };
+        let responses = std::mem::take(&mut going.responses);
+        let line = going.call.again(&id, &responses, going.state.take().as_deref());
+        going.back = Some(id.clone());
+        self.by_back.insert(id, front.to_vec());
+        self.say(line).await
+    }
+
+    async fn too_long(&mut self, head: Head, bytes: usize) -> Open {
+        let head = match head.id().and_then(|id| self.by_back.remove(id)) {
+            Some(front) => head.with_id(front),
+            None => head,
+        };
+        if let Some(id) = head.id() {
+            self.calls.remove(id);
+        }
+        self.to_relay.send(Incoming::TooLong { head, bytes }).await.ok()
+    }
+}

@@ -1,0 +1,106 @@
+//! A client of the modern era has said its first: which era does the server speak?
+//!
+//! `server/discover` tells. The client asks that itself, or we do. A result, or an error of the modern era (-32020 to -32022), means that the
+//! server speaks it; any other error, or silence, that it wants `initialize`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::members::Members;
+use super::{modern, rounds, upgrade};
+use crate::config::Sampling;
+use crate::jsonrpc::{Head, Kind, Parts};
+use crate::sampling::Sampler;
+use crate::transport::{Incoming, Message, Side};
+
+/// The method that tells.
+pub(super) const DISCOVER: &str = "server/discover";
+
+/// Our id for it.
+const PROBE: &[u8] = b"\"understudy-discover\"";
+
+/// How long a server may take to answer it. The SDKs' clients wait as long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Relays for a modern client.
+pub(super) async fn meet(front: Side, mut back: Side, by: (Sampling, Arc<Sampler>), limit: usize, first: Message) {
+    let meta = modern::meta(&first.line).unwrap_or_default();
+    match discover(&back.outgoing, &mut back.incoming, &meta).await {
+        Some(_) => modern::run(front, back, by, limit, vec![first]).await,
+        None => upgrade::run(front, back, by, limit, first).await,
+    }
+}
+
+/// What a server says of itself; `None` if it doesn't speak the modern era.
+pub(super) async fn discover(
+    to_back: &mpsc::Sender<Message>,
+    from_back: &mut mpsc::Receiver<Incoming>,
+    meta: &Members,
+) -> Option<Members> {
+    let mut params = Members::default();
+    params.set("_meta", meta.raw());
+    to_back.send(rounds::request(PROBE, DISCOVER, &params).into()).await.ok()?;
+    let answer = async {
+        while let Some(incoming) = from_back.recv().await {
+            if let Incoming::Message(Message { line, .. }) = incoming {
+                let head = Head::of(&line);
+                // Whatever else it says has nobody to go to yet.
+                if head.kind() == Kind::Response && matches!(head.id(), Some(PROBE)) {
+                    return Some(line);
+                }
+            }
+        }
+        None
+    };
+    let line = tokio::time::timeout(PATIENCE, answer).await.ok()??;
+    spoken(&line)
+}
+
+/// What an answer to `server/discover` tells.
+fn spoken(line: &Bytes) -> Option<Members> {
+    let parts = Parts::of(line).ok()?;
+    if let Some(error) = parts.error {
+        return matches!(error.code, -32022..=-32020).then(Members::default);
+    }
+    let result = Members::of(parts.result?)?;
+    let versions: Vec<String> = result.get("supportedVersions").and_then(|raw| serde_json::from_str(raw.get()).ok())?;
+    versions.iter().any(|version| version == modern::VERSION).then_some(result)
+}
+
+/// `_meta` of a request of the modern era.
+pub(super) fn meta(client: Option<&RawValue>, capabilities: Option<&RawValue>) -> Members {
+    let mut meta = Members::default();
+    meta.put(modern::VERSION_KEY, &modern::VERSION);
+    if let Some(client) = client {
+        meta.set(modern::CLIENT_KEY, client.to_owned());
+    }
+    match capabilities {
+        Some(capabilities) => meta.set(modern::CAPABILITIES_KEY, capabilities.to_owned()),
+        None => meta.put(modern::CAPABILITIES_KEY, &serde_json::json!({})),
+    }
+    meta
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_tells_the_era() {
+        let tells = |answer: &str| spoken(&Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#))).is_some();
+        assert!(tells(r#""result":{"supportedVersions":["2026-07-28"],"capabilities":{}}"#));
+        assert!(tells(r#""error":{"code":-32021,"message":"missing capability"}"#));
+        for legacy in [
+            r#""result":{"supportedVersions":["2027-01-01"]}"#,
+            r#""result":{}"#,
+            r#""error":{"code":-32601,"message":"Method not found"}"#,
+            r#""error":{"code":-32602,"message":"Invalid request parameters"}"#,
+        ] {
+            assert!(!tells(legacy), "{legacy}");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The loops of the era without sessions (2026-07-28), where both sides speak it.
+//!
+//! Each request says for itself what the client can do: `sampling` is added to that. A server that needs an answer says so in its
+//! result; the request is then made again with it, and the client sees the last result alone. What is not ours to answer goes on to
+//! the client, with what we have answered in a sealed `requestState`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::capabilities::{self, Declared, Parts as Offer};
+use super::members::Members;
+use super::outlet::Outlet;
+use super::rounds::{Call, Input, MOST_ROUNDS, Required};
+use super::seal::{Remembered, Seal};
+use super::session::{CREATE_MESSAGE, needs};
+use super::{create, edit, refuse_length, rounds};
+use crate::config::{Attached, Mode, Sampling};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line};
+use crate::sampling::{Asked, Context, Sampler};
+use crate::transport::{Incoming, Message, Side};
+
+/// The revision.
+pub(super) const VERSION: &str = "2026-07-28";
+
+/// What a request of this era has in its `_meta`.
+pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+pub(super) const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
+pub(super) const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Other things than sampling that a server may require.
+pub(super) const OTHER_INPUTS: [&str; 2] = ["elicitation/create", "roots/list"];
+
+/// Whether a message is of this era.
+pub(super) fn speaks(line: &[u8]) -> bool {
+    memchr::memmem::find(line, VERSION_KEY.as_bytes()).is_some() && meta(line).is_some()
+}
+
+/// The `_meta` of a message of this era.
+pub(super) fn meta(line: &[u8]) -> Option<Members> {
+    let params = Members::of(Parts::of(line).ok()?.params?)?;
+    params.object("_meta").filter(|meta| meta.get(VERSION_KEY).is_some())
+}
+
+/// One relay of this era.
+struct Exchange {
+    rule: Sampling,
+    sampler: Arc<Sampler>,
+    offer: Offer,
+    seal: Option<Seal>,
+    to_front: Outlet,
+    to_back: Outlet,
+    limit: usize,
+    calls: Mutex<Calls>,
+}
+
+/// The calls that are going on.
+#[derive(Default)]
+struct Calls {
+    /// By the client's ids.
+    by_front: HashMap<Vec<u8>, Going>,
+    /// The client's ids by those that we made the same call again under.
+    by_back: HashMap<Vec<u8>, Vec<u8>>,
+    /// What is being answered, by the client's ids.
+    answering: HashMap<Vec<u8>, AbortHandle>,
+    made: u64,
+    closed: bool,
+}
+
+/// A call that is going on.
+struct Going {
+    call: Arc<Call>,
+    /// The id that the server knows it by, where that isn't the client's.
+    back: Option<Vec<u8>>,
+}
+
+impl Calls {
+    /// Forgets a call; what was being answered for it ends. The id that the server knows it by, where that isn't the client's.
+    fn end(&mut self, front: &[u8]) -> Option<Vec<u8>> {
+        let back = self.by_front.remove(front).and_then(|going| going.back);
+        if let Some(back) = &back {
+            self.by_back.remove(back);
+        }
+        if let Some(answering) = self.answering.remove(front) {
+            answering.abort();
+        }
+        back
+    }
+
+    /// A call is made again; under this id.
+    fn again(&mut self, call: &Call) -> Vec<u8> {
+        self.made += 1;
+        let id = rounds::new_id(self.made);
+        self.by_back.insert(id.clone(), call.id.clone());
+        let again = Arc::new(call.next_round());
+        self.by_front.insert(call.id.clone(), Going { call: again, back: Some(id.clone()) });
+        id
+    }
+}
+
+/// Relays until the server has said its last; the client has said some messages already.
+pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), limit: usize, said: Vec<Message>) {
+    let (rule, sampler) = by;
+    let offer =
+        Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
+    let exchange = Arc::new(Exchange {
+        rule,
+        sampler,
+        offer,
+        seal: Seal::new(None),
+        to_front: Outlet::new(front.outgoing),
+        to_back: Outlet::new(back.outgoing),
+        limit,
+        calls: Mutex::default(),
+    });
+    let _end = Closing(Arc::clone(&exchange));
+    let _forward = AbortOnDropHandle::new(tokio::spawn(forward(said, front.incoming, Arc::clone(&exchange))));
+    let mut from_back = back.incoming;
+    while let Some(incoming) = from_back.recv().await {
+        let open = match incoming {
+            Incoming::TooLong { head, bytes } => exchange.too_long(head, bytes).await,
+            Incoming::Message(message) => exchange.server_says(message).await,
+        };
+        if !open {
+            break;
+        }
+    }
+    exchange.close();
+    exchange.to_front.close();
+}
+
+/// Whatever is still being answered ends with this.
+struct Closing(Arc<Exchange>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+async fn forward(said: Vec<Message>, mut from_front: mpsc::Receiver<Incoming>, exchange: Arc<Exchange>) {
+    for message in said {
+        exchange.client_says(message).await;
+    }
+    while let Some(incoming) = from_front.recv().await {
+        let open = match incoming {
+            Incoming::TooLong { head, bytes } => {
+                let (to_front, to_back) = (&exchange.to_front, &exchange.to_back);
+                refuse_length(exchange.limit, "client", &head, bytes, to_front, to_back).await
+            }
+            Incoming::Message(message) => exchange.client_says(message).await,
+        };
+        if !open {
+            break;
+        }
+    }
+    exchange.close();
+    exchange.to_back.close();
+}
+
+impl Exchange {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is answered any more.
+    fn close(&self) {
+        let mut calls = self.calls();
+        calls.closed = true;
+        calls.answering.drain().for_each(|(_, task)| task.abort());
+    }
+
+    async fn client_says(&self, message: Message) -> bool {
+        let head = Head::of(&message.line);
+        match head.kind() {
+            Kind::Request => self.request(message, &head).await,
+            Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(message).await,
+            _ => self.to_back.send(message).await,
+        }
+    }
+
+    /// A request: with `sampling` declared, and with what we have answered of an earlier round.
+    async fn request(&self, message: Message, head: &Head) -> bool {
+        let Some((clients, edited)) = declare(&message.line, self.offer) else {
+            return self.to_back.send(message).await;
+        };
+        let line = edited.unwrap_or(message.line);
+        let Some((mut call, brought)) = Call::of(&line, head, clients) else { return self.to_back.send(line).await };
+        let state = brought.state.as_ref().and_then(|state| serde_json::from_str::<String>(state.get()).ok());
+        let unsealed = state.zip(self.seal.as_ref()).and_then(|(state, seal)| seal.unseal(&state, &call.binding()));
+        let line = match unsealed {
+            None => line,
+            Some(Err(reason)) => return self.to_front.send(error_line(&call.id, -32602, &reason.to_string())).await,
+            Some(Ok(Remembered { state, mut answers, rounds, .. })) => {
+                answers.extend(brought.responses);
+                call.rounds = rounds + 1;
+                call.again(&call.id, &answers, state.as_deref())
+            }
+        };
+        let id = call.id.clone();
+        if self.calls().by_front.contains_key(&id) {
+            let reason = "a request with this id is still going on";
+            return self.to_front.send(error_line(&id, -32600, reason)).await;
+        }
+        self.calls().by_front.insert(id, Going { call: Arc::new(call), back: None });
+        self.to_back.send(line).await
+    }
+
+    /// The client wants no answer any more.
+    async fn cancelled(&self, message: Message) -> bool {
+        let Some(front) = jsonrpc::cancelled(&message.line) else { return self.to_back.send(message).await };
+        let back = self.calls().end(&front);
+        match back {
+            // The server knows it by another id.
+            Some(back) => self.to_back.send(cancel(&message.line, &back)).await,
+            None => self.to_back.send(message).await,
+        }
+    }
+
+    async fn server_says(self: &Arc<Self>, message: Message) -> bool {
+        let head = Head::of(&message.line);
+        let (Kind::Response, Some(id)) = (head.kind(), head.id()) else {
+            let about = message.about.map(|about| self.fronts_id(&about).map_or(about, Bytes::from));
+            return self.to_front.send(Message { line: message.line, about }).await;
+        };
+        let (front, call) = {
+            let mut calls = self.calls();
+            let front = calls.by_back.remove(id).unwrap_or_else(|| id.to_vec());
+            let call = calls.by_front.get(&front).map(|going| Arc::clone(&going.call));
+            (front, call)
+        };
+        let restored = |line: &Bytes| if front == id { line.clone() } else { edit::with_id(line, &front) };
+        let Some(call) = call else {
+            // The answer to a call that was made again and then cancelled is nobody's.
+            return front != id || rounds::is_ours(id) || self.to_front.send(message).await;
+        };
+        match Required::of(&message.line) {
+            Some(Ok(required)) => self.required(call, required, restored(&message.line)).await,
+            Some(Err(reason)) => {
+                self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
+            }
+            None => {
+                self.calls().end(&front);
+                self.to_front.send(restored(&message.line)).await
+            }
+        }
+    }
+
+    fn fronts_id(&self, back: &[u8]) -> Option<Vec<u8>> {
+        self.calls().by_back.get(back).cloned()
+    }
+
+    async fn too_long(&self, head: Head, bytes: usize) -> bool {
+        let front = head.id().and_then(|id| self.calls().by_back.remove(id).or_else(|| Some(id.to_vec())));
+        if let (Kind::Response, Some(front)) = (head.kind(), front) {
+            let limit = self.limit;
+            let reason = format!("the server's answer holds {bytes} bytes, more than `limits.line` allows ({limit})");
+            tracing::error!("{reason}; it is dropped");
+            return self.fail(&front, -32603, &reason).await;
+        }
+        refuse_length(self.limit, "server", &head, bytes, &self.to_back, &self.to_front).await
+    }
+
+    /// Ends a call with an error.
+    async fn fail(&self, front: &[u8], code: i64, reason: &str) -> bool {
+        self.calls().end(front);
+        self.to_front.send(error_line(front, code, reason)).await
+    }
+
+    /// The server requires something: what is ours of it is answered beside the loops.
+    async fn required(self: &Arc<Self>, call: Arc<Call>, required: Required, line: Bytes) -> bool {
+        let known = |input: &Input| input.method == CREATE_MESSAGE || OTHER_INPUTS.contains(&input.method.as_str());
+        if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(input)) {
+            let shown = (crate::text::one_line(&input.method, 100), crate::text::one_line(key, 100));
+            let reason = format!("the server asks for `{}` (as `{}`), which no client can answer", shown.0, shown.1);
+            return self.fail(&call.id, -32603, &reason).await;
+        }
+        if !required.requests.iter().any(|(_, input)| self.is_ours(&call, input)) {
+            self.calls().end(&call.id);
+            return self.to_front.send(line).await;
+        }
+        if call.rounds >= MOST_ROUNDS {
+            let reason = format!("the server asked {MOST_ROUNDS} times in one call, and no more are answered");
+            return self.fail(&call.id, -32603, &reason).await;
+        }
+        let tools = self.rule.tools.as_deref();
+        let called = call.tool().map(|call| call.tool);
+        if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
+            return self.fail(&call.id, -32603, &super::session::only_while(tools)).await;
+        }
+        let id = call.id.clone();
+        let exchange = Arc::clone(self);
+        let mut calls = self.calls();
+        if !calls.closed {
+            let task = tokio::spawn(async move { exchange.answer(&call, required).await });
+            calls.answering.insert(id, task.abort_handle());
+        }
+        true
+    }
+
+    fn is_ours(&self, call: &Call, input: &Input) -> bool {
+        if input.method != CREATE_MESSAGE {
+            return false;
+        }
+        let needs = needs(input.params.as_ref().map_or(b"", |params| params.get().as_bytes()));
+        let can = call.clients.sampling && (call.clients.parts.tools || !needs.tools);
+        self.rule.mode == Mode::Always || !can
+    }
+
+    /// Answers what is ours, then makes the call again, or leaves the rest to the client.
+    async fn answer(&self, call: &Call, mut required: Required) {
+        let all = std::mem::take(&mut required.requests);
+        let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, input)| self.is_ours(call, input));
+        let answers = join_all(ours.iter().map(|(_, input)| self.create(call, input))).await;
+        // What ends the call must not end this task, which has still to say so.
+        self.calls().answering.remove(&call.id);
+        let mut responses = Members::default();
+        for ((key, _), answer) in ours.iter().zip(answers) {
+            match answer.map(RawValue::from_string) {
+                Ok(Ok(result)) => responses.set(key, result),
+                Ok(Err(error)) => {
+                    self.fail(&call.id, -32603, &format!("the answer is not valid JSON: {error}")).await;
+                    return;
+                }
+                Err((code, reason)) => {
+                    let reason =
+                        format!("the server asked for a completion in the course of this call, and got none: {reason}");
+                    self.fail(&call.id, code, &reason).await;
+                    return;
+                }
+            }
+        }
+        if others.is_empty() {
+            let id = self.calls().again(call);
+            self.to_back.send(call.again(&id, &responses, required.state.as_deref())).await;
+            return;
+        }
+        required.requests = others;
+        let remembered = Remembered::new(required.state.take(), responses, call.rounds);
+        let sealed = self.seal.as_ref().and_then(|seal| seal.seal(&remembered, &call.binding()));
+        match sealed {
+            Some(state) => {
+                self.calls().end(&call.id);
+                self.to_front.send(required.left(&call.id, &state)).await
+            }
+            None => self.fail(&call.id, -32603, "the state of this call can't be sealed").await,
+        };
+    }
+
+    async fn create(&self, call: &Call, input: &Input) -> Result<String, (i64, String)> {
+        let id = String::from_utf8_lossy(&call.id).into_owned();
+        let params = input.params.as_ref().map(|params| params.get()).unwrap_or_default();
+        tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
+        let context =
+            self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
+        let asked = Asked { params: params.as_bytes(), context, progress: None };
+        create(&self.sampler, asked, &id).await
+    }
+}
+
+/// What the client declared in a request, and the request with `sampling` declared; `None` if it isn't as it should be, which the server
+/// will say.
+fn declare(line: &Bytes, offer: Offer) -> Option<(Declared, Option<Bytes>)> {
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, rename = "_meta")]
+        meta: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
+        capabilities: &'a RawValue,
+    }
+    let params: Params = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    let meta: Meta = serde_json::from_str(params.meta.get()).ok()?;
+    let (clients, _, edited) = capabilities::declare_in(line, meta.capabilities, offer)?;
+    Some((clients, edited))
+}
+
+/// A cancellation, of the request that has this id.
+pub(super) fn cancel(line: &Bytes, id: &[u8]) -> Bytes {
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, rename = "requestId")]
+        id: &'a RawValue,
+    }
+    let params = Parts::of(line).ok().and_then(|parts| parts.params);
+    match params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok()) {
+        Some(params) => edit::replace(line, params.id, id),
+        None => line.clone(),
+    }
+}

@@ -1,0 +1,158 @@
+//! The modern era's rounds (multi round-trip requests): a request that a server answers with `input_required`, and the same request again
+//! with what was required.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::capabilities::Declared;
+use super::members::Members;
+use super::seal;
+use crate::jsonrpc::{Head, Parts};
+use crate::sampling::ToolCall;
+
+/// The methods that may be answered so.
+const METHODS: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+
+/// How often a request is made at most. The SDKs have the same number.
+pub(super) const MOST_ROUNDS: u32 = 10;
+
+/// A request that may take several rounds.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// The client's id for it, as spelt.
+    pub(super) id: Vec<u8>,
+    pub(super) method: String,
+    /// Its parameters, less what belongs to one round.
+    params: Members,
+    /// What the client declared with it.
+    pub(super) clients: Declared,
+    /// How often it has been made.
+    pub(super) rounds: u32,
+}
+
+/// What a client's request brings of an earlier round.
+pub(super) struct Brought {
+    pub(super) responses: Members,
+    pub(super) state: Option<Box<RawValue>>,
+}
+
+impl Call {
+    /// The call that a request is, if it is one; the message is as the server gets it.
+    pub(super) fn of(line: &Bytes, head: &Head, clients: Declared) -> Option<(Self, Brought)> {
+        let method = head.method().filter(|method| METHODS.contains(method))?;
+        let mut params = Members::of(Parts::of(line).ok()?.params?)?;
+        let responses = params.remove("inputResponses").and_then(|responses| Members::of(&responses));
+        let brought = Brought { responses: responses.unwrap_or_default(), state: params.remove("requestState") };
+        let call = Self { id: head.id()?.to_vec(), method: method.to_owned(), params, clients, rounds: 1 };
+        Some((call, brought))
+    }
+
+    /// The request once more: under this id, with what was required.
+    pub(super) fn again(&self, id: &[u8], responses: &Members, state: Option<&RawValue>) -> Bytes {
+        let mut params = self.params.clone();
+        if !responses.is_empty() {
+            params.set("inputResponses", responses.raw());
+        }
+        if let Some(state) = state {
+            params.set("requestState", state.to_owned());
+        }
+        request(id, &self.method, &params)
+    }
+
+    /// The call as it is when it is made again.
+    pub(super) fn next_round(&self) -> Self {
+        Self { rounds: self.rounds + 1, ..self.clone() }
+    }
+
+    /// What a `requestState` of ours is bound to.
+    pub(super) fn binding(&self) -> Vec<u8> {
+        seal::binding(&self.method, &self.params)
+    }
+
+    /// The tool that is called.
+    pub(super) fn tool(&self) -> Option<ToolCall> {
+        let is_call = self.method == "tools/call";
+        let arguments = self.params.get("arguments").map_or("{}", RawValue::get);
+        self.params.text("name").filter(|_| is_call).map(|name| ToolCall::new(&name, arguments))
+    }
+}
+
+/// An id for a request of our own, as spelt.
+pub(super) fn new_id(number: u64) -> Vec<u8> {
+    format!("\"understudy-{number}\"").into_bytes()
+}
+
+/// Whether an id is one of these.
+pub(super) fn is_ours(id: &[u8]) -> bool {
+    id.starts_with(b"\"understudy-")
+}
+
+/// A request, as a line.
+pub(super) fn request(id: &[u8], method: &str, params: &Members) -> Bytes {
+    let mut line = br#"{"jsonrpc":"2.0","id":"#.to_vec();
+    line.extend_from_slice(id);
+    line.extend_from_slice(format!(",\"method\":{},\"params\":", serde_json::Value::from(method)).as_bytes());
+    line.extend_from_slice(params.raw().get().as_bytes());
+    line.extend_from_slice(b"}\n");
+    line.into()
+}
+
+/// What a server requires before it goes on.
+#[derive(Debug)]
+pub(super) struct Required {
+    /// By the server's keys.
+    pub(super) requests: Vec<(String, Input)>,
+    pub(super) state: Option<Box<RawValue>>,
+    /// The result, less the two.
+    pub(super) rest: Members,
+}
+
+/// One of the things that it requires.
+#[derive(Debug, Deserialize)]
+pub(super) struct Input {
+    pub(super) method: String,
+    #[serde(default)]
+    pub(super) params: Option<Box<RawValue>>,
+}
+
+impl Required {
+    /// What a response requires; `None` if it is complete, and an error if nobody could tell what it wants.
+    pub(super) fn of(line: &[u8]) -> Option<Result<Self, String>> {
+        memchr::memmem::find(line, b"input_required")?;
+        let mut rest = Members::of(Parts::of(line).ok()?.result?)?;
+        if rest.text("resultType").as_deref() != Some("input_required") {
+            return None;
+        }
+        let requests = rest.remove("inputRequests");
+        let requests = requests.as_deref().map_or_else(
+            || Ok(Members::default()),
+            |requests| Members::of(requests).ok_or_else(|| "`inputRequests` is not an object".to_owned()),
+        );
+        Some(requests.and_then(|requests: Members| {
+            let requests = requests.into_iter().map(|(key, request)| match serde_json::from_str(request.get()) {
+                Ok(request) => Ok((key, request)),
+                Err(error) => {
+                    Err(format!("the input request `{}` can't be read: {error}", crate::text::one_line(&key, 100)))
+                }
+            });
+            Ok(Self { requests: requests.collect::<Result<_, _>>()?, state: rest.remove("requestState"), rest })
+        }))
+    }
+
+    /// The response to a client with what is left for it to answer.
+    pub(super) fn left(mut self, id: &[u8], state: &str) -> Bytes {
+        let mut left = Members::default();
+        for (key, Input { method, params }) in self.requests {
+            let mut input = Members::default();
+            input.put("method", &method);
+            if let Some(params) = params {
+                input.set("params", params);
+            }
+            left.set(&key, input.raw());
+        }
+        self.rest.set("inputRequests", left.raw());
+        self.rest.put("requestState", &state);
+        crate::jsonrpc::result_line(id, self.rest.raw().get())
+    }
+}

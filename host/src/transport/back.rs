@@ -1,0 +1,94 @@
+//! A server in the back, whichever way it is reached.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::Side;
+use super::child::{self, Program, Server};
+use super::remote::{self, Connection, Remote};
+
+/// How long a server may take to end once its input has ended.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where a server is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// It is a program, to be run as our child.
+    Program(Program),
+    /// It is at a URL.
+    Remote(Remote),
+}
+
+/// A server that has been started, or is talked to.
+#[derive(Debug)]
+pub enum Back {
+    /// A child process.
+    Child(Server),
+    /// A conversation over HTTP.
+    Remote(Connection),
+}
+
+impl Place {
+    /// Starts the server, or begins to talk to it.
+    ///
+    /// # Errors
+    /// If it can't be started. Whether a URL can be reached is seen with the first message.
+    pub async fn start(self, limit: usize) -> io::Result<(Side, Back)> {
+        match self {
+            Self::Program(program) => {
+                let (side, server) = child::start(program, limit).await?;
+                Ok((side, Back::Child(server)))
+            }
+            Self::Remote(remote) => {
+                let (side, connection) = remote::connect(remote, limit)?;
+                Ok((side, Back::Remote(connection)))
+            }
+        }
+    }
+}
+
+impl Back {
+    /// Waits for its end; a child's status.
+    ///
+    /// # Errors
+    /// If the system won't tell.
+    pub async fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        match self {
+            Self::Child(server) => server.wait().await.map(Some),
+            Self::Remote(connection) => {
+                connection.ended().await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Hands a signal on. What is no process ends in an orderly way with those that end one.
+    pub fn signal(&self, signal: Signal) {
+        match self {
+            Self::Child(server) => server.signal(signal),
+            Self::Remote(_) if [Signal::USR1, Signal::USR2].contains(&signal) => {}
+            Self::Remote(connection) => connection.close(),
+        }
+    }
+
+    /// Ends it as the specification says, its input having ended: wait, ask to end, kill.
+    pub async fn close(mut self) {
+        for signal in [Signal::TERM, Signal::KILL] {
+            if tokio::time::timeout(PATIENCE, self.ended()).await.is_ok() {
+                return;
+            }
+            self.signal(signal);
+        }
+    }
+
+    /// How it ended, or that it didn't.
+    pub async fn fate(&mut self) -> String {
+        match tokio::time::timeout(PATIENCE, self.ended()).await {
+            Ok(Ok(Some(status))) => format!("ended ({status})"),
+            _ => "closed its output".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Why a message has no answer, in words, and the JSON-RPC error that the request gets in its place.
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::wire::line_of;
+use crate::jsonrpc::{Head, Kind, error_line};
+use crate::text::one_line;
+
+/// JSON-RPC's "internal error": what a request gets that has no answer.
+const FAILED: i64 = -32603;
+
+/// How much of an answer that is none is read, and how much of that is shown.
+pub(super) const MOST_OF_A_REFUSAL: usize = 64 * 1024;
+const SHOWN: usize = 200;
+
+/// Why a message has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// No connection.
+    #[error("can't reach the server at {place}: {reason}")]
+    Unreachable { place: String, reason: String },
+    /// The connection ended before the answer.
+    #[error("the server at {place} {how}; whether it did what it was asked is not known")]
+    Broken { place: String, how: String },
+    /// It wants to know who asks.
+    #[error("the server at {place} lets nobody in without credentials (HTTP {status}{said}): {remedy}")]
+    Unauthorized { place: String, status: StatusCode, said: String, remedy: &'static str },
+    /// It sends elsewhere.
+    #[error(
+        "the server at {place} sends its clients to {to} (HTTP {status}), which is not followed: write that URL instead"
+    )]
+    Elsewhere { place: String, to: String, status: StatusCode },
+    /// It knows nothing of the session.
+    #[error("the server at {place} has forgotten the session")]
+    Forgotten { place: String },
+    /// Any other refusal.
+    #[error("the server at {place} answers HTTP {status}{said}{remedy}")]
+    Refused { place: String, status: StatusCode, said: String, remedy: &'static str },
+    /// It refuses in JSON-RPC: the error, as spelt.
+    #[error("the server refuses: {}", one_line(.error.get(), SHOWN))]
+    Answered { status: StatusCode, error: Box<RawValue> },
+    /// The answer isn't what it should be.
+    #[error("the server at {place} {what}")]
+    Odd { place: String, what: String },
+    /// The answer is too long.
+    #[error("the server at {place} says something that is longer than `limits.line` allows ({limit} bytes)")]
+    TooLong { place: String, limit: usize },
+    /// The message can't go out.
+    #[error("{0}")]
+    Barred(String),
+    /// A session that is there no more can't be begun again.
+    #[error("the server has forgotten the session, and a new one can't be begun: {0}")]
+    NotRenewed(Box<Trouble>),
+}
+
+impl Trouble {
+    /// What a refusal means. `had_session` if the message named one; `authorizes` if a header of the config's says who asks.
+    pub(super) fn refused(place: String, status: StatusCode, body: &[u8], had_session: bool, authorizes: bool) -> Self {
+        if had_session
+            && (status == StatusCode::NOT_FOUND || (status == StatusCode::BAD_REQUEST && is_about_session(body)))
+        {
+            return Self::Forgotten { place };
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let remedy = if authorizes {
+                "the `Authorization` that it was given doesn't do"
+            } else {
+                "give it a header (`headers` in the config, `--header 'Authorization: Bearer …'`), or log in with `understudy auth`"
+            };
+            return Self::Unauthorized { place, status, said: said(body), remedy };
+        }
+        if let Some(error) = refusal(body) {
+            return Self::Answered { status, error };
+        }
+        let remedy = match status {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                "; is it the URL of an MCP endpoint, path included?"
+            }
+            _ => "",
+        };
+        Self::Refused { place, status, said: said(body), remedy }
+    }
+
+    /// The error for a request.
+    pub(super) fn line(&self, id: &[u8]) -> Bytes {
+        match self {
+            Self::Answered { error, .. } => {
+                [br#"{"jsonrpc":"2.0","id":"#, id, br#","error":"#, error.get().as_bytes(), b"}\n"].concat().into()
+            }
+            other => error_line(id, FAILED, &other.to_string()),
+        }
+    }
+
+    /// Whether the message surely did nothing, or does no harm if it comes twice: whether it may be sent again.
+    pub(super) fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
+    }
+
+    /// The status that it refuses with.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } | Self::Answered { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The server's own code.
+    pub(super) fn code(&self) -> Option<i64> {
+        #[derive(Deserialize)]
+        struct Code {
+            code: i64,
+        }
+        let Self::Answered { error, .. } = self else { return None };
+        serde_json::from_str::<Code>(error.get()).ok().map(|error| error.code)
+    }
+
+    /// Whether a server of the old HTTP+SSE transport could have said this to an `initialize`.
+    pub(super) fn may_be_old(&self) -> bool {
+        // What only the newest servers say.
+        let is_modern = self.code().is_some_and(|code| (-32029..=-32020).contains(&code));
+        let old = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+        !is_modern && self.status().is_some_and(|status| old.contains(&status))
+    }
+}
+
+/// The JSON-RPC error in a body, as spelt.
+fn refusal(body: &[u8]) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: Box<RawValue>,
+    }
+    // As one line, for it will be part of one.
+    let body = line_of(body.to_vec());
+    if !matches!(Head::of(&body).kind(), Kind::Response | Kind::Other) {
+        return None;
+    }
+    let Refusal { error } = serde_json::from_slice(&body).ok()?;
+    error.get().starts_with('{').then_some(error)
+}
+
+/// Whether a server says in its own words that it doesn't know the session: many answer 400, where the specification has 404.
+fn is_about_session(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message {
+        message: String,
+    }
+    let error = refusal(body).and_then(|error| serde_json::from_str::<Message>(error.get()).ok());
+    error.is_some_and(|error| error.message.to_lowercase().contains("session"))
+}
+
+/// A body's first line with anything in it.
+fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..MOST_OF_A_REFUSAL).unwrap_or(body)).into_owned();
+    let line = text.lines().map(|line| one_line(line, SHOWN)).find(|line| !line.is_empty());
+    line.map(|line| format!(": `{line}`")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str, had_session: bool) -> Trouble {
+        let status = StatusCode::from_u16(status).unwrap();
+        Trouble::refused("http://s/mcp".to_owned(), status, body.as_bytes(), had_session, false)
+    }
+
+    #[test]
+    fn the_servers_own_error_is_the_answer_whatever_its_id() {
+        for id in ["7", "null", "\"server-error\""] {
+            let body =
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32020,"message":"m","data":{{"x":1.0}}}}}}"#);
+            let trouble = refused(400, &body, false);
+            assert_eq!(trouble.code(), Some(-32020));
+            assert!(!trouble.may_be_old());
+            let line = trouble.line(b"\"a\"");
+            assert_eq!(
+                line,
+                &br#"{"jsonrpc":"2.0","id":"a","error":{"code":-32020,"message":"m","data":{"x":1.0}}}
+"#[..]
+            );
+        }
+        let body = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"m"}}"#;
+        assert!(refused(400, body, false).may_be_old());
+    }
+
+    #[test]
+    fn a_forgotten_session_is_known_by_404_or_by_what_the_server_says_of_it() {
+        let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#;
+        assert!(matches!(refused(404, "", true), Trouble::Forgotten { .. }));
+        assert!(matches!(refused(400, body, true), Trouble::Forgotten { .. }));
+        assert!(matches!(refused(400, body, false), Trouble::Answered { .. }));
+        assert!(matches!(refused(404, "", false), Trouble::Refused { .. }));
+    }
+
+    #[test]
+    fn other_refusals_show_their_first_line_and_the_remedy() {
+        let text = refused(500, "\n <h1>Oops\x1b[31m</h1> \nmore", false).to_string();
+        assert_eq!(text, "the server at http://s/mcp answers HTTP 500 Internal Server Error: `<h1>Oops [31m</h1>`");
+        let text = refused(401, "", false).to_string();
+        assert!(text.contains("understudy auth") && text.contains("--header"), "{text}");
+        assert!(refused(404, "", false).to_string().contains("path included?"));
+    }
+}

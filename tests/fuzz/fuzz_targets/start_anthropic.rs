@@ -1,0 +1,8 @@
+//! Whatever the settings and the request, `anthropic` converts it or refuses it with a typed error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::sampling::{start_seeds, started_with};
+use understudy_plugin_anthropic::Anthropic;
+
+fuzz_target!(init: start_seeds("anthropic"), |bytes: &[u8]| started_with::<Anthropic>(bytes));

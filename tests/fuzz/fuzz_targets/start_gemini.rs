@@ -1,0 +1,8 @@
+//! Whatever the settings and the request, `gemini` converts it or refuses it with a typed error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use understudy_fuzz::sampling::{start_seeds, started_with};
+use understudy_plugin_gemini::Gemini;
+
+fuzz_target!(init: start_seeds("gemini"), |bytes: &[u8]| started_with::<Gemini>(bytes));

@@ -1,0 +1,495 @@
+//! What client and server say, through the real relay, with `echo` in the sandbox.
+//!
+//! An input is a byte that says who answers and how it ends, then lines: those that begin with `>` are the client's, with `<` the server's; at
+//! a `.` all that is under way comes to its end first. To every line spaces and tabs are added that number it, so that what passes can be told
+//! from what the relay says itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use understudy::config::Config;
+use understudy::jsonrpc::{Head, Kind};
+use understudy::plugin::{Engine, Plugin};
+use understudy::provider::{Destination, Http};
+use understudy::relay::{Answering, Relay};
+use understudy::sampling::{Sampler, Understudy};
+use understudy::select::Catalogue;
+use understudy::transport::{Incoming, Peer, Side, Splitter};
+
+use crate::seed;
+
+/// Who answers.
+const RULES: [&str; 8] = [
+    "{}",
+    r#"{"sampling": {"use": "echo", "mode": "off"}}"#,
+    r#"{"sampling": "echo"}"#,
+    r#"{"sampling": {"use": "echo", "mode": "always"}}"#,
+    r#"{"sampling": {"use": "echo", "context": "thisServer"}}"#,
+    r#"{"sampling": {"use": "echo", "mode": "always", "tools": ["judge"]}}"#,
+    r#"{"sampling": {"use": ["echo", "echo"], "mode": "always", "declareTools": false, "maxTokens": 2}}"#,
+    r#"{"sampling": "echo", "limits": {"concurrent": 1, "waiting": 1, "samplingRequest": "400 B", "samplingTotal": "600 B", "messages": 2}}"#,
+];
+
+/// Both sides end at once, whatever is under way.
+const ABRUPT: u8 = 0x80;
+
+/// The longest line.
+const LINE: usize = 1000;
+
+/// How often an input may wait for all that is under way.
+const PAUSES: usize = 8;
+
+/// Nothing takes so long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const CREATE_MESSAGE: &str = "sampling/createMessage";
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(crate::runtime);
+static ANSWERING: LazyLock<Vec<Answering>> = LazyLock::new(|| RUNTIME.block_on(answering()));
+
+async fn answering() -> Vec<Answering> {
+    let engine = Engine::new(None).unwrap_or_else(|e| panic!("{e}"));
+    let mut all = Vec::new();
+    for rule in RULES {
+        let config = Config::parse(rule, Path::new("understudy.json")).unwrap_or_else(|e| panic!("{e}"));
+        let Some(sampling) = config.sampling().cloned() else {
+            all.push(None);
+            continue;
+        };
+        let mut chain = Vec::new();
+        for name in &sampling.plugins {
+            let config = config.plugin(name, |_| None).unwrap_or_else(|e| panic!("{e}"));
+            let plugin = Plugin::load(Arc::clone(&engine), &config).await.unwrap_or_else(|e| panic!("{e}"));
+            let destination =
+                Destination::new(&config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
+            let catalogue = Catalogue::new(&config, &plugin.description);
+            chain.push(Understudy { plugin, destination, catalogue, settings: "{}".to_owned() });
+        }
+        let sampler = Sampler::new("server", &sampling, chain, Arc::new(Http::default()), &config.limits);
+        all.push(Some((sampling, Arc::new(sampler))));
+    }
+    all
+}
+
+/// Plays a session.
+pub fn played(input: &[u8]) {
+    let Some((how, script)) = input.split_first() else { return };
+    let answering = ANSWERING.get(usize::from(how & 7)).cloned().flatten();
+    let touches = !matches!(how & 7, 0 | 1);
+    RUNTIME.block_on(async {
+        let mut play = Play::begin(answering, touches);
+        let mut pauses = 0;
+        for line in script.split(|byte| *byte == b'\n') {
+            match line {
+                [b'.', ..] if pauses < PAUSES => {
+                    pauses += 1;
+                    play.quiet().await;
+                }
+                [b'<', text @ ..] => play.server.say(text).await,
+                [b'>', text @ ..] => play.client.say(text).await,
+                _ => {}
+            }
+        }
+        play.end(how & ABRUPT != 0).await;
+    });
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Party {
+    Client,
+    Server,
+}
+
+struct Play {
+    relay: Relay,
+    client: Mouth,
+    server: Mouth,
+    ears: mpsc::UnboundedReceiver<(Party, Option<Bytes>)>,
+    /// What each has heard; whether it hears on.
+    to_client: Heard,
+    to_server: Heard,
+    touches: bool,
+}
+
+/// What one party has heard.
+#[derive(Default)]
+struct Heard {
+    /// Of the other party: by number.
+    others: Vec<(usize, Bytes)>,
+    /// Of the relay.
+    relays: Vec<Bytes>,
+    is_over: bool,
+}
+
+/// One party speaks.
+struct Mouth {
+    to_relay: Option<mpsc::Sender<Incoming>>,
+    splitter: Splitter,
+    said: Vec<Said>,
+}
+
+struct Said {
+    line: Bytes,
+    head: Head,
+    is_too_long: bool,
+}
+
+impl Play {
+    fn begin(answering: Answering, touches: bool) -> Self {
+        let (front, client) = Side::pair();
+        let (back, server) = Side::pair();
+        let relay = Relay::start(front, back, answering, LINE);
+        let (sender, ears) = mpsc::unbounded_channel();
+        let client = Mouth::of(client, Party::Client, sender.clone());
+        let server = Mouth::of(server, Party::Server, sender);
+        Self { relay, client, server, ears, to_client: Heard::default(), to_server: Heard::default(), touches }
+    }
+
+    /// Waits until what was said so far has passed, and what it led to has come.
+    async fn quiet(&mut self) {
+        self.client.say(br#"{"method":"quiet"}"#).await;
+        self.server.say(br#"{"method":"quiet"}"#).await;
+        let (last, lasts) = (self.client.said.len() - 1, self.server.said.len() - 1);
+        self.hear_until("the last lines", |play| {
+            play.to_server.others.last().is_some_and(|(n, _)| *n == last)
+                && play.to_client.others.last().is_some_and(|(n, _)| *n == lasts)
+        })
+        .await;
+        let account = Account::of(self);
+        let (to_server, to_client) =
+            (account.answers.values().sum(), self.to_client.relays.len() + account.untold.len());
+        self.hear_until("all answers", |play| {
+            play.to_server.relays.len() >= to_server && play.to_client.relays.len() >= to_client
+        })
+        .await;
+        Account::of(self).check(&self.to_server, true);
+    }
+
+    async fn end(mut self, is_abrupt: bool) {
+        if !is_abrupt {
+            self.quiet().await;
+            self.client.to_relay = None;
+            self.hear_until("the end of the client's input", |play| play.to_server.is_over).await;
+        }
+        self.client.to_relay = None;
+        self.server.to_relay = None;
+        self.hear_until("the end", |play| play.to_server.is_over && play.to_client.is_over).await;
+        let ended = tokio::time::timeout(PATIENCE, self.relay.ended()).await;
+        assert!(ended.is_ok(), "the relay doesn't end");
+        Account::of(&self).check(&self.to_server, !is_abrupt);
+    }
+
+    async fn hear_until(&mut self, what: &str, is_enough: impl Fn(&Self) -> bool) {
+        while !is_enough(self) {
+            let heard = tokio::time::timeout(PATIENCE, self.ears.recv()).await;
+            let Ok(Some((party, line))) = heard else {
+                panic!("{what}: nothing comes; the server heard {:?}", self.to_server.relays)
+            };
+            let heard = if party == Party::Client { &mut self.to_client } else { &mut self.to_server };
+            match line.as_ref().map(|line| number(line)) {
+                None => heard.is_over = true,
+                Some(Some(n)) => heard.others.extend(line.map(|line| (n, line))),
+                Some(None) => heard.relays.extend(line),
+            }
+        }
+    }
+}
+
+impl Mouth {
+    fn of(peer: Peer, party: Party, ears: mpsc::UnboundedSender<(Party, Option<Bytes>)>) -> Self {
+        let Peer { mut incoming, outgoing } = peer;
+        tokio::spawn(async move {
+            while let Some(line) = incoming.recv().await {
+                // Nobody listens any more: the play is over.
+                let _ = ears.send((party, Some(line)));
+            }
+            let _ = ears.send((party, None));
+        });
+        Self { to_relay: Some(outgoing), splitter: Splitter::new(LINE), said: Vec::new() }
+    }
+
+    async fn say(&mut self, text: &[u8]) {
+        let line = Bytes::from([text, &mark(self.said.len()), b"\n"].concat());
+        let (first, second) = line.split_at(line.len() / 3);
+        self.splitter.buffer().extend_from_slice(first);
+        assert_eq!(self.splitter.next_line(), None);
+        self.splitter.buffer().extend_from_slice(second);
+        let Some(incoming) = self.splitter.next_line() else { panic!("the line is lost") };
+        let is_too_long = match &incoming {
+            Incoming::Message(message) => {
+                assert_eq!(*message, line);
+                false
+            }
+            Incoming::TooLong { head, bytes } => {
+                assert_eq!((head, *bytes), (&Head::of(&line), line.len()));
+                true
+            }
+        };
+        assert_eq!(is_too_long, line.len() > LINE);
+        self.said.push(Said { head: Head::of(&line), line, is_too_long });
+        if let Some(to_relay) = &self.to_relay {
+            assert!(to_relay.send(incoming).await.is_ok(), "the relay no longer listens");
+        }
+    }
+}
+
+/// White space that says a number.
+fn mark(n: usize) -> [u8; 16] {
+    std::array::from_fn(|bit| if n >> bit & 1 == 0 { b' ' } else { b'\t' })
+}
+
+/// The number of a line that has one.
+fn number(line: &[u8]) -> Option<usize> {
+    let mark = line.strip_suffix(b"\n")?.last_chunk::<16>()?;
+    let bit = |(at, byte): (usize, &u8)| match byte {
+        b' ' => Some(0),
+        b'\t' => Some(1 << at),
+        _ => None,
+    };
+    mark.iter().enumerate().map(bit).sum()
+}
+
+/// What must have become of all that was said.
+struct Account {
+    /// The answers that the server must have had, by the id of what is answered.
+    answers: BTreeMap<Vec<u8>, usize>,
+    /// The ids of messages that were too long, of which the client has not been told.
+    untold: Vec<Vec<u8>>,
+}
+
+impl Account {
+    fn of(play: &Play) -> Self {
+        let mut answers: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        let mut cancelled: Vec<Vec<u8>> = Vec::new();
+        let mut to_client = play.to_client.relays.clone();
+        let mut untold: Vec<Vec<u8>> = Vec::new();
+        let mut answer = |id: &[u8]| *answers.entry(id.to_vec()).or_default() += 1;
+        for said in missing(&play.server.said, &play.to_client.others, same) {
+            let Said { head, line, is_too_long } = said;
+            let id = head.id().unwrap_or_default();
+            match head.kind() {
+                Kind::Request if *is_too_long => answer(id),
+                Kind::Response if *is_too_long => untold.push(id.to_vec()),
+                _ if *is_too_long => {}
+                _ if !play.touches => panic!("{said:?} is gone"),
+                Kind::Request if head.method() == Some(CREATE_MESSAGE) => answer(id),
+                Kind::Notification if head.method() == Some("notifications/cancelled") => {
+                    cancelled.push(cancelled_id(line));
+                }
+                Kind::Batch => {
+                    for id in taken_apart(line, &mut to_client) {
+                        answer(&id);
+                    }
+                }
+                _ => panic!("{said:?} is gone"),
+            }
+        }
+        for said in missing(&play.client.said, &play.to_server.others, same_but_for_what_is_declared) {
+            let id = said.head.id().unwrap_or_default();
+            match said.head.kind() {
+                Kind::Request if said.is_too_long => untold.push(id.to_vec()),
+                Kind::Response if said.is_too_long => answer(id),
+                _ if said.is_too_long => {}
+                Kind::Response if play.touches && memchr::memmem::find(&said.line, b"error").is_some() => answer(id),
+                _ => panic!("{said:?} is gone"),
+            }
+        }
+        for line in to_client {
+            let id = Head::of(&line).id().map(<[u8]>::to_vec);
+            let at = untold.iter().position(|expected| Some(expected) == id.as_ref());
+            let at = at.unwrap_or_else(|| panic!("the client heard {line:?}"));
+            untold.swap_remove(at);
+            check_answer(&line);
+        }
+        for id in cancelled {
+            let count = answers.get_mut(&id).filter(|count| **count > 0);
+            *count.unwrap_or_else(|| panic!("the cancellation of {id:?} is gone")) -= 1;
+        }
+        answers.retain(|_, count| *count > 0);
+        Self { answers, untold }
+    }
+
+    /// Whether the server heard these answers; if the end was abrupt, no more than these.
+    fn check(&self, heard: &Heard, is_whole: bool) {
+        let mut answers: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        for line in &heard.relays {
+            let id = Head::of(line).id().unwrap_or_default().to_vec();
+            *answers.entry(id).or_default() += 1;
+            check_answer(line);
+        }
+        if is_whole {
+            assert_eq!((&answers, &self.untold), (&self.answers, &Vec::new()));
+        }
+        for (id, count) in answers {
+            assert!(
+                self.answers.get(&id).is_some_and(|expected| *expected >= count),
+                "{id:?} is answered {count} times"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.line)
+    }
+}
+
+/// What was said and didn't pass; what passed did so in order and as it was.
+fn missing<'a>(said: &'a [Said], heard: &[(usize, Bytes)], is_same: fn(&Said, &[u8]) -> bool) -> Vec<&'a Said> {
+    let mut missing = Vec::new();
+    let mut heard = heard.iter().peekable();
+    for (n, said) in said.iter().enumerate() {
+        match heard.next_if(|(number, _)| *number == n) {
+            Some((_, line)) => assert!(is_same(said, line), "{said:?} became {line:?}"),
+            None => missing.push(said),
+        }
+    }
+    assert!(heard.next().is_none(), "what passed is out of order");
+    missing
+}
+
+fn same(said: &Said, heard: &[u8]) -> bool {
+    said.line == heard
+}
+
+/// An `initialize` may have a member put in; nothing else may differ.
+fn same_but_for_what_is_declared(said: &Said, heard: &[u8]) -> bool {
+    if said.line == heard {
+        return true;
+    }
+    let common = said.line.iter().zip(heard).take_while(|(a, b)| a == b).count();
+    // Where what is inserted ends as it begins, what is common reaches into it.
+    let is_insertion = heard.len() > said.line.len() && heard.ends_with(&said.line[common..]);
+    let mut values = [&said.line[..], heard].map(|line| serde_json::from_slice::<Value>(line).unwrap_or_default());
+    if values[0].is_null() {
+        // Not even text, where nobody looks.
+        return is_insertion;
+    }
+    let declared = values[1]["params"]["capabilities"]["sampling"].is_object();
+    for value in &mut values {
+        if let Some(params) = value["params"].as_object_mut() {
+            if let Some(capabilities) = params.get_mut("capabilities").and_then(Value::as_object_mut) {
+                capabilities.remove("sampling");
+            }
+            params.entry("capabilities").or_insert_with(|| serde_json::json!({}));
+        }
+    }
+    said.head.is_request("initialize") && is_insertion && declared && values[0] == values[1]
+}
+
+/// A batch that was taken apart: the client has heard the rest, and each sampling request that is its own to answer. The ids of the others.
+fn taken_apart(line: &[u8], to_client: &mut Vec<Bytes>) -> Vec<Vec<u8>> {
+    let elements: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
+    let mut take = |line: &str| {
+        let at = to_client.iter().position(|heard| *heard == line);
+        at.map(|at| to_client.swap_remove(at)).is_some()
+    };
+    let (mut rest, mut ids) = (Vec::new(), Vec::new());
+    for element in elements.iter().map(|element| element.get()) {
+        let head = Head::of(element.as_bytes());
+        if !head.is_request(CREATE_MESSAGE) {
+            rest.push(element);
+        } else if !take(&format!("{element}\n")) {
+            ids.push(head.id().unwrap_or_default().to_vec());
+        }
+    }
+    assert!(rest.is_empty() || take(&format!("[{}]\n", rest.join(","))), "the rest of a batch is gone");
+    assert!(rest.len() < elements.len(), "a batch with nothing of ours in it was taken apart");
+    ids
+}
+
+fn cancelled_id(line: &[u8]) -> Vec<u8> {
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        params: Params<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params<'a> {
+        #[serde(borrow)]
+        request_id: &'a RawValue,
+    }
+    let message: Message = serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+    message.params.request_id.get().as_bytes().to_vec()
+}
+
+/// A line of the relay's is an answer as JSON-RPC has them, unless the id to be answered is no JSON.
+fn check_answer(line: &Bytes) {
+    let head = Head::of(line);
+    let id = head.id().unwrap_or_default();
+    assert!(line.ends_with(b"}\n") && memchr::memchr_iter(b'\n', line).count() == 1, "{line:?}");
+    let Ok(answer) = serde_json::from_slice::<Value>(line) else {
+        assert!(serde_json::from_slice::<Value>(id).is_err(), "{line:?} is no JSON");
+        return;
+    };
+    match (&answer["result"], &answer["error"]) {
+        (result, Value::Null) => {
+            assert!(result["role"] == "assistant" && result["content"].is_object() | result["content"].is_array());
+        }
+        (Value::Null, error) => {
+            assert!(error["code"].is_i64());
+            crate::check_words(error["message"].as_str().unwrap_or_default());
+        }
+        _ => panic!("{line:?} has both"),
+    }
+}
+
+/// Seeds: a session for each thing that the relay does.
+pub fn seeds() {
+    let request = |id: &str, more: &str| {
+        format!(
+            r#"<{{"jsonrpc":"2.0","id":{id},"method":"sampling/createMessage","params":{{"messages":[{{"role":"user","content":{{"type":"text","text":"hello"}}}}],"maxTokens":9{more}}}}}"#
+        )
+    };
+    let initialize = |capabilities: &str| {
+        format!(
+            r#">{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{capabilities}}}}}"#
+        )
+    };
+    let initialized = r#"<{"jsonrpc":"2.0","id":0,"result":{"instructions":"Be brief.","capabilities":{}}}"#;
+    let call = r#">{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"judge","arguments":{"a":1.0}}}"#;
+    let called = r#"<{"jsonrpc":"2.0","id":5,"result":{"content":[]}}"#;
+    let cancel = r#"<{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    let no = r#">{"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"no"}}"#;
+    let rejected = r#">{"jsonrpc":"2.0","id":7,"error":{"code":-1,"message":"User rejected sampling request"}}"#;
+    let answer =
+        r#">{"jsonrpc":"2.0","id":7,"result":{"role":"assistant","content":{"type":"text","text":"x"},"model":"m"}}"#;
+    let (seven, text) = (request("7", ""), request("\"a\"", ""));
+    let batch = format!("<[{{\"method\":\"x\"}},{},[{}]]", &seven[1..], &text[1..]);
+    let tools =
+        request("7", r#","tools":[{"name":"t","inputSchema":{"type":"object"}}],"toolChoice":{"mode":"required"}"#);
+    let context = request("7", r#","includeContext":"thisServer","_meta":{"progressToken":"p"}"#);
+    let long = format!("<{{\"id\":8,\"method\":\"m\",\"params\":\"{}\"}}", "x".repeat(LINE));
+    let (long_answer, long_request) = (long.replace("method", "result"), long.replacen('<', ">", 1));
+    let (plain, all) = (initialize("{}"), initialize(r#"{"sampling":{"tools":{},"context":{}},"roots":{}}"#));
+    let sessions: [(&str, Vec<&str>); 9] = [
+        ("asks", vec![&plain, initialized, &seven, &text, ".", cancel, &seven, cancel]),
+        ("fallback", vec![&all, initialized, &seven, answer, ".", &seven, no, ".", &seven, rejected]),
+        ("tools", vec![&plain, &tools, call, &tools, called, &tools]),
+        ("context", vec![&plain, initialized, call, &context, ".", called, &context]),
+        ("batches", vec![&all, &batch, ".", &plain, &batch, r#"<[{"method":"sampling/createMessage"}]"#]),
+        ("twice", vec![&seven, &seven, &seven, &text]),
+        ("long", vec![&long, &long_answer, &long_request]),
+        ("odd", vec![">", "<", ">not JSON", "<{\"half\":", "<{\"id\":1,\"method\":\"sampling/createMessage\"}"]),
+        (
+            "invalid",
+            vec!["<{\"id\":1,\"method\":\"sampling/createMessage\",\"params\":{\"messages\":[],\"maxTokens\":0}}"],
+        ),
+    ];
+    for (name, lines) in sessions {
+        for how in 0..8_u8 {
+            let abrupt = if how % 2 == 0 { 0 } else { ABRUPT };
+            seed(&format!("{name}-{how}"), &[&[how], lines.join("\n").as_bytes()].concat());
+            seed(&format!("{name}-{how}-end"), &[&[how | abrupt], lines.join("\n").as_bytes()].concat());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A relay in this process, both of whose sides are the test's.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use understudy::config::{Config, Mode, Sampling};
+use understudy::plugin::Engine;
+use understudy::provider::Http;
+use understudy::relay::Relay;
+use understudy::sampling::{Sampler, Understudy};
+use understudy::transport::{Incoming, Peer, Side};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::PATIENCE;
+use crate::program::cache;
+
+/// The two sides of a relay that answers with the built-in `echo`.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The client's.
+    pub client: End,
+    /// The server's.
+    pub server: End,
+    _relay: Relay,
+}
+
+/// One side.
+#[derive(Debug)]
+pub struct End(Peer);
+
+impl Relayed {
+    /// A relay in this mode.
+    pub async fn new(mode: Mode) -> Self {
+        let config = Config::parse("{}", Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
+        let plugin = config.plugin("echo", |_| None).unwrap_or_else(|e| panic!("{e}"));
+        let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
+        let echo = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+        let rule = Sampling { mode, ..Sampling::by(vec!["echo".to_owned()]) };
+        let sampler = Sampler::new("test", &rule, vec![echo], Arc::new(Http::default()), &config.limits);
+        let ((front, client), (back, server)) = (Side::pair(), Side::pair());
+        let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), config.limits.line);
+        Self { client: End(client), server: End(server), _relay: relay }
+    }
+}
+
+impl End {
+    /// Says this, as it is.
+    pub async fn say_line(&self, line: &str) {
+        let line = Bytes::from(format!("{line}\n"));
+        assert!(self.0.outgoing.send(Incoming::Message(line.into())).await.is_ok(), "the relay has ended");
+    }
+
+    /// Says this.
+    pub async fn say(&self, message: &Value) {
+        self.say_line(&message.to_string()).await;
+    }
+
+    /// The next line.
+    pub async fn line(&mut self) -> String {
+        let message = tokio::time::timeout(PATIENCE, self.0.incoming.recv()).await;
+        let message =
+            message.unwrap_or_else(|_| panic!("nothing comes")).unwrap_or_else(|| panic!("the relay has ended"));
+        String::from_utf8_lossy(&message.line).trim_end().to_owned()
+    }
+
+    /// The next message.
+    pub async fn hear(&mut self) -> Value {
+        let line = self.line().await;
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+}
+
+/// `_meta` of a request of the 2026-07-28 era.
+#[must_use]
+pub fn meta(capabilities: &Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": capabilities
+    })
+}

@@ -1,0 +1,364 @@
+//! The 2026-07-28 era, message by message: what is answered, what is passed on and how, and what is refused.
+#![expect(clippy::panic, reason = "a test may panic")]
+
+use serde_json::{Value, json};
+use understudy::config::Mode;
+use understudy_tests::relayed::{Relayed, meta};
+use understudy_tests::session::sampling;
+
+/// A relay on whose back is a server of this era.
+async fn modern(mode: Mode, first: &Value) -> (Relayed, Value) {
+    let mut relayed = Relayed::new(mode).await;
+    relayed.client.say(first).await;
+    let probe = relayed.server.hear().await;
+    assert_eq!(probe["method"], "server/discover");
+    let result = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {} });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "result": result })).await;
+    let asked = relayed.server.hear().await;
+    (relayed, asked)
+}
+
+fn call(id: impl Into<Value>, capabilities: &Value, more: &Value) -> Value {
+    let mut params = json!({ "name": "t", "arguments": { "n": 1.0 }, "_meta": meta(capabilities) });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        params[key] = value.clone();
+    }
+    let id: Value = id.into();
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
+}
+
+fn asks(text: &str) -> Value {
+    json!({ "method": "sampling/createMessage", "params": sampling(1, text)["params"] })
+}
+
+fn elicits() -> Value {
+    json!({ "method": "elicitation/create", "params": { "mode": "form", "message": "your name?", "requestedSchema": { "type": "object", "properties": {} } } })
+}
+
+fn required(id: &Value, requests: &Value, state: Option<&str>) -> Value {
+    let mut result = json!({ "resultType": "input_required", "inputRequests": requests });
+    if let Some(state) = state {
+        result["requestState"] = json!(state);
+    }
+    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+}
+
+#[tokio::test]
+async fn sampling_is_declared_in_each_request_and_every_other_byte_stays() {
+    let (mut relayed, _) = modern(Mode::Fallback, &call(0, &json!({}), &json!({}))).await;
+    let meta = r#"{"x": 1.0, "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities": {"roots":{} }}"#;
+    let line = |capabilities: &str| {
+        let meta = meta.replace("{\"roots\"", &format!("{{{capabilities}\"roots\""));
+        format!(r#"{{ "id":"a","method":"tools/list", "params":{{"_meta":{meta},"cursor":"\u00e4"}},"jsonrpc":"2.0"}}"#)
+    };
+    relayed.client.say_line(&line("")).await;
+    assert_eq!(relayed.server.line().await, line(r#""sampling":{"tools":{}},"#));
+    let answer = r#"{"jsonrpc":"2.0","id":"a","result":{"resultType":"complete","tools":[ ],"n":1.0}}"#;
+    relayed.server.say_line(answer).await;
+    assert_eq!(relayed.client.line().await, answer);
+}
+
+#[tokio::test]
+async fn what_a_server_asks_is_answered_and_the_call_made_again_with_its_state_byte_for_byte() {
+    let (mut relayed, asked) = modern(Mode::Fallback, &call(7, &json!({}), &json!({}))).await;
+    let state = "st\u{e4}te \"/\\";
+    let requests = json!({ "one": asks("first"), "two": asks("second") });
+    relayed.server.say(&required(&asked["id"], &requests, Some(state))).await;
+    let again = relayed.server.hear().await;
+    assert_ne!(again["id"], asked["id"], "a new id");
+    assert_eq!(again["params"]["requestState"], state);
+    assert_eq!(again["params"]["inputResponses"]["one"]["content"]["text"], "first");
+    assert_eq!(again["params"]["inputResponses"]["two"]["content"]["text"], "second");
+    for key in ["name", "arguments", "_meta"] {
+        assert_eq!(again["params"][key], asked["params"][key], "{key}");
+    }
+    // Once more, without a state: then there is none in the request either.
+    relayed.server.say(&required(&again["id"], &json!({ "three": asks("third") }), None)).await;
+    let third = relayed.server.hear().await;
+    assert!(third["params"].get("requestState").is_none(), "{third}");
+    assert_eq!(third["params"]["inputResponses"].as_object().map(serde_json::Map::len), Some(1));
+    relayed
+        .server
+        .say(&json!({ "jsonrpc": "2.0", "id": third["id"], "result": { "resultType": "complete", "content": [] } }))
+        .await;
+    assert_eq!(
+        relayed.client.hear().await,
+        json!({ "jsonrpc": "2.0", "id": 7, "result": { "resultType": "complete", "content": [] } })
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_ours_goes_to_the_client_and_comes_back_with_our_answers() {
+    let elicitation = json!({ "elicitation": { "form": {} } });
+    let (mut relayed, asked) = modern(Mode::Fallback, &call("a", &elicitation, &json!({}))).await;
+    let requests = json!({ "name": elicits(), "text": asks("hello") });
+    relayed.server.say(&required(&asked["id"], &requests, Some("the server's"))).await;
+    let left = relayed.client.hear().await;
+    assert_eq!(left["id"], "a");
+    assert_eq!(left["result"]["inputRequests"], json!({ "name": elicits() }));
+    let state = left["result"]["requestState"].as_str().unwrap_or_default().to_owned();
+    assert!(!state.contains("hello") && !state.contains("server"), "{state}");
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" } });
+    let retry = |state: &str, tool: &str| {
+        let more = json!({ "inputResponses": { "name": answer }, "requestState": state, "name": tool });
+        call("b", &elicitation, &more)
+    };
+    // Changed, and for another request.
+    let mut changed = state.clone();
+    changed.replace_range(40..41, if &state[40..41] == "A" { "B" } else { "A" });
+    for bad in [retry(&changed, "t"), retry(&state, "other")] {
+        relayed.client.say(&bad).await;
+        let refused = relayed.client.hear().await;
+        assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("b"), &json!(-32602)), "{refused}");
+    }
+    relayed.client.say(&retry(&state, "t")).await;
+    let again = relayed.server.hear().await;
+    assert_eq!((&again["id"], &again["params"]["requestState"]), (&json!("b"), &json!("the server's")));
+    assert_eq!(again["params"]["inputResponses"]["name"], answer);
+    assert_eq!(again["params"]["inputResponses"]["text"]["content"]["text"], "hello");
+}
+
+#[tokio::test]
+async fn a_state_of_the_servers_own_is_the_servers_affair() {
+    let (_, asked) = modern(
+        Mode::Fallback,
+        &call(1, &json!({}), &json!({ "requestState": "the server's", "inputResponses": { "x": {} } })),
+    )
+    .await;
+    assert_eq!(
+        (&asked["params"]["requestState"], &asked["params"]["inputResponses"]),
+        (&json!("the server's"), &json!({ "x": {} }))
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_samples_answers_itself_unless_the_plugin_always_does() {
+    let sampling = json!({ "sampling": {} });
+    let (mut relayed, asked) = modern(Mode::Fallback, &call(1, &sampling, &json!({}))).await;
+    let requires = required(&asked["id"], &json!({ "text": asks("hello") }), Some("s"));
+    relayed.server.say(&requires).await;
+    assert_eq!(relayed.client.hear().await, requires);
+    // What it can't do is answered all the same.
+    relayed.client.say(&call(2, &sampling, &json!({}))).await;
+    let asked = relayed.server.hear().await;
+    let mut tools = asks("hello");
+    tools["params"]["tools"] = json!([]);
+    relayed.server.say(&required(&asked["id"], &json!({ "text": tools }), None)).await;
+    assert!(relayed.server.hear().await["params"]["inputResponses"]["text"].is_object());
+
+    let (mut relayed, asked) = modern(Mode::Always, &call(1, &sampling, &json!({}))).await;
+    relayed.server.say(&required(&asked["id"], &json!({ "text": asks("hello") }), None)).await;
+    assert_eq!(relayed.server.hear().await["params"]["inputResponses"]["text"]["content"]["text"], "hello");
+}
+
+#[tokio::test]
+async fn what_nobody_can_answer_and_what_never_ends_is_one_error() {
+    let (mut relayed, asked) = modern(Mode::Fallback, &call(1, &json!({}), &json!({}))).await;
+    relayed
+        .server
+        .say(&required(&asked["id"], &json!({ "x": { "method": "shell/run" }, "y": asks("hello") }), None))
+        .await;
+    let error = relayed.client.hear().await;
+    assert_eq!(error["error"]["message"], "the server asks for `shell/run` (as `x`), which no client can answer");
+
+    relayed.client.say(&call(2, &json!({}), &json!({}))).await;
+    let asked = relayed.server.hear().await;
+    relayed.server.say(&required(&asked["id"], &json!([1]), None)).await;
+    let error = relayed.client.hear().await;
+    assert_eq!(
+        error["error"]["message"],
+        "the server asks for input that is not valid: `inputRequests` is not an object"
+    );
+
+    let mut bad = asks("hello");
+    bad["params"]["maxTokens"] = json!(0);
+    relayed.client.say(&call(3, &json!({}), &json!({}))).await;
+    let asked = relayed.server.hear().await;
+    relayed.server.say(&required(&asked["id"], &json!({ "x": bad }), None)).await;
+    let error = relayed.client.hear().await;
+    assert_eq!((&error["id"], &error["error"]["code"]), (&json!(3), &json!(-32602)), "{error}");
+
+    relayed.client.say(&call(4, &json!({}), &json!({}))).await;
+    let mut rounds = 0;
+    let error = loop {
+        let asked = relayed.server.hear().await;
+        rounds += 1;
+        relayed.server.say(&required(&asked["id"], &json!({ "x": asks("again") }), Some("s"))).await;
+        if rounds == 10 {
+            break relayed.client.hear().await;
+        }
+    };
+    assert_eq!(error["error"]["message"], "the server asked 10 times in one call, and no more are answered");
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_cancelled_by_the_id_that_the_server_knows() {
+    let (mut relayed, asked) = modern(Mode::Fallback, &call("c", &json!({}), &json!({}))).await;
+    relayed.server.say(&required(&asked["id"], &json!({ "x": asks("hello") }), None)).await;
+    let again = relayed.server.hear().await;
+    let cancelled =
+        |id: &Value| json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } });
+    relayed.client.say(&cancelled(&json!("c"))).await;
+    assert_eq!(relayed.server.hear().await, cancelled(&again["id"]));
+    // An answer that comes all the same is nobody's: the next thing that the client hears is something else.
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": again["id"], "result": { "resultType": "complete" } })).await;
+    let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": 1, "progress": 1 } });
+    relayed.server.say(&progress).await;
+    assert_eq!(relayed.client.hear().await, progress);
+}
+
+#[tokio::test]
+async fn parallel_requests_do_not_meet() {
+    let (mut relayed, first) = modern(Mode::Fallback, &call(0, &json!({}), &json!({}))).await;
+    let mut asked = vec![first];
+    for n in 1..20 {
+        relayed.client.say(&call(n, &json!({}), &json!({}))).await;
+        asked.push(relayed.server.hear().await);
+    }
+    for request in asked.iter().rev() {
+        let text = format!("for {}", request["id"]);
+        relayed.server.say(&required(&request["id"], &json!({ "x": asks(&text) }), Some(&text))).await;
+    }
+    for _ in 0..20 {
+        let again = relayed.server.hear().await;
+        let text = again["params"]["requestState"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(again["params"]["inputResponses"]["x"]["content"]["text"], text.as_str());
+        relayed
+            .server
+            .say(&json!({ "jsonrpc": "2.0", "id": again["id"], "result": { "resultType": "complete", "was": text } }))
+            .await;
+    }
+    let mut seen: Vec<i64> = Vec::new();
+    for _ in 0..20 {
+        let answer = relayed.client.hear().await;
+        assert_eq!(answer["result"]["was"], format!("for {}", answer["id"]));
+        seen.extend(answer["id"].as_i64());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+}
+
+/// A modern client before a server with sessions, which has been initialized.
+async fn upgraded(capabilities: &Value) -> (Relayed, Value) {
+    let mut relayed = Relayed::new(Mode::Fallback).await;
+    relayed.client.say(&call("a", capabilities, &json!({}))).await;
+    let probe = relayed.server.hear().await;
+    let error = json!({ "code": -32601, "message": "Method not found" });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "error": error })).await;
+    let initialize = relayed.server.hear().await;
+    assert_eq!(initialize["method"], "initialize");
+    assert_eq!(initialize["params"]["protocolVersion"], "2025-11-25");
+    assert!(initialize["params"]["capabilities"]["sampling"].is_object(), "{initialize}");
+    let result = json!({ "protocolVersion": "2025-11-25", "capabilities": { "tools": {}, "logging": {}, "resources": { "subscribe": true } },
+                         "serverInfo": { "name": "s", "version": "1" }, "instructions": "Be brief." });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": initialize["id"], "result": result })).await;
+    assert_eq!(relayed.server.hear().await["method"], "notifications/initialized");
+    let asked = relayed.server.hear().await;
+    assert_eq!(asked["params"], json!({ "name": "t", "arguments": { "n": 1.0 } }));
+    (relayed, asked)
+}
+
+#[tokio::test]
+async fn a_legacy_servers_question_ends_a_round_and_the_retry_answers_it() {
+    let elicitation = json!({ "elicitation": {} });
+    let (mut relayed, asked) = upgraded(&elicitation).await;
+    relayed
+        .server
+        .say(&json!({ "jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": elicits()["params"] }))
+        .await;
+    let left = relayed.client.hear().await;
+    assert_eq!((&left["id"], &left["result"]["resultType"]), (&json!("a"), &json!("input_required")));
+    let requests = left["result"]["inputRequests"].as_object().cloned().unwrap_or_default();
+    let (key, request) = requests.into_iter().next().unwrap_or_else(|| panic!("{left}"));
+    assert_eq!(request, elicits());
+    // A second question while the call is parked, and sampling, which is answered here.
+    relayed
+        .server
+        .say(&json!({ "jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": elicits()["params"] }))
+        .await;
+    relayed.server.say(&sampling(2, "hello")).await;
+    assert_eq!(relayed.server.hear().await["result"]["content"]["text"], "hello");
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" } });
+    let mut responses = json!({});
+    responses[&key] = answer.clone();
+    let more = json!({ "inputResponses": responses, "requestState": left["result"]["requestState"] });
+    relayed.client.say(&call("b", &elicitation, &more)).await;
+    assert_eq!(relayed.server.hear().await, json!({ "jsonrpc": "2.0", "id": 0, "result": answer }));
+    let second = relayed.client.hear().await;
+    assert_eq!((&second["id"], &second["result"]["resultType"]), (&json!("b"), &json!("input_required")));
+    // The same state again is an error, and disturbs nothing.
+    relayed.client.say(&call("x", &elicitation, &more)).await;
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "content": [] } })).await;
+    let more = json!({ "inputResponses": {}, "requestState": second["result"]["requestState"] });
+    let refused = relayed.client.hear().await;
+    assert!(refused["id"] == "x", "{refused}");
+    relayed.client.say(&call("c", &elicitation, &more)).await;
+    let done = relayed.client.hear().await;
+    assert!(done["id"] == "x" || done["id"] == "c", "{done}");
+}
+
+#[tokio::test]
+async fn what_the_eras_have_in_different_places_is_translated() {
+    let (mut relayed, asked) = upgraded(&json!({})).await;
+    // Not declared by the client.
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": 5, "method": "elicitation/create", "params": {} })).await;
+    assert_eq!(relayed.server.hear().await["error"]["message"], "the client has not declared `elicitation`");
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": 6, "method": "ping" })).await;
+    assert_eq!(relayed.server.hear().await, json!({ "jsonrpc": "2.0", "id": 6, "result": {} }));
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "content": [], "n": 1.0 } })).await;
+    assert_eq!(
+        relayed.client.line().await,
+        r#"{"jsonrpc":"2.0","id":"a","result":{"content":[],"n":1.0,"resultType":"complete"}}"#
+    );
+
+    let request = |id: &str, method: &str, more: Value| {
+        let mut params = more;
+        params["_meta"] = meta(&json!({}));
+        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+    };
+    relayed.client.say(&request("d", "server/discover", json!({}))).await;
+    let discovered = relayed.client.hear().await["result"].clone();
+    let schema = understudy_tests::schema::validator("2026-07-28", "DiscoverResult");
+    assert!(schema.is_valid(&discovered), "{discovered}");
+    assert_eq!(discovered["instructions"], "Be brief.");
+
+    relayed
+        .client
+        .say(&request(
+            "l",
+            "subscriptions/listen",
+            json!({ "notifications": { "toolsListChanged": true, "resourceSubscriptions": ["a:b"] } }),
+        ))
+        .await;
+    let subscribe = relayed.server.hear().await;
+    assert_eq!((&subscribe["method"], &subscribe["params"]["uri"]), (&json!("resources/subscribe"), &json!("a:b")));
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": subscribe["id"], "result": {} })).await;
+    assert_eq!(relayed.client.hear().await["method"], "notifications/subscriptions/acknowledged");
+    for (method, params) in
+        [("notifications/tools/list_changed", json!({})), ("notifications/resources/updated", json!({ "uri": "a:b" }))]
+    {
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "method": method, "params": params })).await;
+        let told = relayed.client.hear().await;
+        assert_eq!(
+            (&told["method"], &told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"]),
+            (&json!(method), &json!("l"))
+        );
+    }
+
+    relayed.client.say(&request("m", "tools/list", json!({}))).await;
+    let listed = relayed.server.hear().await;
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": listed["id"], "result": { "tools": [] } })).await;
+    let listed = relayed.client.hear().await["result"].clone();
+    assert!(understudy_tests::schema::validator("2026-07-28", "ListToolsResult").is_valid(&listed), "{listed}");
+
+    let mut old = request("o", "tools/list", json!({}));
+    old["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2027-01-01");
+    relayed.client.say(&old).await;
+    let refused = relayed.client.hear().await;
+    assert!(
+        understudy_tests::schema::validator("2026-07-28", "UnsupportedProtocolVersionError").is_valid(&refused),
+        "{refused}"
+    );
+    relayed.client.say(&request("p", "ping", json!({}))).await;
+    assert_eq!(relayed.client.hear().await["error"]["code"], -32601);
+}
