@@ -72,6 +72,17 @@ fn the_schema_knows_just_the_keys_that_the_program_knows() {
     assert_eq!(known(&plugin(allow)), properties(&defs["allowed"]["oneOf"][1]));
     let limits = json!({"component": echo, "limits": {"zzzzzzzzz": 1}});
     assert_eq!(known(&plugin(limits)), properties(&defs["pluginLimits"]));
+    let serve = &schema["properties"]["serve"];
+    assert_eq!(known(&json!({"serve": {"zzzzzzzzz": 1}})), properties(serve));
+    let token = json!({"serve": {"token": {"env": "X", "zzzzzzzzz": 1}}});
+    assert_eq!(known(&token), properties(&serve["properties"]["token"]));
+    let readme = read("README.md");
+    for (key, value) in serve["properties"].as_object().into_iter().flatten() {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `serve.{key}` |")));
+        let row = row.unwrap_or_else(|| panic!("the README has no row for `serve.{key}`"));
+        let default = value["default"].to_string();
+        assert!(default == "null" || row.contains(default.trim_matches('"')), "{row}: {default}");
+    }
     let all: BTreeSet<String> =
         properties(&defs["pluginLimits"]).union(&properties(&schema["properties"]["limits"])).cloned().collect();
     assert_eq!(known(&json!({"limits": {"zzzzzzzzz": 1}})), all);
@@ -102,6 +113,11 @@ fn a_config_that_the_program_refuses_does_not_fit_the_schema() {
         json!({"plugins": {"p": {"component": "x.wasm", "allow": "https://a.example"}}}),
         json!({"plugins": {"p": {"component": "x.wasm", "allow": [{"private": true}]}}}),
         json!({"mcpServers": {"s": {"args": []}}}),
+        json!({"serve": {"listen": "8765"}}),
+        json!({"serve": {"token": "secret"}}),
+        json!({"serve": {"allowedOrigins": ["*"]}}),
+        json!({"serve": {"allowedHosts": ["https://a.example"]}}),
+        json!({"serve": {"sessions": 0}}),
     ] {
         assert!(taken(&config.to_string()).is_err(), "{config}");
         assert!(schema().validate(&config).is_err(), "{config}");

@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
-use crate::config::Mode;
 use crate::relay::Relay;
 use crate::transport::back::{Back, Place};
 use crate::transport::{Side, stdio};
@@ -31,13 +30,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     let stage = stage::set(global, &args.server, &args.sampling).await?;
-    if stage.answering.is_none() && args.sampling.mode != Some(Mode::Off) {
-        tracing::warn!(
-            "no plugin is configured for `{}`, so everything passes through and its sampling requests are not answered; \
-             name one with `--plugin NAME`, or `sampling` in the config",
-            stage.name
-        );
-    }
+    stage.warn_if_unanswered(&args.sampling);
     let mut signals = signals()?;
     let limit = stage.config.limits.line;
     let (side, mut back) = start(&stage, limit).await?;

@@ -67,6 +67,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let (mut engine, mut loaded) = (None, BTreeMap::new());
     for server in servers {
         let stage = stage::of_server(&config, server, &args.sampling, &mut engine).await?;
+        stage.warn_if_unanswered(&args.sampling);
         loaded.insert(stage.name.clone(), Arc::new(stage));
     }
     let endpoints = front.ready(stages.get_or_init(|| loaded).keys().map(String::as_str));

@@ -26,6 +26,19 @@ pub(crate) struct Stage {
     pub(crate) answering: Answering,
 }
 
+impl Stage {
+    /// Says so if nobody answers the server's sampling requests, unless that was asked for.
+    pub(crate) fn warn_if_unanswered(&self, typed: &SamplingArgs) {
+        if self.answering.is_none() && typed.mode != Some(Mode::Off) {
+            tracing::warn!(
+                "no plugin is configured for `{}`, so everything passes through and its sampling requests are not answered; \
+                 name one with `--plugin NAME`, or `sampling` in the config",
+                self.name
+            );
+        }
+    }
+}
+
 /// The config, its warnings said.
 pub(crate) fn config(global: &Global) -> Result<Config> {
     let config = Config::find(global.config.as_deref())?;

@@ -130,6 +130,11 @@ impl Modern {
         let guard = (endpoint.shared.open)(&endpoint.name, side, Era::Modern).await?;
         let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(&self.mirrored)));
         endpoint.shared.tasks.spawn(carry(Arc::clone(&side), peer.incoming, guard));
+        if endpoint.shared.is_ending() {
+            // It came too late to be ended with the others.
+            side.end("Understudy is shutting down");
+            return Err("Understudy is shutting down".to_owned());
+        }
         *current = Some(Arc::clone(&side));
         Ok(side)
     }

@@ -26,7 +26,7 @@ pub(super) struct Posted {
 impl Posted {
     /// Reads a body of at most `limit` bytes.
     pub(super) async fn read(body: Incoming, limit: usize) -> Result<Self, Refusal> {
-        let line = line(&whole(body, limit).await?).map_err(|reason| {
+        let line = line(whole(body, limit).await?).map_err(|reason| {
             Box::new(refusal(StatusCode::BAD_REQUEST, None, -32700, &format!("the body is not valid JSON: {reason}")))
         })?;
         let head = Head::of(&line);
@@ -53,7 +53,7 @@ pub(super) fn parts(line: &Bytes, head: &Head) -> Vec<(Bytes, Head)> {
     parts.map(|part| (part.clone(), Head::of(&part))).collect()
 }
 
-async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+async fn whole(mut body: Incoming, limit: usize) -> Result<BytesMut, Refusal> {
     let too_large = || {
         let reason = format!("the body holds more than `limits.line` allows ({limit} bytes)");
         Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, None, -32600, &reason))
@@ -64,7 +64,7 @@ async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
     loop {
         let frame = match tokio::time::timeout(PATIENCE, body.frame()).await {
-            Ok(None) => return Ok(whole.freeze()),
+            Ok(None) => return Ok(whole),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => {
                 return Err(
@@ -86,13 +86,11 @@ async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
 
 /// A JSON text as one line, with its end. Line breaks inside are white space (in a string JSON has none): they become spaces,
 /// and every other byte stays.
-fn line(text: &[u8]) -> Result<Bytes, serde_json::Error> {
-    let json: &RawValue = serde_json::from_slice(text)?;
-    let mut line = BytesMut::with_capacity(json.get().len() + 1);
-    line.extend_from_slice(json.get().as_bytes());
-    flatten(&mut line);
-    line.extend_from_slice(b"\n");
-    Ok(line.freeze())
+fn line(mut text: BytesMut) -> Result<Bytes, serde_json::Error> {
+    let _: &RawValue = serde_json::from_slice(&text)?;
+    flatten(&mut text);
+    text.extend_from_slice(b"\n");
+    Ok(text.freeze())
 }
 
 /// A message of the server's without the end of its line, or any line break inside.
@@ -117,11 +115,11 @@ mod tests {
     #[test]
     fn a_posted_text_becomes_one_line_and_keeps_every_other_byte() {
         let text = "\n{ \"id\" : 1.0,\r\n\"x\":\"a\\nb é\" }\r\n";
-        assert_eq!(line(text.as_bytes()).unwrap(), "{ \"id\" : 1.0,  \"x\":\"a\\nb é\" }\n");
+        assert_eq!(line(text.as_bytes().into()).unwrap(), " { \"id\" : 1.0,  \"x\":\"a\\nb é\" }  \n");
         for broken in ["", "{", "{} {}", "{\"a\":\"\n\"}", "\u{feff}{}"] {
-            assert!(line(broken.as_bytes()).is_err(), "{broken:?}");
+            assert!(line(broken.as_bytes().into()).is_err(), "{broken:?}");
         }
-        assert!(line(b"{\"a\":\"\xff\"}").is_err());
+        assert!(line(b"{\"a\":\"\xff\"}"[..].into()).is_err());
     }
 
     #[test]

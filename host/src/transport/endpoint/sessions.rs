@@ -44,6 +44,11 @@ impl Sessions {
         let session = Arc::new(Session::new(id, peer.outgoing));
         self.lock().insert(session.id.clone(), Arc::clone(&session));
         self.shared.tasks.spawn(Arc::clone(self).carry(Arc::clone(&session), peer.incoming, guard, place));
+        if self.shared.is_ending() {
+            // It came too late to be ended with the others.
+            self.end(&session, "Understudy is shutting down");
+            return Err(Refused::Failed("Understudy is shutting down".to_owned()));
+        }
         Ok(session)
     }
 
