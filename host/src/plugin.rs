@@ -52,7 +52,7 @@ use bindings::understudy::plugin::types as wit;
 pub use engine::Engine;
 use http::Hooks;
 use kind::{Kind, not_ours};
-use state::{LimitHit, State, Written};
+use state::{LimitHit, Places, State, Written};
 pub use world::{Shape, World};
 
 /// A plugin, ready to be called.
@@ -103,6 +103,8 @@ impl Plugin {
         let shape = Shape::of(&component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
         kind::check_keys(config, world)?;
+        // A handler waits for its provider, and would keep a place in the pool from others.
+        let component = if world == World::Handler { engine.off_the_pool(component, &sha256)? } else { component };
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
@@ -223,8 +225,10 @@ impl Plugin {
         let written = OnceLock::new();
         let run = async {
             // The semaphore is never closed.
-            let place = Arc::clone(&self.instances).acquire_owned().await.map_err(wasmtime::Error::from)?;
-            let mut store = self.engine.store(&self.wasmtime, &self.limits, place);
+            let of_plugin = Arc::clone(&self.instances).acquire_owned().await.map_err(wasmtime::Error::from)?;
+            let of_pool = self.engine.place(&self.wasmtime).await;
+            let places = Places { _of_plugin: of_plugin, _of_pool: of_pool };
+            let mut store = self.engine.store(&self.wasmtime, &self.limits, places);
             if let Some(http) = http {
                 store.data_mut().let_out(http);
             }

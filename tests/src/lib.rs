@@ -9,7 +9,6 @@
 )]
 
 pub mod arena;
-pub mod clients;
 pub mod guests;
 pub mod http;
 pub mod matrix;

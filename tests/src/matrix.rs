@@ -120,7 +120,9 @@ impl Client {
         client
     }
 
-    fn hear(&mut self) -> Value {
+    /// What it says next.
+    #[must_use]
+    pub fn hear(&mut self) -> Value {
         self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("the client says nothing: {e}"))
     }
 
@@ -159,6 +161,13 @@ impl Client {
         let said = self.end_of(tool);
         assert_eq!(said["isError"], false, "{tool}: {said}");
         said["text"].as_str().unwrap_or_else(|| panic!("{tool}: {said}")).to_owned()
+    }
+
+    /// Its input ends; waits until it has disconnected.
+    pub fn close(mut self) {
+        self.stdin = None;
+        let status = self.child.wait();
+        assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{status:?}");
     }
 
     /// Does something else; what comes of it.

@@ -4,6 +4,7 @@
 //! `make soak` runs the same with `ATTACKS=1000` and `REQUESTS=100000`.
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,10 @@ use faults::Fault;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use understudy::config::Config;
+use understudy::plugin::bindings::understudy::plugin::types as wit;
+use understudy::plugin::{Engine, Plugin};
+use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_tests::arena::{Arena, Holdings, KEY, Server};
 use understudy_tests::session::sampling;
 use understudy_tests::wild::Mischief;
@@ -269,4 +274,34 @@ async fn one_at_random(arena: &Arena) {
     let answer = server.ask(&request).await;
     check(&answer, &request);
     assert!(!Arc::ptr_eq(server, &arena.honest) || answer["result"]["content"]["text"] == "fine", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_instances_than_the_pool_has_room_for_wait_for_their_turn() {
+    let _turn = TURN.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let component = understudy_tests::guests::write("faulty", folder.path());
+    let config = json!({ "plugins": { "p": { "component": component, "limits": { "cpu": "20 ms" } } } });
+    let config = Config::parse(&config.to_string(), Path::new("test")).unwrap();
+    let engine = Engine::with_pool(None, 2).unwrap();
+    let plugin = config.plugin("p", |_| None).unwrap();
+    let plugin = Arc::new(Plugin::load(engine, &plugin).await.unwrap());
+    let request = CreateMessageRequestParams::from_json(sampling(1, "loop")["params"].to_string().as_bytes()).unwrap();
+    let request = Arc::new(wit::CreateMessageRequest::from(request));
+    let options = Arc::new(wit::Options {
+        model: String::new(),
+        request_id: String::new(),
+        server: String::new(),
+        settings: "{}".to_owned(),
+        extensions: "{}".to_owned(),
+    });
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let (plugin, request, options) = (Arc::clone(&plugin), Arc::clone(&request), Arc::clone(&options));
+        calls.spawn(async move { plugin.start(&request, &options).await.map(|_| ()) });
+    }
+    for outcome in calls.join_all().await {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("20ms of CPU time (`limits.cpu`)"), "{error}");
+    }
 }

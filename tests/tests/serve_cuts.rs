@@ -114,7 +114,7 @@ fn answer(session: &Session, message: &Value, answered: &Mutex<HashSet<String>>)
     session.say(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
 }
 
-fn run(capabilities: &Value) {
+fn run(capabilities: &Value, listens: bool) {
     let requests = number("REQUESTS").unwrap_or(600);
     let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..));
     let place = Place::new();
@@ -126,6 +126,8 @@ fn run(capabilities: &Value) {
     let session = begin(&served, capabilities);
     let (cuts, answered, next) = (AtomicU64::new(0), Mutex::default(), AtomicU64::new(1));
     let calls = requests / EACH;
+    // From now on the server's requests come here.
+    let listening = listens.then(|| session.listen(None));
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (session, cuts, answered, next) = (&session, &cuts, &answered, &next);
@@ -136,6 +138,15 @@ fn run(capabilities: &Value) {
                         return;
                     }
                     call(session, id, Rng::with_seed(seed.wrapping_add(id * 100 + thread)), cuts, answered);
+                }
+            });
+        }
+        if let Some(stream) = listening {
+            let (session, cuts, answered) = (&session, &cuts, &answered);
+            scope.spawn(move || {
+                let mut stream = Cut { session, stream, last: None, rng: Rng::with_seed(seed), cuts };
+                for _ in 0..calls * EACH {
+                    answer(session, &stream.next(), answered);
                 }
             });
         }
@@ -154,10 +165,15 @@ fn run(capabilities: &Value) {
 
 #[test]
 fn requests_that_understudy_answers_survive_every_cut_of_their_calls_streams() {
-    run(&json!({}));
+    run(&json!({}), false);
 }
 
 #[test]
 fn requests_that_the_client_answers_come_once_each_however_its_streams_are_cut() {
-    run(&json!({"sampling": {}}));
+    run(&json!({"sampling": {}}), false);
+}
+
+#[test]
+fn requests_on_a_standalone_stream_come_once_each_however_it_is_cut() {
+    run(&json!({"sampling": {}}), true);
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
-use understudy_tests::clients::{Client, command};
+use understudy_tests::matrix::{self, Client};
 use understudy_tests::peers::{python, script};
 use understudy_tests::program::{Place, run};
 use understudy_tests::served::Served;
@@ -13,7 +13,7 @@ const SERVERS: [&str; 4] = ["fastmcp", "mcp1", "mcp2", "ts1"];
 /// Serves the matrix's servers, whose sampling requests `echo` answers.
 fn serve(place: &Place) -> Served {
     let entry = |server: &&str| {
-        let whole = command(&format!("{server}_server"));
+        let whole = matrix::server(server, None);
         let (program, args) = whole.split_first().unwrap();
         ((*server).to_owned(), json!({ "command": program, "args": args }))
     };
@@ -27,7 +27,7 @@ fn all_of(client: &str, args: &[&str]) {
     let served = serve(&place);
     for server in SERVERS {
         let url = served.url(server);
-        let mut client = Client::connect(client, &[args, &["--url", &url]].concat());
+        let mut client = Client::start(client, args, &["--url".to_owned(), url], &[]);
         assert_eq!(client.connected["era"], "legacy", "{server}");
         assert_eq!(client.call("ask", &json!({"prompt": "to be?"})), "to be?", "{server}");
         let many: Vec<String> = (0..20).map(|i| format!("question {i}")).collect();
@@ -38,13 +38,13 @@ fn all_of(client: &str, args: &[&str]) {
         assert_eq!(client.call("ask_and_elicit", &json!({"prompt": "who?"})), "Ada: who?", "{server}");
         assert_eq!(client.call("echo", &json!({"text": "é\n"})), "é\n", "{server}");
         assert_eq!(client.call("progress", &json!({"steps": 5})), "done", "{server}");
-        let listed = client.ask(&json!({"op": "list"}));
+        let listed = client.does(&json!({"op": "list"}));
         assert!(listed["tools"].as_array().is_some_and(|tools| tools.len() >= 7), "{server}: {listed}");
-        assert_eq!(client.ask(&json!({"op": "read", "uri": "test://double/ho"}))["text"], "ho ho", "{server}");
-        let greeted = client.ask(&json!({"op": "prompt", "name": "greet", "arguments": {"name": "Ada"}}));
+        assert_eq!(client.does(&json!({"op": "read", "uri": "test://double/ho"}))["text"], "ho ho", "{server}");
+        let greeted = client.does(&json!({"op": "prompt", "name": "greet", "arguments": {"name": "Ada"}}));
         assert_eq!(greeted["text"], "Hello, Ada!", "{server}");
         for n in 0..10 {
-            client.tell(&json!({"op": "call", "id": 100 + n, "tool": "ask", "arguments": {"prompt": format!("p{n}")}}));
+            client.say(&json!({"op": "call", "id": 100 + n, "tool": "ask", "arguments": {"prompt": format!("p{n}")}}));
         }
         let mut texts: Vec<String> =
             (0..10).map(|_| client.hear()["text"].as_str().unwrap_or_default().to_owned()).collect();
@@ -56,32 +56,32 @@ fn all_of(client: &str, args: &[&str]) {
 
 #[test]
 fn fastmcp_3() {
-    all_of("fastmcp_client", &[]);
+    all_of("fastmcp", &[]);
 }
 
 #[test]
 fn mcp_1() {
-    all_of("mcp1_client", &[]);
+    all_of("mcp1", &[]);
 }
 
 #[test]
 fn mcp_use() {
-    all_of("mcpuse_client", &[]);
+    all_of("mcpuse", &[]);
 }
 
 #[test]
 fn mcp_2() {
-    all_of("mcp2_client", &["--era", "legacy"]);
+    all_of("mcp2", &["--era", "legacy"]);
 }
 
 #[test]
 fn typescript_1() {
-    all_of("ts1_client", &[]);
+    all_of("ts1", &[]);
 }
 
 #[test]
 fn typescript_2() {
-    all_of("ts2_client", &["--era", "legacy"]);
+    all_of("ts2", &["--era", "legacy"]);
 }
 
 #[test]

@@ -122,6 +122,42 @@ fn an_answer_that_comes_at_once_is_plain_json_whatever_its_spelling() {
 }
 
 #[test]
+fn each_message_takes_the_stream_that_it_belongs_to() {
+    let place = Place::new();
+    let served = Served::cat(&place, &json!({}));
+    let session = served.session(NEWEST);
+    // Nobody listens: it waits.
+    session.say(&notification("early"));
+    let mut first = session.post(&json!({"id": 1, "method": "first", "params": {"_meta": {"progressToken": "t"}}}));
+    assert_eq!((next(&mut first), next(&mut first)), ("early".to_owned(), "first".to_owned()));
+    // The newest request's stream takes what says nothing of itself.
+    let mut second = session.post(&request("1", "second"));
+    assert_eq!(next(&mut second), "second");
+    session.say(&notification("anything"));
+    assert_eq!(next(&mut second), "anything");
+    // Progress goes where its token is.
+    session.say(&json!({"method": "notifications/progress", "params": {"progressToken": "t", "progress": 1}}));
+    assert_eq!(next(&mut first), "notifications/progress");
+    // Once there is a stream for it, what says nothing of itself takes that.
+    let mut listening = session.listen(None);
+    session.say(&notification("more"));
+    // It has a stream of its own, which nothing is said on.
+    let _asked = session.post(&request("server's", "roots/list"));
+    assert_eq!((next(&mut listening), next(&mut listening)), ("more".to_owned(), "roots/list".to_owned()));
+    session.say(&json!({"method": "notifications/progress", "params": {"progressToken": "t", "progress": 2}}));
+    // Answers go by the id as it is spelt, in whatever order.
+    session.say(&answer("1"));
+    session.say(&answer(1));
+    assert_eq!((next(&mut second), second.event()), ("answer \"1\"".to_owned(), None));
+    assert_eq!(next(&mut first), "notifications/progress");
+    assert_eq!((next(&mut first), first.event()), ("answer 1".to_owned(), None));
+    // Answers that nobody waits for go nowhere.
+    session.say(&answer(1));
+    session.say(&notification("last"));
+    assert_eq!(next(&mut listening), "last");
+}
+
+#[test]
 fn a_client_that_reads_no_streams_gets_its_answers_all_the_same() {
     let place = Place::new();
     let served = Served::cat(&place, &json!({}));
@@ -253,6 +289,26 @@ fn two_sessions_see_nothing_of_each_other() {
     assert!(of_one.contains("one's") && of_one.contains("for one") && !of_one.contains("two"), "{of_one}");
     assert!(of_two.contains("two's") && !of_two.contains("one"), "{of_two}");
     assert_eq!(next(&mut listening), "for two");
+}
+
+#[test]
+fn what_waits_for_a_client_that_never_listens_is_bounded() {
+    let place = Place::new();
+    // The server says more than it may, then asks, then tells what became of that.
+    let script = r#"read -r line; echo '{"id":0,"result":{"protocolVersion":"2025-11-25"}}'
+        for i in $(seq 1000); do echo '{"method":"notifications/n"}'; done
+        echo '{"id":"ask","method":"roots/list"}'
+        while [ -z "$refused" ] || [ -z "$called" ]; do
+            read -r line; case "$line" in *'"ask"'*) refused=$line ;; *'"call"'*) called=1 ;; esac
+        done
+        echo "{\"id\":1,\"result\":$refused}"; cat"#;
+    let served =
+        Served::start(&place, &json!({ "mcpServers": { "s": { "command": "bash", "args": ["-c", script] } } }));
+    let begun = served.send("POST", "/s/mcp", &[("accept", "application/json")], &initialize(NEWEST).to_string());
+    let headers = [("mcp-session-id", begun.header("mcp-session-id")), ("accept", "application/json")];
+    let told = served.send("POST", "/s/mcp", &headers, &request(1, "call").to_string()).json();
+    assert_eq!(told["result"]["id"], "ask", "{told}");
+    assert!(told["result"]["error"]["message"].to_string().contains("doesn't read what it is asked"), "{told}");
 }
 
 #[test]

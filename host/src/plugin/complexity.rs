@@ -1,6 +1,7 @@
 //! What a component may ask of the compiler: looked at before anything is compiled, in one pass that costs a hundredth of it.
 //!
-//! The largest component that is known to be a plugin (Python's, 18 MB) stays below a fifth of each of these.
+//! The largest component that is known to be a plugin (componentize-py's 0.25.1, 18 MB) has 13,482 functions, the largest of 427 KB, 40 parts, 109
+//! instances and 9,795 items: not a quarter of any of these.
 
 use wasmparser::{Parser, Payload};
 

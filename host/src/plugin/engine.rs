@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 
 use rayon::ThreadPool;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 use wasmtime::{Config, PoolingAllocationConfig, Store, UpdateDeadline};
 
@@ -17,12 +17,12 @@ use super::TICK;
 use super::artefacts::Artefacts;
 use super::complexity::{self, Found};
 use super::lane::{self, SlowLane};
-use super::state::{LimitHit, State};
+use super::state::{LimitHit, Places, State};
 use crate::config::Limits;
 use crate::error::{Limit, LoadError};
 
 /// Instances that the pool has room for.
-pub(super) const POOL: u32 = 1000;
+const POOL: u32 = 1000;
 /// The most memory that an instance in the pool can have. What is reserved is addresses, not memory.
 const POOLED_MEMORY: usize = 256 << 20;
 /// Core modules and tables of one component in the pool, and elements of a table: enough for what Rust, C, JavaScript and Go compile to.
@@ -36,6 +36,8 @@ pub struct Engine {
     on_demand: wasmtime::Engine,
     ticker: Ticker,
     artefacts: Artefacts,
+    /// Places in the pool: whoever finds none waits for one.
+    places: Arc<Semaphore>,
     compilers: ThreadPool,
     slow: Arc<SlowLane>,
 }
@@ -46,16 +48,25 @@ impl Engine {
     /// # Errors
     /// If wasm can't be run on this machine.
     pub fn new(cache: Option<PathBuf>) -> Result<Arc<Self>, LoadError> {
+        Self::with_pool(cache, POOL)
+    }
+
+    /// The same with a pool of another size than 1,000 instances.
+    ///
+    /// # Errors
+    /// If wasm can't be run on this machine.
+    pub fn with_pool(cache: Option<PathBuf>, size: u32) -> Result<Arc<Self>, LoadError> {
         let failed = |reason: String| LoadError::Engine { reason };
         let on_demand = wasmtime::Engine::new(&config()).map_err(|e| failed(format!("{e:#}")))?;
-        let pooled = wasmtime::Engine::new(config().allocation_strategy(pool()))
+        let pooled = wasmtime::Engine::new(config().allocation_strategy(pool(size)))
             .inspect_err(|e| tracing::info!("no pool of instances: {e:#}"))
             .ok();
         let engines = pooled.iter().chain([&on_demand]).cloned().collect();
         let ticker = Ticker::start(engines).map_err(|e| failed(e.to_string()))?;
         let compilers = compilers().map_err(|e| failed(e.to_string()))?;
         let artefacts = Artefacts::new(cache, &on_demand);
-        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, compilers, slow: Arc::default() }))
+        let places = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or_default()));
+        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, places, compilers, slow: Arc::default() }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.
@@ -110,14 +121,32 @@ impl Engine {
         component.ok_or_else(|| not_a_component("it was compiled, and can't be loaded"))
     }
 
+    /// The component for an instance that may wait for others: one that would keep its place in the pool meanwhile.
+    pub(super) fn off_the_pool(&self, component: Component, sha256: &str) -> Result<Component, LoadError> {
+        let is_pooled = self.pooled.as_ref().is_some_and(|pooled| wasmtime::Engine::same(component.engine(), pooled));
+        if !is_pooled {
+            return Ok(component);
+        }
+        let failed =
+            |e: wasmtime::Error| LoadError::Engine { reason: format!("{sha256} can't be moved off the pool: {e:#}") };
+        let artefact = component.serialize().map_err(failed)?;
+        Artefacts::trust(&self.on_demand, &artefact)
+            .ok_or_else(|| failed(wasmtime::Error::msg("it can't be loaded again")))
+    }
+
+    /// A place in the pool, for a component that runs there.
+    pub(super) async fn place(&self, component: &wasmtime::Engine) -> Option<OwnedSemaphorePermit> {
+        let pooled = self.pooled.as_ref()?;
+        if !wasmtime::Engine::same(component, pooled) {
+            return None;
+        }
+        // The semaphore is never closed.
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
     /// A store for one call of a component, within these limits.
-    pub(super) fn store(
-        &self,
-        component: &wasmtime::Engine,
-        limits: &Limits,
-        place: OwnedSemaphorePermit,
-    ) -> Store<State> {
-        let mut store = Store::new(component, State::new(limits, self.ticker.running(), place));
+    pub(super) fn store(&self, component: &wasmtime::Engine, limits: &Limits, places: Places) -> Store<State> {
+        let mut store = Store::new(component, State::new(limits, self.ticker.running(), places));
         store.limiter(State::limiter);
         store.set_hostcall_fuel(most_handed_over(limits));
         store.set_epoch_deadline(1);
@@ -158,13 +187,13 @@ fn config() -> Config {
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(size: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(POOL);
-    pool.max_core_instances_per_component(POOLED_PARTS).total_core_instances(POOL * POOLED_PARTS);
-    pool.max_memories_per_component(1).total_memories(POOL).max_memory_size(POOLED_MEMORY);
-    pool.max_tables_per_component(POOLED_PARTS).total_tables(POOL * POOLED_PARTS).table_elements(POOLED_ELEMENTS);
-    pool.total_stacks(POOL);
+    pool.total_component_instances(size);
+    pool.max_core_instances_per_component(POOLED_PARTS).total_core_instances(size * POOLED_PARTS);
+    pool.max_memories_per_component(1).total_memories(size).max_memory_size(POOLED_MEMORY);
+    pool.max_tables_per_component(POOLED_PARTS).total_tables(size * POOLED_PARTS).table_elements(POOLED_ELEMENTS);
+    pool.total_stacks(size);
     pool
 }
 

@@ -28,7 +28,13 @@ pub(super) struct State {
     turns: Turns,
     http: Hooks,
     _running: Running,
-    _place: OwnedSemaphorePermit,
+    _places: Places,
+}
+
+/// What an instance takes up while it lives: one of its plugin's places, and one in the pool if it is there.
+pub(super) struct Places {
+    pub(super) _of_plugin: OwnedSemaphorePermit,
+    pub(super) _of_pool: Option<OwnedSemaphorePermit>,
 }
 
 struct Wasi {
@@ -41,7 +47,7 @@ struct Wasi {
 const MOST_RESOURCES: usize = 1024;
 
 impl State {
-    pub(super) fn new(limits: &Limits, running: Running, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(limits: &Limits, running: Running, places: Places) -> Self {
         Self {
             memory: Memory { most: limits.memory, used: 0 },
             wasi: None,
@@ -49,7 +55,7 @@ impl State {
             turns: Turns::default(),
             http: Hooks::default(),
             _running: running,
-            _place: place,
+            _places: places,
         }
     }
 

@@ -2,6 +2,14 @@
 //!
 //! It stands behind the relay, which takes it for a server of the client's era: each request gets the `_meta` that the modern era wants, what
 //! the server requires becomes a request of the server's (sampling, elicitation, roots), and the call is made again with the answers.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `asking` | what the server requires, and the call made again |
+//! | `listening` | notifications |
+
+mod asking;
+mod listening;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,24 +21,27 @@ use tokio::sync::mpsc;
 use super::capabilities::Declared;
 use super::era;
 use super::members::Members;
-use super::modern::{self, OTHER_INPUTS};
+use super::modern;
 use super::outlet::Outlet;
-use super::rounds::{Call, Input, MOST_ROUNDS, Required, request};
-use super::session::CREATE_MESSAGE;
+use super::rounds::{Call, Required};
 use super::{edit, rounds};
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
-use crate::text::one_line;
 use crate::transport::{Incoming, Message, QUEUE};
 
 /// The revisions that have sessions, the newest first.
 const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
-pub(super) async fn splice(initialize: &Bytes, to_back: &Outlet, from_back: &mut mpsc::Receiver<Incoming>) -> bool {
+pub(super) async fn splice(
+    initialize: &Bytes,
+    to_front: &Outlet,
+    to_back: &Outlet,
+    from_back: &mut mpsc::Receiver<Incoming>,
+) -> bool {
     let Some(sender) = to_back.sender() else { return false };
     let Some(params) = Parts::of(initialize).ok().and_then(|parts| Members::of(parts.params?)) else { return false };
     let meta = era::meta(params.get("clientInfo"), params.get("capabilities"));
-    let Some(discovered) = era::discover(&sender, from_back, &meta).await else { return false };
+    let Some(discovered) = era::discover(&sender, from_back, to_front, &meta).await else { return false };
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the server while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
@@ -156,6 +167,8 @@ impl Bridge {
             // This era asks for roots when it wants them.
             (Kind::Notification, Some("notifications/roots/list_changed"), _) => Some(()),
             (Kind::Response, _, Some(id)) if self.asked.contains_key(id) => self.answered(&message.line, id).await,
+            // To what the client isn't asked any more, or never was: this era has no responses of clients.
+            (Kind::Response, ..) => Some(()),
             _ => self.to_back.send(message).await.ok(),
         }
     }
@@ -223,38 +236,6 @@ impl Bridge {
                 }
             }
         }
-    }
-
-    /// Asks the server for the notifications that a session would bring.
-    async fn listen(&mut self) -> Open {
-        let capabilities = self.discovered.object("capabilities").unwrap_or_default();
-        let has = |of: &str, what: &str| {
-            capabilities.object(of).is_some_and(|of| of.get(what).is_some_and(|has| has.get() == "true"))
-        };
-        let mut wanted = Members::default();
-        for (of, what) in
-            [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")]
-        {
-            if has(of, "listChanged") {
-                wanted.put(what, &true);
-            }
-        }
-        if !self.subscribed.is_empty() {
-            wanted.put("resourceSubscriptions", &self.subscribed);
-        }
-        if let Some(old) = self.listening.take() {
-            self.say(self.cancellation(&old)).await?;
-        }
-        if wanted.is_empty() {
-            return Some(());
-        }
-        let id = self.new_id();
-        let mut params = Members::default();
-        params.set("_meta", self.meta.raw());
-        params.set("notifications", wanted.raw());
-        let line = request(&id, "subscriptions/listen", &params);
-        self.listening = Some(id);
-        self.say(line).await
     }
 
     /// A cancellation of a request of ours.
@@ -337,73 +318,6 @@ impl Bridge {
                 self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
             }
         }
-    }
-
-    /// What the server requires becomes requests of the server's.
-    async fn required(&mut self, front: &[u8], required: Required) -> Open {
-        let Some(rounds) = self.calls.get(front).map(|going| going.call.rounds) else { return Some(()) };
-        if rounds >= MOST_ROUNDS {
-            let reason = format!("the server asked {MOST_ROUNDS} times in one call, and no more are answered");
-            return self.fail(front, -32603, &reason).await;
-        }
-        let known = |method: &str| method == CREATE_MESSAGE || OTHER_INPUTS.contains(&method);
-        if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(&input.method)) {
-            let reason = format!(
-                "the server asks for `{}` (as `{}`), which no client can answer",
-                one_line(&input.method, 100),
-                one_line(key, 100)
-            );
-            return self.fail(front, -32603, &reason).await;
-        }
-        let missing = required.requests.len();
-        if let Some(going) = self.calls.get_mut(front) {
-            going.call.rounds += 1;
-            going.missing = missing;
-            going.state = required.state;
-            going.responses = Members::default();
-        }
-        if missing == 0 {
-            return self.again(front).await;
-        }
-        let about = Bytes::copy_from_slice(front);
-        for (key, Input { method, params }) in required.requests {
-            let id = self.new_id();
-            let params = params.as_deref().and_then(Members::of).unwrap_or_default();
-            let line = request(&id, &method, &params);
-            self.asked.insert(id, (front.to_vec(), key));
-            self.tell(line, Some(about.clone())).await?;
-        }
-        Some(())
-    }
-
-    /// The client, or the relay in its place, has answered what the server required.
-    async fn answered(&mut self, line: &Bytes, id: &[u8]) -> Open {
-        let Some((front, key)) = self.asked.remove(id) else { return Some(()) };
-        let parts = Parts::of(line);
-        let result = match &parts {
-            Ok(Parts { result: Some(result), error: None, .. }) => (*result).to_owned(),
-            Ok(Parts { error: Some(error), .. }) => {
-                let (code, said) = (error.code, one_line(&error.message, 1000));
-                let reason = format!("the server asked for input in the course of this call, and got none: {said}");
-                return self.fail(&front, if code == -1 { -1 } else { -32603 }, &reason).await;
-            }
-            _ => return self.fail(&front, -32603, "the client's answer to the server is not valid").await,
-        };
-        let Some(going) = self.calls.get_mut(&front) else { return Some(()) };
-        going.responses.set(&key, result);
-        going.missing = going.missing.saturating_sub(1);
-        if going.missing == 0 { self.again(&front).await } else { Some(()) }
-    }
-
-    /// Makes the call again, with what was required.
-    async fn again(&mut self, front: &[u8]) -> Open {
-        let id = self.new_id();
-        let Some(going) = self.calls.get_mut(front) else { return Some(()) };
-        let responses = std::mem::take(&mut going.responses);
-        let line = going.call.again(&id, &responses, going.state.take().as_deref());
-        going.back = Some(id.clone());
-        self.by_back.insert(id, front.to_vec());
-        self.say(line).await
     }
 
     async fn too_long(&mut self, head: Head, bytes: usize) -> Open {

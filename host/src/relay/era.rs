@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::members::Members;
+use super::outlet::Outlet;
 use super::session::MODERN_ERRORS;
 use super::{modern, rounds, upgrade};
 use crate::config::Sampling;
@@ -37,7 +38,8 @@ pub(super) async fn meet(
     (first, ended): (Message, CancellationToken),
 ) {
     let meta = modern::meta(&first.line).unwrap_or_default();
-    match discover(&back.outgoing, &mut back.incoming, &meta).await {
+    let to_front = Outlet::new(front.outgoing.clone());
+    match discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await {
         Some(_) => modern::run(front, back, by, limit, (first, ended)).await,
         None => upgrade::run(front, back, by, limit, first).await,
     }
@@ -47,6 +49,7 @@ pub(super) async fn meet(
 pub(super) async fn discover(
     to_back: &mpsc::Sender<Message>,
     from_back: &mut mpsc::Receiver<Incoming>,
+    to_front: &Outlet,
     meta: &Members,
 ) -> Option<Members> {
     let mut params = Members::default();
@@ -54,13 +57,13 @@ pub(super) async fn discover(
     to_back.send(rounds::request(PROBE, DISCOVER, &params).into()).await.ok()?;
     let answer = async {
         while let Some(incoming) = from_back.recv().await {
-            if let Incoming::Message(Message { line, .. }) = incoming {
-                let head = Head::of(&line);
-                // Whatever else it says has nobody to go to yet.
-                if head.kind() == Kind::Response && matches!(head.id(), Some(PROBE)) {
-                    return Some(line);
-                }
+            let Incoming::Message(message) = incoming else { continue };
+            let head = Head::of(&message.line);
+            if head.kind() == Kind::Response && matches!(head.id(), Some(PROBE)) {
+                return Some(message.line);
             }
+            // Whatever else it says is the client's.
+            to_front.send(message).await;
         }
         None
     };

@@ -81,7 +81,7 @@ async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incomin
                 None => shared.server_says(message).await,
                 // It speaks the modern era alone.
                 Some(initialize) => {
-                    downgrade::splice(&initialize, &shared.to_back, &mut from_back).await
+                    downgrade::splice(&initialize, &shared.to_front, &shared.to_back, &mut from_back).await
                         || shared.server_says(message).await
                 }
             },

@@ -1,7 +1,7 @@
 //! A `requestState` of ours: what must be remembered until the client retries, in the client's keeping.
 //!
-//! It is encrypted and authenticated (ChaCha20-Poly1305), bound to who asks and to what is asked, and good for ten minutes. So whoever has
-//! the key can take the retry, and nobody else can read it, change it, or use it for another request.
+//! It is encrypted and authenticated (ChaCha20-Poly1305), bound to what is asked, and good for ten minutes. So nobody else can read it,
+//! change it, or use it for another request.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -27,6 +27,9 @@ pub(super) const MODERN_ERRORS: RangeInclusive<i64> = -32022..=-32020;
 /// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
 const MOST_WITH_CLIENT: usize = 1024;
 
+/// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
+const MOST_GOING: usize = 65_536;
+
 /// What is to be done with a message.
 #[derive(Debug)]
 pub(super) enum Verdict {
@@ -141,13 +144,16 @@ impl Session {
         match (head.kind(), head.id()) {
             (Kind::Response, Some(id)) => self.answer_of_client(line, id),
             (Kind::Request, Some(id)) => {
-                self.going().insert(id.to_vec());
+                let mut going = self.going();
+                if going.len() < MOST_GOING {
+                    going.insert(id.to_vec());
+                }
                 Verdict::Pass
             }
             (Kind::Notification, _) if head.method() == Some("notifications/cancelled") => {
                 let Some(call) = jsonrpc::cancelled(line) else { return Verdict::Pass };
                 let mut going = self.going();
-                let alone = going.remove(&call) && going.is_empty();
+                let alone = going.len() < MOST_GOING && going.remove(&call) && going.is_empty();
                 Verdict::Cancelled { call, alone }
             }
             _ => Verdict::Pass,

@@ -3,6 +3,14 @@
 //! It stands in front of the relay, which takes it for a client with a session: it initializes the server, takes the `_meta` of the modern era
 //! off each request, and gives each result what that era wants. What the server asks the client for in the course of a call
 //! (elicitation, roots) ends that round of it: the client gets `input_required`, the call is parked, and goes on with the client's retry.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `parked` | what the server asks in the course of a call |
+//! | `listening` | notifications |
+
+mod listening;
+mod parked;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,10 +24,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::era::DISCOVER;
 use super::members::Members;
-use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, OTHER_INPUTS, VERSION, VERSION_KEY};
+use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, VERSION, VERSION_KEY};
 use super::rounds::request;
-use super::seal::{self, Remembered, Seal};
-use super::session::CREATE_MESSAGE;
+use super::seal::{self, Seal};
 use super::{Spoken, edit, legacy, rounds};
 use crate::config::Sampling;
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
@@ -192,6 +199,8 @@ impl Bridge {
         match (head.kind(), head.method(), head.id()) {
             (Kind::Request, Some(method), Some(id)) => self.request(&message.line, method, id).await,
             (Kind::Notification, Some("notifications/cancelled"), _) => self.cancelled(&message.line).await,
+            // This era has none.
+            (Kind::Response, ..) => Some(()),
             _ => self.say(message.line).await,
         }
     }
@@ -266,43 +275,12 @@ impl Bridge {
         self.tell(result_line(id, result.raw().get()), None).await
     }
 
-    /// The server's log is set for all; a request that names no level gets none of it.
-    async fn log_at(&mut self, level: &RawValue) -> Open {
-        let has_log = self.server.object("capabilities").is_some_and(|has| has.get("logging").is_some());
-        if !has_log || self.level.as_deref() == Some(level.get()) {
-            return Some(());
-        }
-        self.level = Some(level.get().to_owned());
-        let mut params = Members::default();
-        params.set("level", level.to_owned());
-        self.ask("logging/setLevel", &params).await
-    }
-
     /// Makes a request of our own, whose answer is of no interest.
     async fn ask(&mut self, method: &str, params: &Members) -> Open {
         let id = self.new_id();
         let line = request(&id, method, params);
         self.ours.insert(id);
         self.say(line).await
-    }
-
-    /// The client wants notifications.
-    async fn listen(&mut self, id: &[u8], params: &Members) -> Open {
-        let wanted = params.object("notifications").unwrap_or_default();
-        for uri in uris(&wanted) {
-            let mut params = Members::default();
-            params.put("uri", &uri);
-            self.ask("resources/subscribe", &params).await?;
-        }
-        let mut params = Members::default();
-        params.set("_meta", subscription(id).raw());
-        params.set("notifications", wanted.raw());
-        let line = format!(
-            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\",\"params\":{}}}\n",
-            params.raw().get()
-        );
-        self.listening.insert(id.to_vec(), wanted);
-        self.tell(line.into(), Some(Bytes::copy_from_slice(id))).await
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
@@ -327,40 +305,6 @@ impl Bridge {
             "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}}}}}\n"
         );
         self.say(line.into()).await
-    }
-
-    /// A parked call goes on with what the client brings.
-    async fn goes_on(&mut self, id: &[u8], binding: &[u8], responses: Members, state: Option<&RawValue>) -> Open {
-        let state = state.and_then(|state| serde_json::from_str::<String>(state.get()).ok()).unwrap_or_default();
-        let own = match self.seal.unseal(&state, binding) {
-            Some(Ok(Remembered { state: Some(own), .. })) => own.get().as_bytes().to_vec(),
-            Some(Err(reason)) => return self.tell(error_line(id, -32602, &reason.to_string()), None).await,
-            _ => {
-                let reason = "the `requestState` is not one that this server gave; make the request again without it";
-                return self.tell(error_line(id, -32602, reason), None).await;
-            }
-        };
-        let Some(going) = self.calls.get_mut(&own).filter(|going| going.front.is_none()) else {
-            let reason = "the call that this `requestState` belongs to goes on already, or has ended; make the request again without it";
-            return self.tell(error_line(id, -32602, reason), None).await;
-        };
-        going.front = Some(id.to_vec());
-        going.parked = None;
-        let answers: Vec<(Vec<u8>, Option<Box<RawValue>>)> =
-            going.asked.drain().map(|(key, servers)| (servers, responses.get(&key).map(ToOwned::to_owned))).collect();
-        let answer = going.answer.take();
-        self.by_front.insert(id.to_vec(), own.clone());
-        for (servers, answer) in answers {
-            let line = match answer {
-                Some(answer) => result_line(&servers, answer.get()),
-                None => error_line(&servers, -32603, "the client has made the request again without an answer to this"),
-            };
-            self.say(line).await?;
-        }
-        match answer {
-            Some(line) => self.answered(&own, &line).await,
-            None => self.require(&own).await,
-        }
     }
 
     async fn server_says(&mut self, message: Message) -> Open {
@@ -398,124 +342,6 @@ impl Bridge {
         self.calls.remove(own);
         self.by_front.remove(&front);
         self.tell(line, None).await
-    }
-
-    /// The server asks for something that only the client can answer.
-    async fn asked(&mut self, message: &Message, method: &str, id: &[u8]) -> Open {
-        if method == "ping" {
-            return self.say(result_line(id, "{}")).await;
-        }
-        if method != CREATE_MESSAGE && !OTHER_INPUTS.contains(&method) {
-            return self.say(error_line(id, -32601, "the client has no such method")).await;
-        }
-        // The call that it belongs to, if the server tells; else the latest that the client waits for.
-        let told = message.about.as_ref().map(|about| about.to_vec()).filter(|about| self.calls.contains_key(about));
-        let latest = || {
-            self.calls
-                .iter()
-                .filter(|(_, going)| may_ask(going))
-                .max_by_key(|(own, going)| (going.front.is_some(), own.len(), (*own).clone()))
-        };
-        let Some(own) = told.or_else(|| latest().map(|(own, _)| own.clone())) else {
-            let reason = format!("revision {VERSION}, which the client speaks, has no place for this outside a call");
-            return self.say(error_line(id, -32603, &reason)).await;
-        };
-        let capability = method.split('/').next().unwrap_or(method);
-        let Some(going) = self.calls.get_mut(&own) else { return Some(()) };
-        if going.capabilities.get(capability).is_none() {
-            let reason = format!("the client has not declared `{capability}`");
-            return self.say(error_line(id, -32601, &reason)).await;
-        }
-        let mut input = Members::default();
-        input.put("method", &method);
-        if let Some(params) = Parts::of(&message.line).ok().and_then(|parts| parts.params) {
-            input.set("params", params.to_owned());
-        }
-        going.waiting.push_back((id.to_vec(), input));
-        self.require(&own).await
-    }
-
-    /// Asks the client for what the server waits for, which ends this round of the call.
-    async fn require(&mut self, own: &[u8]) -> Open {
-        let Some(going) = self.calls.get_mut(own) else { return Some(()) };
-        if going.waiting.is_empty() || going.front.is_none() {
-            return Some(());
-        }
-        let id = RawValue::from_string(String::from_utf8_lossy(own).into_owned()).unwrap_or_default();
-        let remembered = Remembered::new(Some(id), Members::default(), 1);
-        let (Some(state), Some(front)) = (self.seal.seal(&remembered, &going.binding), going.front.take()) else {
-            return Some(());
-        };
-        let mut requests = Members::default();
-        for (n, (servers, input)) in going.waiting.drain(..).enumerate() {
-            let key = format!("input-{}", n + 1);
-            requests.set(&key, input.raw());
-            going.asked.insert(key, servers);
-        }
-        going.parked = Some(Instant::now());
-        self.by_front.remove(&front);
-        let mut result = Members::default();
-        result.put("resultType", &"input_required");
-        result.set("inputRequests", requests.raw());
-        result.put("requestState", &state);
-        self.tell(result_line(&front, result.raw().get()), None).await
-    }
-
-    async fn notified(&mut self, message: &Message, method: &str) -> Open {
-        let kind = match method {
-            "notifications/tools/list_changed" => Some("toolsListChanged"),
-            "notifications/prompts/list_changed" => Some("promptsListChanged"),
-            "notifications/resources/list_changed" => Some("resourcesListChanged"),
-            "notifications/resources/updated" => None,
-            "notifications/cancelled" => {
-                self.withdrawn(&message.line);
-                return Some(());
-            }
-            "notifications/message" if !self.calls.values().any(|going| going.wants_log) => return Some(()),
-            _ => {
-                let about = message.about.as_ref().and_then(|about| self.calls.get(about.as_ref())?.front.clone());
-                return self.tell(message.line.clone(), about.map(Bytes::from)).await;
-            }
-        };
-        let mut params = Parts::of(&message.line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
-        let uri = params.text("uri").unwrap_or_default();
-        let wants = |wanted: &Members| match kind {
-            Some(kind) => wanted.get(kind).is_some_and(|wants| wants.get() == "true"),
-            None => uris(wanted).contains(&uri),
-        };
-        let listeners: Vec<Vec<u8>> =
-            self.listening.iter().filter(|(_, wanted)| wants(wanted)).map(|(id, _)| id.clone()).collect();
-        for id in listeners {
-            let mut meta = params.object("_meta").unwrap_or_default();
-            meta.extend(subscription(&id));
-            params.set("_meta", meta.raw());
-            let method = serde_json::Value::from(method);
-            let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":{method},\"params\":{}}}\n", params.raw().get());
-            self.tell(line.into(), Some(id.into())).await?;
-        }
-        Some(())
-    }
-
-    /// The server no longer wants what it asked for.
-    fn withdrawn(&mut self, line: &Bytes) {
-        if let Some(id) = jsonrpc::cancelled(line) {
-            for going in self.calls.values_mut() {
-                going.waiting.retain(|(servers, _)| *servers != id);
-                going.asked.retain(|_, servers| *servers != id);
-            }
-        }
-    }
-
-    /// Cancels calls whose client never came back.
-    async fn forget_parked(&mut self) -> Open {
-        let is_old = |going: &Going| going.parked.is_some_and(|since| since.elapsed() > PARKED);
-        let old: Vec<Vec<u8>> =
-            self.calls.iter().filter(|(_, going)| is_old(going)).map(|(own, _)| own.clone()).collect();
-        for own in old {
-            self.calls.remove(&own);
-            self.cancel(&own).await?;
-        }
-        Some(())
     }
 }
 

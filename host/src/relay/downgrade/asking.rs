@@ -1,0 +1,80 @@
+//! What a modern server requires: requests of the server's to the client, and the call made again with the answers.
+
+use bytes::Bytes;
+
+use super::super::members::Members;
+use super::super::modern::OTHER_INPUTS;
+use super::super::rounds::{Input, MOST_ROUNDS, Required, request};
+use super::super::session::CREATE_MESSAGE;
+use super::{Bridge, Open};
+use crate::jsonrpc::Parts;
+use crate::text::one_line;
+
+impl Bridge {
+    /// What the server requires becomes requests of the server's.
+    pub(super) async fn required(&mut self, front: &[u8], required: Required) -> Open {
+        let Some(rounds) = self.calls.get(front).map(|going| going.call.rounds) else { return Some(()) };
+        if rounds >= MOST_ROUNDS {
+            let reason = format!("the server asked {MOST_ROUNDS} times in one call, and no more are answered");
+            return self.fail(front, -32603, &reason).await;
+        }
+        let known = |method: &str| method == CREATE_MESSAGE || OTHER_INPUTS.contains(&method);
+        if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(&input.method)) {
+            let reason = format!(
+                "the server asks for `{}` (as `{}`), which no client can answer",
+                one_line(&input.method, 100),
+                one_line(key, 100)
+            );
+            return self.fail(front, -32603, &reason).await;
+        }
+        let missing = required.requests.len();
+        if let Some(going) = self.calls.get_mut(front) {
+            going.call.rounds += 1;
+            going.missing = missing;
+            going.state = required.state;
+            going.responses = Members::default();
+        }
+        if missing == 0 {
+            return self.again(front).await;
+        }
+        let about = Bytes::copy_from_slice(front);
+        for (key, Input { method, params }) in required.requests {
+            let id = self.new_id();
+            let params = params.as_deref().and_then(Members::of).unwrap_or_default();
+            let line = request(&id, &method, &params);
+            self.asked.insert(id, (front.to_vec(), key));
+            self.tell(line, Some(about.clone())).await?;
+        }
+        Some(())
+    }
+
+    /// The client, or the relay in its place, has answered what the server required.
+    pub(super) async fn answered(&mut self, line: &Bytes, id: &[u8]) -> Open {
+        let Some((front, key)) = self.asked.remove(id) else { return Some(()) };
+        let parts = Parts::of(line);
+        let result = match &parts {
+            Ok(Parts { result: Some(result), error: None, .. }) => (*result).to_owned(),
+            Ok(Parts { error: Some(error), .. }) => {
+                let (code, said) = (error.code, one_line(&error.message, 1000));
+                let reason = format!("the server asked for input in the course of this call, and got none: {said}");
+                return self.fail(&front, if code == -1 { -1 } else { -32603 }, &reason).await;
+            }
+            _ => return self.fail(&front, -32603, "the client's answer to the server is not valid").await,
+        };
+        let Some(going) = self.calls.get_mut(&front) else { return Some(()) };
+        going.responses.set(&key, result);
+        going.missing = going.missing.saturating_sub(1);
+        if going.missing == 0 { self.again(&front).await } else { Some(()) }
+    }
+
+    /// Makes the call again, with what was required.
+    pub(super) async fn again(&mut self, front: &[u8]) -> Open {
+        let id = self.new_id();
+        let Some(going) = self.calls.get_mut(front) else { return Some(()) };
+        let responses = std::mem::take(&mut going.responses);
+        let line = going.call.again(&id, &responses, going.state.take().as_deref());
+        going.back = Some(id.clone());
+        self.by_back.insert(id, front.to_vec());
+        self.say(line).await
+    }
+}

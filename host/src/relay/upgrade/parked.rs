@@ -1,0 +1,139 @@
+//! What a legacy server asks its client for in the course of a call: the call is parked, and goes on with the client's retry.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::super::members::Members;
+use super::super::modern::{OTHER_INPUTS, VERSION};
+use super::super::seal::Remembered;
+use super::super::session::CREATE_MESSAGE;
+use super::{Bridge, Going, Open, PARKED, may_ask};
+use crate::jsonrpc::{self, Parts, error_line, result_line};
+use crate::transport::Message;
+
+impl Bridge {
+    /// A parked call goes on with what the client brings.
+    pub(super) async fn goes_on(
+        &mut self,
+        id: &[u8],
+        binding: &[u8],
+        responses: Members,
+        state: Option<&RawValue>,
+    ) -> Open {
+        let state = state.and_then(|state| serde_json::from_str::<String>(state.get()).ok()).unwrap_or_default();
+        let own = match self.seal.unseal(&state, binding) {
+            Some(Ok(Remembered { state: Some(own), .. })) => own.get().as_bytes().to_vec(),
+            Some(Err(reason)) => return self.tell(error_line(id, -32602, &reason.to_string()), None).await,
+            _ => {
+                let reason = "the `requestState` is not one that this server gave; make the request again without it";
+                return self.tell(error_line(id, -32602, reason), None).await;
+            }
+        };
+        let Some(going) = self.calls.get_mut(&own).filter(|going| going.front.is_none()) else {
+            let reason = "the call that this `requestState` belongs to goes on already, or has ended; make the request again without it";
+            return self.tell(error_line(id, -32602, reason), None).await;
+        };
+        going.front = Some(id.to_vec());
+        going.parked = None;
+        let answers: Vec<(Vec<u8>, Option<Box<RawValue>>)> =
+            going.asked.drain().map(|(key, servers)| (servers, responses.get(&key).map(ToOwned::to_owned))).collect();
+        let answer = going.answer.take();
+        self.by_front.insert(id.to_vec(), own.clone());
+        for (servers, answer) in answers {
+            let line = match answer {
+                Some(answer) => result_line(&servers, answer.get()),
+                None => error_line(&servers, -32603, "the client has made the request again without an answer to this"),
+            };
+            self.say(line).await?;
+        }
+        match answer {
+            Some(line) => self.answered(&own, &line).await,
+            None => self.require(&own).await,
+        }
+    }
+
+    /// The server asks for something that only the client can answer.
+    pub(super) async fn asked(&mut self, message: &Message, method: &str, id: &[u8]) -> Open {
+        if method == "ping" {
+            return self.say(result_line(id, "{}")).await;
+        }
+        if method != CREATE_MESSAGE && !OTHER_INPUTS.contains(&method) {
+            return self.say(error_line(id, -32601, "the client has no such method")).await;
+        }
+        // The call that it belongs to, if the server tells; else the latest that the client waits for.
+        let told = message.about.as_ref().map(|about| about.to_vec()).filter(|about| self.calls.contains_key(about));
+        let latest = || {
+            self.calls
+                .iter()
+                .filter(|(_, going)| may_ask(going))
+                .max_by_key(|(own, going)| (going.front.is_some(), own.len(), (*own).clone()))
+        };
+        let Some(own) = told.or_else(|| latest().map(|(own, _)| own.clone())) else {
+            let reason = format!("revision {VERSION}, which the client speaks, has no place for this outside a call");
+            return self.say(error_line(id, -32603, &reason)).await;
+        };
+        let capability = method.split('/').next().unwrap_or(method);
+        let Some(going) = self.calls.get_mut(&own) else { return Some(()) };
+        if going.capabilities.get(capability).is_none() {
+            let reason = format!("the client has not declared `{capability}`");
+            return self.say(error_line(id, -32601, &reason)).await;
+        }
+        let mut input = Members::default();
+        input.put("method", &method);
+        if let Some(params) = Parts::of(&message.line).ok().and_then(|parts| parts.params) {
+            input.set("params", params.to_owned());
+        }
+        going.waiting.push_back((id.to_vec(), input));
+        self.require(&own).await
+    }
+
+    /// Asks the client for what the server waits for, which ends this round of the call.
+    pub(super) async fn require(&mut self, own: &[u8]) -> Open {
+        let Some(going) = self.calls.get_mut(own) else { return Some(()) };
+        if going.waiting.is_empty() || going.front.is_none() {
+            return Some(());
+        }
+        let id = RawValue::from_string(String::from_utf8_lossy(own).into_owned()).unwrap_or_default();
+        let remembered = Remembered::new(Some(id), Members::default(), 1);
+        let (Some(state), Some(front)) = (self.seal.seal(&remembered, &going.binding), going.front.take()) else {
+            return Some(());
+        };
+        let mut requests = Members::default();
+        for (n, (servers, input)) in going.waiting.drain(..).enumerate() {
+            let key = format!("input-{}", n + 1);
+            requests.set(&key, input.raw());
+            going.asked.insert(key, servers);
+        }
+        going.parked = Some(Instant::now());
+        self.by_front.remove(&front);
+        let mut result = Members::default();
+        result.put("resultType", &"input_required");
+        result.set("inputRequests", requests.raw());
+        result.put("requestState", &state);
+        self.tell(result_line(&front, result.raw().get()), None).await
+    }
+
+    /// The server no longer wants what it asked for.
+    pub(super) fn withdrawn(&mut self, line: &Bytes) {
+        if let Some(id) = jsonrpc::cancelled(line) {
+            for going in self.calls.values_mut() {
+                going.waiting.retain(|(servers, _)| *servers != id);
+                going.asked.retain(|_, servers| *servers != id);
+            }
+        }
+    }
+
+    /// Cancels calls whose client never came back.
+    pub(super) async fn forget_parked(&mut self) -> Open {
+        let is_old = |going: &Going| going.parked.is_some_and(|since| since.elapsed() > PARKED);
+        let old: Vec<Vec<u8>> =
+            self.calls.iter().filter(|(_, going)| is_old(going)).map(|(own, _)| own.clone()).collect();
+        for own in old {
+            self.calls.remove(&own);
+            self.cancel(&own).await?;
+        }
+        Some(())
+    }
+}
