@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
-use crate::relay::{Answering, Relay};
+use crate::relay::{Answering, Relay, Terms};
 use crate::text::one_line;
 use crate::transport::back::{Back, PATIENCE};
 use crate::transport::{Incoming, Message, Peer, Side};
@@ -31,9 +31,9 @@ impl Client {
     ///
     /// # Errors
     /// If the server doesn't.
-    pub async fn connect(side: Side, back: Back, answering: Answering, limit: usize) -> Result<Self> {
+    pub async fn connect(side: Side, back: Back, answering: Answering, terms: Terms) -> Result<Self> {
         let (front, peer) = Side::pair();
-        let relay = Relay::start(front, side, answering, limit);
+        let relay = Relay::start(front, side, answering, terms);
         let mut client = Self { peer, relay, back, last_id: 0 };
         let params = json!({
             "protocolVersion": VERSION,

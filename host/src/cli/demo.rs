@@ -49,9 +49,8 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         "the plugin `{}` is loaded: a WebAssembly component without files, network or keys",
         sampling.plugin.join("")
     ));
-    let limit = stage.config.limits.line;
-    let (side, back) = proxy::start(&stage, limit).await?;
-    let mut client = Client::connect(side, back, stage.answering, limit).await?;
+    let (side, back) = proxy::start(&stage).await?;
+    let mut client = Client::connect(side, back, stage.answering, stage.terms).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
         stage.name

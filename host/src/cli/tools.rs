@@ -41,10 +41,9 @@ impl ClientArgs {
     ) -> Result<T> {
         let stage = stage::set(global, &self.server, &self.sampling).await?;
         let sampling = stage.answering.is_some();
-        let limit = stage.config.limits.line;
-        let (side, back) = proxy::start(&stage, limit).await?;
+        let (side, back) = proxy::start(&stage).await?;
         let all = async {
-            let mut client = Client::connect(side, back, stage.answering, limit).await?;
+            let mut client = Client::connect(side, back, stage.answering, stage.terms).await?;
             let outcome = work(&mut client, sampling).await;
             client.close().await;
             outcome

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::members::Members;
 use super::outlet::Outlet;
 use super::session::MODERN_ERRORS;
-use super::{modern, rounds, upgrade};
+use super::{Terms, modern, rounds, upgrade};
 use crate::config::Sampling;
 use crate::jsonrpc::{Head, Kind, Parts};
 use crate::sampling::Sampler;
@@ -34,14 +34,14 @@ pub(super) async fn meet(
     front: Side,
     mut back: Side,
     by: (Sampling, Arc<Sampler>),
-    limit: usize,
+    terms: Terms,
     (first, ended): (Message, CancellationToken),
 ) {
     let meta = modern::meta(&first.line).unwrap_or_default();
     let to_front = Outlet::new(front.outgoing.clone());
     match discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await {
-        Some(_) => modern::run(front, back, by, limit, (first, ended)).await,
-        None => upgrade::run(front, back, by, limit, first).await,
+        Some(_) => modern::run(front, back, by, terms, (first, ended)).await,
+        None => upgrade::run(front, back, by, terms, first).await,
     }
 }
 

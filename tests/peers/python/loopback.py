@@ -29,12 +29,18 @@ def claim_stdout():
     return stdout
 
 
-def serve(app, stdout, until_stdin_closes: bool = False, **announced) -> None:
-    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line."""
+def listen() -> socket.socket:
+    """Take a free port, for an application that has to know it beforehand."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
+    return listener
+
+
+def serve(app, stdout, until_stdin_closes: bool = False, listener: socket.socket | None = None, **announced) -> None:
+    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line."""
+    listener = listener or listen()
 
     class Announced(uvicorn.Server):
         async def startup(self, sockets=None):

@@ -1,0 +1,181 @@
+//! The official conformance suite: with `mode: off` it can't tell Understudy from the server behind it; what it asks of servers
+//! that sample is answered for a client that never says it can; and `understudy call` is a client as it wants one.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use understudy_tests::http::Answer;
+use understudy_tests::peers::{Listening, installed, node, node_script};
+use understudy_tests::program::{Place, Run, binary, run};
+use understudy_tests::relayed::meta;
+use understudy_tests::served::{Served, initialize};
+
+const LEGACY: &str = "2025-11-25";
+const MODERN: &str = "2026-07-28";
+
+/// The suite's reference server of an era, on the TypeScript SDK.
+fn script(version: &str) -> String {
+    node_script(if version == LEGACY { "conformance_server_legacy.mjs" } else { "conformance_server_modern.mjs" })
+}
+
+fn reference(version: &str) -> (Listening, String) {
+    let server = Listening::start(&node(), &[&script(version), "--transport", "http"]);
+    let url = format!("{}/mcp", server.url);
+    (server, url)
+}
+
+fn suite(place: &Place, args: &[&str]) -> Run {
+    let mut command = Command::new(node());
+    command.arg(installed("node/node_modules/.bin/conformance")).args(args).current_dir(place.path());
+    run(command, "")
+}
+
+/// A check of the suite's: its scenario, its name, and what came of it.
+type Check = (String, String, String);
+
+/// What the suite finds of a server.
+fn findings(place: &Place, url: &str, version: &str, folder: &str) -> BTreeSet<Check> {
+    let run = suite(place, &["server", "--url", url, "--requirements", version, "-o", folder]);
+    // Fails if anything that the revision requires is missing.
+    assert!(run.status.success(), "{}{}", run.stdout, run.stderr);
+    checks(&place.path().join(folder))
+}
+
+fn checks(folder: &Path) -> BTreeSet<Check> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // The time at the end differs.
+        let scenario = name.rsplitn(2, "-20").last().unwrap_or_default().to_owned();
+        let checks: Value = serde_json::from_slice(&std::fs::read(path.join("checks.json")).unwrap()).unwrap();
+        for (n, check) in checks.as_array().unwrap().iter().enumerate() {
+            let name = format!("{n}: {}", check["id"].as_str().unwrap_or_default());
+            found.insert((scenario.clone(), name, check["status"].as_str().unwrap_or_default().to_owned()));
+        }
+    }
+    found
+}
+
+/// The server directly and through Understudy, over HTTP and as a child on stdio.
+fn cannot_tell(version: &str) {
+    let place = Place::new();
+    let (_server, direct) = reference(version);
+    let servers = json!({
+        "http": { "url": direct },
+        "stdio": { "command": node(), "args": [script(version), "--transport", "stdio"] }
+    });
+    let served = Served::start(&place, &json!({ "mcpServers": servers, "sampling": { "mode": "off" } }));
+    let expected = findings(&place, &direct, version, "direct");
+    assert!(expected.len() > 70, "{expected:#?}");
+    for name in ["http", "stdio"] {
+        let found = findings(&place, &served.url(name), version, name);
+        let differ: Vec<&Check> = expected.symmetric_difference(&found).collect();
+        assert!(differ.is_empty(), "{name}: {differ:#?}");
+    }
+}
+
+#[test]
+fn of_2025_11_25_the_suite_cannot_tell_us_from_the_server() {
+    cannot_tell(LEGACY);
+}
+
+#[test]
+fn of_2026_07_28_the_suite_cannot_tell_us_from_the_server() {
+    cannot_tell(MODERN);
+}
+
+/// Serves the reference server of an era, on either transport, and answers for its clients.
+fn answering(place: &Place, version: &str) -> (Listening, Served) {
+    let (server, url) = reference(version);
+    let servers = json!({
+        "http": { "url": url },
+        "stdio": { "command": node(), "args": [script(version), "--transport", "stdio"] }
+    });
+    (server, Served::start(place, &json!({ "mcpServers": servers, "sampling": "echo" })))
+}
+
+/// `tools-call-sampling`
+#[test]
+fn the_suites_sampling_of_2025_11_25_is_answered_for_a_client_that_never_declares_it() {
+    let place = Place::new();
+    let (_server, served) = answering(&place, LEGACY);
+    for name in ["http", "stdio"] {
+        let mut session = served.session_at(&format!("/{name}/mcp"), "", "");
+        let answer = session.post(&initialize(LEGACY));
+        answer.header("mcp-session-id").clone_into(&mut session.id);
+        LEGACY.clone_into(&mut session.version);
+        assert_eq!(result(answer, 0)["protocolVersion"], LEGACY);
+        session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        let params = json!({ "name": "test_sampling", "arguments": { "prompt": "Test prompt for sampling" } });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let result = result(session.post(&call), 1);
+        assert_eq!(result["content"][0]["text"], "LLM response: Test prompt for sampling", "{name}: {result}");
+    }
+}
+
+/// The answer to a request, plain or on a stream.
+fn result(mut answer: Answer, id: u64) -> Value {
+    assert_eq!(answer.status, 200);
+    let message = if answer.header("content-type") == "application/json" {
+        answer.json()
+    } else {
+        loop {
+            let message = answer.hear().message();
+            if message["id"] == id && message.get("method").is_none() {
+                break message;
+            }
+        }
+    };
+    assert!(message["result"].is_object(), "{message}");
+    message["result"].clone()
+}
+
+/// `input-required-result-basic-sampling` and `input-required-result-multiple-input-requests`
+#[test]
+fn the_suites_sampling_of_2026_07_28_is_answered_for_a_client_that_never_declares_it() {
+    let place = Place::new();
+    let (_server, served) = answering(&place, MODERN);
+    for name in ["http", "stdio"] {
+        let call = |id: u64, tool: &str, capabilities: Value, more: Value| {
+            let mut params = json!({ "name": tool, "arguments": {}, "_meta": meta(&capabilities) });
+            params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+            let headers = [("mcp-protocol-version", MODERN), ("mcp-method", "tools/call"), ("mcp-name", tool)];
+            result(served.send("POST", &format!("/{name}/mcp"), &headers, &call.to_string()), id)
+        };
+        let basic = call(1, "test_input_required_result_sampling", json!({}), json!({}));
+        assert_eq!(basic["resultType"], "complete", "{name}: {basic}");
+        assert!(basic["content"][0]["text"].as_str().unwrap().contains("What is the capital of France?"), "{basic}");
+
+        let others = json!({ "elicitation": { "form": {} }, "roots": {} });
+        let tool = "test_input_required_result_multiple_inputs";
+        let left = call(2, tool, others.clone(), json!({}));
+        assert_eq!(left["resultType"], "input_required", "{name}: {left}");
+        let keys: Vec<&String> = left["inputRequests"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["user_name", "client_roots"], "{name}");
+        let responses = json!({
+            "user_name": { "action": "accept", "content": { "name": "Ada" } },
+            "client_roots": { "roots": [{ "uri": "file:///a", "name": "a" }] }
+        });
+        let again = json!({ "inputResponses": responses, "requestState": left["requestState"] });
+        let complete = call(3, tool, others, again);
+        assert_eq!(complete["resultType"], "complete", "{name}: {complete}");
+    }
+}
+
+/// Runs one of the suite's scenarios for clients; its server's URL is put behind the command.
+fn as_a_client(scenario: &str, version: &str, command: &str) {
+    let place = Place::new();
+    let command =
+        place.file("client.sh", format!("set -e\nunderstudy={}\n{command}\n", binary("understudy").display()));
+    let command = format!("sh {}", command.display());
+    let args = ["client", "--scenario", scenario, "--spec-version", version, "--command", &command, "-o", "out"];
+    let run = suite(&place, &args);
+    assert!(run.status.success(), "{scenario} ({version}): {}{}", run.stdout, run.stderr);
+    let failed = checks(&place.path().join("out")).into_iter().filter(|(_, _, status)| status == "FAILURE");
+    assert_eq!(failed.count(), 0, "{scenario} ({version}): {}{}", run.stdout, run.stderr);
+}
