@@ -33,7 +33,7 @@ fn suite(place: &Place, args: &[&str]) -> Run {
     run(command, "")
 }
 
-/// A check of the suite's: its scenario, its name, and what came of it.
+/// A check of the suite's that says whether something holds: its scenario, its name, and what came of it.
 type Check = (String, String, String);
 
 /// What the suite finds of a server.
@@ -49,13 +49,17 @@ fn checks(folder: &Path) -> BTreeSet<Check> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        // The time at the end differs.
-        let scenario = name.rsplitn(2, "-20").last().unwrap_or_default().to_owned();
+        // At the end stands the time.
+        let scenario = name.get(..name.len() - "-2026-01-01T00-00-00-000Z".len()).unwrap();
         let checks: Value = serde_json::from_slice(&std::fs::read(path.join("checks.json")).unwrap()).unwrap();
-        for (n, check) in checks.as_array().unwrap().iter().enumerate() {
-            let name = format!("{n}: {}", check["id"].as_str().unwrap_or_default());
-            found.insert((scenario.clone(), name, check["status"].as_str().unwrap_or_default().to_owned()));
+        for check in checks.as_array().unwrap() {
+            let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+            // What is only noted (that an answer was plain JSON, say) holds either way.
+            if ["FAILURE", "WARNING"].contains(&check["status"].as_str().unwrap()) {
+                found.insert((scenario.to_owned(), text("id"), text("status")));
+            }
         }
+        found.insert((scenario.to_owned(), String::new(), "ran".to_owned()));
     }
     found
 }
@@ -70,10 +74,12 @@ fn cannot_tell(version: &str) {
     });
     let served = Served::start(&place, &json!({ "mcpServers": servers, "sampling": { "mode": "off" } }));
     let expected = findings(&place, &direct, version, "direct");
-    assert!(expected.len() > 70, "{expected:#?}");
+    assert!(expected.len() > 30, "{expected:#?}");
     for name in ["http", "stdio"] {
         let found = findings(&place, &served.url(name), version, name);
-        let differ: Vec<&Check> = expected.symmetric_difference(&found).collect();
+        // On stdio the reference server has no list to change: what depends on it is a warning.
+        let counts = |check: &&Check| name == "http" || check.2 != "WARNING";
+        let differ: Vec<&Check> = expected.symmetric_difference(&found).filter(counts).collect();
         assert!(differ.is_empty(), "{name}: {differ:#?}");
     }
 }
@@ -167,15 +173,38 @@ fn the_suites_sampling_of_2026_07_28_is_answered_for_a_client_that_never_declare
     }
 }
 
-/// Runs one of the suite's scenarios for clients; its server's URL is put behind the command.
-fn as_a_client(scenario: &str, version: &str, command: &str) {
+/// Runs one of the suite's scenarios for clients. `$understudy` is the program, `$1` the URL of the suite's server.
+fn as_a_client(scenario: &str, version: &str, commands: &str) {
     let place = Place::new();
-    let command =
-        place.file("client.sh", format!("set -e\nunderstudy={}\n{command}\n", binary("understudy").display()));
-    let command = format!("sh {}", command.display());
+    let understudy = binary("understudy");
+    let script = format!("set -e\nunderstudy={}\n{commands}\n", understudy.display());
+    let script = place.file("client.sh", script);
+    let command = format!("sh {}", script.display());
     let args = ["client", "--scenario", scenario, "--spec-version", version, "--command", &command, "-o", "out"];
     let run = suite(&place, &args);
     assert!(run.status.success(), "{scenario} ({version}): {}{}", run.stdout, run.stderr);
-    let failed = checks(&place.path().join("out")).into_iter().filter(|(_, _, status)| status == "FAILURE");
+    let found = checks(&place.path().join("out"));
+    assert!(!found.is_empty(), "{scenario} ({version}): nothing was checked");
+    let failed = found.iter().filter(|(_, _, status)| status == "FAILURE");
     assert_eq!(failed.count(), 0, "{scenario} ({version}): {}{}", run.stdout, run.stderr);
+}
+
+const LIST: &str = r#""$understudy" tools --url "$1" --plugin echo"#;
+const ADD: &str = r#""$understudy" call add_numbers a:=2 b:=3 --url "$1" --plugin echo"#;
+
+#[test]
+fn as_a_client_of_2025_11_25_it_does_what_the_suite_wants() {
+    as_a_client("initialize", LEGACY, LIST);
+    as_a_client("tools_call", LEGACY, ADD);
+    as_a_client("sse-retry", LEGACY, r#""$understudy" call test_reconnection --url "$1" --plugin echo"#);
+}
+
+#[test]
+fn as_a_client_of_2026_07_28_it_does_what_the_suite_wants() {
+    as_a_client("tools_call", MODERN, ADD);
+    as_a_client("request-metadata", MODERN, LIST);
+    as_a_client("json-schema-ref-no-deref", MODERN, LIST);
+    let tools = ["test_mrtr_echo_state", "test_mrtr_no_state", "test_mrtr_unrelated", "test_mrtr_no_result_type"];
+    let calls = tools.map(|tool| format!(r#""$understudy" call {tool} --url "$1" --plugin echo"#)).join("\n");
+    as_a_client("sep-2322-client-request-state", MODERN, &calls);
 }

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::members::Members;
 use super::outlet::Outlet;
-use super::session::MODERN_ERRORS;
 use super::{Terms, modern, rounds, upgrade};
 use crate::config::Sampling;
-use crate::jsonrpc::{Head, Kind, Parts};
+use crate::jsonrpc::{ErrorObject, Head, Kind, Parts};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, Side};
 
@@ -75,11 +75,23 @@ pub(super) async fn discover(
 fn spoken(line: &Bytes) -> Option<Members> {
     let parts = Parts::of(line).ok()?;
     if let Some(error) = parts.error {
-        return MODERN_ERRORS.contains(&error.code).then(Members::default);
+        return is_modern(&error).then(Members::default);
     }
     let result = Members::of(parts.result?)?;
     let versions: Vec<String> = result.get("supportedVersions").and_then(|raw| serde_json::from_str(raw.get()).ok())?;
     versions.iter().any(|version| version == modern::VERSION).then_some(result)
+}
+
+/// Whether an error is one that only the modern era has (2026-07-28, "Errors"), and of a server that speaks it: one that knows the error for
+/// unknown revisions may know earlier revisions alone.
+pub(super) fn is_modern(error: &ErrorObject) -> bool {
+    match error.code {
+        -32021 | -32020 => true,
+        -32022 => error.data.get("supported").and_then(Value::as_array).is_none_or(|supported| {
+            supported.iter().filter_map(Value::as_str).any(|version| version >= modern::VERSION)
+        }),
+        _ => false,
+    }
 }
 
 /// `_meta` of a request of the modern era.
@@ -105,9 +117,12 @@ mod tests {
         let tells = |answer: &str| spoken(&Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#))).is_some();
         assert!(tells(r#""result":{"supportedVersions":["2026-07-28"],"capabilities":{}}"#));
         assert!(tells(r#""error":{"code":-32021,"message":"missing capability"}"#));
+        assert!(tells(r#""error":{"code":-32022,"message":"no","data":{"supported":["2025-11-25","2026-07-28"]}}"#));
+        assert!(tells(r#""error":{"code":-32022,"message":"no"}"#));
         for legacy in [
             r#""result":{"supportedVersions":["2027-01-01"]}"#,
             r#""result":{}"#,
+            r#""error":{"code":-32022,"message":"no","data":{"supported":["2025-06-18","2025-11-25"]}}"#,
             r#""error":{"code":-32601,"message":"Method not found"}"#,
             r#""error":{"code":-32602,"message":"Invalid request parameters"}"#,
         ] {

@@ -1,7 +1,6 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use serde_json::value::RawValue;
 use super::Answering;
 use super::capabilities::{self, Declared};
 use super::doings::Doings;
+use super::era;
 use super::tasks::{self, Tasks};
 use crate::config::{Attached, Mode};
 use crate::jsonrpc::{self, Head, Kind, Parts};
@@ -23,9 +23,6 @@ pub(super) const CREATE_MESSAGE: &str = "sampling/createMessage";
 
 /// "User rejected sampling request": an answer that stands.
 const REJECTED: i64 = -1;
-
-/// The errors that only the era without sessions has (2026-07-28, "Errors").
-pub(super) const MODERN_ERRORS: RangeInclusive<i64> = -32022..=-32020;
 
 /// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
 const MOST_WITH_CLIENT: usize = 1024;
@@ -231,8 +228,7 @@ impl Session {
             return None;
         }
         let initialize = waiting.take()?.line;
-        let code = Parts::of(line).ok()?.error?.code;
-        MODERN_ERRORS.contains(&code).then_some(initialize)
+        era::is_modern(&Parts::of(line).ok()?.error?).then_some(initialize)
     }
 
     /// A message of the server's.

@@ -9,7 +9,7 @@ use rmcp::handler::server::tool::{IntoCallToolResult, ToolCallContext};
 use rmcp::model::{
     CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, CreateMessageResult, ElicitResult,
     ElicitationAction, ElicitationCapability, ErrorData, InputRequest, InputRequests, InputRequiredResult,
-    InputResponses, RequestStateCodec, SamplingCapability, SealOptions,
+    InputResponses, JsonObject, RequestStateCodec, SamplingCapability, SealOptions,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServiceError};
@@ -149,13 +149,16 @@ impl Exchange {
 /// What a client would have to declare for this request, and doesn't.
 fn missing(declared: &ClientCapabilities, request: &InputRequest) -> Option<ClientCapabilities> {
     let mut missing = ClientCapabilities::default();
-    match request {
-        InputRequest::CreateMessage(_) if declared.sampling.is_none() => {
-            missing.sampling = Some(SamplingCapability::default());
+    match (request, &declared.sampling, &declared.elicitation) {
+        (InputRequest::CreateMessage(request), sampling, _) => {
+            let mut needed = SamplingCapability::default();
+            needed.tools = request.params.tools.as_ref().map(|_| JsonObject::new());
+            if sampling.as_ref().is_some_and(|sampling| sampling.tools.is_some() || needed.tools.is_none()) {
+                return None;
+            }
+            missing.sampling = Some(needed);
         }
-        InputRequest::Elicitation(_) if declared.elicitation.is_none() => {
-            missing.elicitation = Some(ElicitationCapability::default());
-        }
+        (InputRequest::Elicitation(_), _, None) => missing.elicitation = Some(ElicitationCapability::default()),
         _ => return None,
     }
     Some(missing)

@@ -60,7 +60,6 @@ async fn connection(stream: TcpStream, mcp: Mcp) {
             })
         }
     });
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await {
-        eprintln!("matrix-rmcp-server: {error}");
-    }
+    // An error means that the client has hung up.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }

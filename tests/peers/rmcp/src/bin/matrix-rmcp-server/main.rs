@@ -18,6 +18,7 @@ mod tools;
 use clap::{Parser, ValueEnum};
 use rmcp::ServiceExt as _;
 use rmcp::model::ProtocolVersion;
+use rmcp::service::ServerInitializeError;
 
 use crate::server::Matrix;
 
@@ -58,9 +59,12 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let server = Matrix::new(versions(options.era))?;
     match options.transport {
-        Transport::Stdio => {
-            server.serve(rmcp::transport::stdio()).await?.waiting().await?;
-        }
+        Transport::Stdio => match server.serve(rmcp::transport::stdio()).await {
+            Ok(running) => drop(running.waiting().await?),
+            // Nothing was asked.
+            Err(ServerInitializeError::ConnectionClosed(_)) => {}
+            Err(error) => return Err(error.into()),
+        },
         Transport::Http => http::serve(server).await?,
     }
     Ok(())

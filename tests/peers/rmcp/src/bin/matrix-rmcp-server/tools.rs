@@ -52,22 +52,24 @@ struct Greet {
 const ANSWER: &str = "answer";
 const NAME: &str = "name";
 
+// `Exchange` is taken first: `Parameters` leaves nothing of the arguments.
+
 #[tool_router(vis = "pub(crate)")]
 impl Matrix {
     #[tool(description = "Ask one question")]
-    async fn ask(&self, Parameters(Ask { prompt, max_tokens }): Parameters<Ask>, mut exchange: Exchange) -> Outcome {
+    async fn ask(&self, mut exchange: Exchange, Parameters(Ask { prompt, max_tokens }): Parameters<Ask>) -> Outcome {
         let question = messages::question(&prompt, max_tokens);
         let answers = exchange.ask(BTreeMap::from([(ANSWER.into(), question)]), None).await;
         answers.and_then(|answers| answers.text(ANSWER)).into()
     }
 
     #[tool(description = "Ask n questions at once")]
-    async fn ask_many(&self, Parameters(AskMany { n }): Parameters<AskMany>, exchange: Exchange) -> Outcome {
+    async fn ask_many(&self, exchange: Exchange, Parameters(AskMany { n }): Parameters<AskMany>) -> Outcome {
         many(n, exchange).await.into()
     }
 
     #[tool(description = "Ask a question that may be answered with a tool")]
-    async fn tool_loop(&self, Parameters(Prompt { prompt }): Parameters<Prompt>, exchange: Exchange) -> Outcome {
+    async fn tool_loop(&self, exchange: Exchange, Parameters(Prompt { prompt }): Parameters<Prompt>) -> Outcome {
         looped(&prompt, exchange).await.into()
     }
 
@@ -78,7 +80,7 @@ impl Matrix {
     }
 
     #[tool(description = "Ask a question, and the user's name")]
-    async fn ask_and_elicit(&self, Parameters(Prompt { prompt }): Parameters<Prompt>, exchange: Exchange) -> Outcome {
+    async fn ask_and_elicit(&self, exchange: Exchange, Parameters(Prompt { prompt }): Parameters<Prompt>) -> Outcome {
         both(&prompt, exchange).await.into()
     }
 
