@@ -41,6 +41,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -99,6 +101,18 @@ impl Relay {
             _ = &mut self.work => {}
         }
     }
+}
+
+/// Whether the server on this side speaks the era without sessions (2026-07-28).
+pub(crate) async fn speaks_stateless(side: &mut Side) -> bool {
+    // What else it may say is nobody's yet.
+    let nobody = Outlet::new(mpsc::channel(1).0);
+    era::discover(&side.outgoing, &mut side.incoming, &nobody, &era::own_meta()).await.is_some()
+}
+
+/// What a request of ours says of itself in that era.
+pub(crate) fn envelope() -> Value {
+    serde_json::from_str(era::own_meta().raw().get()).unwrap_or_default()
 }
 
 /// Relays as the client's era wants it, which its first message tells.

@@ -204,7 +204,35 @@ fn as_a_client_of_2026_07_28_it_does_what_the_suite_wants() {
     as_a_client("tools_call", MODERN, ADD);
     as_a_client("request-metadata", MODERN, LIST);
     as_a_client("json-schema-ref-no-deref", MODERN, LIST);
-    let tools = ["test_mrtr_echo_state", "test_mrtr_no_state", "test_mrtr_unrelated", "test_mrtr_no_result_type"];
-    let calls = tools.map(|tool| format!(r#""$understudy" call {tool} --url "$1" --plugin echo"#)).join("\n");
-    as_a_client("sep-2322-client-request-state", MODERN, &calls);
+    // The tools whose headers break the rules are the ones not to call.
+    let valid = r#""$understudy" call valid_tool region=us-west1 --url "$1" --plugin echo"#;
+    as_a_client("http-invalid-tool-headers", MODERN, valid);
+    let calls = r#"
+node -e 'for (const call of JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT).toolCalls)
+           console.log(call.name + "\t" + JSON.stringify(call.arguments));' |
+while IFS="$(printf '\t')" read -r tool arguments; do
+  "$understudy" call "$tool" "$arguments" --url "$1" --plugin echo </dev/null
+done"#;
+    as_a_client("http-custom-headers", MODERN, &calls.replace("node -e", &format!("{} -e", node())));
+}
+
+/// The scenarios that want more than calls of tools, and the others too: another's client, with the proxy in between.
+#[test]
+fn between_anothers_client_and_the_suites_server_the_proxy_does_what_the_suite_wants() {
+    let client = node_script("conformance_client.mjs");
+    let client = format!(r#"{} {client} "$understudy" proxy --plugin echo --url "$1""#, node());
+    let legacy = ["initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"];
+    let modern = [
+        "tools_call",
+        "request-metadata",
+        "sep-2322-client-request-state",
+        "http-standard-headers",
+        "http-custom-headers",
+        "http-invalid-tool-headers",
+        "json-schema-ref-no-deref",
+        "json-schema-2020-12-preservation",
+    ];
+    for (scenarios, version) in [(&legacy[..], LEGACY), (&modern[..], MODERN)] {
+        scenarios.iter().for_each(|scenario| as_a_client(scenario, version, &client));
+    }
 }

@@ -108,6 +108,13 @@ pub(super) fn meta(client: Option<&RawValue>, capabilities: Option<&RawValue>) -
     meta
 }
 
+/// `_meta` of a request of our own.
+pub(super) fn own_meta() -> Members {
+    let client = serde_json::json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") });
+    let client = serde_json::value::to_raw_value(&client).ok();
+    meta(client.as_deref(), None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -110,6 +110,12 @@ impl Remote {
         Self { is_old: true, ..self }
     }
 
+    /// Whether only the old HTTP+SSE transport is spoken there.
+    #[must_use]
+    pub fn is_old(&self) -> bool {
+        self.is_old
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> &Url {

@@ -1,4 +1,5 @@
-//! A matrix client on the Rust SDK, rmcp 3.9: both eras. `--era auto` asks with `server/discover` and falls back to `initialize`.
+//! A matrix client on the Rust SDK, rmcp 3.9: both eras. `--era auto` asks with `server/discover` and falls back to
+//! `initialize`.
 //!
 //! ```text
 //! matrix-rmcp-client [--era legacy|modern|auto] (--url URL [--header 'K: V']… | -- COMMAND ARGS…)
@@ -92,8 +93,8 @@ async fn connect(options: Options) -> anyhow::Result<Client> {
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    // reqwest, built with the workspace's features, has no TLS of its own and wants some, even for plain HTTP.
-    // An error means that there is a provider already.
+    // Built with the workspace's features, reqwest wants to be given its cryptography, for plain HTTP too. An error
+    // means that it has some.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match connect(options).await {
         Ok(client) => {

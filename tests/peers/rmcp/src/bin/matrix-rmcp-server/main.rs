@@ -4,10 +4,10 @@
 //! matrix-rmcp-server [--transport stdio|http] [--era legacy|modern]
 //! ```
 //!
-//! Tools, resources and the prompt are those of `python/matrix_servers.py`. To a client with a session the tools that sample send
-//! requests of their own (`create_message`, `create_elicitation`), to one of 2026-07-28 they return `input_required`. `--era`
-//! refuses the other era; without it both are served. Over HTTP the first line is `{"port": N, "path": "/mcp"}`, and the server
-//! ends when stdin does.
+//! Tools, resources and the prompt are those of `python/matrix_servers.py`. To a client with a session the tools that
+//! sample send requests of their own (`create_message`, `create_elicitation`), to one of 2026-07-28 they return
+//! `input_required`. `--era` refuses the other era; without it both are served. Over HTTP the first line is
+//! `{"port": N, "path": "/mcp"}`, and the server ends when stdin does.
 
 mod exchange;
 mod http;

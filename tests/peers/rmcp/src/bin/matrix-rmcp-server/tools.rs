@@ -53,7 +53,6 @@ const ANSWER: &str = "answer";
 const NAME: &str = "name";
 
 // `Exchange` is taken first: `Parameters` leaves nothing of the arguments.
-
 #[tool_router(vis = "pub(crate)")]
 impl Matrix {
     #[tool(description = "Ask one question")]
