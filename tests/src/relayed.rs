@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::PATIENCE;
 use crate::program::cache;
 
-/// The two sides of a relay that answers with the built-in `echo`.
+/// The two sides of a relay that answers with a plugin: the built-in `echo`, unless a test says which.
 #[derive(Debug)]
 pub struct Relayed {
     /// The client's.
@@ -37,11 +37,16 @@ impl Relayed {
 
     /// A relay with this rule, and this key for what it seals.
     pub async fn by(rule: Sampling, state_key: Option<StateKey>) -> Self {
-        let config = Config::parse("{}", Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
-        let plugin = config.plugin("echo", |_| None).unwrap_or_else(|e| panic!("{e}"));
+        Self::with(&json!({}), rule, state_key).await
+    }
+
+    /// A relay that answers with the rule's one plugin, as the config has it.
+    pub async fn with(config: &Value, rule: Sampling, state_key: Option<StateKey>) -> Self {
+        let config = Config::parse(&config.to_string(), Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
+        let plugin = config.plugin(&rule.plugins.join(""), |_| None).unwrap_or_else(|e| panic!("{e}"));
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
-        let echo = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
-        let sampler = Sampler::new("test", &rule, vec![echo], Arc::new(Http::default()), &config.limits);
+        let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+        let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config.limits);
         let terms = Terms { state_key, ..Terms::new(config.limits.line) };
         let ((front, client), (back, server)) = (Side::pair(), Side::pair());
         let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);

@@ -147,3 +147,23 @@ fn a_modern_client_on_stdio_passes_through_to_a_modern_server_at_a_url() {
         }
     }
 }
+
+#[test]
+fn over_tls_a_server_must_show_a_certificate_that_the_system_trusts() {
+    let place = Place::new();
+    let ca = place.path().join("ca.pem");
+    let ca = ca.to_string_lossy();
+    let server = Listening::start(&python(), &[&script("tls_server.py"), "--ca", &ca, "--until-stdin-closes"]);
+    let ask = |host: &str, trusted: Option<&str>| {
+        let url = format!("{}/mcp", server.url.replace("http://127.0.0.1", host));
+        let mut command = place.understudy(["call", "--url", &url, "--plugin", "echo", "ask", "prompt=psst"]);
+        command.envs(trusted.map(|trusted| ("SSL_CERT_FILE", trusted)));
+        run(command, "")
+    };
+    assert_eq!(ask("https://localhost", Some(&ca)).ok().stdout.trim(), "psst");
+    for (host, trusted) in [("https://localhost", None), ("https://127.0.0.1", Some(&*ca))] {
+        let refused = ask(host, trusted);
+        assert!(!refused.status.success() && refused.stderr.contains("certificate"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("SSL_CERT_FILE"), "{}", refused.stderr);
+    }
+}

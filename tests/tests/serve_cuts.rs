@@ -1,6 +1,7 @@
 //! Connections that are cut at random, over and over: nothing is lost, and nothing comes twice.
 //!
-//! `REQUESTS=10000 cargo test --test serve_cuts` makes as many sampling requests as that; a failure names the seed, which `SEED` takes.
+//! `REQUESTS=100000 cargo test --test serve_cuts` makes as many sampling requests as that in each test, instead of ten thousand; a failure
+//! names the seed, which `SEED` takes.
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::HashSet;
@@ -115,7 +116,7 @@ fn answer(session: &Session, message: &Value, answered: &Mutex<HashSet<String>>)
 }
 
 fn run(capabilities: &Value, listens: bool) {
-    let requests = number("REQUESTS").unwrap_or(600);
+    let requests = number("REQUESTS").unwrap_or(10_000);
     let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..));
     let place = Place::new();
     let config = json!({

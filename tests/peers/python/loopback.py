@@ -7,6 +7,7 @@ With `--until-stdin-closes` the process ends with its parent, however that ends.
 import argparse
 import json
 import os
+import pathlib
 import socket
 import sys
 import threading
@@ -38,8 +39,18 @@ def listen() -> socket.socket:
     return listener
 
 
-def serve(app, stdout, until_stdin_closes: bool = False, listener: socket.socket | None = None, **announced) -> None:
-    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line."""
+def serve(
+    app,
+    stdout,
+    until_stdin_closes: bool = False,
+    listener: socket.socket | None = None,
+    certificate: pathlib.Path | None = None,
+    **announced,
+) -> None:
+    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line.
+
+    With a certificate (and its key, in one PEM file), over HTTPS.
+    """
     listener = listener or listen()
 
     class Announced(uvicorn.Server):
@@ -48,7 +59,7 @@ def serve(app, stdout, until_stdin_closes: bool = False, listener: socket.socket
             if self.started:
                 print(json.dumps({"port": listener.getsockname()[1], **announced}), file=stdout, flush=True)
 
-    config = uvicorn.Config(app, loop="asyncio", ws="none", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, loop="asyncio", ws="none", log_level="warning", timeout_graceful_shutdown=1, ssl_certfile=certificate)
     server = Announced(config)
     if until_stdin_closes:
 
