@@ -1,7 +1,12 @@
 //! How long a cancellation takes to reach whatever works on the answer: the provider's connection, and a guest that never ends by itself.
 //!
 //! `make bench`. From the moment in which the one who cancels has said so.
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark prints, and a failure ends it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark prints, and a failure ends it"
+)]
 
 use std::time::{Duration, Instant};
 

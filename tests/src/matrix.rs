@@ -40,7 +40,11 @@ fn run(name: &str) -> Vec<String> {
 pub fn server(name: &str, era: Option<&str>) -> Vec<String> {
     let mut command = run(&format!("{name} server"));
     command.extend(["--transport", "stdio"].map(str::to_owned));
-    command.extend(era.filter(|_| ["ts2", "rmcp"].contains(&name)).into_iter().flat_map(|era| ["--era".to_owned(), era.to_owned()]));
+    command.extend(
+        era.filter(|_| ["ts2", "rmcp"].contains(&name))
+            .into_iter()
+            .flat_map(|era| ["--era".to_owned(), era.to_owned()]),
+    );
     command
 }
 

@@ -82,9 +82,9 @@ fn client(program: &str, args: &[&str], url: &str, plugin: &[&str], ops: &[Value
     command
         .env("XDG_CONFIG_HOME", place.path())
         .env("XDG_CACHE_HOME", binary("understudy").with_file_name("test-cache"));
-    let input: String = ops.iter().map(|op| format!("{op}\n")).collect();
+    let input = ops.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
     let run = run(command, &input);
-    let lines = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    let lines = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
     let lines: Vec<Value> = lines.collect();
     assert!(lines.first().is_some_and(|line| line.get("connected").is_some()), "{lines:?} {}", run.stderr);
     lines
@@ -100,8 +100,10 @@ fn ops() -> Vec<Value> {
     ]
 }
 
-fn of<'a>(lines: &'a [Value], id: u64) -> &'a Value {
-    lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("no {id} in {lines:?}"))
+fn of(lines: &[Value], id: u64) -> &Value {
+    let said = lines.iter().find(|line| line["id"] == id);
+    assert!(said.is_some(), "no {id} in {lines:?}");
+    said.unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Where the browser comes back to: a page on this machine, for one login.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
@@ -52,7 +53,7 @@ impl Callback {
                 accepted = self.listener.accept() => {
                     let (stream, _) = accepted?;
                     let (sender, url) = (sender.clone(), url.clone());
-                    let service = service_fn(move |request| answer(request, url.clone(), sender.clone()));
+                    let service = service_fn(move |request| ready(Ok::<_, Infallible>(answer(&request, &url, &sender))));
                     connections.spawn(async move {
                         // A browser that goes away gets no page.
                         let _ = hyper::server::conn::http1::Builder::new()
@@ -71,11 +72,7 @@ impl Callback {
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    url: String,
-    came: mpsc::Sender<String>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+fn answer(request: &Request<Incoming>, url: &str, came: &mpsc::Sender<String>) -> Response<Full<Bytes>> {
     let is_it = request.uri().path() == PATH && request.uri().query().is_some();
     let (status, text) = if is_it {
         let came_back = format!("{url}?{}", request.uri().query().unwrap_or_default());
@@ -90,5 +87,5 @@ async fn answer(
     *response.status_mut() = status;
     let html = http::HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);
-    Ok(response)
+    response
 }

@@ -34,10 +34,10 @@ impl Store {
     fn in_folder(folder: &Path, url: &Url) -> Self {
         let mut url = url.clone();
         url.set_fragment(None);
-        let digest = Sha256::digest(url.as_str());
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest: [u8; 32] = Sha256::digest(url.as_str()).into();
+        let digest = u64::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 8]));
         let host = url.host_str().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        Self { path: folder.join(format!("{host}-{digest}.json")), url }
+        Self { path: folder.join(format!("{host}-{digest:016x}.json")), url }
     }
 
     /// What is kept, if there is something and it can be used.

@@ -213,27 +213,25 @@ impl Shared {
             return self.to_back.send(answer_line(&id, begun)).await;
         }
         let answer = async move { answer_line(&key, create.await) };
-        self.begin(id, about, answer).await
+        let begun = self.begin(&id, about, answer);
+        begun || self.refuse_id(&id).await
     }
 
     /// What the server asks of its tasks, answered beside the loops too: a result may take its time.
     async fn answer_of_task(&self, id: Vec<u8>, method: String, params: Bytes) -> bool {
         let (tasks, key) = (Arc::clone(&self.tasks), id.clone());
         let answer = async move { answer_line(&key, tasks.answer(&method, &params).await) };
-        self.begin(id, None, answer).await
+        let begun = self.begin(&id, None, answer);
+        begun || self.refuse_id(&id).await
     }
 
-    async fn begin(
-        &self,
-        id: Vec<u8>,
-        about: Option<Bytes>,
-        answer: impl Future<Output = Bytes> + Send + 'static,
-    ) -> bool {
-        if self.answers.begin(id.clone(), about, answer, self.to_back.clone()) {
-            return true;
-        }
-        let reason = "a request with this id is still being answered";
-        self.to_back.send(error_line(&id, -32600, reason)).await
+    /// Begins to answer a request; `false` if its id is in use.
+    fn begin(&self, id: &[u8], about: Option<Bytes>, answer: impl Future<Output = Bytes> + Send + 'static) -> bool {
+        self.answers.begin(id.to_vec(), about, answer, self.to_back.clone())
+    }
+
+    async fn refuse_id(&self, id: &[u8]) -> bool {
+        self.to_back.send(error_line(id, -32600, "a request with this id is still being answered")).await
     }
 
     fn report_garbage(&self, line: &Bytes) {

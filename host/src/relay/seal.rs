@@ -90,14 +90,9 @@ pub(super) struct Seal {
 impl Seal {
     /// With this key; without one, with a new one that nobody else has.
     pub(super) fn new(key: Option<&StateKey>, server: &str) -> Option<Self> {
-        let key = match key {
-            Some(StateKey(key)) => UnboundKey::new(&CHACHA20_POLY1305, key.expose_secret()),
-            None => {
-                let mut fresh = [0; 32];
-                SystemRandom::new().fill(&mut fresh).ok()?;
-                UnboundKey::new(&CHACHA20_POLY1305, &fresh)
-            }
-        };
+        let mut fresh = [0; 32];
+        SystemRandom::new().fill(&mut fresh).ok()?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, key.map_or(&fresh, |StateKey(key)| key.expose_secret()));
         Some(Self { key: LessSafeKey::new(key.ok()?), server: server.to_owned() })
     }
 

@@ -135,7 +135,9 @@ impl Wire {
             (true, _) => "nothing listens there; is it running, and is the URL right?".to_owned(),
             (_, true) => "no connection within 10 s".to_owned(),
             _ if reason.contains("certificate") => {
-                format!("{reason}; trusted is what the system trusts, or what the file that `SSL_CERT_FILE` names holds")
+                format!(
+                    "{reason}; trusted is what the system trusts, or what the file that `SSL_CERT_FILE` names holds"
+                )
             }
             _ => reason,
         };
