@@ -117,7 +117,9 @@ macro_rules! cells {
     ($($name:ident: $pairs:expr, $front:ident, $back:ident;)*) => {$(
         #[test]
         fn $name() {
-            $pairs.into_iter().for_each(|pair| run(pair, Over::$front, Over::$back));
+            for pair in $pairs {
+                run(pair, Over::$front, Over::$back);
+            }
         }
     )*};
 }

@@ -1,4 +1,5 @@
 //! A server that wants OAuth: FastMCP with its authorization server, and a login that is made, renewed and lost.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

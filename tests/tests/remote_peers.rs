@@ -1,5 +1,7 @@
 //! Servers at a URL, real ones: every SDK's own HTTP server behind `understudy --url`.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::process::Command;
 
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 //!
 //! `REQUESTS=100000 cargo test --test serve_cuts` makes as many sampling requests as that in each test, instead of ten thousand; a failure
 //! names the seed, which `SEED` takes.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -29,7 +29,7 @@ fn begin<'a>(served: &'a Served, capabilities: &Value) -> Session<'a> {
     hello["params"]["capabilities"] = capabilities.clone();
     let begun = served.send("POST", "/counting/mcp", &[("accept", "application/json")], &hello.to_string());
     let mut session = served.session_at("/counting/mcp", begun.header("mcp-session-id"), "2025-11-25");
-    session.version = begun.json()["result"]["protocolVersion"].as_str().unwrap_or_default().to_owned();
+    begun.json()["result"]["protocolVersion"].as_str().unwrap_or_default().clone_into(&mut session.version);
     session.say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
     session
 }

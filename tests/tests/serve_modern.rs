@@ -1,5 +1,5 @@
 //! Revision 2026-07-28 over HTTP: every request stands by itself, and all clients share one server.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::time::Instant;
 
