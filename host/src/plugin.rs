@@ -16,6 +16,7 @@
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
 //! | `turns` | the CPU time that a call has taken |
+//! | `usage` | the most that calls have used |
 //! | `kind` | what sets the two worlds apart |
 //! | `handler` | calling plugins that make their own HTTP requests |
 //! | `http` | `wasi:http` for these |
@@ -32,8 +33,10 @@ mod link;
 mod source;
 mod state;
 mod turns;
+mod usage;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -53,6 +56,8 @@ pub use engine::Engine;
 use http::Hooks;
 use kind::{Kind, not_ours};
 use state::{LimitHit, Places, State, Written};
+use usage::Usage;
+pub use usage::Used;
 pub use world::{Shape, World};
 
 /// A plugin, ready to be called.
@@ -74,6 +79,7 @@ pub struct Plugin {
     limits: Limits,
     /// `limits.instances`
     instances: Arc<Semaphore>,
+    usage: Usage,
 }
 
 impl Plugin {
@@ -115,8 +121,9 @@ impl Plugin {
         let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let instances = Arc::new(Semaphore::new(instances));
         let wasmtime = component.engine().clone();
+        let (description, usage) = (nothing(), Usage::default());
         let mut plugin =
-            Self { name, description: nothing(), shape, sha256, size, engine, wasmtime, kind, limits, instances };
+            Self { name, description, shape, sha256, size, engine, wasmtime, kind, limits, instances, usage };
         plugin.description = plugin
             .describe()
             .await
@@ -136,7 +143,23 @@ impl Plugin {
         &self.limits
     }
 
-    async fn describe(&self) -> Result<wit::Description, Error> {
+    /// The most that its calls have used so far, by the exported function.
+    #[must_use]
+    pub fn usage(&self) -> BTreeMap<&'static str, Used> {
+        self.usage.most()
+    }
+
+    /// Whether it can read a stream.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        matches!(self.kind, Kind::Provider { streaming: Some(_), .. })
+    }
+
+    /// Asks the plugin what it is. `description` is what it said when it was loaded.
+    ///
+    /// # Errors
+    /// A limit, or a trap.
+    pub async fn describe(&self) -> Result<wit::Description, Error> {
         if let Kind::Handler(handler) = &self.kind {
             return self.describe_handler(handler).await;
         }
@@ -232,6 +255,7 @@ impl Plugin {
             if let Some(http) = http {
                 store.data_mut().let_out(http);
             }
+            store.data_mut().account(call, self.usage.clone());
             let _ = written.set(store.data().written());
             let turns = store.data().turns();
             self.engine.slow_lane().run(turns, guest(store)).await
@@ -285,9 +309,7 @@ impl Plugin {
             Limit::State(self.limits.state)
         } else if fetch.request.body.len() > self.limits.request_body {
             Limit::RequestBody(self.limits.request_body)
-        } else if fetch.framing != wit::Framing::Whole
-            && !matches!(self.kind, Kind::Provider { streaming: Some(_), .. })
-        {
+        } else if fetch.framing != wit::Framing::Whole && !self.streams() {
             return Err(self.cannot_stream());
         } else {
             return Ok(());

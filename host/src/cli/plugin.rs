@@ -1,4 +1,6 @@
-//! `understudy plugin`: looking at plugins.
+//! `understudy plugin`: looking at plugins, and making them.
+
+mod check;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -32,12 +34,15 @@ pub(super) enum PluginVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Hold a plugin against the kit: its world, canonical requests, canned answers, the author's fixtures, its limits
+    Check(check::CheckArgs),
 }
 
 pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
     match verb {
         PluginVerb::List { json } => all(global, json).await,
         PluginVerb::Models(args) => models(global, args).await,
+        PluginVerb::Check(args) => check::run(global, args).await,
         PluginVerb::Inspect { plugin, json } => inspect(global, &plugin, json).await,
     }
 }
