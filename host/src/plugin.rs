@@ -287,7 +287,9 @@ impl Plugin {
                     return Err(limit(Limit::HandedOver(engine::most_handed_over(&self.limits))));
                 }
                 let mut reason = error.root_cause().to_string().trim_start_matches("wasm trap: ").to_owned();
-                if let Some(last) = written.last() {
+                // A guest in Rust ends what it says of a panic with a hint that helps nobody here.
+                let last = written.iter().rev().find(|line| !line.starts_with("note: "));
+                if let Some(last) = last {
                     reason = format!("{reason}; the last it wrote was: {last}");
                 }
                 Err(Error::Trap { plugin: self.name.clone(), call, reason: one_line(&reason, 1000) })

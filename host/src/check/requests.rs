@@ -33,6 +33,14 @@ fn user(content: &Value) -> Value {
     json!({ "role": "user", "content": content })
 }
 
+fn image() -> Value {
+    json!({ "type": "image", "data": PNG, "mimeType": "image/png" })
+}
+
+fn audio() -> Value {
+    json!({ "type": "audio", "data": WAV, "mimeType": "audio/wav" })
+}
+
 fn tool() -> Value {
     json!([{
         "name": "look_up", "description": "finds a larch",
@@ -71,88 +79,109 @@ pub(super) fn all() -> Vec<Canonical> {
 type Case = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)], Value);
 
 fn cases() -> Vec<Case> {
-    let plain = |content: Value| json!({ "messages": [user(&content)], "maxTokens": 100 });
-    let with = |mut params: Value, more: Value| {
-        if let (Some(into), Value::Object(from)) = (params.as_object_mut(), more) {
-            into.extend(from);
-        }
-        params
-    };
-    let image = json!({ "type": "image", "data": PNG, "mimeType": "image/png" });
-    let audio = json!({ "type": "audio", "data": WAV, "mimeType": "audio/wav" });
-    let resource = json!({ "type": "resource", "resource": { "uri": "file:///rowan.txt", "mimeType": "text/plain", "text": "rowan" } });
-    let blob = json!({ "type": "resource", "resource": { "uri": "file:///b.bin", "blob": "AAAA" } });
-    let link = json!({ "type": "resource_link", "uri": "file:///alder.txt", "name": "alder" });
-    let turns = json!([
-        user(&text("cedar")), { "role": "assistant", "content": text("beech") }, user(&json!([text("maple"), text("aspen")]))
-    ]);
-    let turns = json!({ "messages": turns, "maxTokens": 100 });
-    let prefill = json!({ "messages": [user(&text("cedar")), { "role": "assistant", "content": text("beech") }], "maxTokens": 100 });
-    let marked =
-        json!({ "type": "text", "text": "cedar", "_meta": { "a.b/c": 1 }, "annotations": { "priority": 0.5 } });
-    let unknown = json!({ "type": "hologram", "depth": 3 });
-    let odd = "cedar \u{0}\u{1}\u{7f} \u{202e} \\ \" </script> \u{1F333} e\u{301} \r\n";
+    [conversations(), parameters(), content(), tools(), tool_results()].concat()
+}
+
+/// A request whose one message holds this.
+fn plain(content: &Value) -> Value {
+    json!({ "messages": [user(content)], "maxTokens": 100 })
+}
+
+/// The plainest request, and more.
+fn with(more: Value) -> Value {
+    let mut params = plain(&text("cedar"));
+    if let (Some(into), Value::Object(from)) = (params.as_object_mut(), more) {
+        into.extend(from);
+    }
+    params
+}
+
+fn conversations() -> Vec<Case> {
+    let assistant = json!({ "role": "assistant", "content": text("beech") });
+    let turns = json!([user(&text("cedar")), assistant, user(&json!([text("maple"), text("aspen")]))]);
+    let prefill = json!([user(&text("cedar")), assistant]);
     vec![
         (
             "turns",
             &[],
             &[("the first text", "cedar"), ("the assistant's text", "beech"), ("the last text", "aspen")],
-            turns,
-        ),
-        ("prefill", &[], &[("the text", "cedar"), ("the assistant's text", "beech")], prefill),
-        (
-            "systemPrompt",
-            &[],
-            &[("`systemPrompt`", "sequoia")],
-            with(plain(text("cedar")), json!({ "systemPrompt": "sequoia" })),
+            json!({ "messages": turns, "maxTokens": 100 }),
         ),
         (
-            "stopSequences",
+            "prefill",
             &[],
-            &[("`stopSequences`", "poplar")],
-            with(plain(text("cedar")), json!({ "stopSequences": ["poplar"] })),
+            &[("the text", "cedar"), ("the assistant's text", "beech")],
+            json!({ "messages": prefill, "maxTokens": 100 }),
         ),
-        ("maxTokens", &[], &[("`maxTokens`", "321")], with(plain(text("cedar")), json!({ "maxTokens": 321 }))),
-        ("maxTokens, very many", &[], &[], with(plain(text("cedar")), json!({ "maxTokens": 2_147_483_647 }))),
+        ("no content", &[], &[], plain(&json!([]))),
+        ("an empty text", &[], &[], plain(&text(""))),
+        ("a long text", &[], &[], plain(&text(&"a cedar and a beech. ".repeat(12_000)))),
+    ]
+}
+
+fn parameters() -> Vec<Case> {
+    let others = json!({
+        "temperature": 0.5, "metadata": { "user_id": "u" }, "includeContext": "thisServer", "_meta": { "progressToken": 1 },
+        "modelPreferences": { "hints": [{ "name": "x" }], "costPriority": 0.1 }, "somethingNew": [1]
+    });
+    vec![
+        ("systemPrompt", &[], &[("`systemPrompt`", "sequoia")], with(json!({ "systemPrompt": "sequoia" }))),
+        ("stopSequences", &[], &[("`stopSequences`", "poplar")], with(json!({ "stopSequences": ["poplar"] }))),
+        ("maxTokens", &[], &[("`maxTokens`", "321")], with(json!({ "maxTokens": 321 }))),
+        ("maxTokens, very many", &[], &[], with(json!({ "maxTokens": 2_147_483_647 }))),
+        ("other parameters", &[], &[], with(others)),
+    ]
+}
+
+fn content() -> Vec<Case> {
+    let odd = "cedar \u{0}\u{1}\u{7f} \u{202e} \\ \" </script> \u{1F333} e\u{301} \r\n";
+    let marked =
+        json!({ "type": "text", "text": "cedar", "_meta": { "a.b/c": 1 }, "annotations": { "priority": 0.5 } });
+    vec![
+        ("_meta and annotations", &[], &[("the text", "cedar")], plain(&marked)),
+        ("odd characters", &[], &[("the text", "cedar")], plain(&text(odd))),
+        ("image", &["image"], &[("the image", PNG)], plain(&json!([text("cedar"), image()]))),
+        ("audio", &["audio"], &[("the audio", WAV)], plain(&json!([text("cedar"), audio()]))),
         (
-            "other parameters",
+            "a block of an unknown type",
             &[],
-            &[],
-            with(
-                plain(text("cedar")),
-                json!({
-                    "temperature": 0.5, "metadata": { "user_id": "u" }, "includeContext": "thisServer", "_meta": { "progressToken": 1 },
-                    "modelPreferences": { "hints": [{ "name": "x" }], "costPriority": 0.1 }, "somethingNew": [1]
-                }),
-            ),
+            &[("the block `hologram`", "hologram")],
+            plain(&json!({ "type": "hologram", "depth": 3 })),
         ),
-        ("_meta and annotations", &[], &[("the text", "cedar")], plain(marked)),
-        ("odd characters", &[], &[("the text", "cedar")], plain(text(odd))),
-        ("a long text", &[], &[], plain(text(&"a cedar and a beech. ".repeat(12_000)))),
-        ("no content", &[], &[], plain(json!([]))),
-        ("an empty text", &[], &[], plain(text(""))),
-        ("image", &["image"], &[("the image", PNG)], plain(json!([text("cedar"), image]))),
-        ("audio", &["audio"], &[("the audio", WAV)], plain(json!([text("cedar"), audio]))),
-        ("a block of an unknown type", &[], &[("the block `hologram`", "hologram")], plain(unknown)),
+    ]
+}
+
+fn tools() -> Vec<Case> {
+    vec![
         (
             "tools",
             &["tools"],
             &[("the tool's name", "look_up"), ("the tool's description", "larch"), ("the tool's schema", "species")],
-            with(plain(text("cedar")), json!({ "tools": tool() })),
+            with(json!({ "tools": tool() })),
         ),
         (
             "toolChoice",
             &["tools"],
             &[("the tool's name", "look_up")],
-            with(plain(text("cedar")), json!({ "tools": tool(), "toolChoice": { "mode": "required" } })),
+            with(json!({ "tools": tool(), "toolChoice": { "mode": "required" } })),
         ),
-        ("no tools offered", &[], &[("the text", "cedar")], with(plain(text("cedar")), json!({ "tools": [] }))),
+        ("no tools offered", &[], &[("the text", "cedar")], with(json!({ "tools": [] }))),
         (
             "tool_use and tool_result",
             &["tools"],
             &[("the tool_use's input", "hornbeam"), ("the tool_result's text", "willow")],
             tool_turn(&json!({ "content": [text("willow")] })),
         ),
+    ]
+}
+
+fn tool_results() -> Vec<Case> {
+    let resource = json!({ "uri": "file:///rowan.txt", "mimeType": "text/plain", "text": "rowan" });
+    let binary = json!({ "uri": "file:///b.bin", "blob": "AAAA" });
+    let link = json!({ "type": "resource_link", "uri": "file:///alder.txt", "name": "alder" });
+    let holding = |block: Value| tool_turn(&json!({ "content": [block] }));
+    let resource_of = |resource: Value| holding(json!({ "type": "resource", "resource": resource }));
+    vec![
         (
             "a tool_result that is an error",
             &["tools"],
@@ -166,21 +195,11 @@ fn cases() -> Vec<Case> {
             tool_turn(&json!({ "content": [], "structuredContent": { "tree": "juniper" } })),
         ),
         ("a tool_result without content", &["tools"], &[], tool_turn(&json!({ "content": [] }))),
-        ("a tool_result with an image", &[], &[("the image", PNG)], tool_turn(&json!({ "content": [image] }))),
-        ("a tool_result with audio", &[], &[("the audio", WAV)], tool_turn(&json!({ "content": [audio] }))),
-        (
-            "a tool_result with a resource",
-            &[],
-            &[("the resource", "rowan")],
-            tool_turn(&json!({ "content": [resource] })),
-        ),
-        (
-            "a tool_result with a binary resource",
-            &[],
-            &[("the resource", "AAAA")],
-            tool_turn(&json!({ "content": [blob] })),
-        ),
-        ("a tool_result with a resource_link", &[], &[("the link", "alder")], tool_turn(&json!({ "content": [link] }))),
+        ("a tool_result with an image", &[], &[("the image", PNG)], holding(image())),
+        ("a tool_result with audio", &[], &[("the audio", WAV)], holding(audio())),
+        ("a tool_result with a resource", &[], &[("the resource", "rowan")], resource_of(resource)),
+        ("a tool_result with a binary resource", &[], &[("the resource", "AAAA")], resource_of(binary)),
+        ("a tool_result with a resource_link", &[], &[("the link", "alder")], holding(link)),
     ]
 }
 

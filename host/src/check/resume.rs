@@ -48,7 +48,7 @@ impl Kit<'_> {
                     .kept(Rule::Stream, format!("asked for by the request `{}`; nonsense has an end", streamed.name));
             }
             None => {
-                self.report.skipped(Rule::Stream, "no canonical request makes it ask for a stream: let fixtures do")
+                self.report.skipped(Rule::Stream, "no canonical request makes it ask for a stream: let fixtures do");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `understudy plugin`: looking at plugins, and making them.
 
 mod check;
+mod new;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -36,6 +37,12 @@ pub(super) enum PluginVerb {
     },
     /// Hold a plugin against the kit: its world, canonical requests, canned answers, the author's fixtures, its limits
     Check(check::CheckArgs),
+    /// Make a folder for a new plugin, which builds with one command
+    New(new::NewArgs),
+    /// Write bindings of the contract, for C and Go: their compilers know nothing of components
+    Bindings(new::BindingsArgs),
+    /// Make a component of a core module, as Rust, Go and C compilers make them
+    Componentize(new::ComponentizeArgs),
 }
 
 pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
@@ -43,6 +50,9 @@ pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
         PluginVerb::List { json } => all(global, json).await,
         PluginVerb::Models(args) => models(global, args).await,
         PluginVerb::Check(args) => check::run(global, args).await,
+        PluginVerb::New(args) => new::new(args),
+        PluginVerb::Bindings(args) => new::bindings(&args),
+        PluginVerb::Componentize(args) => new::componentize(&args),
         PluginVerb::Inspect { plugin, json } => inspect(global, &plugin, json).await,
     }
 }

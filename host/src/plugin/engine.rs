@@ -177,8 +177,9 @@ fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     // Plugins convert JSON: what that does not need is not there to be attacked (threads and GC are not even compiled in).
+    // Multiple memories are: where one component inside another calls the next (as componentize-qjs's stubs of WASI do), the code between
+    // them has two, and without them wasmtime panics.
     config.wasm_memory64(false);
-    config.wasm_multi_memory(false);
     config.wasm_relaxed_simd(false);
     config.wasm_tail_call(false);
     config.wasm_wide_arithmetic(false);
