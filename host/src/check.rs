@@ -78,6 +78,8 @@ pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
         LoadError::Describe { .. } => Rule::Describe,
         LoadError::Read { .. }
         | LoadError::Digest { .. }
+        | LoadError::Foreign { .. }
+        | LoadError::Write { .. }
         | LoadError::Key { .. }
         | LoadError::Config(_)
         | LoadError::Engine { .. } => return None,

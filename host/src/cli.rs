@@ -8,6 +8,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod plugin;
+mod progress;
 mod proxy;
 mod sample;
 mod serve;

@@ -10,7 +10,8 @@
 //! | `engine` | wasmtime's engines, the epoch ticker, compiling |
 //! | `complexity` | what a component may ask of the compiler |
 //! | `lane` | guests that run long make way for the others |
-//! | `artefacts` | compiled components on disk |
+//! | `artefacts` | compiled components on disk: the cache |
+//! | `ahead` | components compiled ahead of time |
 //! | `source` | a component's bytes |
 //! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
@@ -21,6 +22,7 @@
 //! | `handler` | calling plugins that make their own HTTP requests |
 //! | `http` | `wasi:http` for these |
 
+mod ahead;
 mod artefacts;
 pub mod bindings;
 mod complexity;
@@ -45,14 +47,16 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
+pub use ahead::compile;
 use bindings::ProviderPluginPre;
 use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
-pub use engine::Engine;
+pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
 use state::{LimitHit, Places, State, Written};
@@ -89,22 +93,13 @@ impl Plugin {
     /// If it can't serve, and why.
     pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
         let name = config.name.clone();
-        let bytes = source::read(config)?;
-        if bytes.len() > config.limits.component {
-            return Err(LoadError::TooLarge { name, most: config.limits.component });
-        }
-        let size = bytes.len();
-        let digest = Sha256::digest(&bytes);
-        let sha256 = source::hex(&digest);
-        if let Some(wanted) = config.sha256.as_ref().filter(|wanted| **wanted != sha256) {
-            return Err(LoadError::Digest { name, found: sha256, wanted: wanted.clone() });
-        }
-        let component = {
-            let (engine, name, digest) = (Arc::clone(&engine), name.clone(), sha256.clone());
-            let limits = config.limits.clone();
-            let compile = move || engine.component(&name, &bytes, &digest, &limits);
-            let compiled = tokio::task::spawn_blocking(compile).await;
-            compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
+        let (component, sha256, size) = match ahead::read(config)? {
+            Some(ahead) => {
+                let (sha256, size) = (ahead.sha256.clone(), ahead.size);
+                check_digest(config, &sha256)?;
+                (ahead.component(&engine, config)?, sha256, size)
+            }
+            None => Self::compiled(&engine, config).await?,
         };
         let shape = Shape::of(&component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
@@ -129,6 +124,25 @@ impl Plugin {
             .await
             .map_err(|e| LoadError::Describe { name: plugin.name.clone(), reason: e.to_string() })?;
         Ok(plugin)
+    }
+
+    /// The component, compiled or found compiled, its digest and its size.
+    async fn compiled(engine: &Arc<Engine>, config: &config::Plugin) -> Result<(Component, String, usize), LoadError> {
+        let name = config.name.clone();
+        let bytes = source::read(config)?;
+        if bytes.len() > config.limits.component {
+            return Err(LoadError::TooLarge { name, most: config.limits.component });
+        }
+        let size = bytes.len();
+        let sha256 = source::hex(&Sha256::digest(&bytes));
+        check_digest(config, &sha256)?;
+        let component = {
+            let (engine, digest, limits) = (Arc::clone(engine), sha256.clone(), config.limits.clone());
+            let compile = move || engine.component(&name, &bytes, &digest, &limits);
+            let compiled = tokio::task::spawn_blocking(compile).await;
+            compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
+        };
+        Ok((component, sha256, size))
     }
 
     /// Whether the plugin says that it can carry this (`image`, `audio`, `tools`).
@@ -323,6 +337,16 @@ impl Plugin {
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+/// Holds a component to the digest that the config pins.
+fn check_digest(config: &config::Plugin, found: &str) -> Result<(), LoadError> {
+    match &config.sha256 {
+        Some(wanted) if wanted != found => {
+            Err(LoadError::Digest { name: config.name.clone(), found: found.to_owned(), wanted: wanted.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

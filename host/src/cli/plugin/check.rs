@@ -8,7 +8,6 @@ use clap::Args;
 use crate::check;
 use crate::check::report::Report;
 use crate::cli::{End, Global, SamplingArgs, Usage, out, stage};
-use crate::plugin::Engine;
 use crate::sampling::Understudy;
 
 /// Arguments of `plugin check`.
@@ -48,7 +47,7 @@ pub(super) async fn run(global: &Global, args: CheckArgs) -> Result<End> {
             Usage("`--update`: there is no folder of fixtures; name one with `--fixtures DIR`".to_owned()).into()
         );
     }
-    let report = match Understudy::load(&Engine::new(Engine::cache_folder())?, &plugin, stage::env).await {
+    let report = match Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await {
         Ok(loaded) => check::full(&loaded, fixtures.as_deref(), args.update).await,
         Err(error) => match check::refused(&plugin.name, &error) {
             Some(report) => report,
