@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::peers::installed;
-use crate::program::{Place, binary, cache, run_within};
+use crate::program::{Place, Run, binary, cache, run_within};
 
 /// How long a compiler may take that has to compile its own library first.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -27,6 +27,27 @@ pub fn written(place: &Place, name: &str, language: &str) -> PathBuf {
     let component = folder.join(format!("{name}.wasm"));
     assert!(component.is_file(), "`make` made no {}", component.display());
     component
+}
+
+/// Runs a script as an author would type it, with the program and the tools at hand.
+#[must_use]
+pub fn shell(place: &Place, script: &str, variables: &[(&str, &str)]) -> Run {
+    let program = binary("understudy");
+    let mut bash = Command::new("bash");
+    bash.current_dir(place.path()).args(["-c", script]);
+    // With nothing of the user's in sight, as every run of the program.
+    for (name, value) in place.understudy([""; 0]).get_envs() {
+        match value {
+            Some(value) => bash.env(name, value),
+            None => bash.env_remove(name),
+        };
+    }
+    in_the_workshop(&mut bash);
+    let paths = program.parent().map(Path::to_path_buf).into_iter();
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(paths.chain(std::env::split_paths(&others)));
+    bash.env("PATH", path.unwrap_or_else(|e| panic!("{e}"))).envs(variables.iter().copied());
+    run_within(PATIENCE, bash, "")
 }
 
 /// What would come over the network otherwise.
