@@ -11,6 +11,7 @@ fn main() -> anyhow::Result<()> {
         ("faulty", guest("guest-faulty", "faulty")),
         ("streaming", guest("guest-streaming", "streaming")),
         ("handler", guest("guest-handler", "handler")),
+        ("planted", guest("guest-planted", "planted")),
     ];
     build(&workspace, &guests, "Guest")
 }

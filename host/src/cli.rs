@@ -9,6 +9,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod plugin;
+mod progress;
 mod proxy;
 mod sample;
 mod serve;

@@ -255,6 +255,24 @@ pub enum LoadError {
         /// What it should be.
         wanted: String,
     },
+    /// A file that was compiled ahead of time, and not for this host.
+    #[error(
+        "`{path}` is not loaded: {reason}; make it here, from the component itself, with `understudy plugin compile`"
+    )]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Why it isn't trusted, or can't be used.
+        reason: String,
+    },
+    /// A file can't be written.
+    #[error("can't write `{path}`: {cause}")]
+    Write {
+        /// The file.
+        path: String,
+        /// The cause.
+        cause: std::io::Error,
+    },
     /// It isn't a WebAssembly component at all.
     #[error("`{name}` is not a WebAssembly component: {reason}")]
     NotAComponent {

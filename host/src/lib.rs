@@ -18,12 +18,16 @@
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
 //! | [`provider`] | the HTTP call |
+//! | [`authoring`] | what authors of plugins need |
+//! | [`check`] | the kit that plugins are held against |
 //! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`client`] | a small client of our own |
 //! | [`cli`] | the command line |
 
+pub mod authoring;
+pub mod check;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -10,16 +10,19 @@
 //! | `engine` | wasmtime's engines, the epoch ticker, compiling |
 //! | `complexity` | what a component may ask of the compiler |
 //! | `lane` | guests that run long make way for the others |
-//! | `artefacts` | compiled components on disk |
+//! | `artefacts` | compiled components on disk: the cache |
+//! | `ahead` | components compiled ahead of time |
 //! | `source` | a component's bytes |
 //! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
 //! | `turns` | the CPU time that a call has taken |
+//! | `usage` | the most that calls have used |
 //! | `kind` | what sets the two worlds apart |
 //! | `handler` | calling plugins that make their own HTTP requests |
 //! | `http` | `wasi:http` for these |
 
+mod ahead;
 mod artefacts;
 pub mod bindings;
 mod complexity;
@@ -32,8 +35,10 @@ mod link;
 mod source;
 mod state;
 mod turns;
+mod usage;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -42,17 +47,21 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
+pub use ahead::compile;
 use bindings::ProviderPluginPre;
 use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
-pub use engine::Engine;
+pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
 use state::{LimitHit, State, Written};
+use usage::Usage;
+pub use usage::Used;
 pub use world::{Shape, World};
 
 /// A plugin, ready to be called.
@@ -74,6 +83,7 @@ pub struct Plugin {
     limits: Limits,
     /// `limits.instances`
     instances: Arc<Semaphore>,
+    usage: Usage,
 }
 
 impl Plugin {
@@ -83,22 +93,13 @@ impl Plugin {
     /// If it can't serve, and why.
     pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
         let name = config.name.clone();
-        let bytes = source::read(config)?;
-        if bytes.len() > config.limits.component {
-            return Err(LoadError::TooLarge { name, most: config.limits.component });
-        }
-        let size = bytes.len();
-        let digest = Sha256::digest(&bytes);
-        let sha256 = source::hex(&digest);
-        if let Some(wanted) = config.sha256.as_ref().filter(|wanted| **wanted != sha256) {
-            return Err(LoadError::Digest { name, found: sha256, wanted: wanted.clone() });
-        }
-        let component = {
-            let (engine, name, digest) = (Arc::clone(&engine), name.clone(), sha256.clone());
-            let limits = config.limits.clone();
-            let compile = move || engine.component(&name, &bytes, &digest, &limits);
-            let compiled = tokio::task::spawn_blocking(compile).await;
-            compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
+        let (component, sha256, size) = match ahead::read(config)? {
+            Some(ahead) => {
+                let (sha256, size) = (ahead.sha256.clone(), ahead.size);
+                check_digest(config, &sha256)?;
+                (ahead.component(&engine, config)?, sha256, size)
+            }
+            None => Self::compiled(&engine, config).await?,
         };
         let shape = Shape::of(&component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
@@ -115,13 +116,33 @@ impl Plugin {
         let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let instances = Arc::new(Semaphore::new(instances));
         let wasmtime = component.engine().clone();
+        let (description, usage) = (nothing(), Usage::default());
         let mut plugin =
-            Self { name, description: nothing(), shape, sha256, size, engine, wasmtime, kind, limits, instances };
+            Self { name, description, shape, sha256, size, engine, wasmtime, kind, limits, instances, usage };
         plugin.description = plugin
             .describe()
             .await
             .map_err(|e| LoadError::Describe { name: plugin.name.clone(), reason: e.to_string() })?;
         Ok(plugin)
+    }
+
+    /// The component, compiled or found compiled, its digest and its size.
+    async fn compiled(engine: &Arc<Engine>, config: &config::Plugin) -> Result<(Component, String, usize), LoadError> {
+        let name = config.name.clone();
+        let bytes = source::read(config)?;
+        if bytes.len() > config.limits.component {
+            return Err(LoadError::TooLarge { name, most: config.limits.component });
+        }
+        let size = bytes.len();
+        let sha256 = source::hex(&Sha256::digest(&bytes));
+        check_digest(config, &sha256)?;
+        let component = {
+            let (engine, digest, limits) = (Arc::clone(engine), sha256.clone(), config.limits.clone());
+            let compile = move || engine.component(&name, &bytes, &digest, &limits);
+            let compiled = tokio::task::spawn_blocking(compile).await;
+            compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
+        };
+        Ok((component, sha256, size))
     }
 
     /// Whether the plugin says that it can carry this (`image`, `audio`, `tools`).
@@ -136,7 +157,23 @@ impl Plugin {
         &self.limits
     }
 
-    async fn describe(&self) -> Result<wit::Description, Error> {
+    /// The most that its calls have used so far, by the exported function.
+    #[must_use]
+    pub fn usage(&self) -> BTreeMap<&'static str, Used> {
+        self.usage.most()
+    }
+
+    /// Whether it can read a stream.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        matches!(self.kind, Kind::Provider { streaming: Some(_), .. })
+    }
+
+    /// Asks the plugin what it is. `description` is what it said when it was loaded.
+    ///
+    /// # Errors
+    /// A limit, or a trap.
+    pub async fn describe(&self) -> Result<wit::Description, Error> {
         if let Kind::Handler(handler) = &self.kind {
             return self.describe_handler(handler).await;
         }
@@ -231,6 +268,7 @@ impl Plugin {
             if let Some(http) = http {
                 store.data_mut().let_out(http);
             }
+            store.data_mut().account(call, self.usage.clone());
             let _ = written.set(store.data().written());
             let turns = store.data().turns();
             let guest = guest(store);
@@ -268,7 +306,9 @@ impl Plugin {
                     return Err(limit(Limit::HandedOver(engine::most_handed_over(&self.limits))));
                 }
                 let mut reason = error.root_cause().to_string().trim_start_matches("wasm trap: ").to_owned();
-                if let Some(last) = written.last() {
+                // A guest in Rust ends what it says of a panic with a hint that helps nobody here.
+                let last = written.iter().rev().find(|line| !line.starts_with("note: "));
+                if let Some(last) = last {
                     reason = format!("{reason}; the last it wrote was: {last}");
                 }
                 Err(Error::Trap { plugin: self.name.clone(), call, reason: one_line(&reason, 1000) })
@@ -290,9 +330,7 @@ impl Plugin {
             Limit::State(self.limits.state)
         } else if fetch.request.body.len() > self.limits.request_body {
             Limit::RequestBody(self.limits.request_body)
-        } else if fetch.framing != wit::Framing::Whole
-            && !matches!(self.kind, Kind::Provider { streaming: Some(_), .. })
-        {
+        } else if fetch.framing != wit::Framing::Whole && !self.streams() {
             return Err(self.cannot_stream());
         } else {
             return Ok(());
@@ -304,6 +342,16 @@ impl Plugin {
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+/// Holds a component to the digest that the config pins.
+fn check_digest(config: &config::Plugin, found: &str) -> Result<(), LoadError> {
+    match &config.sha256 {
+        Some(wanted) if wanted != found => {
+            Err(LoadError::Digest { name: config.name.clone(), found: found.to_owned(), wanted: wanted.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -128,6 +128,16 @@ impl Destination {
         self.credential.as_ref()
     }
 
+    /// Whether a request of the plugin's could go out, wherever its endpoint is.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn judge(&self, request: &wit::HttpRequest) -> Result<(), String> {
+        let somewhere = endpoint::parse("https://provider.invalid")?;
+        endpoint::join(self.main.as_ref().unwrap_or(&somewhere), &request.path)?;
+        self.guests_headers(&request.headers).map(|_| ())
+    }
+
     /// What is missing of the credential that the main endpoint needs.
     #[must_use]
     pub fn missing_credential(&self) -> Option<String> {

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Installs the real peers of the test-suite, as the lock files say, into a folder each of tests/peers/.installed/.
 # Run it as often as you like: what is up to date is left alone. Remedies for what is missing are in its messages.
+#
+#     tests/peers/setup.sh [NAME…]    only these
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 installed=$here/.installed
-handler=../../examples/plugins/javascript-handler # from here
+examples=../../examples/plugins # from here
+handler=$examples/javascript-handler
 started=$SECONDS
 mkdir -p "$installed"
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
@@ -77,6 +80,8 @@ stamp_of() { # NAME: changes when the install has to be made anew
   local inputs
   case $1 in
     node) inputs=(node/package.json node/package-lock.json node/.npmrc) ;;
+    typescript) inputs=("$examples/typescript/package.json" "$examples/typescript/package-lock.json" node/.npmrc) ;;
+    compilers) inputs=("$examples/python/requirements.txt" "$examples/c/requirements.txt" python/go.txt ../../Cargo.lock) ;;
     javascript-handler) inputs=("$handler/package.json" "$handler/package-lock.json" node/.npmrc) ;;
     *) inputs=("python/$1.txt") ;;
   esac
@@ -88,6 +93,8 @@ up_to_date() { # NAME
   case $1 in
     node) "$installed/node/node_modules/.bin/node" --version ;;
     javascript-handler) [ -x "$installed/javascript-handler/node_modules/.bin/jco" ] ;;
+    typescript) [ -x "$installed/typescript/node_modules/.bin/componentize-qjs" ] ;;
+    compilers) "$installed/compilers/bin/go" version && [ -e "$installed/compilers/goproxy" ] ;;
     *) "$installed/$1/bin/python" --version ;; # a link to the system's Python, which may have gone
   esac >/dev/null 2>&1
 }
@@ -109,12 +116,21 @@ install_node() {
   fi
 }
 
-# What builds the example plugin.
-install_javascript_handler() {
-  local folder=$installed/javascript-handler
+# What builds an example plugin: the tools of its lock file.
+install_tools() { # NAME
+  local folder=$installed/$1
   mkdir "$folder"
-  (cd "$here" && cp "$handler/package.json" "$handler/package-lock.json" node/.npmrc "$folder/")
+  (cd "$here" && cp "$examples/$1/package.json" "$examples/$1/package-lock.json" node/.npmrc "$folder/")
   (cd "$folder" && npm ci --loglevel=error)
+}
+
+# What builds the others: as their own requirements say. Go is the system's business elsewhere; here it comes as a package, too.
+install_compilers() {
+  local folder=$installed/compilers
+  "$python" -m venv "$folder"
+  (cd "$here" && "$folder/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
+    -r "$examples/python/requirements.txt" -r "$examples/c/requirements.txt" -r python/go.txt)
+  "$folder/bin/python" "$here/python/go_proxy.py" "$folder/goproxy"
 }
 
 install_python() { # NAME
@@ -131,15 +147,17 @@ install_one() { # NAME
   rm -rf "${installed:?}/$name"
   case $name in
     node) install_node ;;
-    javascript-handler) install_javascript_handler ;;
+    javascript-handler | typescript) install_tools "$name" ;;
+    compilers) install_compilers ;;
     *) install_python "$name" ;;
   esac
   stamp_of "$name" >"$installed/$name/.stamp"
   printf 'peers: %s installed in %d s\n' "$name" $((SECONDS - began)) >&2
 }
 
+[ $# -gt 0 ] || set -- node fastmcp fastmcp4 litellm javascript-handler typescript compilers
 outdated=()
-for name in node fastmcp fastmcp4 litellm javascript-handler; do
+for name in "$@"; do
   up_to_date "$name" || outdated+=("$name")
 done
 

@@ -9,6 +9,7 @@
 )]
 
 pub mod arena;
+pub mod author;
 pub mod guests;
 pub mod http;
 pub mod matrix;

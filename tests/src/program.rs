@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -139,7 +140,13 @@ impl Run {
 
 /// Runs a command to its end.
 #[must_use]
-pub fn run(mut command: Command, input: &str) -> Run {
+pub fn run(command: Command, input: &str) -> Run {
+    run_within(PATIENCE, command, input)
+}
+
+/// The same, for what may take longer.
+#[must_use]
+pub fn run_within(patience: Duration, mut command: Command, input: &str) -> Run {
     let shown = format!("{command:?}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
@@ -153,9 +160,9 @@ pub fn run(mut command: Command, input: &str) -> Run {
         }
         let _ = done.send(child.wait_with_output());
     });
-    let Ok(output) = ended.recv_timeout(PATIENCE) else {
+    let Ok(output) = ended.recv_timeout(patience) else {
         kill(id);
-        panic!("{shown}: no end within {PATIENCE:?}");
+        panic!("{shown}: no end within {patience:?}");
     };
     let output = output.unwrap_or_else(|e| panic!("{shown}: {e}"));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

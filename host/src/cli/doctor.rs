@@ -8,7 +8,6 @@ use clap::Args;
 
 use super::{End, Global, SamplingArgs, out, stage};
 use crate::config::{Config, Mode, Sampling, Transport};
-use crate::plugin::Engine;
 use crate::provider::credential::Credential;
 use crate::provider::secret::SHORTEST_CUT;
 use crate::sampling::Understudy;
@@ -123,7 +122,7 @@ fn who_answers(sampling: &Sampling) -> String {
 
 async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) -> Result<()> {
     out("plugins")?;
-    let engine = match Engine::new(Engine::cache_folder()) {
+    let engine = match stage::engine_for_plugins() {
         Ok(engine) => engine,
         Err(error) => return report.trouble(&error.to_string()),
     };

@@ -1,4 +1,8 @@
-//! `understudy plugin`: looking at plugins.
+//! `understudy plugin`: looking at plugins, and making them.
+
+mod check;
+mod compile;
+mod new;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -7,7 +11,7 @@ use serde_json::{Value, json};
 use super::{End, Global, SamplingArgs, Usage, out, stage};
 use crate::config;
 use crate::plugin::bindings::understudy::plugin::types as wit;
-use crate::plugin::{Engine, Plugin, World};
+use crate::plugin::{Plugin, World};
 use crate::provider::guarded::Guarded;
 use crate::sampling::Understudy;
 use crate::select::choose;
@@ -32,12 +36,27 @@ pub(super) enum PluginVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Hold a plugin against the kit: its world, canonical requests, canned answers, the author's fixtures, its limits
+    Check(check::CheckArgs),
+    /// Compile a plugin ahead of time, for this machine and this version
+    Compile(compile::CompileArgs),
+    /// Make a folder for a new plugin, which builds with one command
+    New(new::NewArgs),
+    /// Write bindings of the contract, for C and Go: their compilers know nothing of components
+    Bindings(new::BindingsArgs),
+    /// Make a component of a core module, as Rust, Go and C compilers make them
+    Componentize(new::ComponentizeArgs),
 }
 
 pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
     match verb {
         PluginVerb::List { json } => all(global, json).await,
         PluginVerb::Models(args) => models(global, args).await,
+        PluginVerb::Check(args) => check::run(global, args).await,
+        PluginVerb::Compile(args) => compile::run(global, args),
+        PluginVerb::New(args) => new::new(args),
+        PluginVerb::Bindings(args) => new::bindings(&args),
+        PluginVerb::Componentize(args) => new::componentize(&args),
         PluginVerb::Inspect { plugin, json } => inspect(global, &plugin, json).await,
     }
 }
@@ -104,7 +123,7 @@ pub(super) fn names(config: &config::Config) -> Vec<String> {
 
 async fn all(global: &Global, as_json: bool) -> Result<End> {
     let config = stage::config(global)?;
-    let engine = Engine::new(Engine::cache_folder())?;
+    let engine = stage::engine_for_plugins()?;
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in names(&config) {
         let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
@@ -156,7 +175,7 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
 async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
     let config = stage::config(global)?;
     let plugin = stage::configured(&config, name, &SamplingArgs::default())?;
-    let loaded = Understudy::load(&Engine::new(Engine::cache_folder())?, &plugin, stage::env).await?;
+    let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
     let facts = facts(&plugin, &loaded);
     if as_json {
         out(&format!("{facts:#}"))?;

@@ -1,6 +1,7 @@
 //! Setting the stage: from what was typed and what the config says to a server and its sampler.
 
 use std::collections::HashSet;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::{Global, SamplingArgs, ServerArgs, Usage};
+use super::{Global, SamplingArgs, ServerArgs, Usage, progress};
 use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling, Transport};
+use crate::error::LoadError;
 use crate::plugin::Engine;
 use crate::provider::{Http, credential};
 use crate::relay::{Answering, StateKey, Terms};
@@ -176,6 +178,15 @@ pub(crate) fn rule_of(args: &SamplingArgs, configured: Option<Sampling>) -> Opti
     rule.map(|rule| Sampling { mode: args.mode.unwrap_or(rule.mode), ..rule })
 }
 
+/// The engine, which shows on a terminal what it compiles.
+pub(crate) fn engine_for_plugins() -> Result<Arc<Engine>, LoadError> {
+    let engine = Engine::new(Engine::cache_folder())?;
+    if io::stderr().is_terminal() {
+        engine.watch(Box::new(progress::compiling));
+    }
+    Ok(engine)
+}
+
 /// Loads the rule's plugins and makes a sampler of them.
 pub(crate) async fn answering(
     config: &Config,
@@ -208,7 +219,7 @@ pub(crate) async fn chain(
     }
     let engine = match engine {
         Some(engine) => engine,
-        none => none.insert(Engine::new(Engine::cache_folder())?),
+        none => none.insert(engine_for_plugins()?),
     };
     let mut chain = Vec::new();
     for name in &rule.plugins {

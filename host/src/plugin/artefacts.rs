@@ -37,7 +37,7 @@ impl Artefacts {
         Self::trust(engine, artefact.get(DIGEST..)?)
     }
 
-    /// Loads what this process has compiled, or `keep` has written: the file and its folder are the user's alone, and the digest fits.
+    /// Loads what this process has compiled, or `keep` or `ahead` has written: file and folder are the user's alone, and the digest fits.
     pub(super) fn trust(engine: &Engine, artefact: &[u8]) -> Option<Component> {
         #[expect(unsafe_code, reason = "wasmtime can't check machine code")]
         // SAFETY: the callers see to what the comment says.

@@ -4,8 +4,8 @@
 //! a pool, in which a fresh instance costs half as much. Those that don't fit the pool run on the other.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 
 use rayon::ThreadPool;
@@ -40,7 +40,11 @@ pub struct Engine {
     places: Arc<Semaphore>,
     compilers: ThreadPool,
     slow: Arc<SlowLane>,
+    watcher: OnceLock<Watcher>,
 }
+
+/// What is told when compiling begins: the plugin's name, and its component's size.
+pub type Watcher = Box<dyn Fn(&str, usize) -> Box<dyn Send> + Send + Sync>;
 
 impl Engine {
     /// An engine that keeps compiled components in `cache`, or nowhere.
@@ -66,7 +70,8 @@ impl Engine {
         let compilers = compilers().map_err(|e| failed(e.to_string()))?;
         let artefacts = Artefacts::new(cache, &on_demand);
         let places = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or_default()));
-        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, places, compilers, slow: Arc::default() }))
+        let (slow, watcher) = (Arc::default(), OnceLock::new());
+        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, places, compilers, slow, watcher }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.
@@ -88,16 +93,41 @@ impl Engine {
         sha256: &str,
         limits: &Limits,
     ) -> Result<Component, LoadError> {
+        if let Some(component) = self.engines(limits).find_map(|engine| self.artefacts.load(engine, sha256)) {
+            return Ok(component);
+        }
+        let artefact = self.compile(name, bytes)?;
+        self.artefacts.keep(&artefact, sha256);
+        self.trust(&artefact, limits).ok_or_else(|| LoadError::NotAComponent {
+            name: name.to_owned(),
+            reason: "it was compiled, and can't be loaded".to_owned(),
+        })
+    }
+
+    /// Those of the two engines that a component may run on, the better one first.
+    fn engines(&self, limits: &Limits) -> impl Iterator<Item = &wasmtime::Engine> {
+        // A guest that may have more than the pool gives gets it from elsewhere.
+        let pooled = self.pooled.as_ref().filter(|_| limits.memory <= POOLED_MEMORY);
+        pooled.into_iter().chain([&self.on_demand])
+    }
+
+    /// Loads machine code that nobody but the user can have written. None if it is another engine's.
+    pub(super) fn trust(&self, artefact: &[u8], limits: &Limits) -> Option<Component> {
+        self.engines(limits).find_map(|engine| Artefacts::trust(engine, artefact))
+    }
+
+    /// Has this told when compiling begins: the plugin's name, and its component's size. What it gives is dropped when that ends.
+    pub fn watch(&self, watcher: Watcher) {
+        // Who came first goes on watching.
+        let _ = self.watcher.set(watcher);
+    }
+
+    /// The machine code of the component with these bytes.
+    pub(super) fn compile(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         let not_a_component = |reason: &str| LoadError::NotAComponent {
             name: name.to_owned(),
             reason: crate::text::one_line(reason, 500),
         };
-        // A guest that may have more than the pool gives gets it from elsewhere.
-        let pooled = self.pooled.as_ref().filter(|_| limits.memory <= POOLED_MEMORY);
-        let engines = || pooled.into_iter().chain([&self.on_demand]);
-        if let Some(component) = engines().find_map(|engine| self.artefacts.load(engine, sha256)) {
-            return Ok(component);
-        }
         match bytes.get(..8) {
             Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
             Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
@@ -112,13 +142,12 @@ impl Engine {
             Found::Broken(reason) => not_a_component(&reason),
         })?;
         let started = std::time::Instant::now();
+        let _watched = self.watcher.get().map(|watcher| watcher(name, bytes.len()));
         // Compiled for the one without a pool, which can take all: what comes of it serves both.
         let compile = || self.on_demand.precompile_component(bytes);
         let artefact = self.compilers.install(compile).map_err(|e| not_a_component(&format!("{e:#}")))?;
         tracing::info!(plugin = name, took = ?started.elapsed(), "compiled");
-        self.artefacts.keep(&artefact, sha256);
-        let component = engines().find_map(|engine| Artefacts::trust(engine, &artefact));
-        component.ok_or_else(|| not_a_component("it was compiled, and can't be loaded"))
+        Ok(artefact)
     }
 
     /// The component for an instance that may wait for others: one that would keep its place in the pool meanwhile.
@@ -177,8 +206,9 @@ fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     // Plugins convert JSON: what that does not need is not there to be attacked (threads and GC are not even compiled in).
+    // Multiple memories are: where one component inside another calls the next (as componentize-qjs's stubs of WASI do), the code between
+    // them has two, and without them wasmtime panics.
     config.wasm_memory64(false);
-    config.wasm_multi_memory(false);
     config.wasm_relaxed_simd(false);
     config.wasm_tail_call(false);
     config.wasm_wide_arithmetic(false);

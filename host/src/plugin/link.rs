@@ -23,15 +23,19 @@ pub(super) fn link(component: &Component, shape: &Shape) -> Result<InstancePre<S
         if is_handler {
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         }
-        let is_served = |name: &str| is_inert(name) || is_handler && HTTP.iter().any(|http| name.starts_with(http));
         // `Linker::define_unknown_imports_as_traps` would do, if it knew that 0.2.0 is served by 0.2.12.
         for (name, import) in component.component_type().imports(engine) {
-            if !is_served(name) {
+            if !is_served(name, is_handler) {
                 trap(engine, &mut linker.root(), name, &import.ty, name)?;
             }
         }
     }
     linker.instantiate_pre(component)
+}
+
+/// Whether a plugin of either world gets what it imports under this name.
+pub(super) fn is_served(import: &str, is_handler: bool) -> bool {
+    is_inert(import) || is_handler && HTTP.iter().any(|http| import.starts_with(http))
 }
 
 fn is_inert(import: &str) -> bool {

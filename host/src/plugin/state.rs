@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::Running;
 use super::http::Hooks;
 use super::turns::Turns;
+use super::usage::{Usage, Used};
 use crate::config::Limits;
 use crate::error::Limit;
 use crate::text::one_line;
@@ -26,6 +27,8 @@ pub(super) struct State {
     written: Written,
     turns: Turns,
     http: Hooks,
+    /// Where it is told what the call used.
+    account: Option<(&'static str, Usage)>,
     _running: Running,
 }
 
@@ -46,6 +49,7 @@ impl State {
             written: Written::new(limits.log_lines),
             turns: Turns::default(),
             http: Hooks::default(),
+            account: None,
             _running: running,
         }
     }
@@ -60,6 +64,11 @@ impl State {
         self.http = http;
     }
 
+    /// Has it told what the call used, when it is over.
+    pub(super) fn account(&mut self, call: &'static str, usage: Usage) {
+        self.account = Some((call, usage));
+    }
+
     pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.memory
     }
@@ -67,6 +76,14 @@ impl State {
     /// What the guest writes to stdout and stderr.
     pub(super) fn written(&self) -> Written {
         self.written.clone()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some((call, usage)) = &self.account {
+            usage.record(call, Used { cpu: self.turns.spent(), memory: self.memory.used });
+        }
     }
 }
 

@@ -37,6 +37,12 @@ impl Shape {
         self.imports.iter().any(|import| import.starts_with("wasi:http/outgoing-handler@"))
     }
 
+    /// The imports that a plugin of its world doesn't get: a call of one traps.
+    pub fn unserved(&self) -> impl Iterator<Item = &str> {
+        let is_handler = self.world == Ok(World::Handler);
+        self.imports.iter().map(String::as_str).filter(move |import| !super::link::is_served(import, is_handler))
+    }
+
     pub(super) fn of(component: &Component) -> Self {
         let (engine, ty) = (component.engine(), component.component_type());
         let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();

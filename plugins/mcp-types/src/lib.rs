@@ -12,8 +12,10 @@
 //! | `validate` | the rules that a request must meet |
 //! | `result` | `CreateMessageResult`, and its shape for the asking server |
 //! | `wit` | the mapping onto the contract's records |
+//! | `fixture` | a conversation with a plugin as JSON, for tests |
 
 mod content;
+mod fixture;
 mod object;
 mod request;
 mod result;
@@ -30,8 +32,9 @@ pub use request::{
 pub use result::{BadJson, CreateMessageResult, ShapeError};
 pub use validate::Invalid;
 
-/// What the macro [`wit_conversions`] needs.
+/// What the macros [`wit_conversions`] and [`fixture_conversions`] need.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::fixture::{body_of_bytes, bytes_of_body, status_of};
     pub use crate::wit::{MOST_TOKENS, empty_object, object_from_plugin, text_of, to_json};
 }

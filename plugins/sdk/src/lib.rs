@@ -1,7 +1,8 @@
 //! Write an Understudy sampling plugin in Rust.
 //!
 //! Implement [`Provider`] for a type of yours, hand the type to [`export_provider!`], build for `wasm32-wasip2`, and the
-//! component is ready. Nothing here needs wasm to run: `cargo test` tests the conversion natively, most easily with the
+//! component is ready; or for `wasm32-unknown-unknown`, and `understudy plugin componentize` makes one that imports nothing (that is what
+//! `understudy plugin new --lang rust` does). Nothing here needs wasm to run: `cargo test` tests the conversion natively, most easily with the
 //! `testing` feature's fixtures.
 //!
 //! | module | what it holds |

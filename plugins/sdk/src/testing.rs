@@ -27,15 +27,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::Provider;
 use crate::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
-use crate::types::{
-    Completion, CreateMessageRequest, Error, Fetch, Framing, Header, HttpMethod, HttpResponse, Options, Step,
-};
-use crate::{Provider, types};
+use crate::types::{Completion, CreateMessageRequest, Error, Framing, Header, HttpResponse, Options, Step};
 
 understudy_mcp_types::wit_conversions!(crate::types);
+understudy_mcp_types::fixture_conversions!(crate::types);
 
 /// MCP's `CreateMessageRequestParams` as a plugin gets them.
 ///
@@ -208,19 +207,13 @@ fn run<P: Provider>(fixture: &Value, play: &Play) -> Value {
             Ok(Step::Done(completion)) => {
                 outcome.insert("result".to_owned(), result_json(&completion));
                 if let Some(usage) = completion.usage {
-                    let details: Value = match usage.details.as_str() {
-                        "" => json!({}),
-                        text => serde_json::from_str(text).unwrap_or_else(|e| panic!("usage.details: {e}")),
-                    };
-                    outcome.insert(
-                        "usage".to_owned(),
-                        json!({ "input": usage.input_tokens, "output": usage.output_tokens, "details": details }),
-                    );
+                    let usage = usage_json(&usage).unwrap_or_else(|e| panic!("{e}"));
+                    outcome.insert("usage".to_owned(), usage);
                 }
                 break;
             }
             Err(error) => {
-                outcome.insert("error".to_owned(), error_json(error));
+                outcome.insert("error".to_owned(), error_json(&error));
                 break;
             }
         }
@@ -341,53 +334,9 @@ pub fn check_settings_schema(schema: &str, of_unknown_key: &Error) {
     assert_eq!(in_schema, known);
 }
 
-fn fetch_json(fetch: &Fetch) -> Value {
-    let method = match fetch.request.method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Patch => "PATCH",
-        HttpMethod::Delete => "DELETE",
-    };
-    let headers: Map<String, Value> =
-        fetch.request.headers.iter().map(|h| (h.name.clone(), Value::String(h.value.clone()))).collect();
-    let mut request = json!({ "method": method, "path": fetch.request.path, "headers": headers });
-    if let Some(endpoint) = &fetch.request.endpoint {
-        request["endpoint"] = json!(endpoint);
-    }
-    match fetch.framing {
-        Framing::Whole => {}
-        Framing::ServerSentEvents => request["framing"] = json!("server-sent-events"),
-        Framing::Lines => request["framing"] = json!("lines"),
-    }
-    if !fetch.request.body.is_empty() {
-        request["body"] = serde_json::from_slice(&fetch.request.body)
-            .unwrap_or_else(|_| json!(String::from_utf8_lossy(&fetch.request.body)));
-    }
-    request
-}
-
-fn answer_of(answer: &Value) -> HttpResponse {
-    let headers = answer["headers"].as_object().cloned().unwrap_or_default();
-    HttpResponse {
-        status: answer["status"].as_u64().and_then(|s| u16::try_from(s).ok()).unwrap_or(200),
-        headers: headers
-            .into_iter()
-            .map(|(name, value)| Header { name, value: value.as_str().unwrap_or_default().to_owned() })
-            .collect(),
-        body: match &answer["body"] {
-            Value::String(text) => text.clone().into_bytes(),
-            Value::Null => Vec::new(),
-            json => json.to_string().into_bytes(),
-        },
-        extensions: "{}".to_owned(),
-    }
-}
-
 /// A stream, from its head to its end.
 fn events_of(answer: &Value) -> Vec<Event> {
-    let head = answer_of(answer);
-    let opened = Event::Opened(ResponseHead { status: head.status, headers: head.headers });
+    let opened = Event::Opened(ResponseHead { status: answer_of(answer).status, headers: headers_of(answer) });
     let messages = answer["events"].as_array().into_iter().flatten().map(|event| {
         let data = match &event["data"] {
             Value::String(text) => text.clone(),
@@ -397,26 +346,6 @@ fn events_of(answer: &Value) -> Vec<Event> {
     });
     let closed = (answer["ends"] != false).then_some(Event::Closed);
     std::iter::once(opened).chain(messages).chain(closed).collect()
-}
-
-fn error_json(error: Error) -> Value {
-    let plain = |kind: &str, failure: types::Failure| json!({ "kind": kind, "message": failure.message });
-    match error {
-        Error::InvalidRequest(failure) => plain("invalid-request", failure),
-        Error::Unsupported(failure) => plain("unsupported", failure),
-        Error::MalformedResponse(failure) => plain("malformed-response", failure),
-        Error::Other(failure) => plain("other", failure),
-        Error::Provider(provider) => {
-            let mut value = json!({ "provider": true, "kind": provider.kind, "message": provider.message });
-            if let Some(status) = provider.status {
-                value["status"] = json!(status);
-            }
-            if let Some(ms) = provider.retry_after_ms {
-                value["retryAfterMs"] = json!(ms);
-            }
-            value
-        }
-    }
 }
 
 /// The lines that differ, from the first to the last of them.

@@ -1,0 +1,222 @@
+//! A new plugin's folder. The templates are the examples in `examples/plugins`, which build where they are; what they refer to in this
+//! repository stands in the new folder instead.
+
+mod parts;
+
+use std::path::{Path, PathBuf};
+
+use super::contract::{ContractError, write};
+use super::language::{Language, NewWorld};
+
+/// A plugin to be begun.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// Its name, and its folder's.
+    pub name: String,
+    /// The language that it is written in.
+    pub language: Language,
+    /// Its world.
+    pub world: NewWorld,
+}
+
+/// Why a folder isn't made.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// Something is there already.
+    #[error("`{folder}` exists already; choose another name, or remove it first")]
+    Exists {
+        /// The folder.
+        folder: String,
+    },
+    /// A name that some language can't take.
+    #[error("`{name}` can't be a plugin's name: {reason}; an example of one is `my-provider`")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is no such template.
+    #[error(
+        "there is no template for a handler in {language}, only in `javascript`; a provider can be begun in every language (leave `--world` out), and \
+         the contract of handlers is in `wit/handler.wit`"
+    )]
+    NoHandler {
+        /// The language.
+        language: Language,
+    },
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] ContractError),
+}
+
+/// A file of a template, and what is in it.
+type File = (&'static str, &'static str);
+
+/// What the examples are called, and what they refer to outside of their folders.
+const EXAMPLE: &str = "example-plugin";
+const EXAMPLE_IN_SNAKE_CASE: &str = "example_plugin";
+const MOVED: [(&str, &str); 4] = [
+    ("../../../plugins/sdk", "sdk/understudy-plugin"),
+    ("../../../wit", "wit"),
+    ("../fixtures", "fixtures"),
+    // The handler's example has a name of its own.
+    ("javascript-handler", EXAMPLE),
+];
+
+const IGNORED: &str = "/target/\n/build/\n/bindings/\n*.wasm\n.venv/\nnode_modules/\n__pycache__/\n";
+
+/// Names that compilers or their libraries have already.
+const TAKEN: [&str; 12] = [
+    "alloc",
+    "build",
+    "core",
+    "fixtures",
+    "main",
+    "sdk",
+    "serde",
+    "serde-json",
+    "std",
+    "test",
+    "understudy-plugin",
+    "wit",
+];
+
+impl Beginning {
+    /// Writes the folder into another; its path.
+    ///
+    /// # Errors
+    /// If the name can't be one, there is no such template, or something is there already.
+    pub fn write(&self, into: &Path) -> Result<PathBuf, TemplateError> {
+        self.check()?;
+        let folder = into.join(&self.name);
+        if folder.symlink_metadata().is_ok() {
+            return Err(TemplateError::Exists { folder: folder.display().to_string() });
+        }
+        for (path, content) in self.files()? {
+            write(&folder.join(path), self.fill(content).as_bytes())?;
+        }
+        // What is the contract's, or the guest crate's, stands there as it is.
+        for (path, content) in self.as_they_are() {
+            write(&folder.join(path), content.as_bytes())?;
+        }
+        Ok(folder)
+    }
+
+    /// The command that builds it, in its folder.
+    #[must_use]
+    pub fn build_command(&self) -> &'static str {
+        match self.world {
+            NewWorld::Provider => "make",
+            NewWorld::Handler => "npm ci && npm run build",
+        }
+    }
+
+    /// The component that this makes.
+    #[must_use]
+    pub fn component(&self) -> String {
+        match self.world {
+            NewWorld::Provider => format!("{}.wasm", self.name),
+            NewWorld::Handler => "plugin.wasm".to_owned(),
+        }
+    }
+
+    fn check(&self) -> Result<(), TemplateError> {
+        let wrong = |reason| Err(TemplateError::Name { name: self.name.clone(), reason });
+        let name = self.name.as_str();
+        let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return wrong("it must begin with a letter from `a` to `z`");
+        }
+        if !name.chars().all(is_fine) {
+            return wrong("it may hold the letters from `a` to `z`, digits, and `-`");
+        }
+        if name.ends_with('-') || name.contains("--") {
+            return wrong("a `-` must stand between two other characters");
+        }
+        if name.len() > 64 {
+            return wrong("it is longer than 64 characters");
+        }
+        if TAKEN.contains(&name) || syn_keyword(name) {
+            return wrong("a compiler or a library has the name already");
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<Vec<File>, TemplateError> {
+        let files = match (self.world, self.language) {
+            (NewWorld::Provider, Language::Rust) => parts::RUST,
+            (NewWorld::Provider, Language::TypeScript) => parts::TYPESCRIPT,
+            (NewWorld::Provider, Language::JavaScript) => parts::JAVASCRIPT,
+            (NewWorld::Provider, Language::Python) => parts::PYTHON,
+            (NewWorld::Provider, Language::Go) => parts::GO,
+            (NewWorld::Provider, Language::C) => parts::C,
+            (NewWorld::Handler, Language::JavaScript) => parts::JAVASCRIPT_HANDLER,
+            (NewWorld::Handler, language) => return Err(TemplateError::NoHandler { language }),
+        };
+        Ok(files.iter().copied().chain([(".gitignore", IGNORED)]).collect())
+    }
+
+    fn as_they_are(&self) -> impl Iterator<Item = File> {
+        let is_provider = self.world == NewWorld::Provider;
+        let fixtures = if is_provider { parts::FIXTURES } else { &[] };
+        let sdk = if is_provider && self.language == Language::Rust {
+            [parts::SDK, parts::SDK_PLUGIN, parts::SDK_MCP_TYPES]
+        } else {
+            [&[][..]; 3]
+        };
+        [parts::WIT, fixtures].into_iter().chain(sdk).flatten().copied()
+    }
+
+    fn fill(&self, content: &str) -> String {
+        let moved = MOVED.iter().fold(content.to_owned(), |text, (from, to)| text.replace(from, to));
+        moved.replace(EXAMPLE, &self.name).replace(EXAMPLE_IN_SNAKE_CASE, &self.name.replace('-', "_"))
+    }
+}
+
+/// Whether Rust has the word for itself. The other languages take a name as a text.
+fn syn_keyword(name: &str) -> bool {
+    const WORDS: [&str; 44] = [
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
+        "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+        "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super",
+        "trait", "true", "type", "use", "where",
+    ];
+    WORDS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beginning(name: &str) -> Beginning {
+        Beginning { name: name.to_owned(), language: Language::Rust, world: NewWorld::Provider }
+    }
+
+    #[test]
+    fn a_name_is_one_that_every_language_takes() {
+        for name in ["a", "my-provider", "gpt4all", "x-1"] {
+            assert!(beginning(name).check().is_ok(), "{name}");
+        }
+        for name in ["", "-a", "a-", "a--b", "A", "ä", "1a", "a_b", "a/b", "..", "test", "fn", &"a".repeat(65)] {
+            assert!(beginning(name).check().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_template_refers_to_what_is_not_in_the_new_folder() {
+        for language in Language::ALL {
+            for world in [NewWorld::Provider, NewWorld::Handler] {
+                let beginning = Beginning { name: "my-own".to_owned(), language, world };
+                for (path, content) in beginning.files().unwrap_or_default() {
+                    let filled = beginning.fill(content);
+                    assert!(!filled.contains("../"), "{language} {path}: {filled}");
+                    assert!(
+                        !filled.contains("example-plugin") && !filled.contains("example_plugin"),
+                        "{language} {path}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The kit that plugins are held against: what admission asks before a plugin serves, and what `understudy plugin check` tells its
+//! author.
+//!
+//! Nothing here knows a provider's format, and nothing goes over the network: requests are canonical ones, answers are canned, and
+//! the author's own fixtures say the rest.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`report`] | the rules, what came of each, and the remedies |
+//! | `describe` | whether what a plugin says of itself makes sense |
+//! | `requests` | canonical requests |
+//! | `start` | what a plugin makes of a request |
+//! | `answers` | canned answers, and what a plugin may make of them |
+//! | `resume` | what a plugin makes of an answer, whole or as a stream |
+//! | [`fixtures`] | conversations that the author wrote down |
+
+mod answers;
+mod describe;
+pub mod fixtures;
+pub mod report;
+mod requests;
+mod resume;
+mod start;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+
+use crate::error::{Error, LoadError};
+use crate::plugin::World;
+use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::sampling::Understudy;
+use crate::select::choose;
+use crate::text::list;
+use report::{Report, Rule};
+
+/// What admission asks: the world, what the plugin says of itself, and one request.
+pub async fn quick(plugin: &Understudy) -> Report {
+    let mut kit = Kit::new(plugin);
+    kit.loaded().await;
+    if let Some(canonical) = requests::probe().filter(|_| !kit.is_handler()) {
+        kit.ask(&canonical).await;
+    }
+    kit.report
+}
+
+/// All of it. `fixtures` is the author's folder; without one it is said that there is none.
+///
+/// With `update`, the fixtures get the outcomes that they have.
+pub async fn full(plugin: &Understudy, fixtures: Option<&Path>, update: bool) -> Report {
+    let mut kit = Kit::new(plugin);
+    kit.loaded().await;
+    if kit.is_handler() {
+        kit.skip_what_is_for_providers();
+    } else {
+        let mut asked = Vec::new();
+        for canonical in requests::all() {
+            asked.extend(kit.ask(&canonical).await);
+        }
+        kit.requests_done();
+        kit.answer(&asked).await;
+        kit.fixtures(fixtures, update).await;
+    }
+    kit.limits();
+    kit.report
+}
+
+/// The report on a component that can't be loaded at all; none where that isn't the component's fault.
+#[must_use]
+pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
+    let rule = match error {
+        LoadError::NotAComponent { .. }
+        | LoadError::World { .. }
+        | LoadError::TooLarge { .. }
+        | LoadError::TooComplex { .. } => Rule::World,
+        LoadError::Imports { .. } => Rule::Imports,
+        LoadError::Describe { .. } => Rule::Describe,
+        LoadError::Read { .. }
+        | LoadError::Digest { .. }
+        | LoadError::Foreign { .. }
+        | LoadError::Write { .. }
+        | LoadError::Key { .. }
+        | LoadError::Config(_)
+        | LoadError::Engine { .. } => return None,
+    };
+    let mut report = Report::new(name);
+    report.broken(rule, error.to_string());
+    Some(report)
+}
+
+/// One plugin under test.
+struct Kit<'a> {
+    link: &'a Understudy,
+    options: Arc<wit::Options>,
+    report: Report,
+}
+
+impl<'a> Kit<'a> {
+    fn new(link: &'a Understudy) -> Self {
+        let choices = choose(&[&link.catalogue], None);
+        let model = choices.first().map(|choice| choice.model.clone()).filter(|model| !model.is_empty());
+        let options = Arc::new(options(model.as_deref().unwrap_or("model-1"), link.settings.clone()));
+        let mut report = Report::new(&link.plugin.name);
+        report.sha256.clone_from(&link.plugin.sha256);
+        Self { link, options, report }
+    }
+
+    fn is_handler(&self) -> bool {
+        self.link.plugin.shape.world == Ok(World::Handler)
+    }
+
+    fn accepts(&self, words: &[&str]) -> bool {
+        words.iter().all(|word| self.link.plugin.accepts(word))
+    }
+
+    /// What can be seen of a plugin without giving it a request.
+    async fn loaded(&mut self) {
+        let plugin = &self.link.plugin;
+        let world = match plugin.shape.world {
+            Ok(World::Provider { streaming: true }) => "provider, with streaming",
+            Ok(World::Handler) => "handler",
+            _ => "provider",
+        };
+        self.report
+            .kept(Rule::World, format!("{world} of understudy:plugin@0.1.0, {}", ByteSize::b(plugin.size as u64)));
+        let unserved = list(plugin.shape.unserved());
+        if unserved.is_empty() {
+            let imports = match plugin.shape.imports.len() {
+                0 => "none".to_owned(),
+                n => format!("{n}, all of them WASI's: inert"),
+            };
+            self.report.kept(Rule::Imports, imports);
+        } else {
+            self.report
+                .noted(Rule::Imports, format!("a plugin of its world doesn't get {unserved}: a call of it traps"));
+        }
+        let description = &plugin.description;
+        for odd in describe::odd(description) {
+            self.report.broken(Rule::Describe, odd);
+        }
+        self.report
+            .kept(Rule::Describe, format!("{} {}: {}", description.name, description.version, description.summary));
+        for _ in 0..2 {
+            match plugin.describe().await {
+                Ok(again) if format!("{again:?}") == format!("{description:?}") => {}
+                Ok(_) => self.report.broken(Rule::Constant, "`describe` said something else when it was asked again"),
+                Err(error) => self.report.broken(Rule::Constant, format!("asked again, `describe` failed: {error}")),
+            }
+        }
+        self.report.kept(Rule::Constant, "three times the same, each in a fresh instance");
+    }
+
+    fn skip_what_is_for_providers(&mut self) {
+        let why = "for provider plugins: a handler's requests are its own; try it with `understudy sample`";
+        for rule in [
+            Rule::Start,
+            Rule::Accepts,
+            Rule::Carries,
+            Rule::Fetch,
+            Rule::Pure,
+            Rule::Resume,
+            Rule::Refusals,
+            Rule::Malformed,
+            Rule::Messages,
+            Rule::Fixtures,
+        ] {
+            self.report.skipped(rule, why);
+        }
+    }
+
+    async fn fixtures(&mut self, folder: Option<&Path>, update: bool) {
+        let Some(folder) = folder else {
+            let none = "there is none: write a JSON file for each case into `fixtures/` beside the component";
+            self.report.noted(Rule::Fixtures, none);
+            return;
+        };
+        match fixtures::run_all(self.link, folder, update).await {
+            Ok(fixtures::Ran { count, updated, wrong }) => {
+                for wrong in wrong {
+                    self.report.broken(Rule::Fixtures, wrong);
+                }
+                let said = if updated == 0 { String::new() } else { format!(", {updated} of them written anew") };
+                self.report.kept(Rule::Fixtures, format!("{count} in `{}`{said}", folder.display()));
+            }
+            Err(reason) => self.report.broken(Rule::Fixtures, reason),
+        }
+    }
+
+    /// What the calls have used. Only now is all of it known.
+    fn limits(&mut self) {
+        let limits = self.link.plugin.limits();
+        let (mut most, mut parts) = (0.0_f64, Vec::new());
+        self.report.used = self.link.plugin.usage();
+        for (call, used) in &self.report.used {
+            let (cpu, memory) = (used.cpu.as_secs_f64(), ByteSize::b(used.memory as u64));
+            #[expect(clippy::cast_precision_loss, reason = "a share, not an account")]
+            let share = (cpu / limits.cpu.as_secs_f64()).max(used.memory as f64 / limits.memory as f64);
+            most = most.max(share);
+            parts.push(format!("`{call}` {:.1} ms, {memory}", cpu * 1000.0));
+        }
+        let used = format!("at most {} (of {:?}, {})", parts.join("; "), limits.cpu, ByteSize::b(limits.memory as u64));
+        match most {
+            most if most > 0.75 => self.report.broken(Rule::Limits, used),
+            most if most > 0.25 => self.report.noted(Rule::Limits, used),
+            _ => self.report.kept(Rule::Limits, used),
+        }
+    }
+
+    /// Holds the words of a guest's error to what people are to read.
+    fn message(&mut self, place: &str, error: &wit::Error) {
+        let (text, extensions) = match error {
+            wit::Error::InvalidRequest(failure)
+            | wit::Error::Unsupported(failure)
+            | wit::Error::MalformedResponse(failure)
+            | wit::Error::Other(failure) => (&failure.message, &failure.extensions),
+            wit::Error::Provider(provider) => (&provider.message, &provider.extensions),
+        };
+        if text.trim().is_empty() {
+            self.report.broken(Rule::Messages, format!("{place}: the error's message is empty"));
+        } else if text.trim().contains(['\n', '\r']) || text.chars().any(|c| c.is_control() && c != '\n' && c != '\r') {
+            self.report
+                .broken(Rule::Messages, format!("{place}: the error's message isn't one line of text: {text:?}"));
+        } else if text.chars().count() > 2000 {
+            let count = text.chars().count();
+            self.report.broken(Rule::Messages, format!("{place}: the error's message holds {count} characters"));
+        }
+        if let Some(odd) = describe::extensions("error", extensions) {
+            self.report.broken(Rule::Messages, format!("{place}: {odd}"));
+        }
+    }
+
+    /// Holds an answer to what a server can get.
+    fn result(&mut self, place: &str, completion: wit::Completion, tools: Option<&[String]>) {
+        if completion.result.model.trim().is_empty() {
+            self.report.broken(Rule::Results, format!("{place}: the result's `model` is empty"));
+        }
+        if let Some(odd) = describe::extensions("completion", &completion.extensions) {
+            self.report.broken(Rule::Results, format!("{place}: {odd}"));
+        }
+        if let Err(error) = self.link.finish(completion, tools) {
+            self.report.broken(Rule::Results, format!("{place}: {error}"));
+        }
+    }
+}
+
+/// Options as the host would make them.
+fn options(model: &str, settings: String) -> wit::Options {
+    wit::Options {
+        model: model.to_owned(),
+        request_id: "request-1".to_owned(),
+        server: "server".to_owned(),
+        settings,
+        extensions: "{}".to_owned(),
+    }
+}
+
+/// A guest's own error, or what else went wrong.
+fn own(error: Error) -> Result<wit::Error, Error> {
+    match error {
+        Error::Guest { error, .. } => Ok(error),
+        error => Err(error),
+    }
+}

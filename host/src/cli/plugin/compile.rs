@@ -1,0 +1,40 @@
+//! `understudy plugin compile`: a plugin, compiled ahead of time.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cli::{End, Global, SamplingArgs, Usage, note, stage};
+
+/// Arguments of `plugin compile`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CompileArgs {
+    /// A component's path, a name from the config, or a built-in's name
+    #[arg(value_name = "FILE")]
+    plugin: String,
+    /// The file to write; by default the component's name with `.cwasm` at its end
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(global: &Global, args: CompileArgs) -> Result<End> {
+    let config = stage::config(global)?;
+    let plugin = stage::configured(&config, &args.plugin, &SamplingArgs::default())?;
+    let beside = match plugin.built_in() {
+        Some(name) => PathBuf::from(format!("{name}.cwasm")),
+        None => Path::new(&plugin.component).with_extension("cwasm"),
+    };
+    let out = args.output.unwrap_or(beside);
+    if out == Path::new(&plugin.component) {
+        return Err(
+            Usage(format!("`{}` would be written over; name another file with `--output`", out.display())).into()
+        );
+    }
+    let sha256 = crate::plugin::compile(&stage::engine_for_plugins()?, &plugin, &out)?;
+    note(&format!(
+        "`{}` holds the component {sha256}, compiled for this machine and this version of Understudy; name it in the place of the component",
+        out.display()
+    ));
+    Ok(End::Done)
+}

@@ -1,0 +1,79 @@
+//! What an author does, in each language: `plugin new` in an empty folder, the one command that builds, `plugin check`, and a request that
+//! is answered by LiteLLM on loopback.
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use understudy_tests::author::written;
+use understudy_tests::peers::Listening;
+use understudy_tests::program::{Place, run};
+use understudy_tests::session::sampling;
+
+/// The key that LiteLLM wants.
+const KEY: &str = "sk-understudy-test-0123456789";
+
+/// LiteLLM, the same for all tests. It ends when this process does.
+fn litellm() -> &'static str {
+    static LITELLM: OnceLock<Listening> = OnceLock::new();
+    &LITELLM.get_or_init(Listening::litellm).url
+}
+
+fn from_an_empty_folder_to_an_answer(language: &str) {
+    let place = Place::new();
+    let component = written(&place, "my-own", language);
+    let folder = component.parent().unwrap_or(&component);
+
+    let mut check = place.understudy(["plugin", "check", "my-own.wasm", "--json"]);
+    check.current_dir(folder);
+    let check = run(check, "");
+    let report: Value =
+        serde_json::from_str(&check.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", check.stdout, check.stderr));
+    assert_eq!((report["passed"].as_bool(), check.code()), (Some(true), 0), "{language}: {report:#}");
+    let rules = report["rules"].as_array().into_iter().flatten();
+    let fixtures = rules.filter(|rule| rule["rule"] == "fixtures").map(|rule| &rule["said"][0]).collect::<Vec<_>>();
+    assert!(fixtures.iter().any(|said| said.as_str().is_some_and(|said| said.starts_with("11 in "))), "{fixtures:?}");
+
+    let plugin = json!({
+        "component": "./my-own.wasm", "endpoint": format!("{}/v1", litellm()), "model": "mock-gpt",
+        "credential": { "bearer": true, "env": "MY_KEY" }
+    });
+    let config = json!({ "plugins": { "my-own": plugin } });
+    let _ = place.file("my-own/understudy.json", config.to_string());
+    let mut sample = place.understudy(["sample", "--plugin", "my-own"]);
+    sample.current_dir(folder).env("MY_KEY", KEY);
+    let answer = run(sample, &sampling(1, "hello")["params"].to_string()).ok();
+    let answer: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|e| panic!("{e}: {}", answer.stdout));
+    assert_eq!(answer["content"], json!({ "type": "text", "text": "mock-gpt learned the lines." }), "{language}");
+    assert_eq!(answer["stopReason"], "endTurn", "{language}");
+}
+
+#[test]
+fn a_plugin_in_rust_from_an_empty_folder_to_an_answer() {
+    from_an_empty_folder_to_an_answer("rust");
+}
+
+#[test]
+fn a_plugin_in_typescript_from_an_empty_folder_to_an_answer() {
+    from_an_empty_folder_to_an_answer("typescript");
+}
+
+#[test]
+fn a_plugin_in_javascript_from_an_empty_folder_to_an_answer() {
+    from_an_empty_folder_to_an_answer("javascript");
+}
+
+#[test]
+fn a_plugin_in_python_from_an_empty_folder_to_an_answer() {
+    from_an_empty_folder_to_an_answer("python");
+}
+
+#[test]
+fn a_plugin_in_go_from_an_empty_folder_to_an_answer() {
+    from_an_empty_folder_to_an_answer("go");
+}
+
+#[test]
+fn a_plugin_in_c_from_an_empty_folder_to_an_answer() {
+    from_an_empty_folder_to_an_answer("c");
+}
