@@ -11,6 +11,7 @@ mod doctor;
 mod plugin;
 mod progress;
 mod proxy;
+mod reload;
 mod sample;
 mod serve;
 mod stage;

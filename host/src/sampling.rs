@@ -3,44 +3,41 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `context` | what a server may have attached to its request (`includeContext`) |
+//! | `cast` | who answers: the chain of plugins, and the limits for all of them |
 //! | `ask` | one plugin's part: its calls, the exchanges between them, retries |
 
 mod ask;
+mod cast;
 mod context;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
-use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
+use understudy_mcp_types::CreateMessageResult;
 
 use crate::config::{self, Limits, Sampling};
 use crate::error::{Error, LoadError};
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Engine, Plugin};
-use crate::policy::Policy;
 use crate::provider::credential::Credential;
 use crate::provider::guarded::Guarded;
 use crate::provider::{Destination, Http};
 use crate::select;
-use crate::select::{Catalogue, Choice};
+use crate::select::Catalogue;
 use crate::text::one_line;
-use ask::Ask;
+use cast::Cast;
 pub use context::{Context, ToolCall};
 
 understudy_mcp_types::wit_conversions!(crate::plugin::bindings::understudy::plugin::types);
 
-/// Answers one server's sampling requests.
+/// Answers one server's sampling requests, by what the config says now.
 #[derive(Debug)]
 pub struct Sampler {
     server: String,
-    chain: Vec<Understudy>,
-    http: Arc<Http>,
-    policy: Policy,
-    largest: usize,
-    deadline: Duration,
+    /// Requests in flight keep the cast that they began with.
+    cast: RwLock<Arc<Cast>>,
     counter: AtomicU64,
 }
 
@@ -140,17 +137,20 @@ impl Sampler {
     /// A sampler for the server of this name; the first plugin of the chain is the first choice.
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, limits: &Limits) -> Self {
-        let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
-        let deadline = longest.unwrap_or_default().max(limits.deadline);
-        Self {
-            server: server.to_owned(),
-            chain,
-            http,
-            policy: Policy::new(rule, limits),
-            largest: limits.sampling_request,
-            deadline,
-            counter: AtomicU64::new(1),
-        }
+        let cast = Cast::new(server, rule, chain, http, limits);
+        Self { server: server.to_owned(), cast: RwLock::new(Arc::new(cast)), counter: AtomicU64::new(1) }
+    }
+
+    fn cast(&self) -> Arc<Cast> {
+        Arc::clone(&self.cast.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Answers from now on as another sampler of the same server would. What is being answered is answered as it was begun.
+    pub fn become_as(&self, other: &Self) {
+        let cast = other.cast();
+        let before = std::mem::replace(&mut *self.cast.write().unwrap_or_else(PoisonError::into_inner), cast);
+        // Unless something is in flight, all its memory goes now, and not under the lock.
+        drop(before);
     }
 
     /// The name of the server.
@@ -158,10 +158,23 @@ impl Sampler {
         &self.server
     }
 
+    /// The rule that it answers by.
+    #[must_use]
+    pub fn rule(&self) -> Sampling {
+        self.cast().rule.clone()
+    }
+
     /// Whether the plugins can carry tools: then servers are told that they are welcome.
     #[must_use]
     pub fn accepts_tools(&self) -> bool {
-        self.chain.iter().any(|link| link.plugin.accepts("tools"))
+        self.cast().chain.iter().any(|link| link.plugin.accepts("tools"))
+    }
+
+    /// The plugins, the first choice first: the name of each, and its component's digest.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<(String, String)> {
+        let of = |link: &Understudy| (link.plugin.name.clone(), link.plugin.sha256.clone());
+        self.cast().chain.iter().map(of).collect()
     }
 
     /// The environment variables that hold the plugins' credentials: the server's process must not inherit them.
@@ -174,7 +187,7 @@ impl Sampler {
                 link.destination.credential().into_iter().chain(origins.filter_map(|(.., credential)| credential));
             credentials.filter_map(variable).collect()
         };
-        self.chain.iter().flat_map(of).collect()
+        self.cast().chain.iter().flat_map(of).collect()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.
@@ -184,91 +197,9 @@ impl Sampler {
     /// # Errors
     /// What the server is to be told.
     pub async fn create_message(&self, asked: Asked<'_>) -> Result<String, Error> {
-        let Asked { params, context, progress } = asked;
-        if params.len() > self.largest {
-            let what = format!("{} bytes", params.len());
-            return Err(Error::RequestTooLarge { what, key: "samplingRequest", most: self.largest });
-        }
-        let after = self.deadline;
-        let until = Instant::now() + after;
-        let answer = async {
-            let _place = self.policy.admit(params.len()).await?;
-            let request = parse(params)?;
-            self.policy.check(&request)?;
-            let mut request = self.policy.clamp(request);
-            if let Some(context) = &context {
-                context.attach(&self.server, &mut request);
-            }
-            self.ask_chain(request, until, progress.as_ref()).await
-        };
-        let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
-        serde_json::to_string(&result)
-            .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
+        let id = format!("{}-{}", std::process::id(), self.counter.fetch_add(1, Ordering::Relaxed));
+        self.cast().create_message(asked, &id).await
     }
-
-    /// Asks the plugins in order until one answers.
-    async fn ask_chain(
-        &self,
-        request: CreateMessageRequestParams,
-        until: Instant,
-        progress: Option<&mpsc::Sender<String>>,
-    ) -> Result<CreateMessageResult, Error> {
-        let tools: Option<Vec<String>> =
-            request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
-        let request = Arc::new(wit::CreateMessageRequest::from(request));
-        let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
-        let choices = select::choose(&catalogues, request.model_preferences.as_ref());
-        let mut links = Vec::with_capacity(choices.len());
-        for choice in &choices {
-            links.extend(self.chain.get(choice.plugin).map(|link| (choice, link)));
-        }
-        let mut links = links.into_iter().peekable();
-        while let Some((choice, link)) = links.next() {
-            let options = Arc::new(self.options(choice, link));
-            tracing::debug!(
-                request = options.request_id,
-                plugin = link.plugin.name,
-                "`{}`: {}",
-                choice.model,
-                choice.why
-            );
-            // A plugin has the time that its own limit gives it; what is left then is the next one's.
-            let after = link.plugin.limits().deadline;
-            let until = until.min(Instant::now() + after);
-            let ask = Ask { link, http: &self.http, id: &options.request_id, until, progress };
-            let asked = tokio::time::timeout(after, ask.answer(&request, &options)).await;
-            let answer = match asked {
-                Ok(Ok(completion)) => link.finish(completion, tools.as_deref()),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(Error::Deadline { after }),
-            };
-            match (answer, links.peek()) {
-                (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
-                    tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
-                }
-                (answer, _) => return answer,
-            }
-        }
-        Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
-    }
-
-    fn options(&self, choice: &Choice, link: &Understudy) -> wit::Options {
-        wit::Options {
-            model: choice.model.clone(),
-            request_id: format!("{}-{}", std::process::id(), self.counter.fetch_add(1, Ordering::Relaxed)),
-            server: self.server.clone(),
-            settings: link.settings.clone(),
-            extensions: "{}".to_owned(),
-        }
-    }
-}
-
-fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
-    // What breaks a rule is quoted.
-    let invalid = |reason: String| Error::InvalidRequest { reason: one_line(&reason, 500) };
-    let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
-    request.validate().map_err(|e| invalid(e.to_string()))?;
-    Ok(request)
 }
 
 /// Logs one step of a request's way, with the time that it took.
@@ -278,17 +209,3 @@ macro_rules! hop {
     };
 }
 pub(crate) use hop;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {
-        let role = format!("a\\u001b[31m\\n\\u202e{}", "x".repeat(10_000));
-        let message = format!(r#"{{"role":"{role}","content":{{"type":"text","text":"x"}}}}"#);
-        let error = parse(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("`a [31m x"), "{error}");
-        assert!(error.chars().count() < 600 && !error.chars().any(char::is_control), "{error}");
-    }
-}

@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         sampling.plugin.join("")
     ));
     let (side, back) = proxy::start(&stage).await?;
-    let mut client = Client::connect(side, back, stage.answering, stage.terms, Era::Sessions).await?;
+    let mut client = Client::connect(side, back, stage.answering(), stage.terms, Era::Sessions).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
         stage.name

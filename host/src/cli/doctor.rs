@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{End, Global, SamplingArgs, out, stage};
+use crate::check;
 use crate::config::{Config, Mode, Sampling, Transport};
 use crate::provider::credential::Credential;
 use crate::provider::secret::SHORTEST_CUT;
@@ -144,6 +145,10 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
             for trouble in loaded.troubles() {
                 report.trouble(&format!("`{name}`: {trouble}"))?;
             }
+        }
+        for (rule, how) in check::quick(&loaded).await.breaches() {
+            let how = how.join("; ");
+            report.trouble(&format!("`{name}` breaks the rule `{}`: {how}; {}", rule.name(), rule.remedy()))?;
         }
         let is_used = used.contains(&name);
         if let Some(guarded) = loaded.plugin.guarded() {

@@ -9,6 +9,7 @@ use clap::Args;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
@@ -29,12 +30,13 @@ pub(super) struct ProxyArgs {
 const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
-    let stage = stage::set(global, &args.server, &args.sampling).await?;
+    let (stage, reloader) = stage::set_for_long(global, &args.server, &args.sampling).await?;
     stage.warn_if_unanswered(&args.sampling);
-    let mut signals = signals()?;
+    let (mut signals, reload) = signals()?;
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
     let (side, mut back) = start(&stage).await?;
     let (front, writer) = stdio::front(stage.terms.line).context("can't read stdin")?;
-    let mut relay = Relay::start(front, side, stage.answering, stage.terms);
+    let mut relay = Relay::start(front, side, stage.answering(), stage.terms);
     let status = loop {
         tokio::select! {
             status = back.ended() => break status.context("can't learn how the server ended")?,
@@ -67,10 +69,19 @@ pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
     })
 }
 
-/// The signals that a server would get if we weren't there.
-fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+/// The signals that a server would get if we weren't there; and the one that is ours, by which the config and the components are looked at
+/// again. A terminal that goes sends it to the server, too, and ends our input.
+fn signals() -> io::Result<(mpsc::Receiver<Signal>, mpsc::Receiver<()>)> {
     let (sender, receiver) = mpsc::channel(8);
-    let handed_on = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
+    let (by_hand, reload) = mpsc::channel(1);
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            // One that waits to be heard is enough.
+            let _ = by_hand.try_send(());
+        }
+    });
+    let handed_on = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
     for which in handed_on {
         let mut stream = signal(SignalKind::from_raw(which.as_raw()))?;
         let sender = sender.clone();
@@ -82,5 +93,5 @@ fn signals() -> io::Result<mpsc::Receiver<Signal>> {
             }
         });
     }
-    Ok(receiver)
+    Ok((receiver, reload))
 }

@@ -11,8 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::task::TaskTracker;
+use tokio::sync::mpsc;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::reload::Reloader;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, Usage, out, proxy};
 use crate::config::{self, Config, Serve};
@@ -71,9 +73,22 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         loaded.insert(stage.name.clone(), Arc::new(stage));
     }
     let endpoints = front.ready(stages.get_or_init(|| loaded).keys().map(String::as_str));
+    let samplers = stages.get().into_iter().flat_map(BTreeMap::values).map(|stage| stage.served.clone()).collect();
+    let reloader = Reloader::new(global, &args.sampling, &config, samplers, engine);
+    let (by_hand, told) = mpsc::channel(1);
+    let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(told)));
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let hang_ups = async move {
+        while hang_up.recv().await.is_some() {
+            // One that waits to be heard is enough.
+            let _ = by_hand.try_send(());
+        }
+    };
+    let hang_ups = AbortOnDropHandle::new(tokio::spawn(hang_ups));
     out(&json!({ "listening": front.url(), "endpoints": endpoints }).to_string())?;
 
     told_to_end(&mut signals).await;
+    drop((reloading, hang_ups));
     tracing::info!("shutting down: requests in flight have {:?} to finish", serve.shutdown);
     let end = async {
         front.shut_down(serve.shutdown).await;
@@ -143,7 +158,7 @@ fn opener(stages: Stages, ends: TaskTracker) -> Open {
 /// Begins a session: a relay, and a back of its own.
 async fn begin(stage: &Stage, side: Side, ends: TaskTracker) -> Result<Guard> {
     let (servers, back) = proxy::start(stage).await?;
-    let relay = Relay::start(side, servers, stage.answering.clone(), stage.terms.clone());
+    let relay = Relay::start(side, servers, stage.answering(), stage.terms.clone());
     Ok(Box::new(Session { parts: Some((relay, back)), ends }))
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use super::reload::{self, Reloader, Served};
 use super::{Global, SamplingArgs, ServerArgs, Usage, progress};
 use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling, Transport};
 use crate::error::LoadError;
@@ -25,14 +26,22 @@ pub(crate) struct Stage {
     /// The server's name in the config, or its command's or its host's.
     pub(crate) name: String,
     pub(crate) place: Place,
-    pub(crate) answering: Answering,
+    /// Who answers its sampling requests, and where the rule for that is found.
+    pub(crate) served: Served,
     pub(crate) terms: Terms,
 }
 
 impl Stage {
+    /// Who answers, for a session that begins now.
+    pub(crate) fn answering(&self) -> Answering {
+        let sampler = &self.served.sampler;
+        let rule = sampler.rule();
+        (rule.mode != Mode::Off).then(|| (rule, Arc::clone(sampler)))
+    }
+
     /// Says so if nobody answers the server's sampling requests, unless that was asked for.
     pub(crate) fn warn_if_unanswered(&self, typed: &SamplingArgs) {
-        if self.answering.is_none() && typed.mode != Some(Mode::Off) {
+        if self.answering().is_none() && typed.mode != Some(Mode::Off) {
             tracing::warn!(
                 "no plugin is configured for `{}`, so everything passes through and its sampling requests are not answered; \
                  name one with `--plugin NAME`, or `sampling` in the config",
@@ -58,9 +67,21 @@ pub(crate) fn env(name: &str) -> Option<String> {
 
 /// Sets the stage.
 pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &SamplingArgs) -> Result<Stage> {
+    Ok(set_for_long(global, server, sampling).await?.0)
+}
+
+/// Sets the stage, and takes up what changes while it is there.
+pub(crate) async fn set_for_long(
+    global: &Global,
+    server: &ServerArgs,
+    sampling: &SamplingArgs,
+) -> Result<(Stage, Reloader)> {
     let config = config(global)?;
     let server = placed(&config, server)?;
-    of_server(&config, server, sampling, terms(&config).await?, &mut None).await
+    let mut engine = None;
+    let stage = of_server(&config, server, sampling, terms(&config).await?, &mut engine).await?;
+    let reloader = Reloader::new(global, sampling, &config, vec![stage.served.clone()], engine);
+    Ok((stage, reloader))
 }
 
 /// What every relay of this config keeps to.
@@ -86,8 +107,13 @@ pub(crate) async fn secret(key: &str, source: &CredentialSource) -> Result<Secre
     Ok(secret.ok_or_else(|| wrong(&missing()))?.into())
 }
 
-/// A server's name, where it is, and the rule for its sampling requests.
-pub(crate) type Server = (String, Place, Option<Sampling>);
+/// A server: its name, its key in the config if it is there, where it is, and the rule for its sampling requests.
+pub(crate) struct Server {
+    name: String,
+    key: Option<String>,
+    place: Place,
+    rule: Option<Sampling>,
+}
 
 /// The server of this name in the config.
 pub(crate) fn configured_server(config: &Config, name: &str) -> Result<Server> {
@@ -98,28 +124,24 @@ pub(crate) fn configured_server(config: &Config, name: &str) -> Result<Server> {
         }
         Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
     };
-    Ok((server.name, place, server.sampling))
+    Ok(Server { key: Some(server.name.clone()), name: server.name, place, rule: server.sampling })
 }
 
 /// Sets the stage for a server. The engine is made when the first plugin needs it.
 pub(crate) async fn of_server(
     config: &Config,
-    (name, mut place, rule): Server,
+    Server { name, key, mut place, rule }: Server,
     sampling: &SamplingArgs,
     terms: Terms,
     engine: &mut Option<Arc<Engine>>,
 ) -> Result<Stage> {
-    let answering = match rule_of(sampling, rule) {
-        Some(rule) if rule.mode != Mode::Off => Some(answering(config, &name, rule, sampling, engine).await?),
-        _ => None,
-    };
+    let rule = rule_of(sampling, rule).unwrap_or_else(reload::nobody);
+    let sampler = Arc::new(loaded(config, &name, &rule, sampling, engine).await?);
     if let Place::Program(program) = &mut place {
         program.hidden = config.credential_variables();
-        if let Some((_, sampler)) = &answering {
-            program.hidden.extend(sampler.variables());
-        }
+        program.hidden.extend(sampler.variables());
     }
-    Ok(Stage { name, place, answering, terms })
+    Ok(Stage { name, place, served: Served { key, sampler }, terms })
 }
 
 /// Which server was meant: its name, its place and the config's rule for it.
@@ -135,17 +157,17 @@ fn placed(config: &Config, server: &ServerArgs) -> Result<Server> {
         if header.is_empty() { Ok(Place::Program(program)) } else { Err(typed(reason)) }
     };
     if let Some(name) = &which.server {
-        let (name, place, rule) = configured_server(config, name)?;
-        let place = match place {
+        let server = configured_server(config, name)?;
+        let place = match server.place {
             Place::Program(program) => without_headers(program)?,
             Place::Remote(remote) => with_headers(remote)?,
         };
-        return Ok((name, place, rule));
+        return Ok(Server { place, ..server });
     }
     let rule = config.sampling().cloned();
     if let Some(url) = &which.url {
         let remote = Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")))?;
-        return Ok((remote.name().to_owned(), with_headers(remote)?, rule));
+        return Ok(Server { name: remote.name().to_owned(), key: None, place: with_headers(remote)?, rule });
     }
     let Some((command, args)) = which.command.split_first() else {
         let ways = "name a server: `--server NAME`, `--url URL`, or `-- COMMAND ARGS…`";
@@ -153,7 +175,8 @@ fn placed(config: &Config, server: &ServerArgs) -> Result<Server> {
     };
     let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
-    Ok((stem.unwrap_or_else(|| command.clone()), without_headers(program)?, rule))
+    let name = stem.unwrap_or_else(|| command.clone());
+    Ok(Server { name, key: None, place: without_headers(program)?, rule })
 }
 
 /// A server at a URL, as the config has it.
@@ -188,24 +211,28 @@ pub(crate) fn engine_for_plugins() -> Result<Arc<Engine>, LoadError> {
 }
 
 /// Loads the rule's plugins and makes a sampler of them.
-pub(crate) async fn answering(
+async fn loaded(
     config: &Config,
     server: &str,
-    rule: Sampling,
+    rule: &Sampling,
     args: &SamplingArgs,
     engine: &mut Option<Arc<Engine>>,
-) -> Result<(Sampling, Arc<Sampler>)> {
-    let chain = chain(config, &rule, args, engine).await?;
+) -> Result<Sampler> {
+    let chain = chain(config, rule, args, engine).await?;
     for link in &chain {
         for trouble in link.troubles() {
             tracing::warn!("the plugin `{}` can't answer as things are: {trouble}", link.plugin.name);
         }
     }
-    let sampler = Sampler::new(server, &rule, chain, Arc::new(Http::default()), &config.limits);
-    Ok((rule, Arc::new(sampler)))
+    Ok(sampler(config, server, rule, chain))
 }
 
-/// Loads the rule's plugins.
+/// The sampler that these plugins make.
+pub(crate) fn sampler(config: &Config, server: &str, rule: &Sampling, chain: Vec<Understudy>) -> Sampler {
+    Sampler::new(server, rule, chain, Arc::new(Http::default()), &config.limits)
+}
+
+/// Loads the rule's plugins, if it lets them answer.
 pub(crate) async fn chain(
     config: &Config,
     rule: &Sampling,
@@ -216,6 +243,9 @@ pub(crate) async fn chain(
     if overrides && rule.plugins.len() > 1 {
         let reason = "`--endpoint`, `--model` and `--set` go with one plugin; write several into the config";
         return Err(Usage(reason.to_owned()).into());
+    }
+    if rule.mode == Mode::Off {
+        return Ok(Vec::new());
     }
     let engine = match engine {
         Some(engine) => engine,
@@ -249,7 +279,7 @@ pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sa
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))
     })?;
-    Ok(answering(&config, "sample", rule, args, &mut None).await?.1)
+    Ok(Arc::new(loaded(&config, "sample", &rule, args, &mut None).await?))
 }
 
 /// Reads `key=value`.

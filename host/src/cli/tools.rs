@@ -40,11 +40,11 @@ impl ClientArgs {
         work: impl AsyncFnOnce(&mut Client, bool) -> Result<T>,
     ) -> Result<T> {
         let stage = stage::set(global, &self.server, &self.sampling).await?;
-        let sampling = stage.answering.is_some();
+        let sampling = stage.answering().is_some();
         let all = async {
             let era = Era::of(&stage.place, stage.terms.line).await;
             let (side, back) = proxy::start(&stage).await?;
-            let mut client = Client::connect(side, back, stage.answering.clone(), stage.terms.clone(), era).await?;
+            let mut client = Client::connect(side, back, stage.answering(), stage.terms.clone(), era).await?;
             let outcome = work(&mut client, sampling).await;
             client.close().await;
             outcome

@@ -1,6 +1,6 @@
 //! What the config says of a server and of a plugin.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -156,6 +156,12 @@ impl Plugin {
     #[must_use]
     pub fn built_in(&self) -> Option<&str> {
         self.component.strip_prefix(BUILT_IN)
+    }
+
+    /// The component's file, unless it is a built-in.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        Some(Path::new(&self.component)).filter(|_| self.built_in().is_none())
     }
 
     pub(super) fn parse(name: &str, value: Value, limits: &Limits) -> Result<Self, ConfigError> {

@@ -30,6 +30,8 @@ faults! {
     OddDescription = "odd description",
     /// Panics in `describe`.
     TrapInDescribe = "trap in describe",
+    /// Never ends in `describe`.
+    LoopInDescribe = "loop in describe",
     /// Draws its version by lot.
     ChangingDescription = "changing description",
     /// Panics when a conversation holds an image.

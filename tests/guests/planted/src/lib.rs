@@ -25,10 +25,19 @@ export_streaming_provider!(Planted);
 /// Where the fault's word is written, after the equals sign.
 static PLACE: [u8; 48] = *b"planted=none                                   .";
 
-fn fault() -> Fault {
+fn word() -> String {
     let place = String::from_utf8_lossy(black_box(&PLACE)).into_owned();
-    let word = place.trim_start_matches("planted=").trim_end_matches('.').trim_end();
+    place.trim_start_matches("planted=").trim_end_matches('.').trim_end().to_owned()
+}
+
+fn fault() -> Fault {
+    let word = word();
     Fault::ALL.iter().copied().find(|fault| fault.word() == word).unwrap_or(Fault::None)
+}
+
+/// What else may stand there: a version, which is then in all that the plugin says.
+fn version() -> Option<String> {
+    Some(word()).filter(|word| word.starts_with("version "))
 }
 
 fn is(planted: Fault) -> bool {
@@ -42,9 +51,16 @@ fn trap_if(planted: Fault) {
     }
 }
 
+fn loop_if(planted: Fault) {
+    while is(planted) {
+        black_box(0);
+    }
+}
+
 impl Provider for Planted {
     fn describe() -> Description {
         trap_if(Fault::TrapInDescribe);
+        loop_if(Fault::LoopInDescribe);
         let odd = is(Fault::OddDescription);
         let model = Model {
             name: "m".to_owned(),
@@ -75,10 +91,8 @@ impl Provider for Planted {
         if is(Fault::EatsMemory) {
             black_box(vec![1_u8; 220 << 20]);
         }
-        if is(Fault::LoopInStart) && request.system_prompt.is_some() {
-            loop {
-                black_box(0);
-            }
+        if request.system_prompt.is_some() {
+            loop_if(Fault::LoopInStart);
         }
         if is(Fault::EmptyModel) || is(Fault::UnofferedTool) {
             return Ok(at_once());
@@ -100,6 +114,9 @@ impl Provider for Planted {
         let mut body = json!({
             "model": options.model, "most": request.max_tokens, "system": system, "stop": request.stop_sequences, "messages": messages
         });
+        if let Some(version) = version() {
+            body["version"] = json!(version);
+        }
         if is(Fault::RandomInStart) {
             body["nonce"] = json!(get_random_u64());
         }
@@ -130,7 +147,7 @@ impl Provider for Planted {
         }
         let text = body.ok().and_then(|body| Some(body.get("text")?.as_str()?.to_owned()));
         match text {
-            Some(text) => Ok(done(vec![said(text)], "m")),
+            Some(text) => Ok(done(vec![said(text)], version().as_deref().unwrap_or("m"))),
             None if is(Fault::TakesAnything) || is(Fault::IgnoresStatus) => Ok(done(vec![said(String::new())], "m")),
             None => Err(error::malformed_response(words("the answer has no `text`"))),
         }

@@ -1,0 +1,214 @@
+//! Taking up what has changed while we run: the config, and the components that it names. Whole, or not at all.
+//!
+//! Everything is loaded anew beside what answers, and held against the kit's quick part; only then do the samplers change over, one after
+//! the other without a pause. Requests in flight finish with what they began with.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Global, SamplingArgs, stage};
+use crate::check;
+use crate::check::report::Report;
+use crate::config::{Config, Sampling};
+use crate::plugin::Engine;
+use crate::sampling::Sampler;
+
+/// A change is taken up when nothing has happened for this long: who writes a file seldom does it at once. But not later than that.
+const QUIET: Duration = Duration::from_millis(100);
+const LATEST: Duration = Duration::from_secs(2);
+
+/// Who answers for one server, and where the rule for that is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    /// The server's name in the config, if it is there.
+    pub(crate) key: Option<String>,
+    pub(crate) sampler: Arc<Sampler>,
+}
+
+/// Takes up what has changed.
+pub(crate) struct Reloader {
+    global: Global,
+    typed: SamplingArgs,
+    served: Vec<Served>,
+    engine: Option<Arc<Engine>>,
+    /// What the files held when they were last looked at.
+    seen: Vec<(PathBuf, Option<[u8; 32]>)>,
+}
+
+impl Reloader {
+    /// What has been loaded by this config, and what was typed.
+    pub(crate) fn new(
+        global: &Global,
+        typed: &SamplingArgs,
+        config: &Config,
+        served: Vec<Served>,
+        engine: Option<Arc<Engine>>,
+    ) -> Self {
+        let mut reloader = Self { global: global.clone(), typed: typed.clone(), served, engine, seen: Vec::new() };
+        reloader.seen = reloader.look(Some(config));
+        reloader
+    }
+
+    /// Takes up changes as they come, and at once when told to. Never ends.
+    pub(crate) async fn run(mut self, mut told: mpsc::Receiver<()>) {
+        let (sender, mut changed) = mpsc::channel(1);
+        let mut watch = Watch::new(sender);
+        loop {
+            watch.follow(&self.seen);
+            let by_hand = tokio::select! {
+                Some(()) = changed.recv() => {
+                    settle(&mut changed).await;
+                    false
+                }
+                Some(()) = told.recv() => true,
+                else => return std::future::pending().await,
+            };
+            self.reload(by_hand).await;
+        }
+    }
+
+    /// Takes up what has changed, if anything has.
+    async fn reload(&mut self, by_hand: bool) {
+        let config = stage::config(&self.global);
+        let seen = self.look(config.as_ref().ok());
+        if seen == self.seen && !by_hand {
+            return;
+        }
+        self.seen = seen;
+        let outcome = match config {
+            Ok(config) => self.change_over(&config).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(error) => tracing::error!("a change is not taken up, and what was loaded before goes on: {error:#}"),
+        }
+    }
+
+    /// Loads everything by this config, and then changes over.
+    async fn change_over(&mut self, config: &Config) -> Result<()> {
+        let mut fresh = Vec::new();
+        for Served { key, sampler } in &self.served {
+            let rule = match key {
+                Some(name) => config.server(name, stage::env)?.sampling,
+                None => config.sampling().cloned(),
+            };
+            let rule = stage::rule_of(&self.typed, rule).unwrap_or_else(nobody);
+            let chain = stage::chain(config, &rule, &self.typed, &mut self.engine).await?;
+            for link in &chain {
+                admit(&check::quick(link).await)?;
+            }
+            fresh.push((sampler, stage::sampler(config, sampler.server(), &rule, chain)));
+        }
+        for (sampler, fresh) in fresh {
+            let (before, after) = (sampler.plugins(), fresh.plugins());
+            sampler.become_as(&fresh);
+            for (name, sha256) in after.iter().filter(|plugin| !before.contains(plugin)) {
+                tracing::warn!(
+                    server = sampler.server(),
+                    sha256,
+                    "the plugin `{name}` has changed, and answers from now on"
+                );
+            }
+        }
+        tracing::info!("the change is taken up");
+        Ok(())
+    }
+
+    /// What the files hold: the config's, and those of the components that are used.
+    fn look(&self, config: Option<&Config>) -> Vec<(PathBuf, Option<[u8; 32]>)> {
+        let mut files: BTreeSet<PathBuf> = config.and_then(|config| config.path.clone()).into_iter().collect();
+        let Some(config) = config else {
+            // It can't be read now; what it named before is still of interest.
+            return self.seen.iter().map(|(path, _)| (path.clone(), digest(path))).collect();
+        };
+        for Served { key, .. } in &self.served {
+            let rule = match key {
+                Some(name) => config.server(name, stage::env).ok().and_then(|server| server.sampling),
+                None => config.sampling().cloned(),
+            };
+            let plugins = stage::rule_of(&self.typed, rule).map(|rule| rule.plugins).unwrap_or_default();
+            let of = |name: &String| Some(stage::configured(config, name, &self.typed).ok()?.file()?.to_path_buf());
+            files.extend(plugins.iter().filter_map(of));
+        }
+        files.into_iter().map(|path| (path.clone(), digest(&path))).collect()
+    }
+}
+
+/// The rule where nobody answers.
+pub(crate) fn nobody() -> Sampling {
+    Sampling { mode: crate::config::Mode::Off, ..Sampling::by(Vec::new()) }
+}
+
+/// What a file holds; none if it can't be read.
+fn digest(path: &Path) -> Option<[u8; 32]> {
+    std::fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into())
+}
+
+/// A plugin that breaks a rule doesn't serve.
+fn admit(report: &Report) -> Result<()> {
+    let Some((rule, how)) = report.breaches().next() else { return Ok(()) };
+    bail!(
+        "the plugin `{}` is not admitted, for it breaks the rule `{}`: {}",
+        report.plugin,
+        rule.name(),
+        how.join("; ")
+    )
+}
+
+/// Waits until nothing more happens.
+async fn settle(changed: &mut mpsc::Receiver<()>) {
+    let latest = Instant::now() + LATEST;
+    while timeout_at(latest.min(Instant::now() + QUIET), changed.recv()).await.is_ok_and(|more| more.is_some()) {}
+}
+
+/// The folders that files are watched in: a file that is replaced, or a link that is turned, is another one.
+struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watch {
+    fn new(changed: mpsc::Sender<()>) -> Self {
+        // One that waits to be heard is enough.
+        let tell = move |_: notify::Result<notify::Event>| {
+            let _ = changed.try_send(());
+        };
+        let watcher = notify::recommended_watcher(tell);
+        let failed =
+            |e: &notify::Error| tracing::warn!("changes are taken up on SIGHUP only, for files can't be watched: {e}");
+        Self { watcher: watcher.inspect_err(failed).ok(), folders: BTreeSet::new() }
+    }
+
+    /// Watches these files from now on, and no others.
+    fn follow(&mut self, files: &[(PathBuf, Option<[u8; 32]>)]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let folder = |path: &Path| {
+            path.parent()
+                .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_path_buf())
+        };
+        let wanted: BTreeSet<PathBuf> = files
+            .iter()
+            .flat_map(|(path, _)| [folder(path), path.canonicalize().ok().as_deref().and_then(folder)])
+            .flatten()
+            .collect();
+        for gone in self.folders.difference(&wanted) {
+            // It may be there no more.
+            let _ = watcher.unwatch(gone);
+        }
+        for new in wanted.difference(&self.folders) {
+            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                tracing::warn!("`{}` can't be watched for changes: {error}", new.display());
+            }
+        }
+        self.folders = wanted;
+    }
+}

@@ -1,0 +1,154 @@
+//! Who answers a server's sampling requests at one time: the chain of plugins, and the limits for all of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
+
+use super::ask::Ask;
+use super::{Asked, Understudy};
+use crate::config::{Limits, Sampling};
+use crate::error::Error;
+use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::policy::Policy;
+use crate::provider::Http;
+use crate::select;
+use crate::select::{Catalogue, Choice};
+use crate::text::one_line;
+
+/// The chain of plugins, and the limits for all of them.
+#[derive(Debug)]
+pub(super) struct Cast {
+    server: String,
+    pub(super) rule: Sampling,
+    pub(super) chain: Vec<Understudy>,
+    http: Arc<Http>,
+    policy: Policy,
+    largest: usize,
+    deadline: Duration,
+}
+
+impl Cast {
+    pub(super) fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, limits: &Limits) -> Self {
+        let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
+        let deadline = longest.unwrap_or_default().max(limits.deadline);
+        Self {
+            server: server.to_owned(),
+            rule: rule.clone(),
+            chain,
+            http,
+            policy: Policy::new(rule, limits),
+            largest: limits.sampling_request,
+            deadline,
+        }
+    }
+
+    /// Answers a request; `CreateMessageResult`, JSON.
+    ///
+    /// Dropping the future cancels everything it began.
+    ///
+    /// # Errors
+    /// What the server is to be told.
+    pub(super) async fn create_message(&self, asked: Asked<'_>, id: &str) -> Result<String, Error> {
+        let Asked { params, context, progress } = asked;
+        if params.len() > self.largest {
+            let what = format!("{} bytes", params.len());
+            return Err(Error::RequestTooLarge { what, key: "samplingRequest", most: self.largest });
+        }
+        let after = self.deadline;
+        let until = Instant::now() + after;
+        let answer = async {
+            let _place = self.policy.admit(params.len()).await?;
+            let request = parse(params)?;
+            self.policy.check(&request)?;
+            let mut request = self.policy.clamp(request);
+            if let Some(context) = &context {
+                context.attach(&self.server, &mut request);
+            }
+            self.ask_chain(request, id, until, progress.as_ref()).await
+        };
+        let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
+        serde_json::to_string(&result)
+            .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
+    }
+
+    /// Asks the plugins in order until one answers.
+    async fn ask_chain(
+        &self,
+        request: CreateMessageRequestParams,
+        id: &str,
+        until: Instant,
+        progress: Option<&mpsc::Sender<String>>,
+    ) -> Result<CreateMessageResult, Error> {
+        let tools: Option<Vec<String>> =
+            request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
+        let request = Arc::new(wit::CreateMessageRequest::from(request));
+        let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
+        let choices = select::choose(&catalogues, request.model_preferences.as_ref());
+        let mut links = Vec::with_capacity(choices.len());
+        for choice in &choices {
+            links.extend(self.chain.get(choice.plugin).map(|link| (choice, link)));
+        }
+        let mut links = links.into_iter().peekable();
+        while let Some((choice, link)) = links.next() {
+            let options = Arc::new(self.options(choice, link, id));
+            tracing::debug!(
+                request = options.request_id,
+                plugin = link.plugin.name,
+                "`{}`: {}",
+                choice.model,
+                choice.why
+            );
+            // A plugin has the time that its own limit gives it; what is left then is the next one's.
+            let after = link.plugin.limits().deadline;
+            let until = until.min(Instant::now() + after);
+            let ask = Ask { link, http: &self.http, id: &options.request_id, until, progress };
+            let asked = tokio::time::timeout(after, ask.answer(&request, &options)).await;
+            let answer = match asked {
+                Ok(Ok(completion)) => link.finish(completion, tools.as_deref()),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(Error::Deadline { after }),
+            };
+            match (answer, links.peek()) {
+                (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
+                    tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
+                }
+                (answer, _) => return answer,
+            }
+        }
+        Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
+    }
+
+    fn options(&self, choice: &Choice, link: &Understudy, id: &str) -> wit::Options {
+        wit::Options {
+            model: choice.model.clone(),
+            request_id: id.to_owned(),
+            server: self.server.clone(),
+            settings: link.settings.clone(),
+            extensions: "{}".to_owned(),
+        }
+    }
+}
+
+fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
+    // What breaks a rule is quoted.
+    let invalid = |reason: String| Error::InvalidRequest { reason: one_line(&reason, 500) };
+    let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
+    request.validate().map_err(|e| invalid(e.to_string()))?;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {
+        let role = format!("a\\u001b[31m\\n\\u202e{}", "x".repeat(10_000));
+        let message = format!(r#"{{"role":"{role}","content":{{"type":"text","text":"x"}}}}"#);
+        let error = parse(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`a [31m x"), "{error}");
+        assert!(error.chars().count() < 600 && !error.chars().any(char::is_control), "{error}");
+    }
+}
