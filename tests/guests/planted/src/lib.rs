@@ -137,7 +137,8 @@ impl StreamingProvider for Planted {
     fn next(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
         let ends = events.iter().any(|event| matches!(event, Event::Closed));
         if ends && !is(Fault::EndlessStream) {
-            return Err(error::malformed_response(words("the stream held no text")));
+            let count = if is(Fault::CountsEvents) { format!(" ({} events)", events.len()) } else { String::new() };
+            return Err(error::malformed_response(words(&format!("the stream held no text{count}"))));
         }
         Ok(StreamingStep::More(Progress { state, text: String::new() }))
     }
