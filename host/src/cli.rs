@@ -3,6 +3,7 @@
 //! Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or config; `proxy` ends as its
 //! server does.
 
+mod auth;
 mod call;
 mod completions;
 mod demo;
@@ -59,6 +60,8 @@ enum Verb {
     Call(call::CallArgs),
     /// Answer one sampling request: `CreateMessageRequestParams` in, `CreateMessageResult` out
     Sample(sample::SampleArgs),
+    /// Log in at a server at a URL that wants OAuth; the login is kept in your config folder
+    Auth(auth::AuthArgs),
     /// Look at plugins
     Plugin {
         #[command(subcommand)]
@@ -167,6 +170,7 @@ pub async fn run(cli: Cli) -> Result<End> {
         Verb::Tools(args) => tools::run(&global, args).await,
         Verb::Call(args) => call::run(&global, args).await,
         Verb::Sample(args) => sample::run(&global, args).await,
+        Verb::Auth(args) => auth::run(&global, args).await,
         Verb::Plugin { verb } => plugin::run(&global, verb).await,
         Verb::Demo(args) => demo::run(&global, args).await,
         Verb::Doctor(args) => doctor::run(&global, args).await,

@@ -1,17 +1,17 @@
 //! A small MCP client of our own, in front of the relay: for `tools`, `call` and `demo`.
 //!
 //! It declares nothing, sampling included: that is what the relay is for. Requests that a server makes of it are answered
-//! as a client without capabilities answers them.
+//! as a client without capabilities answers them. It speaks the era that the server speaks.
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
-use crate::relay::{Answering, Relay};
+use crate::relay::{self, Answering, Relay, Terms};
 use crate::text::one_line;
-use crate::transport::back::{Back, PATIENCE};
-use crate::transport::{Incoming, Message, Peer, Side};
+use crate::transport::back::{Back, PATIENCE, Place};
+use crate::transport::{Incoming, Message, Peer, Side, remote};
 
 /// The revision that we ask for, and those that we understand.
 const VERSION: &str = "2025-11-25";
@@ -24,23 +24,34 @@ pub struct Client {
     relay: Relay,
     back: Back,
     last_id: u64,
+    /// What each request says of itself, in the era without sessions.
+    meta: Option<Value>,
 }
 
 impl Client {
-    /// Connects through a relay and shakes hands.
+    /// Connects through a relay and shakes hands; `era` is the server's.
     ///
     /// # Errors
     /// If the server doesn't.
-    pub async fn connect(side: Side, back: Back, answering: Answering, limit: usize) -> Result<Self> {
+    pub async fn connect(side: Side, back: Back, answering: Answering, terms: Terms, era: Era) -> Result<Self> {
         let (front, peer) = Side::pair();
-        let relay = Relay::start(front, side, answering, limit);
-        let mut client = Self { peer, relay, back, last_id: 0 };
+        let relay = Relay::start(front, side, answering, terms);
+        let mut client = Self { peer, relay, back, last_id: 0, meta: None };
+        match era {
+            Era::Sessions => client.initialize().await?,
+            // There is nothing to agree on.
+            Era::Stateless => client.meta = Some(relay::envelope()),
+        }
+        Ok(client)
+    }
+
+    async fn initialize(&mut self) -> Result<()> {
         let params = json!({
             "protocolVersion": VERSION,
             "capabilities": {},
             "clientInfo": { "name": "understudy", "version": env!("CARGO_PKG_VERSION") },
         });
-        let answer = client.request("initialize", &params).await?;
+        let answer = self.request("initialize", &params).await?;
         let version = answer.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
         if !VERSIONS.contains(&version) {
             bail!(
@@ -49,8 +60,7 @@ impl Client {
                 VERSIONS.join(", ")
             );
         }
-        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await?;
-        Ok(client)
+        self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await
     }
 
     /// Every tool, page by page.
@@ -93,7 +103,11 @@ impl Client {
     async fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.last_id += 1;
         let id = self.last_id;
-        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await?;
+        let mut request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        if let (Some(meta), Some(params)) = (&self.meta, request.get_mut("params").and_then(Value::as_object_mut)) {
+            params.insert("_meta".to_owned(), meta.clone());
+        }
+        self.send(&request).await?;
         let wanted = id.to_string();
         while let Some(Message { line, .. }) = self.peer.incoming.recv().await {
             let head = Head::of(&line);
@@ -126,6 +140,25 @@ impl Client {
     }
 }
 
+/// The eras of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// 2024-11-05 to 2025-11-25.
+    Sessions,
+    /// 2026-07-28.
+    Stateless,
+}
+
+impl Era {
+    /// The era of the server at a place. One at a URL is asked beforehand, on a connection of its own; a program, which would have to be started
+    /// twice for that, is first spoken to as most are, and says it if that is wrong.
+    pub async fn of(place: &Place, limit: usize) -> Self {
+        let Place::Remote(remote) = place else { return Self::Sessions };
+        let Ok((mut side, _connection)) = remote::connect(remote.clone(), limit) else { return Self::Sessions };
+        if !remote.is_old() && relay::speaks_stateless(&mut side).await { Self::Stateless } else { Self::Sessions }
+    }
+}
+
 /// A response's result, or its error in words.
 fn outcome(method: &str, line: &[u8]) -> Result<Value> {
     let mut response: Value =
@@ -135,7 +168,11 @@ fn outcome(method: &str, line: &[u8]) -> Result<Value> {
         let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
         bail!("the server refused `{method}`: {} (code {code})", one_line(message, 2000));
     }
-    Ok(response.get_mut("result").map(Value::take).unwrap_or_default())
+    let result = response.get_mut("result").map(Value::take).unwrap_or_default();
+    if result.get("resultType").is_some_and(|kind| kind == "input_required") {
+        bail!("the server asks for input in the course of `{method}` that this client can't give");
+    }
+    Ok(result)
 }
 
 /// What a server says beside its answers goes to the log.

@@ -28,6 +28,7 @@ pub use model::{Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, Mode, Sampling};
 use section::Section;
+pub(crate) use section::wrong;
 pub use serve::Serve;
 
 use crate::text::did_you_mean;
@@ -97,6 +98,7 @@ pub struct Config {
     pub limits: Limits,
     sampling: Option<Sampling>,
     serve: Option<Value>,
+    state_key: Option<Value>,
     servers: BTreeMap<String, Value>,
     plugins: BTreeMap<String, Value>,
 }
@@ -157,6 +159,7 @@ impl Config {
             config.servers.entry(name).or_insert(server);
         }
         config.serve = root.take("serve");
+        config.state_key = root.take(STATE_KEY);
         root.take("$schema");
         root.finish_leniently(&mut config.warnings)?;
         config.check()?;
@@ -175,6 +178,7 @@ impl Config {
         }
         self.check_names("sampling", self.sampling.as_ref())?;
         self.serve.clone().map(Serve::parse).transpose()?;
+        self.state_key.clone().map(state_key).transpose()?;
         self.warnings.append(&mut warnings);
         Ok(())
     }
@@ -225,6 +229,17 @@ impl Config {
         Ok(serve)
     }
 
+    /// Where the key comes from that `requestState`s are sealed with (`requestStateKey`), with its variables expanded by `env`.
+    ///
+    /// # Errors
+    /// If a variable is not set.
+    pub fn state_key(&self, env: impl Fn(&str) -> Option<String>) -> Result<Option<CredentialSource>, ConfigError> {
+        let Some(value) = self.state_key.clone() else { return Ok(None) };
+        let mut source = state_key(expand::value(STATE_KEY, value, &env)?)?;
+        self.place(&mut source);
+        Ok(Some(source))
+    }
+
     /// The global sampling rule.
     #[must_use]
     pub fn sampling(&self) -> Option<&Sampling> {
@@ -234,11 +249,14 @@ impl Config {
     /// The environment variables that credentials come from, the plugins' and our own: no server inherits them.
     #[must_use]
     pub fn credential_variables(&self) -> HashSet<String> {
-        let of = |holder: &Value| Some(holder.get("credential")?.get("env")?.as_str()?.to_owned());
+        let variable = |source: &Value| Some(source.get("env")?.as_str()?.to_owned());
+        let of = |holder: &Value| variable(holder.get("credential")?);
         let origins = |plugin: &Value| plugin.get("allow").and_then(Value::as_array).cloned().unwrap_or_default();
         let own = self.plugins.values().filter_map(of);
-        let token = self.serve.as_ref().and_then(|serve| Some(serve.get("token")?.get("env")?.as_str()?.to_owned()));
-        own.chain(self.plugins.values().flat_map(origins).filter_map(|origin| of(&origin))).chain(token).collect()
+        let token = self.serve.as_ref().and_then(|serve| variable(serve.get("token")?));
+        let state_key = self.state_key.as_ref().and_then(variable);
+        let origins = self.plugins.values().flat_map(origins).filter_map(|origin| of(&origin));
+        own.chain(origins).chain(token).chain(state_key).collect()
     }
 
     /// The names of all servers.
@@ -299,6 +317,16 @@ impl Config {
             _ => component.to_owned(),
         }
     }
+}
+
+/// The key of the key that `requestState`s are sealed with.
+pub(crate) const STATE_KEY: &str = "requestStateKey";
+
+fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
+    let mut section = Section::of(STATE_KEY, value)?;
+    let source = CredentialSource::take(&mut section)?;
+    section.finish()?;
+    Ok(source)
 }
 
 fn json_with_comments() -> ParseOptions {

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What a message is.
@@ -270,6 +271,9 @@ pub struct ErrorObject {
     /// `message`
     #[serde(default)]
     pub message: String,
+    /// `data`
+    #[serde(default)]
+    pub data: Value,
 }
 
 impl<'a> Parts<'a> {

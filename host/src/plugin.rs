@@ -59,7 +59,7 @@ use bindings::understudy::plugin::types as wit;
 pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
-use state::{LimitHit, Places, State, Written};
+use state::{LimitHit, State, Written};
 use usage::Usage;
 pub use usage::Used;
 pub use world::{Shape, World};
@@ -264,15 +264,20 @@ impl Plugin {
             // The semaphore is never closed.
             let of_plugin = Arc::clone(&self.instances).acquire_owned().await.map_err(wasmtime::Error::from)?;
             let of_pool = self.engine.place(&self.wasmtime).await;
-            let places = Places { _of_plugin: of_plugin, _of_pool: of_pool };
-            let mut store = self.engine.store(&self.wasmtime, &self.limits, places);
+            let mut store = self.engine.store(&self.wasmtime, &self.limits);
             if let Some(http) = http {
                 store.data_mut().let_out(http);
             }
             store.data_mut().account(call, self.usage.clone());
             let _ = written.set(store.data().written());
             let turns = store.data().turns();
-            self.engine.slow_lane().run(turns, guest(store)).await
+            let guest = guest(store);
+            let guest = async move {
+                // Not in the store, whose data goes before its instances do.
+                let _places = (of_plugin, of_pool);
+                guest.await
+            };
+            self.engine.slow_lane().run(turns, guest).await
         };
         let outcome = tokio::time::timeout(self.limits.deadline, run).await;
         self.finish(call, &written.get().map(Written::take).unwrap_or_default(), outcome)

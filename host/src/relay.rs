@@ -15,6 +15,7 @@
 //! | `capabilities` | declaring `sampling` for a client |
 //! | `doings` | what the server is doing, for `includeContext` |
 //! | `answers` | the sampling requests that are being answered |
+//! | `tasks` | those that are answered as tasks |
 //! | `progress` | telling the server how far an answer has come |
 //! | `outlet` | the way to one side |
 //! | `edit`, `members` | raw JSON, edited without touching the rest |
@@ -33,12 +34,15 @@ mod progress;
 mod rounds;
 mod seal;
 mod session;
+mod tasks;
 mod upgrade;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -47,9 +51,27 @@ use crate::jsonrpc::{Head, Kind, error_line};
 use crate::sampling::{Asked, Sampler};
 use crate::transport::{Incoming, Side};
 use outlet::Outlet;
+pub use seal::{StateKey, WeakKey};
 
 /// Who answers sampling requests: the rule, and what carries it out. `None` passes everything through.
 pub type Answering = Option<(Sampling, Arc<Sampler>)>;
+
+/// What a relay keeps to, whoever is on its sides.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The longest message, in bytes (`limits.line`).
+    pub line: usize,
+    /// What a `requestState` of ours is sealed with; if absent, a key that only this relay has.
+    pub state_key: Option<StateKey>,
+}
+
+impl Terms {
+    /// Lines of at most so many bytes, all else by default.
+    #[must_use]
+    pub fn new(line: usize) -> Self {
+        Self { line, state_key: None }
+    }
+}
 
 /// A relay at work. Dropping it ends it, and whatever is being answered.
 #[derive(Debug)]
@@ -64,10 +86,10 @@ impl Relay {
     ///
     /// The end of the client's input ends the server's. The end of the server's output ends what the client is told.
     #[must_use]
-    pub fn start(front: Side, back: Side, answering: Answering, limit: usize) -> Self {
+    pub fn start(front: Side, back: Side, answering: Answering, terms: Terms) -> Self {
         let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
         let ended = CancellationToken::new();
-        let work = run(front, back, answering, limit, ended.clone());
+        let work = run(front, back, answering, terms, ended.clone());
         Self { work: AbortOnDropHandle::new(tokio::spawn(work)), ended }
     }
 
@@ -81,10 +103,22 @@ impl Relay {
     }
 }
 
+/// Whether the server on this side speaks the era without sessions (2026-07-28).
+pub(crate) async fn speaks_stateless(side: &mut Side) -> bool {
+    // What else it may say is nobody's yet.
+    let nobody = Outlet::new(mpsc::channel(1).0);
+    era::discover(&side.outgoing, &mut side.incoming, &nobody, &era::own_meta()).await.is_some()
+}
+
+/// What a request of ours says of itself in that era.
+pub(crate) fn envelope() -> Value {
+    serde_json::from_str(era::own_meta().raw().get()).unwrap_or_default()
+}
+
 /// Relays as the client's era wants it, which its first message tells.
-async fn run(mut front: Side, mut back: Side, answering: Answering, limit: usize, ended: CancellationToken) {
+async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms, ended: CancellationToken) {
     let Some((rule, sampler)) = answering else {
-        return legacy::run(front, back, None, limit, Spoken { ended, ..Spoken::default() }).await;
+        return legacy::run(front, back, None, terms.line, Spoken { ended, ..Spoken::default() }).await;
     };
     let spoken = tokio::select! {
         biased;
@@ -94,9 +128,9 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, limit: usize
     match &spoken.by_front {
         Some(Incoming::Message(first)) if modern::speaks(&first.line) => {
             let first = first.clone();
-            era::meet(front, back, (rule, sampler), limit, (first, spoken.ended)).await;
+            era::meet(front, back, (rule, sampler), terms, (first, spoken.ended)).await;
         }
-        _ => legacy::run(front, back, Some((rule, sampler)), limit, spoken).await,
+        _ => legacy::run(front, back, Some((rule, sampler)), terms.line, spoken).await,
     }
 }
 

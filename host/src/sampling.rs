@@ -153,6 +153,11 @@ impl Sampler {
         }
     }
 
+    /// The name of the server.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Whether the plugins can carry tools: then servers are told that they are welcome.
     #[must_use]
     pub fn accepts_tools(&self) -> bool {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::peers::{installed, script, workspace};
-use crate::program::kill;
+use crate::program::{binary, kill};
 use crate::provider::{Provider, begin, piece, respond, wait_for_hangup};
 
 /// A language's interpreter and a script of `tests/peers`.
@@ -25,6 +25,9 @@ fn run(name: &str) -> Vec<String> {
         "ts1 server" => in_node("matrix_ts1_server.mjs"),
         "ts2 server" => in_node("matrix_ts2_server.mjs"),
         "sse server" => in_node("matrix_sse_server.mjs"),
+        "rmcp client" | "rmcp server" => {
+            vec![binary(&format!("matrix-{}", name.replace(' ', "-"))).to_string_lossy().into_owned()]
+        }
         "mcp2 client" | "fastmcp4 client" | "mcp2 server" | "fastmcp4 server" => {
             python("fastmcp4", &format!("matrix_{}.py", name.replace(' ', "_")))
         }
@@ -37,7 +40,11 @@ fn run(name: &str) -> Vec<String> {
 pub fn server(name: &str, era: Option<&str>) -> Vec<String> {
     let mut command = run(&format!("{name} server"));
     command.extend(["--transport", "stdio"].map(str::to_owned));
-    command.extend(era.filter(|_| name == "ts2").into_iter().flat_map(|era| ["--era".to_owned(), era.to_owned()]));
+    command.extend(
+        era.filter(|_| ["ts2", "rmcp"].contains(&name))
+            .into_iter()
+            .flat_map(|era| ["--era".to_owned(), era.to_owned()]),
+    );
     command
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use understudy::config::{Config, Mode, Sampling};
 use understudy::plugin::Engine;
 use understudy::provider::Http;
-use understudy::relay::Relay;
+use understudy::relay::{Relay, StateKey, Terms};
 use understudy::sampling::{Sampler, Understudy};
 use understudy::transport::{Incoming, Peer, Side};
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::PATIENCE;
 use crate::program::cache;
 
-/// The two sides of a relay that answers with the built-in `echo`.
+/// The two sides of a relay that answers with a plugin: the built-in `echo`, unless a test says which.
 #[derive(Debug)]
 pub struct Relayed {
     /// The client's.
@@ -32,14 +32,24 @@ pub struct End(Peer);
 impl Relayed {
     /// A relay in this mode.
     pub async fn new(mode: Mode) -> Self {
-        let config = Config::parse("{}", Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
-        let plugin = config.plugin("echo", |_| None).unwrap_or_else(|e| panic!("{e}"));
+        Self::by(Sampling { mode, ..Sampling::by(vec!["echo".to_owned()]) }, None).await
+    }
+
+    /// A relay with this rule, and this key for what it seals.
+    pub async fn by(rule: Sampling, state_key: Option<StateKey>) -> Self {
+        Self::with(&json!({}), rule, state_key).await
+    }
+
+    /// A relay that answers with the rule's one plugin, as the config has it.
+    pub async fn with(config: &Value, rule: Sampling, state_key: Option<StateKey>) -> Self {
+        let config = Config::parse(&config.to_string(), Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
+        let plugin = config.plugin(&rule.plugins.join(""), |_| None).unwrap_or_else(|e| panic!("{e}"));
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
-        let echo = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
-        let rule = Sampling { mode, ..Sampling::by(vec!["echo".to_owned()]) };
-        let sampler = Sampler::new("test", &rule, vec![echo], Arc::new(Http::default()), &config.limits);
+        let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+        let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config.limits);
+        let terms = Terms { state_key, ..Terms::new(config.limits.line) };
         let ((front, client), (back, server)) = (Side::pair(), Side::pair());
-        let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), config.limits.line);
+        let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);
         Self { client: End(client), server: End(server), _relay: relay }
     }
 }

@@ -134,7 +134,8 @@ fn whole(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 fn text(text: &str) -> Vec<u8> {
     let text = serde_json::Value::from(text).to_string();
-    whole("200 OK", "", ANSWER.replace("\"fine\"", &text).as_bytes())
+    // The connection ends with it: who went on with it could be told so in the middle of the next request.
+    whole("200 OK", "connection: close\r\n", ANSWER.replace("\"fine\"", &text).as_bytes())
 }
 
 async fn answer(mischief: Mischief, stream: &mut TcpStream) -> Option<()> {

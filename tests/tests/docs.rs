@@ -75,7 +75,8 @@ fn the_schema_knows_just_the_keys_that_the_program_knows() {
     let serve = &schema["properties"]["serve"];
     assert_eq!(known(&json!({"serve": {"zzzzzzzzz": 1}})), properties(serve));
     let token = json!({"serve": {"token": {"env": "X", "zzzzzzzzz": 1}}});
-    assert_eq!(known(&token), properties(&serve["properties"]["token"]));
+    assert_eq!(known(&token), properties(&defs["secret"]));
+    assert_eq!(known(&json!({"requestStateKey": {"env": "X", "zzzzzzzzz": 1}})), properties(&defs["secret"]));
     let readme = read("README.md");
     for (key, value) in serve["properties"].as_object().into_iter().flatten() {
         let row = readme.lines().find(|line| line.starts_with(&format!("| `serve.{key}` |")));

@@ -27,7 +27,7 @@ fn run((client, client_era, server, server_era): Pair, front: Over, back: Over) 
     eprintln!("{client} ({client_era}, {front:?}) before {server} ({server_era:?}, {back:?})");
     let place = Place::new();
     let llm = matrix::llm();
-    let era = server_era.filter(|_| server == "ts2").map(|era| ["--era", era]);
+    let era = server_era.filter(|_| ["ts2", "rmcp"].contains(&server)).map(|era| ["--era", era]);
     let http = (back == Over::Http).then(|| HttpServer::start(server, era.as_ref().map_or(&[], |era| era.as_slice())));
     let command = matrix::server(server, server_era);
     let entry = match &http {
@@ -81,26 +81,33 @@ fn scenarios(client: &mut Client, llm: &Provider) {
     assert_eq!(client.call("ask", &json!({ "prompt": "again" })), "again");
 }
 
-const LEGACY_BEFORE_LEGACY: [Pair; 5] = [
+const LEGACY_BEFORE_LEGACY: [Pair; 7] = [
+    ("rmcp", "legacy", "ts1", None),
+    ("ts1", "legacy", "rmcp", Some("legacy")),
     ("ts1", "legacy", "fastmcp", None),
     ("mcp1", "legacy", "ts1", None),
     ("fastmcp", "legacy", "mcp1", None),
     ("ts2", "legacy", "mcp2", Some("legacy")),
     ("mcp2", "legacy", "ts2", Some("legacy")),
 ];
-const MODERN_BEFORE_MODERN: [Pair; 4] = [
+const MODERN_BEFORE_MODERN: [Pair; 6] = [
+    ("rmcp", "modern", "mcp2", Some("modern")),
+    ("ts2", "modern", "rmcp", Some("modern")),
     ("ts2", "modern", "mcp2", Some("modern")),
     ("mcp2", "modern", "ts2", Some("modern")),
     ("fastmcp4", "modern", "mcp2", Some("modern")),
     ("mcp2", "modern", "fastmcp4", Some("modern")),
 ];
-const MODERN_BEFORE_LEGACY: [Pair; 4] = [
+const MODERN_BEFORE_LEGACY: [Pair; 6] = [
+    ("rmcp", "modern", "fastmcp", None),
+    ("mcp2", "modern", "rmcp", Some("legacy")),
     ("ts2", "modern", "fastmcp", None),
     ("mcp2", "modern", "ts1", None),
     ("mcp2", "modern", "mcp1", None),
     ("fastmcp4", "modern", "fastmcp", None),
 ];
-const LEGACY_BEFORE_MODERN: [Pair; 3] = [
+const LEGACY_BEFORE_MODERN: [Pair; 4] = [
+    ("rmcp", "legacy", "ts2", Some("modern")),
     ("ts1", "legacy", "ts2", Some("modern")),
     ("mcp1", "legacy", "ts2", Some("modern")),
     ("fastmcp", "legacy", "ts2", Some("modern")),
@@ -110,7 +117,9 @@ macro_rules! cells {
     ($($name:ident: $pairs:expr, $front:ident, $back:ident;)*) => {$(
         #[test]
         fn $name() {
-            $pairs.into_iter().for_each(|pair| run(pair, Over::$front, Over::$back));
+            for pair in $pairs {
+                run(pair, Over::$front, Over::$back);
+            }
         }
     )*};
 }

@@ -2,13 +2,17 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use serde_json::{Value, json};
-use understudy::config::Mode;
+use understudy::config::{Mode, Sampling};
+use understudy::relay::StateKey;
 use understudy_tests::relayed::{Relayed, meta};
 use understudy_tests::session::sampling;
 
 /// A relay on whose back is a server of this era.
 async fn modern(mode: Mode, first: &Value) -> (Relayed, Value) {
-    let mut relayed = Relayed::new(mode).await;
+    begin(Relayed::new(mode).await, first).await
+}
+
+async fn begin(mut relayed: Relayed, first: &Value) -> (Relayed, Value) {
     relayed.client.say(first).await;
     let probe = relayed.server.hear().await;
     assert_eq!(probe["method"], "server/discover");
@@ -85,6 +89,31 @@ async fn what_a_server_asks_is_answered_and_the_call_made_again_with_its_state_b
         relayed.client.hear().await,
         json!({ "jsonrpc": "2.0", "id": 7, "result": { "resultType": "complete", "content": [] } })
     );
+}
+
+#[tokio::test]
+async fn whoever_has_the_same_key_takes_up_what_another_has_begun() {
+    let elicitation = json!({ "elicitation": { "form": {} } });
+    let replica = async |secret: Option<&str>, first: &Value| {
+        let rule = Sampling::by(vec!["echo".to_owned()]);
+        let key = secret.map(|secret| StateKey::from_secret(secret).unwrap());
+        begin(Relayed::by(rule, key).await, first).await
+    };
+    let secret = "a secret of thirty-two bytes, or more";
+    let (mut first, asked) = replica(Some(secret), &call(1, &elicitation, &json!({}))).await;
+    let requests = json!({ "name": elicits(), "text": asks("hello") });
+    first.server.say(&required(&asked["id"], &requests, Some("the server's"))).await;
+    let left = first.client.hear().await;
+    let more = json!({ "inputResponses": { "name": { "action": "decline" } }, "requestState": left["result"]["requestState"] });
+    let (_, again) = replica(Some(secret), &call(2, &elicitation, &more)).await;
+    assert_eq!(again["params"]["inputResponses"]["text"]["content"]["text"], "hello");
+    assert_eq!(again["params"]["requestState"], "the server's");
+    let discover = call(3, &elicitation, &json!({}));
+    for other in [Some("another secret of thirty-two bytes or more"), None] {
+        let (mut other, _) = replica(other, &discover).await;
+        other.client.say(&call(4, &elicitation, &more)).await;
+        assert_eq!(other.client.hear().await["error"]["code"], -32602);
+    }
 }
 
 #[tokio::test]

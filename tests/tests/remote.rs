@@ -1,4 +1,5 @@
 //! Servers at a URL: what goes over the wire, and what becomes of each failure.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -279,12 +280,11 @@ fn a_session_that_the_server_forgot_is_begun_again_once() {
         match asked.what() {
             "tools/call" if asked.header("mcp-session-id") == "s1" => {
                 // The two usual ways to say it.
-                match forgets.fetch_add(1, Ordering::SeqCst) {
-                    0 => respond(stream, "404 Not Found", "", b""),
-                    _ => {
-                        let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32000, "message": "Bad Request: No valid session ID provided" } });
-                        answer(stream, "400 Bad Request", "", &error);
-                    }
+                if forgets.fetch_add(1, Ordering::SeqCst) == 0 {
+                    respond(stream, "404 Not Found", "", b"");
+                } else {
+                    let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32000, "message": "Bad Request: No valid session ID provided" } });
+                    answer(stream, "400 Bad Request", "", &error);
                 }
             }
             "tools/call" if asked.message["params"]["name"] == "never" => respond(stream, "404 Not Found", "", b""),
@@ -471,7 +471,7 @@ fn a_modern_request_says_in_headers_what_is_in_it() {
                 answer(stream, "200 OK", "", &asked.result(&json!({ "resultType": "complete", "tools": tools })));
             }
             "tools/call" if asked.header("mcp-param-region").is_empty() => {
-                answer(stream, "400 Bad Request", "", &mismatch)
+                answer(stream, "400 Bad Request", "", &mismatch);
             }
             "tools/call" => answer(stream, "200 OK", "", &asked.result(&text(asked.header("mcp-param-region")))),
             "server/discover" => {

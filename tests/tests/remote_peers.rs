@@ -1,5 +1,7 @@
 //! Servers at a URL, real ones: every SDK's own HTTP server behind `understudy --url`.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -82,9 +84,9 @@ fn client(program: &str, args: &[&str], url: &str, plugin: &[&str], ops: &[Value
     command
         .env("XDG_CONFIG_HOME", place.path())
         .env("XDG_CACHE_HOME", binary("understudy").with_file_name("test-cache"));
-    let input: String = ops.iter().map(|op| format!("{op}\n")).collect();
+    let input = ops.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
     let run = run(command, &input);
-    let lines = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    let lines = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
     let lines: Vec<Value> = lines.collect();
     assert!(lines.first().is_some_and(|line| line.get("connected").is_some()), "{lines:?} {}", run.stderr);
     lines
@@ -100,8 +102,10 @@ fn ops() -> Vec<Value> {
     ]
 }
 
-fn of<'a>(lines: &'a [Value], id: u64) -> &'a Value {
-    lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("no {id} in {lines:?}"))
+fn of(lines: &[Value], id: u64) -> &Value {
+    let said = lines.iter().find(|line| line["id"] == id);
+    assert!(said.is_some(), "no {id} in {lines:?}");
+    said.unwrap()
 }
 
 #[test]
@@ -145,5 +149,25 @@ fn a_modern_client_on_stdio_passes_through_to_a_modern_server_at_a_url() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn over_tls_a_server_must_show_a_certificate_that_the_system_trusts() {
+    let place = Place::new();
+    let ca = place.path().join("ca.pem");
+    let ca = ca.to_string_lossy();
+    let server = Listening::start(&python(), &[&script("tls_server.py"), "--ca", &ca, "--until-stdin-closes"]);
+    let ask = |host: &str, trusted: Option<&str>| {
+        let url = format!("{}/mcp", server.url.replace("http://127.0.0.1", host));
+        let mut command = place.understudy(["call", "--url", &url, "--plugin", "echo", "ask", "prompt=psst"]);
+        command.envs(trusted.map(|trusted| ("SSL_CERT_FILE", trusted)));
+        run(command, "")
+    };
+    assert_eq!(ask("https://localhost", Some(&ca)).ok().stdout.trim(), "psst");
+    for (host, trusted) in [("https://localhost", None), ("https://127.0.0.1", Some(&*ca))] {
+        let refused = ask(host, trusted);
+        assert!(!refused.status.success() && refused.stderr.contains("certificate"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("SSL_CERT_FILE"), "{}", refused.stderr);
     }
 }

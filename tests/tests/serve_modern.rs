@@ -1,5 +1,5 @@
 //! Revision 2026-07-28 over HTTP: every request stands by itself, and all clients share one server.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::time::Instant;
 
@@ -126,11 +126,23 @@ fn the_status_says_what_kind_of_error_it_is() {
         assert_eq!(answer.json()["error"]["code"], code);
     }
     assert_eq!(post(&served, &request(1, "no/such", json!({})), &[]).status, 404);
-    let newer = post(&served, &call(1, "seen", None), &[("mcp-protocol-version", "2099-01-01")]);
+    // Of a revision that nobody knows.
+    let newer = [("mcp-protocol-version", "2099-01-01")];
+    let mut bare = call(1, "seen", None);
+    let answer = post(&served, &bare, &newer).json();
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-32022)));
+    assert_eq!(answer["error"]["data"]["supported"], json!([VERSION]));
+    bare["params"]["_meta"] = json!({});
+    let newer = post(&served, &bare, &newer);
     assert_eq!(newer.status, 400);
     let error = newer.json();
-    assert_eq!((&error["error"]["code"], &error["error"]["data"]["requested"]), (&json!(-32022), &json!("2099-01-01")));
+    assert_eq!((&error["id"], &error["error"]["code"]), (&json!(1), &json!(-32022)));
+    assert_eq!(error["error"]["data"]["requested"], "2099-01-01");
     assert!(error["error"]["data"]["supported"].as_array().is_some_and(|all| all.contains(&json!(VERSION))), "{error}");
+    let mut silent = call(1, "seen", None);
+    silent["params"]["_meta"].as_object_mut().unwrap().remove("io.modelcontextprotocol/clientCapabilities");
+    let answer = post(&served, &silent, &[]);
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!(-32602)));
     // No envelope, several messages, an answer.
     let bare = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
     assert_eq!(post(&served, &bare, &[]).status, 400);

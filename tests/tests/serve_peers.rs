@@ -1,4 +1,5 @@
 //! Other people's clients before `understudy serve`, other people's servers behind it.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::process::Command;
 

@@ -13,7 +13,7 @@ use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{End, Global, SamplingArgs, ServerArgs, note, out, proxy, stage};
-use crate::client::Client;
+use crate::client::{Client, Era};
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -49,9 +49,8 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         "the plugin `{}` is loaded: a WebAssembly component without files, network or keys",
         sampling.plugin.join("")
     ));
-    let limit = stage.config.limits.line;
-    let (side, back) = proxy::start(&stage, limit).await?;
-    let mut client = Client::connect(side, back, stage.answering, limit).await?;
+    let (side, back) = proxy::start(&stage).await?;
+    let mut client = Client::connect(side, back, stage.answering, stage.terms, Era::Sessions).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
         stage.name

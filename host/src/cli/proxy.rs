@@ -32,10 +32,9 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     let stage = stage::set(global, &args.server, &args.sampling).await?;
     stage.warn_if_unanswered(&args.sampling);
     let mut signals = signals()?;
-    let limit = stage.config.limits.line;
-    let (side, mut back) = start(&stage, limit).await?;
-    let (front, writer) = stdio::front(limit).context("can't read stdin")?;
-    let mut relay = Relay::start(front, side, stage.answering, limit);
+    let (side, mut back) = start(&stage).await?;
+    let (front, writer) = stdio::front(stage.terms.line).context("can't read stdin")?;
+    let mut relay = Relay::start(front, side, stage.answering, stage.terms);
     let status = loop {
         tokio::select! {
             status = back.ended() => break status.context("can't learn how the server ended")?,
@@ -58,8 +57,8 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
 }
 
 /// Starts a stage's server.
-pub(super) async fn start(stage: &Stage, limit: usize) -> Result<(Side, Back)> {
-    stage.place.clone().start(limit).await.with_context(|| match &stage.place {
+pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
+    stage.place.clone().start(stage.terms.line).await.with_context(|| match &stage.place {
         Place::Program(program) => {
             let place = program.cwd.as_ref().map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
             format!("can't start the server `{}`{place} (is it installed and on the PATH?)", program.command)

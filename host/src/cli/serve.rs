@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result};
 use clap::Args;
 use futures_util::FutureExt;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,8 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, Usage, out, proxy};
-use crate::config::{Config, ConfigError, CredentialSource, Serve};
-use crate::provider::credential;
+use crate::config::{self, Config, Serve};
 use crate::relay::Relay;
 use crate::transport::Side;
 use crate::transport::back::Back;
@@ -42,6 +41,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let config = stage::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
     let token = token(&serve).await?;
+    let terms = stage::terms(&config).await?;
     let names: Vec<String> =
         if args.server.is_empty() { config.server_names().map(str::to_owned).collect() } else { args.server.clone() };
     if names.is_empty() {
@@ -62,11 +62,11 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         sessions: serve.sessions as usize,
         line: config.limits.line,
     };
-    let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone(), config.limits.line))?;
+    let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
 
     let (mut engine, mut loaded) = (None, BTreeMap::new());
     for server in servers {
-        let stage = stage::of_server(&config, server, &args.sampling, &mut engine).await?;
+        let stage = stage::of_server(&config, server, &args.sampling, terms.clone(), &mut engine).await?;
         stage.warn_if_unanswered(&args.sampling);
         loaded.insert(stage.name.clone(), Arc::new(stage));
     }
@@ -105,7 +105,7 @@ fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
              or listen on 127.0.0.1",
             serve.listen
         );
-        return Err(ConfigError::Value { file: String::new(), key: "serve.token".to_owned(), reason }.into());
+        return Err(config::wrong(TOKEN, &reason).into());
     }
     Ok(serve)
 }
@@ -114,40 +114,36 @@ fn is_loopback(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
+/// The config's key of the token.
+const TOKEN: &str = "serve.token";
+
 /// The bearer token that requests must carry.
 async fn token(serve: &Serve) -> Result<Option<SecretString>> {
     let Some(source) = &serve.token else { return Ok(None) };
-    let wrong = |reason| ConfigError::Value { file: String::new(), key: "serve.token".to_owned(), reason };
-    let token = credential::read(source).await.map_err(|reason| wrong(format!("can't be had: {reason}")))?;
-    let missing = || match source {
-        CredentialSource::Env(name) => format!("is not there: set the environment variable `{name}`"),
-        CredentialSource::File(path) => format!("is not there: the file `{}` is empty", path.display()),
-        CredentialSource::Command(_) => "is not there: the command printed nothing".to_owned(),
-    };
-    let token = token.ok_or_else(|| wrong(missing()))?;
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(wrong("holds characters that no header can: it must be visible ASCII".to_owned()).into());
+    let token = stage::secret(TOKEN, source).await?;
+    if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(config::wrong(TOKEN, "holds characters that no header can: it must be visible ASCII").into());
     }
-    Ok(Some(token.into()))
+    Ok(Some(token))
 }
 
 /// Begins sessions.
-fn opener(stages: Stages, ends: TaskTracker, limit: usize) -> Open {
+fn opener(stages: Stages, ends: TaskTracker) -> Open {
     Arc::new(move |name, side, _| {
         let stage = stages.get().and_then(|stages| stages.get(name)).cloned();
         let (name, ends) = (name.to_owned(), ends.clone());
         async move {
             let stage = stage.ok_or_else(|| format!("there is no server `{name}`"))?;
-            begin(&stage, side, limit, ends).await.map_err(|error| format!("{error:#}"))
+            begin(&stage, side, ends).await.map_err(|error| format!("{error:#}"))
         }
         .boxed()
     })
 }
 
 /// Begins a session: a relay, and a back of its own.
-async fn begin(stage: &Stage, side: Side, limit: usize, ends: TaskTracker) -> Result<Guard> {
-    let (servers, back) = proxy::start(stage, limit).await?;
-    let relay = Relay::start(side, servers, stage.answering.clone(), limit);
+async fn begin(stage: &Stage, side: Side, ends: TaskTracker) -> Result<Guard> {
+    let (servers, back) = proxy::start(stage).await?;
+    let relay = Relay::start(side, servers, stage.answering.clone(), stage.terms.clone());
     Ok(Box::new(Session { parts: Some((relay, back)), ends }))
 }
 

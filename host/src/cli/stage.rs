@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::{Global, SamplingArgs, ServerArgs, Usage, progress};
-use crate::config::{self, Config, ConfigError, Mode, Sampling, Transport};
+use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling, Transport};
 use crate::error::LoadError;
 use crate::plugin::Engine;
-use crate::provider::Http;
-use crate::relay::Answering;
+use crate::provider::{Http, credential};
+use crate::relay::{Answering, StateKey, Terms};
 use crate::sampling::{Sampler, Understudy};
 use crate::transport::back::Place;
 use crate::transport::child::Program;
@@ -21,11 +22,11 @@ use crate::transport::remote::Remote;
 
 /// A server, and who answers its sampling requests.
 pub(crate) struct Stage {
-    pub(crate) config: Config,
     /// The server's name in the config, or its command's or its host's.
     pub(crate) name: String,
     pub(crate) place: Place,
     pub(crate) answering: Answering,
+    pub(crate) terms: Terms,
 }
 
 impl Stage {
@@ -59,7 +60,30 @@ pub(crate) fn env(name: &str) -> Option<String> {
 pub(crate) async fn set(global: &Global, server: &ServerArgs, sampling: &SamplingArgs) -> Result<Stage> {
     let config = config(global)?;
     let server = placed(&config, server)?;
-    of_server(&config, server, sampling, &mut None).await
+    of_server(&config, server, sampling, terms(&config).await?, &mut None).await
+}
+
+/// What every relay of this config keeps to.
+pub(crate) async fn terms(config: &Config) -> Result<Terms> {
+    let mut terms = Terms::new(config.limits.line);
+    if let Some(source) = config.state_key(env)? {
+        let secret = secret(config::STATE_KEY, &source).await?;
+        let key = StateKey::from_secret(secret.expose_secret());
+        terms.state_key = Some(key.map_err(|weak| config::wrong(config::STATE_KEY, &weak.to_string()))?);
+    }
+    Ok(terms)
+}
+
+/// A secret of our own, which the config says the source of under `key`.
+pub(crate) async fn secret(key: &str, source: &CredentialSource) -> Result<SecretString> {
+    let wrong = |reason: &str| config::wrong(key, reason);
+    let secret = credential::read(source).await.map_err(|reason| wrong(&format!("can't be had: {reason}")))?;
+    let missing = || match source {
+        CredentialSource::Env(name) => format!("is not there: set the environment variable `{name}`"),
+        CredentialSource::File(path) => format!("is not there: the file `{}` is empty", path.display()),
+        CredentialSource::Command(_) => "is not there: the command printed nothing".to_owned(),
+    };
+    Ok(secret.ok_or_else(|| wrong(&missing()))?.into())
 }
 
 /// A server's name, where it is, and the rule for its sampling requests.
@@ -82,6 +106,7 @@ pub(crate) async fn of_server(
     config: &Config,
     (name, mut place, rule): Server,
     sampling: &SamplingArgs,
+    terms: Terms,
     engine: &mut Option<Arc<Engine>>,
 ) -> Result<Stage> {
     let answering = match rule_of(sampling, rule) {
@@ -94,7 +119,7 @@ pub(crate) async fn of_server(
             program.hidden.extend(sampler.variables());
         }
     }
-    Ok(Stage { config: config.clone(), name, place, answering })
+    Ok(Stage { name, place, answering, terms })
 }
 
 /// Which server was meant: its name, its place and the config's rule for it.
@@ -133,8 +158,7 @@ fn placed(config: &Config, server: &ServerArgs) -> Result<Server> {
 
 /// A server at a URL, as the config has it.
 pub(crate) fn remote(name: &str, url: &str, headers: &[(String, String)], is_old: bool) -> Result<Remote, ConfigError> {
-    let wrong =
-        |key: &str, reason| ConfigError::Value { file: String::new(), key: format!("mcpServers.{name}.{key}"), reason };
+    let wrong = |key: &str, reason: String| config::wrong(&format!("mcpServers.{name}.{key}"), &reason);
     let mut remote = Remote::new(url).map_err(|reason| wrong("url", reason))?;
     for (header, value) in headers {
         remote = remote.with_header(header, value).map_err(|reason| wrong("headers", reason))?;

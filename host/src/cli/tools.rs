@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{End, Global, SamplingArgs, ServerArgs, out, proxy, stage};
-use crate::client::Client;
+use crate::client::{Client, Era};
 use crate::text::one_line;
 
 /// Arguments of `tools`.
@@ -41,10 +41,10 @@ impl ClientArgs {
     ) -> Result<T> {
         let stage = stage::set(global, &self.server, &self.sampling).await?;
         let sampling = stage.answering.is_some();
-        let limit = stage.config.limits.line;
-        let (side, back) = proxy::start(&stage, limit).await?;
         let all = async {
-            let mut client = Client::connect(side, back, stage.answering, limit).await?;
+            let era = Era::of(&stage.place, stage.terms.line).await;
+            let (side, back) = proxy::start(&stage).await?;
+            let mut client = Client::connect(side, back, stage.answering.clone(), stage.terms.clone(), era).await?;
             let outcome = work(&mut client, sampling).await;
             client.close().await;
             outcome

@@ -1,9 +1,14 @@
 //! Who answers a server's sampling requests, and what it may ask.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::ConfigError;
 use super::section::{Section, kind, strings, wrong};
+
+/// `heartbeat` where the config says nothing.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Who answers sampling requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,10 @@ pub struct Sampling {
     pub requests_per_minute: Option<u32>,
     /// Requests are answered only while one of these tools of the server's is being called. Default always.
     pub tools: Option<Vec<String>>,
+    /// Whether the server may have a request answered as a task (revision 2025-11-25). Default false: servers that see it declared offer more tools.
+    pub declare_tasks: bool,
+    /// How often a server that gave a `progressToken` is told that its request is still being answered. Default 5 s.
+    pub heartbeat: Duration,
 }
 
 /// The context that may be attached to a request.
@@ -46,6 +55,8 @@ impl Sampling {
             context: Attached::None,
             requests_per_minute: None,
             tools: None,
+            declare_tasks: false,
+            heartbeat: HEARTBEAT,
         }
     }
 }
@@ -107,6 +118,8 @@ impl Sampling {
             max_tokens: section.count("maxTokens")?,
             requests_per_minute: section.count("requestsPerMinute")?,
             tools: section.strings("tools")?,
+            declare_tasks: section.boolean("declareTasks")?.unwrap_or(false),
+            heartbeat: section.duration("heartbeat")?.unwrap_or(HEARTBEAT),
             declare_tools: section.boolean("declareTools")?.unwrap_or(true),
             context: match section.string("context")?.as_deref() {
                 None | Some("none") => Attached::None,

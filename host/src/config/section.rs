@@ -157,7 +157,7 @@ impl Section {
     }
 }
 
-pub(super) fn wrong(key: &str, reason: &str) -> ConfigError {
+pub(crate) fn wrong(key: &str, reason: &str) -> ConfigError {
     ConfigError::Value { file: String::new(), key: key.to_owned(), reason: reason.to_owned() }
 }
 

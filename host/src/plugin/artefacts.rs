@@ -4,15 +4,14 @@
 //! its files belong to the user alone, and each file begins with the digest of the rest, checked before the load. Whatever is wrong
 //! with the store costs time, never the request: the component is compiled again.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::private;
 
 const DIGEST: usize = 32;
 
@@ -48,7 +47,7 @@ impl Artefacts {
 
     pub(super) fn keep(&self, artefact: &[u8], sha256: &str) {
         let Some(path) = self.path(sha256) else { return };
-        if let Err(why) = write_own(&path, artefact) {
+        if let Err(why) = private::write(&path, &[&Sha256::digest(artefact), artefact]) {
             tracing::warn!("the compiled component can't be kept at `{}`: {why}", path.display());
         }
     }
@@ -60,29 +59,9 @@ impl Artefacts {
 
 /// The file's bytes, if nobody but the user can have written them and they are whole.
 fn read_own(path: &Path) -> Result<Vec<u8>, String> {
-    for place in [path.parent().unwrap_or(path), path] {
-        let metadata = fs::symlink_metadata(place).map_err(|e| e.to_string())?;
-        let mine = metadata.uid() == rustix::process::geteuid().as_raw();
-        if !mine || metadata.is_symlink() || metadata.mode() & 0o022 != 0 {
-            return Err(format!("`{}` is not the user's alone", place.display()));
-        }
-    }
-    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    let bytes = private::read(path)?;
     match bytes.split_at_checked(DIGEST) {
         Some((digest, artefact)) if Sha256::digest(artefact).as_slice() == digest => Ok(bytes),
         _ => Err("its digest doesn't fit".to_owned()),
     }
-}
-
-/// Writes the file beside its place and moves it there, so that no reader sees half of it.
-fn write_own(path: &Path, artefact: &[u8]) -> Result<(), String> {
-    let folder = path.parent().ok_or("it has no folder")?;
-    let io = |e: std::io::Error| e.to_string();
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
-    file.write_all(&Sha256::digest(artefact)).map_err(io)?;
-    file.write_all(artefact).map_err(io)?;
-    file.persist(path).map_err(|e| e.error.to_string())?;
-    Ok(())
 }

@@ -17,7 +17,7 @@ use super::TICK;
 use super::artefacts::Artefacts;
 use super::complexity::{self, Found};
 use super::lane::{self, SlowLane};
-use super::state::{LimitHit, Places, State};
+use super::state::{LimitHit, State};
 use crate::config::Limits;
 use crate::error::{Limit, LoadError};
 
@@ -174,8 +174,8 @@ impl Engine {
     }
 
     /// A store for one call of a component, within these limits.
-    pub(super) fn store(&self, component: &wasmtime::Engine, limits: &Limits, places: Places) -> Store<State> {
-        let mut store = Store::new(component, State::new(limits, self.ticker.running(), places));
+    pub(super) fn store(&self, component: &wasmtime::Engine, limits: &Limits) -> Store<State> {
+        let mut store = Store::new(component, State::new(limits, self.ticker.running()));
         store.limiter(State::limiter);
         store.set_hostcall_fuel(most_handed_over(limits));
         store.set_epoch_deadline(1);

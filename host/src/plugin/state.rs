@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -31,13 +30,6 @@ pub(super) struct State {
     /// Where it is told what the call used.
     account: Option<(&'static str, Usage)>,
     _running: Running,
-    _places: Places,
-}
-
-/// What an instance takes up while it lives: one of its plugin's places, and one in the pool if it is there.
-pub(super) struct Places {
-    pub(super) _of_plugin: OwnedSemaphorePermit,
-    pub(super) _of_pool: Option<OwnedSemaphorePermit>,
 }
 
 struct Wasi {
@@ -50,7 +42,7 @@ struct Wasi {
 const MOST_RESOURCES: usize = 1024;
 
 impl State {
-    pub(super) fn new(limits: &Limits, running: Running, places: Places) -> Self {
+    pub(super) fn new(limits: &Limits, running: Running) -> Self {
         Self {
             memory: Memory { most: limits.memory, used: 0 },
             wasi: None,
@@ -59,7 +51,6 @@ impl State {
             http: Hooks::default(),
             account: None,
             _running: running,
-            _places: places,
         }
     }
 

@@ -41,10 +41,15 @@ pub(crate) fn is_here(url: &Url) -> bool {
     }
 }
 
-/// A client in the making: redirects are answers like others.
-pub(crate) fn builder() -> reqwest::ClientBuilder {
+/// Chooses the cryptography of all TLS connections.
+pub(crate) fn choose_crypto() {
     // Another default can only have been set by who embeds this library, and is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A client in the making: redirects are answers like others.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    choose_crypto();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)

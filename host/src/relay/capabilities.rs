@@ -10,6 +10,9 @@ use crate::jsonrpc;
 /// The first revision that knows `sampling.tools` and `sampling.context`.
 const PARTS_SINCE: &str = "2025-11-25";
 
+/// The only revision that has tasks in it.
+const TASKS_IN: &str = "2025-11-25";
+
 /// What is declared of sampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Declared {
@@ -58,6 +61,8 @@ struct Initialize<'a> {
 struct Capabilities<'a> {
     #[serde(borrow, default)]
     sampling: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tasks: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +107,18 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) ->
     let clients = Declared { sampling: true, parts: has };
     let edited = (missing != Parts::default()).then(|| insert(line, sampling, &missing.members()));
     Some((clients, Declared { sampling: true, parts: has.and(missing) }, edited))
+}
+
+/// The message with the capability of answering sampling requests as tasks; `None` if its revision has none, or the client has tasks of its
+/// own, which ours would get among.
+pub(super) fn declare_tasks(line: &Bytes) -> Option<Bytes> {
+    let params = jsonrpc::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
+    let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
+    let capabilities = initialize.capabilities.filter(|capabilities| is_object(capabilities))?;
+    let found: Capabilities = serde_json::from_str(capabilities.get()).ok()?;
+    let has_place = initialize.version == TASKS_IN && found.tasks.is_none();
+    let member = r#""tasks":{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}}}}"#;
+    has_place.then(|| insert(line, capabilities, member))
 }
 
 fn member(parts: Parts) -> String {
@@ -172,6 +189,26 @@ mod tests {
             declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{}}}}"#, BOTH);
         assert_eq!((clients.parts, all.parts), (TOOLS, BOTH));
         assert!(edited.unwrap().contains(r#""sampling":{"context":{},"tools":{}}"#));
+    }
+
+    #[test]
+    fn tasks_are_declared_in_the_one_revision_that_has_them_unless_the_client_has_its_own() {
+        let declared = |params: &str| {
+            let edited = declare_tasks(&Bytes::from(format!(r#"{{"method":"initialize","params":{params}}}"#)));
+            edited.map(|edited| String::from_utf8(edited.to_vec()).unwrap())
+        };
+        let edited = declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{}}}"#).unwrap();
+        let tasks = r#"{"tasks":{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}}}},"sampling":{}}"#;
+        assert!(edited.contains(tasks), "{edited}");
+        for none in [
+            r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#,
+            r#"{"protocolVersion":"2026-07-28","capabilities":{}}"#,
+            r#"{"protocolVersion":"2025-11-25","capabilities":{"tasks":{}}}"#,
+            r#"{"protocolVersion":"2025-11-25","capabilities":[]}"#,
+            r#"{"protocolVersion":"2025-11-25"}"#,
+        ] {
+            assert_eq!(declared(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -164,11 +164,9 @@ impl Bridge {
             (Kind::Request, Some(method), Some(id)) => self.request(&message.line, &head, method, id).await,
             (Kind::Notification, Some("notifications/initialized"), _) => self.listen().await,
             (Kind::Notification, Some("notifications/cancelled"), _) => self.cancelled(&message.line).await,
-            // This era asks for roots when it wants them.
-            (Kind::Notification, Some("notifications/roots/list_changed"), _) => Some(()),
             (Kind::Response, _, Some(id)) if self.asked.contains_key(id) => self.answered(&message.line, id).await,
-            // To what the client isn't asked any more, or never was: this era has no responses of clients.
-            (Kind::Response, ..) => Some(()),
+            // This era asks for roots when it wants them, and has no responses of clients: this one is to what the client isn't asked any more.
+            (Kind::Notification, Some("notifications/roots/list_changed"), _) | (Kind::Response, ..) => Some(()),
             _ => self.to_back.send(message).await.ok(),
         }
     }

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::members::Members;
 use super::outlet::Outlet;
-use super::session::MODERN_ERRORS;
-use super::{modern, rounds, upgrade};
+use super::{Terms, modern, rounds, upgrade};
 use crate::config::Sampling;
-use crate::jsonrpc::{Head, Kind, Parts};
+use crate::jsonrpc::{ErrorObject, Head, Kind, Parts};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, Side};
 
@@ -34,14 +34,14 @@ pub(super) async fn meet(
     front: Side,
     mut back: Side,
     by: (Sampling, Arc<Sampler>),
-    limit: usize,
+    terms: Terms,
     (first, ended): (Message, CancellationToken),
 ) {
     let meta = modern::meta(&first.line).unwrap_or_default();
     let to_front = Outlet::new(front.outgoing.clone());
     match discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await {
-        Some(_) => modern::run(front, back, by, limit, (first, ended)).await,
-        None => upgrade::run(front, back, by, limit, first).await,
+        Some(_) => modern::run(front, back, by, terms, (first, ended)).await,
+        None => upgrade::run(front, back, by, terms, first).await,
     }
 }
 
@@ -75,11 +75,23 @@ pub(super) async fn discover(
 fn spoken(line: &Bytes) -> Option<Members> {
     let parts = Parts::of(line).ok()?;
     if let Some(error) = parts.error {
-        return MODERN_ERRORS.contains(&error.code).then(Members::default);
+        return is_modern(&error).then(Members::default);
     }
     let result = Members::of(parts.result?)?;
     let versions: Vec<String> = result.get("supportedVersions").and_then(|raw| serde_json::from_str(raw.get()).ok())?;
     versions.iter().any(|version| version == modern::VERSION).then_some(result)
+}
+
+/// Whether an error is one that only the modern era has (2026-07-28, "Errors"), and of a server that speaks it: one that knows the error for
+/// unknown revisions may know earlier revisions alone.
+pub(super) fn is_modern(error: &ErrorObject) -> bool {
+    match error.code {
+        -32021 | -32020 => true,
+        -32022 => error.data.get("supported").and_then(Value::as_array).is_none_or(|supported| {
+            supported.iter().filter_map(Value::as_str).any(|version| version >= modern::VERSION)
+        }),
+        _ => false,
+    }
 }
 
 /// `_meta` of a request of the modern era.
@@ -96,6 +108,13 @@ pub(super) fn meta(client: Option<&RawValue>, capabilities: Option<&RawValue>) -
     meta
 }
 
+/// `_meta` of a request of our own.
+pub(super) fn own_meta() -> Members {
+    let client = serde_json::json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") });
+    let client = serde_json::value::to_raw_value(&client).ok();
+    meta(client.as_deref(), None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,9 +124,12 @@ mod tests {
         let tells = |answer: &str| spoken(&Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#))).is_some();
         assert!(tells(r#""result":{"supportedVersions":["2026-07-28"],"capabilities":{}}"#));
         assert!(tells(r#""error":{"code":-32021,"message":"missing capability"}"#));
+        assert!(tells(r#""error":{"code":-32022,"message":"no","data":{"supported":["2025-11-25","2026-07-28"]}}"#));
+        assert!(tells(r#""error":{"code":-32022,"message":"no"}"#));
         for legacy in [
             r#""result":{"supportedVersions":["2027-01-01"]}"#,
             r#""result":{}"#,
+            r#""error":{"code":-32022,"message":"no","data":{"supported":["2025-06-18","2025-11-25"]}}"#,
             r#""error":{"code":-32601,"message":"Method not found"}"#,
             r#""error":{"code":-32602,"message":"Invalid request parameters"}"#,
         ] {

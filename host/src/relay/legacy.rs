@@ -12,6 +12,7 @@ use super::answers::Answers;
 use super::outlet::Outlet;
 use super::progress::Progress;
 use super::session::{Session, Verdict};
+use super::tasks::{self, Tasks};
 use super::{Answering, Spoken, create, downgrade, refuse_length};
 use crate::jsonrpc::{error_line, result_line};
 use crate::sampling::{Asked, hop};
@@ -21,6 +22,7 @@ use crate::transport::{Incoming, Message, Side};
 struct Shared {
     session: Session,
     answers: Arc<Answers>,
+    tasks: Arc<Tasks>,
     to_front: Outlet,
     to_back: Outlet,
     limit: usize,
@@ -33,12 +35,13 @@ pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: us
     let shared = Arc::new(Shared {
         session: Session::new(answering),
         answers: Arc::new(Answers::default()),
+        tasks: Arc::default(),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
         limit,
         garbled: AtomicBool::new(false),
     });
-    let _end = Closing(Arc::clone(&shared.answers));
+    let _end = Closing(Arc::clone(&shared));
     let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
     backward(spoken.by_back, back.incoming, &shared).await;
@@ -48,7 +51,7 @@ pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: us
 }
 
 /// Whatever is still being answered ends with this.
-struct Closing(Arc<Answers>);
+struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -65,7 +68,7 @@ async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incomin
         }
     }
     // Whatever is still being answered has nobody to go to.
-    shared.answers.close();
+    shared.close();
     shared.to_back.close();
 }
 
@@ -90,7 +93,7 @@ async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incomin
             break;
         }
     }
-    shared.answers.close();
+    shared.close();
     shared.to_front.close();
 }
 
@@ -102,6 +105,12 @@ async fn next(first: &mut Option<Incoming>, rest: &mut mpsc::Receiver<Incoming>)
 }
 
 impl Shared {
+    /// Nothing is answered any more.
+    fn close(&self) {
+        self.answers.close();
+        self.tasks.close();
+    }
+
     /// Deals with one message of the client's; whether there is any use in reading on.
     async fn client_says(&self, incoming: Incoming) -> bool {
         match incoming {
@@ -117,7 +126,7 @@ impl Shared {
                     let open = self.to_back.send(message).await;
                     open && self.give_up(&call, alone).await
                 }
-                Verdict::Cancel { .. } | Verdict::Apart { .. } => true,
+                Verdict::Cancel { .. } | Verdict::Apart { .. } | Verdict::Task { .. } => true,
             },
         }
     }
@@ -146,6 +155,10 @@ impl Shared {
             // A server that no longer listens may still have something to say.
             Verdict::Answer { id, params } => {
                 self.answer(id, params, about.clone()).await;
+                true
+            }
+            Verdict::Task { id, method, params } => {
+                self.answer_of_task(id, method, params).await;
                 true
             }
             Verdict::Refuse { id, code, message } => {
@@ -180,28 +193,45 @@ impl Shared {
         let Some(sampler) = self.session.sampler() else { return true };
         let sampler = Arc::clone(sampler);
         let shown = String::from_utf8_lossy(&id).into_owned();
+        let wanted = if self.session.has_tasks() { tasks::wanted(&params) } else { None };
         let began = Instant::now();
         tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
         let key = id.clone();
         let context = self.session.context();
-        let (progress, telling) = Progress::of(&params, &self.to_back);
-        let answer = async move {
+        let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
+        let create = async move {
             let asked = Asked { params: &params, context, progress };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
-            match outcome {
-                Ok(result) => {
-                    hop!(shown, began, "the server gets its answer ({} bytes)", result.len());
-                    result_line(&key, &result)
-                }
-                Err((code, message)) => error_line(&key, code, &message),
+            if let Ok(result) = &outcome {
+                hop!(shown, began, "the server gets its answer ({} bytes)", result.len());
             }
+            outcome
         };
-        if self.answers.begin(id.clone(), about, answer, self.to_back.clone()) {
-            return true;
+        if let Some(wanted) = wanted {
+            let begun = wanted.and_then(|ttl| self.tasks.begin(ttl, create));
+            return self.to_back.send(answer_line(&id, begun)).await;
         }
-        let reason = "a sampling request with this id is still being answered";
-        self.to_back.send(error_line(&id, -32600, reason)).await
+        let answer = async move { answer_line(&key, create.await) };
+        let begun = self.begin(&id, about, answer);
+        begun || self.refuse_id(&id).await
+    }
+
+    /// What the server asks of its tasks, answered beside the loops too: a result may take its time.
+    async fn answer_of_task(&self, id: Vec<u8>, method: String, params: Bytes) -> bool {
+        let (tasks, key) = (Arc::clone(&self.tasks), id.clone());
+        let answer = async move { answer_line(&key, tasks.answer(&method, &params).await) };
+        let begun = self.begin(&id, None, answer);
+        begun || self.refuse_id(&id).await
+    }
+
+    /// Begins to answer a request; `false` if its id is in use.
+    fn begin(&self, id: &[u8], about: Option<Bytes>, answer: impl Future<Output = Bytes> + Send + 'static) -> bool {
+        self.answers.begin(id.to_vec(), about, answer, self.to_back.clone())
+    }
+
+    async fn refuse_id(&self, id: &[u8]) -> bool {
+        self.to_back.send(error_line(id, -32600, "a request with this id is still being answered")).await
     }
 
     fn report_garbage(&self, line: &Bytes) {
@@ -214,5 +244,13 @@ impl Shared {
                 crate::text::one_line(&start, 80)
             );
         }
+    }
+}
+
+/// The response that an answer makes.
+fn answer_line(id: &[u8], answer: Result<String, (i64, String)>) -> Bytes {
+    match answer {
+        Ok(result) => result_line(id, &result),
+        Err((code, message)) => error_line(id, code, &message),
     }
 }

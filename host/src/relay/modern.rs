@@ -26,7 +26,7 @@ use super::members::Members;
 use super::outlet::Outlet;
 use super::rounds::{Call, Required};
 use super::seal::{Remembered, Seal};
-use super::{edit, refuse_length, rounds};
+use super::{Terms, edit, refuse_length, rounds};
 use crate::config::{Attached, Sampling};
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line};
 use crate::sampling::Sampler;
@@ -115,7 +115,7 @@ pub(super) async fn run(
     front: Side,
     back: Side,
     by: (Sampling, Arc<Sampler>),
-    limit: usize,
+    terms: Terms,
     (first, ended): (Message, CancellationToken),
 ) {
     let (rule, sampler) = by;
@@ -123,12 +123,12 @@ pub(super) async fn run(
         Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
     let exchange = Arc::new(Exchange {
         rule,
+        seal: Seal::new(terms.state_key.as_ref(), sampler.server()),
         sampler,
         offer,
-        seal: Seal::new(None),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
-        limit,
+        limit: terms.line,
         calls: Mutex::default(),
     });
     let _end = Closing(Arc::clone(&exchange));

@@ -1,5 +1,7 @@
 //! Telling the server how far an answer has come.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::Either;
 use serde::Deserialize;
@@ -17,28 +19,50 @@ pub(super) struct Progress;
 
 impl Progress {
     /// Where the text of an answer goes as it comes in, and the work of telling the server: none if it gave no
-    /// `progressToken`. The work ends when the sender is dropped.
+    /// `progressToken`. The work ends when the sender is dropped. As long as nothing comes in the server is told, at each
+    /// `heartbeat`, that it is being answered: so its patience begins anew.
     pub(super) fn of(
         params: &[u8],
         to_back: &Outlet,
+        heartbeat: Option<Duration>,
     ) -> (Option<mpsc::Sender<String>>, impl Future<Output = ()> + use<>) {
         let Some(token) = token(params) else { return (None, Either::Left(std::future::ready(()))) };
         let (sender, mut receiver) = mpsc::channel::<String>(WAITING);
         let to_back = to_back.clone();
         let telling = async move {
-            let mut characters = 0;
-            while let Some(text) = receiver.recv().await {
-                characters += text.chars().count();
-                to_back.send(line(&token, characters, &text)).await;
+            let mut progress = 0;
+            loop {
+                let beat = async {
+                    match heartbeat {
+                        Some(heartbeat) => tokio::time::sleep(heartbeat).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                // It must grow with every notification.
+                let text = tokio::select! {
+                    text = receiver.recv() => {
+                        let Some(text) = text else { break };
+                        progress += text.chars().count();
+                        Some(text)
+                    }
+                    () = beat => {
+                        progress += 1;
+                        None
+                    }
+                };
+                to_back.send(line(&token, progress, text.as_deref())).await;
             }
         };
         (Some(sender), Either::Right(telling))
     }
 }
 
-/// `notifications/progress`: how many characters there are so far, and those that are new.
-fn line(token: &RawValue, characters: usize, text: &str) -> Bytes {
-    let params = json!({ "progressToken": token, "progress": characters, "message": text });
+/// `notifications/progress`: how many characters there are so far (and one more for each heartbeat), and those that are new, if any.
+fn line(token: &RawValue, progress: usize, text: Option<&str>) -> Bytes {
+    let mut params = json!({ "progressToken": token, "progress": progress });
+    if let (Some(text), Some(params)) = (text, params.as_object_mut()) {
+        params.insert("message".to_owned(), text.into());
+    }
     format!("{}\n", json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })).into()
 }
 
@@ -80,10 +104,33 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_server_hears_of_it_while_nothing_comes_in() {
+        let (sender, mut heard) = mpsc::channel(8);
+        let params = br#"{"_meta":{"progressToken":"t"}}"#;
+        let (text, telling) = Progress::of(params, &Outlet::new(sender), Some(Duration::from_millis(1)));
+        let text = text.unwrap();
+        let answering = async move {
+            let mut told: Vec<(u64, serde_json::Value)> = Vec::new();
+            while told.iter().filter(|(_, message)| message.is_null()).count() < 3 {
+                let message: serde_json::Value = serde_json::from_slice(&heard.recv().await.unwrap().line).unwrap();
+                let params = &message["params"];
+                told.push((params["progress"].as_u64().unwrap(), params["message"].clone()));
+                if told.len() == 1 {
+                    text.send("abc".to_owned()).await.unwrap();
+                }
+            }
+            told
+        };
+        let (told, ()) = tokio::join!(answering, telling);
+        assert!(told.is_sorted_by(|(before, _), (after, _)| before < after), "{told:?}");
+        assert_eq!(told.iter().filter(|(_, message)| message == "abc").count(), 1, "{told:?}");
+    }
+
     #[test]
     fn a_notification_says_how_much_there_is_and_what_is_new() {
         let token = RawValue::from_string("7".to_owned()).unwrap();
-        let line = String::from_utf8(line(&token, 12, "a\nä").to_vec()).unwrap();
+        let line = String::from_utf8(line(&token, 12, Some("a\nä")).to_vec()).unwrap();
         assert_eq!(
             line,
             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":7,\"progress\":12,\"message\":\"a\\nä\"}}\n"

@@ -1,17 +1,21 @@
 //! A `requestState` of ours: what must be remembered until the client retries, in the client's keeping.
 //!
-//! It is encrypted and authenticated (ChaCha20-Poly1305), bound to what is asked, and good for ten minutes. So nobody else can read it,
-//! change it, or use it for another request.
+//! It is encrypted and authenticated (ChaCha20-Poly1305), bound to the server and to what is asked, and good for ten minutes. So nobody else
+//! can read it, change it, or use it for another request. Whoever has the same key can take it up: another process, or this one after a
+//! new start.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
+use secrecy::{ExposeSecret, SecretBox};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::members::Members;
 
@@ -51,16 +55,50 @@ pub(super) enum Unsealing {
     Expired,
 }
 
-/// Seals and unseals.
-pub(super) struct Seal(LessSafeKey);
+/// A key for what is sealed, shared by all that are to unseal it.
+#[derive(Debug, Clone)]
+pub struct StateKey(Arc<SecretBox<[u8; 32]>>);
+
+/// A secret that is too short to make a key of.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("holds {0} bytes, and a key needs at least {LEAST}: `openssl rand -base64 32` makes a good one")]
+pub struct WeakKey(usize);
+
+/// The least that a secret must hold to be a key, in bytes.
+const LEAST: usize = 32;
+
+impl StateKey {
+    /// The key that a secret text stands for.
+    ///
+    /// # Errors
+    /// If the text is shorter than 32 bytes.
+    pub fn from_secret(secret: &str) -> Result<Self, WeakKey> {
+        if secret.len() < LEAST {
+            return Err(WeakKey(secret.len()));
+        }
+        let digest = Sha256::new().chain_update(b"understudy requestState 1\0").chain_update(secret).finalize();
+        Ok(Self(Arc::new(SecretBox::new(Box::new(digest.into())))))
+    }
+}
+
+/// Seals and unseals, for one server.
+pub(super) struct Seal {
+    key: LessSafeKey,
+    server: String,
+}
 
 impl Seal {
-    /// With this key; without one, with a new one that only this process has.
-    pub(super) fn new(key: Option<[u8; 32]>) -> Option<Self> {
+    /// With this key; without one, with a new one that nobody else has.
+    pub(super) fn new(key: Option<&StateKey>, server: &str) -> Option<Self> {
         let mut fresh = [0; 32];
         SystemRandom::new().fill(&mut fresh).ok()?;
-        let key = key.unwrap_or(fresh);
-        Some(Self(LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).ok()?)))
+        let key = UnboundKey::new(&CHACHA20_POLY1305, key.map_or(&fresh, |StateKey(key)| key.expose_secret()));
+        Some(Self { key: LessSafeKey::new(key.ok()?), server: server.to_owned() })
+    }
+
+    /// What is authenticated beside what is sealed.
+    fn bound(&self, binding: &[u8]) -> Aad<Vec<u8>> {
+        Aad::from([self.server.as_bytes(), b"\0", binding].concat())
     }
 
     /// Seals what is remembered for a request (`binding`).
@@ -68,7 +106,9 @@ impl Seal {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = serde_json::to_vec(remembered).ok()?;
-        self.0.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(binding), &mut sealed).ok()?;
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.bound(binding), &mut sealed)
+            .ok()?;
         Some(format!("{MARK}{}", URL_SAFE_NO_PAD.encode([&nonce, sealed.as_slice()].concat())))
     }
 
@@ -87,7 +127,7 @@ impl Seal {
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        serde_json::from_slice(self.0.open_in_place(nonce, Aad::from(binding), sealed).ok()?).ok()
+        serde_json::from_slice(self.key.open_in_place(nonce, self.bound(binding), sealed).ok()?).ok()
     }
 }
 
@@ -115,6 +155,7 @@ mod tests {
     use super::*;
 
     const STATE: &str = r#""server's \u00e4""#;
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const ANSWERS: &str = r#"{"a":{"role":"assistant","n":1.0}}"#;
 
     fn params(text: &str) -> Members {
@@ -127,24 +168,34 @@ mod tests {
 
     #[test]
     fn what_was_sealed_is_there_for_whoever_repeats_the_request() {
-        let seal = Seal::new(Some([7; 32])).unwrap();
+        let key = StateKey::from_secret(SECRET).unwrap();
+        let seal = Seal::new(Some(&key), "s").unwrap();
         let asked = params(r#"{"name":"t","arguments":{"a":1,"b":[2]},"_meta":{"x":1}}"#);
         let again = params(r#"{"requestState":"…","arguments":{"b":[2], "a":1},"inputResponses":{},"name":"t"}"#);
         let state = seal.seal(&remembered(), &binding("tools/call", &asked)).unwrap();
-        let replica = Seal::new(Some([7; 32])).unwrap();
+        let replica = Seal::new(Some(&StateKey::from_secret(SECRET).unwrap()), "s").unwrap();
         let found = replica.unseal(&state, &binding("tools/call", &again)).unwrap().unwrap();
         assert_eq!((found.state.as_deref().map(RawValue::get), found.rounds), (Some(STATE), 3));
         assert_eq!(found.answers.raw().get(), ANSWERS);
     }
 
     #[test]
+    fn a_short_secret_is_no_key() {
+        assert_eq!(StateKey::from_secret(&SECRET[1..]).unwrap_err(), WeakKey(31));
+        assert!(!format!("{:?}", StateKey::from_secret(SECRET)).contains("0123"), "the key is shown");
+    }
+
+    #[test]
     fn whoever_changes_anything_gets_nothing() {
-        let seal = Seal::new(None).unwrap();
+        let key = StateKey::from_secret(SECRET).unwrap();
+        let seal = Seal::new(Some(&key), "s").unwrap();
         let bound = binding("tools/call", &params(r#"{"name":"t"}"#));
         let state = seal.seal(&remembered(), &bound).unwrap();
         let other = binding("tools/call", &params(r#"{"name":"u"}"#));
         assert_eq!(seal.unseal(&state, &other).unwrap().unwrap_err(), Unsealing::Foreign);
-        assert_eq!(Seal::new(None).unwrap().unseal(&state, &bound).unwrap().unwrap_err(), Unsealing::Foreign);
+        for foreign in [Seal::new(None, "s"), Seal::new(Some(&key), "another server")] {
+            assert_eq!(foreign.unwrap().unseal(&state, &bound).unwrap().unwrap_err(), Unsealing::Foreign);
+        }
         let mut changed = state.clone();
         changed.replace_range(30..31, if &state[30..31] == "A" { "B" } else { "A" });
         assert_eq!(seal.unseal(&changed, &bound).unwrap().unwrap_err(), Unsealing::Foreign);

@@ -1,8 +1,9 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,6 +12,8 @@ use serde_json::value::RawValue;
 use super::Answering;
 use super::capabilities::{self, Declared};
 use super::doings::Doings;
+use super::era;
+use super::tasks::{self, Tasks};
 use crate::config::{Attached, Mode};
 use crate::jsonrpc::{self, Head, Kind, Parts};
 use crate::sampling::{Context, Sampler};
@@ -20,9 +23,6 @@ pub(super) const CREATE_MESSAGE: &str = "sampling/createMessage";
 
 /// "User rejected sampling request": an answer that stands.
 const REJECTED: i64 = -1;
-
-/// The errors that only the era without sessions has (2026-07-28, "Errors").
-pub(super) const MODERN_ERRORS: RangeInclusive<i64> = -32022..=-32020;
 
 /// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
 const MOST_WITH_CLIENT: usize = 1024;
@@ -41,6 +41,15 @@ pub(super) enum Verdict {
     Answer {
         /// Its id, as spelt.
         id: Vec<u8>,
+        /// Its parameters.
+        params: Bytes,
+    },
+    /// The server asks for one of our tasks.
+    Task {
+        /// The request's id, as spelt.
+        id: Vec<u8>,
+        /// One that [`Tasks`] knows.
+        method: String,
         /// Its parameters.
         params: Bytes,
     },
@@ -89,6 +98,8 @@ pub(super) struct Session {
     initialize: Mutex<Option<Initialize>>,
     /// The client's requests that are going on, by their ids.
     going: Mutex<HashSet<Vec<u8>>>,
+    /// Whether the server was told that its requests may be answered as tasks.
+    has_tasks: AtomicBool,
 }
 
 /// An `initialize` that is on its way.
@@ -111,11 +122,22 @@ impl Session {
             attaches,
             initialize: Mutex::default(),
             going: Mutex::default(),
+            has_tasks: AtomicBool::new(false),
         }
     }
 
     pub(super) fn sampler(&self) -> Option<&Arc<Sampler>> {
         self.answering.as_ref().map(|(_, sampler)| sampler)
+    }
+
+    /// How often a server is told that it is being answered.
+    pub(super) fn heartbeat(&self) -> Option<Duration> {
+        self.answering.as_ref().map(|(rule, _)| rule.heartbeat)
+    }
+
+    /// Whether the server was told that its requests may be answered as tasks.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.has_tasks.load(Ordering::Relaxed)
     }
 
     /// What the server may have attached to what it asks now.
@@ -134,8 +156,13 @@ impl Session {
             let tools = rule.declare_tools && sampler.accepts_tools();
             let offer = capabilities::Parts { tools, context: self.attaches };
             let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Verdict::Pass };
+            let with_tasks = Some(edited.as_ref().unwrap_or(line)).filter(|_| rule.declare_tasks);
+            let with_tasks = with_tasks.and_then(capabilities::declare_tasks);
             // A second `initialize` in one session changes nothing.
-            let _ = self.declared.set((clients, all));
+            if self.declared.set((clients, all)).is_ok() {
+                self.has_tasks.store(with_tasks.is_some(), Ordering::Relaxed);
+            }
+            let edited = with_tasks.or(edited);
             let sent = edited.clone().unwrap_or_else(|| line.clone());
             let id = head.id().unwrap_or_default().to_vec();
             *self.initialize.lock().unwrap_or_else(PoisonError::into_inner) = Some(Initialize { id, line: sent });
@@ -201,8 +228,7 @@ impl Session {
             return None;
         }
         let initialize = waiting.take()?.line;
-        let code = Parts::of(line).ok()?.error?.code;
-        MODERN_ERRORS.contains(&code).then_some(initialize)
+        era::is_modern(&Parts::of(line).ok()?.error?).then_some(initialize)
     }
 
     /// A message of the server's.
@@ -222,6 +248,7 @@ impl Session {
                 Verdict::Pass
             }
             Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head),
+            Kind::Request if self.has_tasks() && head.method().is_some_and(Tasks::knows) => task(line, &head),
             Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
             Kind::Batch if memchr::memmem::find(line, CREATE_MESSAGE.as_bytes()).is_some() => batch(line),
             _ => Verdict::Pass,
@@ -241,10 +268,12 @@ impl Session {
         let (clients, all) = self.declared.get().copied().unwrap_or_default();
         let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
         let needs = needs(&params);
+        // Tasks are ours, not the client's.
+        let is_task = self.has_tasks() && tasks::wanted(&params).is_some();
         // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
         let can =
             (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
-        if mode == Some(Mode::Fallback) && clients.sampling && can {
+        if mode == Some(Mode::Fallback) && clients.sampling && can && !is_task {
             let mut with_client = self.with_client.lock().unwrap_or_else(PoisonError::into_inner);
             if with_client.len() < MOST_WITH_CLIENT {
                 with_client.insert(id, params);
@@ -264,6 +293,14 @@ impl Session {
         self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Verdict::Cancel { id }
     }
+}
+
+/// What the server asks of our tasks.
+fn task(line: &Bytes, head: &Head) -> Verdict {
+    let (id, method) = (head.id().unwrap_or_default().to_vec(), head.method().unwrap_or_default().to_owned());
+    let params = Parts::of(line).ok().and_then(|parts| parts.params);
+    let params = params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes()));
+    Verdict::Task { id, method, params }
 }
 
 /// Why a server may not ask now.

@@ -27,7 +27,7 @@ use super::members::Members;
 use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, VERSION, VERSION_KEY};
 use super::rounds::request;
 use super::seal::{self, Seal};
-use super::{Spoken, edit, legacy, rounds};
+use super::{Spoken, Terms, edit, legacy, rounds};
 use crate::config::Sampling;
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
 use crate::sampling::Sampler;
@@ -48,15 +48,16 @@ const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
 const PARKED: Duration = Duration::from_mins(10);
 
 /// Relays for a modern client and a server that has sessions.
-pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), limit: usize, first: Message) {
+pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), terms: Terms, first: Message) {
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the client while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
     let side = Side { incoming: relays, outgoing: relay_says };
-    let relay = legacy::run(side, back, Some(by), limit, Spoken::default());
+    let seal = Seal::new(terms.state_key.as_ref(), by.1.server());
+    let relay = legacy::run(side, back, Some(by), terms.line, Spoken::default());
     let _relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let meta = modern::meta(&first.line).unwrap_or_default();
-    let Some(seal) = Seal::new(None) else { return };
+    let Some(seal) = seal else { return };
     let bridge = Bridge {
         to_front: front.outgoing,
         to_relay,

@@ -110,6 +110,24 @@ impl Remote {
         Self { is_old: true, ..self }
     }
 
+    /// Whether only the old HTTP+SSE transport is spoken there.
+    #[must_use]
+    pub fn is_old(&self) -> bool {
+        self.is_old
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether a header of the config's says who asks.
+    #[must_use]
+    pub fn is_authorized(&self) -> bool {
+        self.headers.contains_key(header::AUTHORIZATION)
+    }
+
     /// Its address, fit to be shown: without what may be secret.
     #[must_use]
     pub fn place(&self) -> String {

@@ -18,7 +18,7 @@ use understudy::config::Config;
 use understudy::jsonrpc::{Head, Kind};
 use understudy::plugin::{Engine, Plugin};
 use understudy::provider::{Destination, Http};
-use understudy::relay::{Answering, Relay};
+use understudy::relay::{Answering, Relay, Terms};
 use understudy::sampling::{Sampler, Understudy};
 use understudy::select::Catalogue;
 use understudy::transport::{Incoming, Peer, Side, Splitter};
@@ -145,7 +145,7 @@ impl Play {
     fn begin(answering: Answering, touches: bool) -> Self {
         let (front, client) = Side::pair();
         let (back, server) = Side::pair();
-        let relay = Relay::start(front, back, answering, LINE);
+        let relay = Relay::start(front, back, answering, Terms::new(LINE));
         let (sender, ears) = mpsc::unbounded_channel();
         let client = Mouth::of(client, Party::Client, sender.clone());
         let server = Mouth::of(server, Party::Server, sender);

@@ -7,6 +7,7 @@ With `--until-stdin-closes` the process ends with its parent, however that ends.
 import argparse
 import json
 import os
+import pathlib
 import socket
 import sys
 import threading
@@ -29,12 +30,28 @@ def claim_stdout():
     return stdout
 
 
-def serve(app, stdout, until_stdin_closes: bool = False, **announced) -> None:
-    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line."""
+def listen() -> socket.socket:
+    """Take a free port, for an application that has to know it beforehand."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
+    return listener
+
+
+def serve(
+    app,
+    stdout,
+    until_stdin_closes: bool = False,
+    listener: socket.socket | None = None,
+    certificate: pathlib.Path | None = None,
+    **announced,
+) -> None:
+    """Serve an ASGI application until SIGTERM, SIGINT or, if asked, end of input; `announced` goes into the first line.
+
+    With a certificate (and its key, in one PEM file), over HTTPS.
+    """
+    listener = listener or listen()
 
     class Announced(uvicorn.Server):
         async def startup(self, sockets=None):
@@ -42,7 +59,7 @@ def serve(app, stdout, until_stdin_closes: bool = False, **announced) -> None:
             if self.started:
                 print(json.dumps({"port": listener.getsockname()[1], **announced}), file=stdout, flush=True)
 
-    config = uvicorn.Config(app, loop="asyncio", ws="none", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, loop="asyncio", ws="none", log_level="warning", timeout_graceful_shutdown=1, ssl_certfile=certificate)
     server = Announced(config)
     if until_stdin_closes:
 

@@ -44,10 +44,14 @@ pub(super) fn check(headers: &HeaderMap, posted: &Posted, mirrored: &Mirrored) -
     let mismatch = |reason: String| {
         Box::new(refusal(StatusCode::BAD_REQUEST, id, MISMATCH, &format!("header mismatch: {reason}")))
     };
-    let Some(version) = modern::version(&posted.line) else {
-        let reason = "invalid params: `_meta` has no `io.modelcontextprotocol/protocolVersion`";
-        return Err(refusal(StatusCode::BAD_REQUEST, id, -32602, reason).into());
+    let missing = |key: &str| {
+        let reason = format!("invalid params: `_meta` has no `io.modelcontextprotocol/{key}`");
+        Box::new(refusal(StatusCode::BAD_REQUEST, id, -32602, &reason))
     };
+    let Some(version) = modern::version(&posted.line) else { return Err(missing("protocolVersion")) };
+    if !modern::has_capabilities(&posted.line) {
+        return Err(missing("clientCapabilities"));
+    }
     equal(headers, VERSION, &version).map_err(mismatch)?;
     let method = posted.head.method().unwrap_or_default();
     equal(headers, METHOD, method).map_err(mismatch)?;
@@ -178,7 +182,10 @@ mod tests {
 
     fn checked(mirrored: &Mirrored, method: &str, params: Value, headers: &[(&'static str, &str)]) -> Result<(), u16> {
         let mut params = params;
-        params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {}
+        });
         let line = Bytes::from(json!({"id": 1, "method": method, "params": params}).to_string());
         let posted = Posted { head: Head::of(&line), line };
         let mut map = HeaderMap::new();

@@ -82,20 +82,33 @@ pub(super) fn has_envelope(line: &[u8]) -> bool {
     memchr::memmem::find(line, b"io.modelcontextprotocol/protocolVersion").is_some() && version(line).is_some()
 }
 
-/// `params._meta["io.modelcontextprotocol/protocolVersion"]`
-pub(super) fn version(line: &[u8]) -> Option<String> {
+/// What each request of this era says of itself, in `params._meta`.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    version: String,
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities", default)]
+    capabilities: Option<&'a RawValue>,
+}
+
+fn envelope(line: &[u8]) -> Option<Envelope<'_>> {
     #[derive(Deserialize)]
     struct Params<'a> {
         #[serde(borrow, rename = "_meta", default)]
         meta: Option<&'a RawValue>,
     }
-    #[derive(Deserialize)]
-    struct Meta {
-        #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
-        version: String,
-    }
     let params: Params = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
-    Some(serde_json::from_str::<Meta>(params.meta?.get()).ok()?.version)
+    serde_json::from_str(params.meta?.get()).ok()
+}
+
+/// `params._meta["io.modelcontextprotocol/protocolVersion"]`
+pub(super) fn version(line: &[u8]) -> Option<String> {
+    envelope(line).map(|envelope| envelope.version)
+}
+
+/// Whether a request says what its client can do.
+pub(super) fn has_capabilities(line: &[u8]) -> bool {
+    envelope(line).is_some_and(|envelope| envelope.capabilities.is_some())
 }
 
 /// The status of an answer that is the first thing said.

@@ -61,8 +61,9 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
     }
     let version = header(headers, "mcp-protocol-version");
     let is_modern = version.is_some_and(|version| MODERN.contains(&version));
-    if let Some(version) = version.filter(|version| !is_modern && !LEGACY.contains(version)) {
-        return unknown_version(version);
+    let unknown = version.filter(|version| !is_modern && !LEGACY.contains(version));
+    if let Some(version) = unknown.filter(|_| method != Method::POST) {
+        return unknown_version(None, version, MODERN.into_iter().chain(LEGACY));
     }
     match method.as_str() {
         "POST" => {
@@ -70,6 +71,11 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
                 Ok(posted) => posted,
                 Err(refusal) => return *refusal,
             };
+            if let Some(version) = unknown {
+                // Whoever says it in each request could say no other.
+                let legacy = LEGACY.into_iter().filter(|_| !modern::has_envelope(&posted.line));
+                return unknown_version(posted.head.id(), version, MODERN.into_iter().chain(legacy));
+            }
             let begins_nothing = || header(headers, SESSION_ID).is_none() && !posted.head.is_request("initialize");
             if is_modern || (begins_nothing() && modern::has_envelope(&posted.line)) {
                 return modern::post(endpoint, headers, posted).await;
@@ -90,13 +96,13 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
 }
 
 /// The revision is none that we know.
-fn unknown_version(version: &str) -> Response {
-    let supported: Vec<&str> = MODERN.into_iter().chain(LEGACY).collect();
+fn unknown_version(id: Option<&[u8]>, version: &str, known: impl Iterator<Item = &'static str>) -> Response {
+    let supported: Vec<&str> = known.collect();
     let requested = crate::text::one_line(version, 40);
     let error = json!({
         "code": -32022,
         "message": format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows"),
         "data": { "supported": supported, "requested": requested },
     });
-    reply::error(StatusCode::BAD_REQUEST, None, &error)
+    reply::error(StatusCode::BAD_REQUEST, id, &error)
 }

@@ -173,10 +173,10 @@ impl SharedSide {
         }
     }
 
-    /// Ends the subscriptions.
+    /// Ends the subscriptions, which get no answer any more.
     pub(super) fn end_listening(&self) {
-        let state = self.lock();
-        state.exchanges.values().filter(|exchange| exchange.listens).for_each(|exchange| exchange.log.end());
+        let mut state = self.lock();
+        state.exchanges.extract_if(|_, exchange| exchange.listens).for_each(|(_, exchange)| exchange.log.end());
     }
 
     /// Ends everything. Whoever still waits for an answer gets `reason`.
@@ -297,7 +297,10 @@ mod tests {
         );
         say(&side, r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#, None);
         assert_eq!(reader.next().now_or_never(), Some(None));
+        let (_listening, mut listener, _) = begin(&side, r#"{"id":"l","method":"subscriptions/listen","params":{}}"#);
+        side.end_listening();
         side.end("over");
+        assert_eq!(listener.next().now_or_never(), Some(None), "it is told more than its end");
         assert_eq!(next(&mut other).unwrap(), r#"{"jsonrpc":"2.0","id":"s","error":{"code":-32000,"message":"over"}}"#);
         assert!(side.is_over());
     }

@@ -68,7 +68,7 @@ impl Trouble {
             let remedy = if authorizes {
                 "the `Authorization` that it was given doesn't do"
             } else {
-                "give it a header (`headers` in the config, `--header 'Authorization: Bearer …'`)"
+                "give it a header (`headers` in the config, `--header 'Authorization: Bearer …'`), or log in with `understudy auth`"
             };
             return Self::Unauthorized { place, status, said: said(body), remedy };
         }

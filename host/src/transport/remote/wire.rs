@@ -7,9 +7,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::trouble::{MOST_OF_A_REFUSAL, Trouble};
+use crate::oauth::Login;
 use crate::provider::client::{builder, causes, is_here};
 
 /// How often a server is asked for a sign of life while it says nothing, and how many may stay away. Answers may take minutes, so
@@ -34,6 +36,8 @@ pub(super) struct Wire {
     url: Url,
     /// Headers of the config's, for each request.
     headers: HeaderMap,
+    /// The user's login, unless a header says who asks.
+    login: Option<Login>,
 }
 
 impl Wire {
@@ -42,7 +46,8 @@ impl Wire {
         let builder = builder.tcp_keepalive(SIGN_OF_LIFE).tcp_keepalive_interval(SIGN_OF_LIFE / MISSED);
         let builder = builder.tcp_keepalive_retries(MISSED).http2_keep_alive_interval(SIGN_OF_LIFE);
         let client = builder.http2_keep_alive_while_idle(true).build().map_err(|e| causes(&e))?;
-        Ok(Self { client, url, headers })
+        let login = if headers.contains_key(AUTHORIZATION) { None } else { Login::at(&url) };
+        Ok(Self { client, url, headers, login })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -77,14 +82,34 @@ impl Wire {
         let mut headers = self.headers.clone();
         headers.extend(ours);
         let mut url = url.clone();
+        let mut token = self.token().await;
+        let mut may_renew = true;
         for _ in 0..=MOST_REDIRECTS {
-            let request = self.client.request(method.clone(), url.clone()).headers(headers.clone()).body(body.clone());
-            let response = request.send().await.map_err(|e| self.unsent(e))?;
+            let mut request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
+            if let Some(token) = &token {
+                request = request.bearer_auth(token.expose_secret());
+            }
+            let response = request.body(body.clone()).send().await.map_err(|e| self.unsent(e))?;
+            if response.status() == StatusCode::UNAUTHORIZED && may_renew {
+                may_renew = false;
+                if let Some(other) = self.other_token(token.as_ref()).await {
+                    token = Some(other);
+                    continue;
+                }
+            }
             let Some(to) = redirect(&response) else { return Ok(response) };
             let status = response.status();
             url = self.within(&url, &to, status)?;
         }
         Err(self.odd("sends its clients from one URL to the next, without end"))
+    }
+
+    async fn token(&self) -> Option<SecretString> {
+        self.login.as_ref()?.token().await
+    }
+
+    async fn other_token(&self, refused: Option<&SecretString>) -> Option<SecretString> {
+        self.login.as_ref()?.other_than(refused).await
     }
 
     /// A URL of the server's, if it is within its origin: headers of the config's may be secrets, and are for this server alone.
@@ -109,6 +134,11 @@ impl Wire {
         let reason = match (is_refused, is_timeout) {
             (true, _) => "nothing listens there; is it running, and is the URL right?".to_owned(),
             (_, true) => "no connection within 10 s".to_owned(),
+            _ if reason.contains("certificate") => {
+                format!(
+                    "{reason}; trusted is what the system trusts, or what the file that `SSL_CERT_FILE` names holds"
+                )
+            }
             _ => reason,
         };
         Trouble::Unreachable { place, reason }

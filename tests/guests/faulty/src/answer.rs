@@ -17,7 +17,7 @@ pub(crate) fn text(text: String) -> Step {
 }
 
 /// The answer that tells a value.
-pub(crate) fn tell(value: impl ToString) -> Step {
+pub(crate) fn tell(value: &impl ToString) -> Step {
     text(value.to_string())
 }
 

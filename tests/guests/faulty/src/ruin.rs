@@ -35,7 +35,7 @@ pub(crate) fn eat(most: usize) -> usize {
 pub(crate) fn string_beyond_memory() -> String {
     let text = String::from("x");
     let pointer = text.leak().as_mut_ptr();
-    #[expect(unsafe_code, reason = "that is the fault")]
+    #[expect(unsafe_code, clippy::same_length_and_capacity, reason = "that is the fault")]
     // SAFETY: there is none; nobody in the guest reads it.
     unsafe {
         String::from_raw_parts(pointer, 0x7000_0000, 0x7000_0000)
@@ -54,7 +54,7 @@ pub(crate) fn invalid_utf8() -> String {
 pub(crate) fn aliased_headers() -> Vec<Header> {
     let megabyte = "x".repeat(MIB).leak().as_mut_ptr();
     let alias = || {
-        #[expect(unsafe_code, reason = "that is the fault")]
+        #[expect(unsafe_code, clippy::same_length_and_capacity, reason = "that is the fault")]
         // SAFETY: there is none; what is freed twice is freed when nobody looks any more.
         unsafe {
             String::from_raw_parts(megabyte, MIB, MIB)

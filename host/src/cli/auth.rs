@@ -1,0 +1,102 @@
+//! `understudy auth`: a login at a server that wants OAuth.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{End, Global, Usage, note, stage};
+use crate::config::Transport;
+use crate::oauth::{Callback, Login, Wish};
+use crate::transport::remote::Remote;
+
+/// Arguments of `auth`.
+#[derive(Debug, Args)]
+pub(super) struct AuthArgs {
+    #[command(flatten)]
+    which: Which,
+    /// A scope to ask for; may be given several times [default: those that the server names]
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+    /// The id of a client that is registered already; it must be a public one [default: a new one is registered]
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// The port of 127.0.0.1 that the browser comes back to, where a registered client has a fixed one [default: a free one]
+    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
+    port: u16,
+    /// Don't start a browser: the URL is for you to open
+    #[arg(long)]
+    no_browser: bool,
+    /// Forget the login
+    #[arg(long, conflicts_with_all = ["scope", "client_id", "port", "no_browser"])]
+    forget: bool,
+    /// How long to wait for you
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// The ways to name a server.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The server of this name in the config's `mcpServers`
+    #[arg(value_name = "SERVER")]
+    server: Option<String>,
+    /// The server at this URL
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
+    let remote = remote(global, &args.which)?;
+    let place = remote.place();
+    let login = Login::at(remote.url()).context("there is no config folder to keep a login in: set HOME")?;
+    if args.forget {
+        let was = login.forget().context("can't remove the login")?;
+        note(&format!("{} at {place}", if was { "no longer logged in" } else { "there was no login" }));
+        return Ok(End::Done);
+    }
+    if remote.is_authorized() {
+        let reason = format!("the config gives {place} a header `Authorization` already, which comes before a login");
+        return Err(Usage(reason).into());
+    }
+    let callback = Callback::listen(args.port).await;
+    let callback = callback.with_context(|| format!("can't listen on port {} (is it taken?)", args.port))?;
+    let wish = Wish { client_id: args.client_id, scopes: args.scope };
+    let pending = login.begin(&wish, &callback).await;
+    let pending = pending.with_context(|| format!("no login can be begun at {place}"))?;
+    note(&format!("Log in here:\n\n  {}\n", pending.url()));
+    if !args.no_browser {
+        open(pending.url());
+    }
+    let came_back = tokio::time::timeout(args.timeout, callback.wait()).await;
+    let came_back = came_back.with_context(|| format!("no login within {:?} (`--timeout`)", args.timeout))??;
+    pending.finish(&came_back).await.with_context(|| format!("the login at {place} failed"))?;
+    note(&format!("logged in at {place}; it is kept, and renewed when it expires"));
+    Ok(End::Done)
+}
+
+fn remote(global: &Global, which: &Which) -> Result<Remote> {
+    let Some(name) = &which.server else {
+        let url = which.url.as_deref().unwrap_or_default();
+        return Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")).into());
+    };
+    match stage::config(global)?.server(name, stage::env)?.transport {
+        Transport::Http { url, headers, is_old } => Ok(stage::remote(name, &url, &headers, is_old)?),
+        Transport::Stdio { .. } => {
+            let reason = format!("`{name}` is a command, and only a server at a URL wants a login");
+            Err(Usage(reason).into())
+        }
+    }
+}
+
+/// Opens a URL in the user's browser; whoever has none opens it as they like.
+fn open(url: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = tokio::process::Command::new(opener);
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Err(error) = command.spawn() {
+        tracing::info!("no browser is started ({opener}: {error})");
+    }
+}

@@ -1,0 +1,403 @@
+//! Sampling requests that are answered as tasks (revision 2025-11-25): the server gets a task at once, and asks for its state and its
+//! result when it likes.
+//!
+//! A task belongs to its session and ends with it. It is kept for as long as the server wished, at most an hour.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::members::Members;
+use crate::text::one_line;
+
+/// How long a task is kept if the server doesn't say, and at most.
+const TTL: Duration = Duration::from_mins(10);
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// How long a server is advised to wait before it asks again, in milliseconds.
+const POLL: u64 = 500;
+
+/// So many tasks of one session are kept, and so many bytes of results. Beyond that the oldest that has ended is forgotten.
+const MOST: usize = 256;
+const MOST_BYTES: usize = 64 << 20;
+
+/// Where a result says which task it is of.
+const RELATED: &str = "io.modelcontextprotocol/related-task";
+
+/// The error of an answer: its code, and why.
+type Failure = (i64, String);
+
+/// The tasks of one session.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: HashMap<String, Task>,
+    made: u64,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Task {
+    /// The how many-th it is.
+    number: u64,
+    created: SystemTime,
+    updated: SystemTime,
+    ttl: Duration,
+    status: watch::Sender<Status>,
+    /// Ends the work, and not the keeping.
+    stop: CancellationToken,
+    _work: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug, Clone)]
+enum Status {
+    Working,
+    Completed(Arc<str>),
+    Failed(Failure),
+    Cancelled,
+}
+
+impl Status {
+    fn has_ended(&self) -> bool {
+        !matches!(self, Self::Working)
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Completed(result) => result.len(),
+            Self::Failed((_, reason)) => reason.len(),
+            Self::Working | Self::Cancelled => 0,
+        }
+    }
+}
+
+/// Whether a request wants to be a task, and for how long; an error if nobody could tell.
+pub(super) fn wanted(params: &[u8]) -> Option<Result<Duration, Failure>> {
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, default)]
+        task: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Wish {
+        #[serde(default)]
+        ttl: Option<f64>,
+    }
+    memchr::memmem::find(params, b"\"task\"")?;
+    let task = serde_json::from_slice::<Params>(params).ok()?.task?;
+    let wish = Some(task).filter(|task| super::edit::is_object(task));
+    let ttl = match wish.map(|wish| serde_json::from_str(wish.get())) {
+        Some(Ok(Wish { ttl: None })) => Some(TTL),
+        Some(Ok(Wish { ttl: Some(ttl) })) => Duration::try_from_secs_f64(ttl / 1000.0).ok(),
+        _ => None,
+    };
+    let reason = "invalid sampling request: `task` must be an object, and its `ttl` a number of milliseconds";
+    Some(ttl.map(|ttl| ttl.min(LONGEST)).ok_or_else(|| (-32602, reason.to_owned())))
+}
+
+impl Tasks {
+    /// Begins a task, kept for `ttl`; the `CreateTaskResult`.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        ttl: Duration,
+        work: impl Future<Output = Result<String, Failure>> + Send + 'static,
+    ) -> Result<String, Failure> {
+        let mut random = [0; 16];
+        SystemRandom::new().fill(&mut random).map_err(|_| (-32603, "no random number for a task".to_owned()))?;
+        let id = URL_SAFE_NO_PAD.encode(random);
+        let mut state = self.lock();
+        while state.tasks.len() >= MOST {
+            if !state.forget_oldest() {
+                let reason = format!("{MOST} tasks of this session are going on already; wait for one, or cancel one");
+                return Err((-32603, reason));
+            }
+        }
+        if state.closed {
+            return Err((-32603, "the session has ended".to_owned()));
+        }
+        state.made += 1;
+        let (tasks, key, expires) = (Arc::clone(self), id.clone(), Instant::now() + ttl);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let work = tokio::spawn(async move {
+            let kept = async {
+                tokio::select! {
+                    outcome = work => tasks.end(&key, outcome),
+                    () = stopped => {}
+                }
+                std::future::pending::<()>().await;
+            };
+            // This is always late: what is kept doesn't end.
+            let _ = tokio::time::timeout_at(expires, kept).await;
+            let forgotten = tasks.lock().tasks.remove(&key);
+            drop(forgotten);
+        });
+        let now = SystemTime::now();
+        let task = Task {
+            number: state.made,
+            created: now,
+            updated: now,
+            ttl,
+            status: watch::Sender::new(Status::Working),
+            stop,
+            _work: AbortOnDropHandle::new(work),
+        };
+        let result = json!({ "task": task.shown(&id) }).to_string();
+        state.tasks.insert(id, task);
+        Ok(result)
+    }
+
+    /// A task's work is done.
+    fn end(&self, id: &str, outcome: Result<String, Failure>) {
+        let status = match outcome {
+            Ok(result) => Status::Completed(with_related(&result, id).into()),
+            Err(failure) => Status::Failed(failure),
+        };
+        let mut state = self.lock();
+        if let Some(task) = state.tasks.get_mut(id) {
+            task.turn(status);
+        }
+        while state.bytes() > MOST_BYTES && state.forget_oldest() {}
+    }
+
+    /// Whether it is one of the methods of tasks.
+    pub(super) fn knows(method: &str) -> bool {
+        matches!(method, "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel")
+    }
+
+    /// Answers one of the methods that [`Tasks::knows`]; `tasks/result` waits until the task has ended.
+    pub(super) async fn answer(&self, method: &str, params: &[u8]) -> Result<String, Failure> {
+        let params: Value = serde_json::from_slice(params).unwrap_or_default();
+        let text = |key: &str| params.get(key).and_then(Value::as_str);
+        if method == "tasks/list" {
+            return match text("cursor") {
+                None => Ok(self.list()),
+                Some(_) => Err((-32602, "the `cursor` is none of ours: there is one page".to_owned())),
+            };
+        }
+        let id = text("taskId").ok_or_else(|| (-32602, "`taskId` is missing, or no string".to_owned()))?;
+        match method {
+            "tasks/result" => self.result(id).await,
+            "tasks/cancel" => self.cancel(id),
+            _ => self.lock().task(id).map(|task| task.shown(id).to_string()),
+        }
+    }
+
+    fn list(&self) -> String {
+        let state = self.lock();
+        let mut tasks: Vec<(&String, &Task)> = state.tasks.iter().collect();
+        tasks.sort_unstable_by_key(|(_, task)| task.number);
+        let tasks: Vec<Value> = tasks.into_iter().map(|(id, task)| task.shown(id)).collect();
+        json!({ "tasks": tasks }).to_string()
+    }
+
+    async fn result(&self, id: &str) -> Result<String, Failure> {
+        let mut status = self.lock().task(id)?.status.subscribe();
+        let ended = status.wait_for(Status::has_ended).await.map(|status| status.clone());
+        match ended {
+            Ok(Status::Completed(result)) => Ok(result.as_ref().to_owned()),
+            Ok(Status::Failed(failure)) => Err(failure),
+            Ok(Status::Cancelled) => Err((-32603, "the task was cancelled".to_owned())),
+            Ok(Status::Working) | Err(_) => {
+                Err((-32603, "the task's time (`ttl`) was over before it had ended".to_owned()))
+            }
+        }
+    }
+
+    fn cancel(&self, id: &str) -> Result<String, Failure> {
+        let mut state = self.lock();
+        let task = state.task(id)?;
+        if task.status.borrow().has_ended() {
+            return Err((-32602, "the task has ended already, so it can't be cancelled".to_owned()));
+        }
+        task.turn(Status::Cancelled);
+        task.stop.cancel();
+        Ok(task.shown(id).to_string())
+    }
+
+    /// Ends all of them.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let ended = std::mem::take(&mut state.tasks);
+        drop(state);
+        drop(ended);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn task(&mut self, id: &str) -> Result<&mut Task, Failure> {
+        let reason = || format!("no task `{}` is kept: it never was, or its time (`ttl`) is over", one_line(id, 100));
+        self.tasks.get_mut(id).ok_or_else(|| (-32602, reason()))
+    }
+
+    fn bytes(&self) -> usize {
+        self.tasks.values().map(|task| task.status.borrow().bytes()).sum()
+    }
+
+    /// Forgets the oldest that has ended; whether there is one.
+    fn forget_oldest(&mut self) -> bool {
+        let ended = self.tasks.iter().filter(|(_, task)| task.status.borrow().has_ended());
+        let oldest = ended.min_by_key(|(_, task)| task.number).map(|(id, _)| id.clone());
+        oldest.is_some_and(|id| self.tasks.remove(&id).is_some())
+    }
+}
+
+impl Task {
+    fn turn(&mut self, status: Status) {
+        self.updated = SystemTime::now();
+        self.status.send_replace(status);
+    }
+
+    /// The specification's `Task`.
+    fn shown(&self, id: &str) -> Value {
+        let time = |time| humantime::format_rfc3339_millis(time).to_string();
+        let (status, message) = match &*self.status.borrow() {
+            Status::Working => ("working", None),
+            Status::Completed(_) => ("completed", None),
+            Status::Failed((_, reason)) => ("failed", Some(reason.clone())),
+            Status::Cancelled => ("cancelled", None),
+        };
+        let mut task = json!({
+            "taskId": id,
+            "status": status,
+            "createdAt": time(self.created),
+            "lastUpdatedAt": time(self.updated),
+            "ttl": u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
+            "pollInterval": POLL,
+        });
+        if let (Some(message), Some(task)) = (message, task.as_object_mut()) {
+            task.insert("statusMessage".to_owned(), message.into());
+        }
+        task
+    }
+}
+
+/// A result that says which task it is of.
+fn with_related(result: &str, id: &str) -> String {
+    let Ok(mut result) = serde_json::from_str::<Members>(result) else { return result.to_owned() };
+    let mut meta = result.object("_meta").unwrap_or_default();
+    meta.put(RELATED, &json!({ "taskId": id }));
+    result.set("_meta", meta.raw());
+    String::from(Box::<str>::from(result.raw()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn value(answer: Result<String, Failure>) -> Value {
+        serde_json::from_str(&answer.unwrap()).unwrap()
+    }
+
+    fn id(begun: Result<String, Failure>) -> String {
+        value(begun)["task"]["taskId"].as_str().unwrap().to_owned()
+    }
+
+    async fn of(tasks: &Tasks, method: &str, id: &str) -> Result<String, Failure> {
+        tasks.answer(method, json!({ "taskId": id }).to_string().as_bytes()).await
+    }
+
+    #[test]
+    fn a_request_says_whether_it_wants_to_be_a_task_and_for_how_long() {
+        let of = |params: &str| wanted(params.as_bytes()).map(Result::ok);
+        assert_eq!(of(r#"{"task":{"ttl":1500}}"#), Some(Some(Duration::from_millis(1500))));
+        assert_eq!(of(r#"{"task":{"ttl":1e300}}"#), Some(None));
+        assert_eq!(of(r#"{"task":{"ttl":86400000}}"#), Some(Some(LONGEST)));
+        assert_eq!(of(r#"{"task":{"ttl":null}}"#), Some(Some(TTL)));
+        assert_eq!(of(r#"{"task":{}}"#), Some(Some(TTL)));
+        for wrong in [r#"{"task":[]}"#, r#"{"task":1}"#, r#"{"task":{"ttl":"x"}}"#, r#"{"task":{"ttl":-1}}"#] {
+            assert_eq!(of(wrong), Some(None), "{wrong}");
+        }
+        assert_eq!(of(r#"{"messages":["task"]}"#), None);
+    }
+
+    #[tokio::test]
+    async fn a_task_works_and_then_has_a_result() {
+        let tasks = Arc::new(Tasks::default());
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let work = async move {
+            let _ = finished.await;
+            Ok(r#"{"role":"assistant","_meta":{"x":1.0}}"#.to_owned())
+        };
+        let id = id(tasks.begin(TTL, work));
+        let task = value(of(&tasks, "tasks/get", &id).await);
+        assert_eq!((&task["status"], &task["ttl"]), (&json!("working"), &json!(600_000)));
+        let waiting = of(&tasks, "tasks/result", &id);
+        finish.send(()).unwrap();
+        let result = waiting.await.unwrap();
+        assert_eq!(result, format!(r#"{{"role":"assistant","_meta":{{"x":1.0,"{RELATED}":{{"taskId":"{id}"}}}}}}"#));
+        assert_eq!(value(of(&tasks, "tasks/get", &id).await)["status"], "completed");
+        assert_eq!(of(&tasks, "tasks/cancel", &id).await.unwrap_err().0, -32602);
+        assert_eq!(value(tasks.answer("tasks/list", b"{}").await)["tasks"][0]["taskId"], json!(id));
+        assert_eq!(tasks.answer("tasks/list", br#"{"cursor":"x"}"#).await.unwrap_err().0, -32602);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_or_is_cancelled_says_so() {
+        let tasks = Arc::new(Tasks::default());
+        let failed = id(tasks.begin(TTL, ready(Err((-1, "denied".to_owned())))));
+        assert_eq!(of(&tasks, "tasks/result", &failed).await, Err((-1, "denied".to_owned())));
+        let task = value(of(&tasks, "tasks/get", &failed).await);
+        assert_eq!((&task["status"], &task["statusMessage"]), (&json!("failed"), &json!("denied")));
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        let work = async move {
+            let _held = held;
+            pending().await
+        };
+        let cancelled = id(tasks.begin(TTL, work));
+        let waiting = of(&tasks, "tasks/result", &cancelled);
+        assert_eq!(value(of(&tasks, "tasks/cancel", &cancelled).await)["status"], "cancelled");
+        assert!(waiting.await.is_err());
+        assert!(dropped.await.is_err(), "the work goes on");
+        for id in ["", "never", &failed[1..]] {
+            assert_eq!(of(&tasks, "tasks/get", id).await.unwrap_err().0, -32602);
+        }
+        assert_eq!(tasks.answer("tasks/get", b"{}").await.unwrap_err().0, -32602);
+    }
+
+    #[tokio::test]
+    async fn a_task_is_kept_for_its_time() {
+        let tasks = Arc::new(Tasks::default());
+        let kept = id(tasks.begin(TTL, ready(Ok("{}".to_owned()))));
+        let slow = id(tasks.begin(Duration::from_millis(20), pending()));
+        assert!(of(&tasks, "tasks/result", &slow).await.unwrap_err().1.contains("`ttl`"));
+        assert!(of(&tasks, "tasks/get", &slow).await.is_err());
+        assert!(of(&tasks, "tasks/get", &kept).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn only_so_many_are_kept() {
+        let tasks = Arc::new(Tasks::default());
+        let first = id(tasks.begin(TTL, ready(Ok("{}".to_owned()))));
+        assert!(of(&tasks, "tasks/result", &first).await.is_ok());
+        for _ in 1..MOST {
+            assert!(tasks.begin(TTL, pending()).is_ok());
+        }
+        assert!(tasks.begin(TTL, pending()).is_ok());
+        assert!(of(&tasks, "tasks/get", &first).await.is_err(), "the oldest that has ended is kept");
+        assert_eq!(tasks.begin(TTL, pending()).unwrap_err().0, -32603);
+        tasks.close();
+        assert!(tasks.lock().tasks.is_empty());
+        assert!(tasks.begin(TTL, pending()).is_err());
+    }
+}
