@@ -16,8 +16,8 @@ const RUST_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Begins a plugin and builds it; its component.
 #[must_use]
-pub fn written(place: &Place, name: &str, language: &str) -> PathBuf {
-    let _ = place.run(["plugin", "new", name, "--lang", language]).ok();
+pub fn written(place: &Place, name: &str, language: &str, world: &str) -> PathBuf {
+    let _ = place.run(["plugin", "new", name, "--lang", language, "--world", world]).ok();
     let folder = place.path().join(name);
     prepare(&folder, language);
     let mut make = Command::new("make");

@@ -21,7 +21,7 @@ fn litellm() -> &'static str {
 
 fn from_an_empty_folder_to_an_answer(language: &str) {
     let place = Place::new();
-    let component = written(&place, "my-own", language);
+    let component = written(&place, "my-own", language, "provider");
     let folder = component.parent().unwrap_or(&component);
 
     let mut check = place.understudy(["plugin", "check", "my-own.wasm", "--json"]);
@@ -51,6 +51,26 @@ fn from_an_empty_folder_to_an_answer(language: &str) {
 #[test]
 fn a_plugin_in_rust_from_an_empty_folder_to_an_answer() {
     from_an_empty_folder_to_an_answer("rust");
+}
+
+#[test]
+fn a_handler_in_rust_from_an_empty_folder_to_an_answer() {
+    let place = Place::new();
+    // By another name: what cargo makes of both goes to one folder.
+    let component = written(&place, "my-handler", "rust", "handler");
+    let url = format!("{}/v1/chat/completions", litellm());
+    let plugin = json!({
+        "component": component, "model": "mock-gpt", "allow": [litellm()], "settings": { "url": url },
+        "credential": { "bearer": true, "env": "MY_KEY" }
+    });
+    let _ = place.file("understudy.json", json!({ "plugins": { "my-own": plugin } }).to_string());
+    let check = place.run(["plugin", "check", "my-own"]).ok();
+    assert!(check.stdout.contains("handler of understudy:plugin@0.1.0"), "{}", check.stdout);
+    let mut sample = place.understudy(["sample", "--plugin", "my-own"]);
+    sample.env("MY_KEY", KEY);
+    let answer = run(sample, &sampling(1, "hello")["params"].to_string()).ok();
+    let answer: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|e| panic!("{e}: {}", answer.stdout));
+    assert_eq!(answer["content"]["text"], "mock-gpt learned the lines.");
 }
 
 #[test]

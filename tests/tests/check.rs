@@ -39,6 +39,8 @@ fn rules(report: &Value, outcome: &str) -> Vec<String> {
 #[test]
 fn every_planted_fault_is_found_by_the_rule_that_it_breaks() {
     let place = Place::new();
+    std::fs::create_dir(place.path().join("fixtures")).unwrap_or_else(|e| panic!("{e}"));
+    let _ = place.file("fixtures/stream.json", stream_fixture().to_string());
     for fault in Fault::ALL {
         let (rule, said) = match fault {
             Fault::None => continue,
@@ -66,6 +68,7 @@ fn every_planted_fault_is_found_by_the_rule_that_it_breaks() {
             Fault::RefusalIsMalformed => ("refusals", "it must be `provider`, of the kind `unauthorized`, `forbidden`"),
             Fault::TakesAnything => ("malformed", "answer `an empty object`: it was taken for an answer"),
             Fault::EndlessStream => ("stream", "it wants more of a stream that has ended"),
+            Fault::CountsEvents => ("fixtures", "`stream.json`: what comes of its stream depends on where it is cut"),
             Fault::EmptyMessage => ("messages", "the error's message is empty"),
             Fault::LongMessage => ("messages", "isn't one line of text"),
             Fault::EmptyModel => ("results", "the result's `model` is empty"),
@@ -80,8 +83,8 @@ fn every_planted_fault_is_found_by_the_rule_that_it_breaks() {
         let finding = finding.cloned().unwrap_or_default();
         assert!(finding["said"].to_string().replace("\\\"", "\"").contains(said), "{fault:?}: {finding:#}");
         assert!(finding["remedy"].as_str().is_some_and(|remedy| remedy.len() > 20), "{finding:#}");
-        // What a fault doesn't touch isn't blamed: no fault here breaks more than three rules.
-        assert!(broken.len() <= 3, "{fault:?}: {broken:?}");
+        // What a fault doesn't touch isn't blamed: no fault here breaks more than a few rules.
+        assert!(broken.len() <= 4, "{fault:?}: {broken:?}");
     }
 }
 
@@ -151,8 +154,7 @@ fn the_built_in_plugins_pass_with_all_their_fixtures() {
 /// A fixture for the planted guest.
 fn fixture(path: &str) -> Value {
     let message = json!({ "role": "user", "content": { "type": "text", "text": "hi" } });
-    let body =
-        json!({ "model": "m", "most": 7, "system": null, "stop": [], "messages": [{ "by": "user", "said": ["hi"] }] });
+    let body = json!({ "model": "m", "most": 7, "system": null, "nonce": null, "stop": [], "messages": [{ "by": "user", "said": ["hi"] }] });
     let headers = json!({ "content-type": "application/json", "accept": "application/json" });
     json!({
         "request": { "messages": [message], "maxTokens": 7 },
@@ -163,6 +165,21 @@ fn fixture(path: &str) -> Value {
         }],
         "result": { "role": "assistant", "content": { "type": "text", "text": "hello" }, "model": "m" }
     })
+}
+
+/// A fixture for the planted guest whose answer is a stream.
+fn stream_fixture() -> Value {
+    let mut fixture = fixture("/ask");
+    let many = json!(2_000_000);
+    fixture["request"]["maxTokens"] = many.clone();
+    let exchange = &mut fixture["exchanges"][0];
+    exchange["request"]["body"]["most"] = many;
+    exchange["request"]["framing"] = json!("lines");
+    exchange["response"] = json!({ "status": 200, "events": [{ "data": "one" }, { "data": "two" }] });
+    let fields = fixture.as_object_mut();
+    fields.and_then(|fields| fields.remove("result"));
+    fixture["error"] = json!({ "kind": "malformed-response", "message": "the stream held no text" });
+    fixture
 }
 
 #[test]

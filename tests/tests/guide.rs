@@ -1,5 +1,5 @@
 //! The guide for authors: every command in it is run, in its order, in one folder; and what it lists is what there is.
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -51,8 +51,11 @@ fn a_new_plugin_has_every_file_of_its_example_the_contract_and_the_fixtures() {
     }
     let run = place.run(["plugin", "new", "mine", "--lang", "javascript", "--world", "handler"]).ok();
     assert!(run.stderr.contains("npm ci && npm run build"), "{}", run.stderr);
-    for file in known("examples/plugins/javascript-handler") {
-        assert!(place.path().join("mine").join(&file).is_file(), "{}", file.display());
+    let _ = place.run(["plugin", "new", "mine-too", "--lang", "rust", "--world", "handler"]).ok();
+    for (example, folder) in [("javascript-handler", "mine"), ("rust-handler", "mine-too")] {
+        for file in known(&format!("examples/plugins/{example}")) {
+            assert!(place.path().join(folder).join(&file).is_file(), "{example}: {}", file.display());
+        }
     }
     let package = read(&place.path().join("mine/package.json"));
     assert!(package.contains("--wit wit ") && package.contains("\"mine\""), "{package}");
@@ -60,7 +63,7 @@ fn a_new_plugin_has_every_file_of_its_example_the_contract_and_the_fixtures() {
 
 #[test]
 fn what_the_examples_refer_to_is_there_and_what_the_guest_crate_needs_is_said_once() {
-    for language in LANGUAGES {
+    for language in LANGUAGES.into_iter().chain(["rust-handler"]) {
         let folder = workspace().join("examples/plugins").join(language);
         for file in known(&format!("examples/plugins/{language}")) {
             let text = read(&folder.join(&file));
@@ -92,7 +95,10 @@ fn what_cant_be_begun_is_refused_with_cause_and_remedy_and_nothing_is_left_behin
         (&["test", "--lang", "rust"], "a compiler or a library has the name already"),
         (&["x", "--lang", "pyhton"], "there is no template for `pyhton` (did you mean `python`?); there are `rust`"),
         (&["x", "--lang", "go", "--world", "handlr"], "must be `provider` or `handler` (did you mean `handler`?)"),
-        (&["x", "--lang", "go", "--world", "handler"], "no template for a handler in go, only in `javascript`"),
+        (
+            &["x", "--lang", "go", "--world", "handler"],
+            "no template for a handler in go, only in `rust` and `javascript`",
+        ),
     ];
     for (args, said) in cases {
         let run = place.run([&["plugin", "new"][..], args].concat());

@@ -38,7 +38,7 @@ pub enum TemplateError {
     },
     /// There is no such template.
     #[error(
-        "there is no template for a handler in {language}, only in `javascript`; a provider can be begun in every language (leave `--world` out), and \
+        "there is no template for a handler in {language}, only in `rust` and `javascript`; a provider can be begun in every language (leave `--world` out), and \
          the contract of handlers is in `wit/handler.wit`"
     )]
     NoHandler {
@@ -106,18 +106,18 @@ impl Beginning {
     /// The command that builds it, in its folder.
     #[must_use]
     pub fn build_command(&self) -> &'static str {
-        match self.world {
-            NewWorld::Provider => "make",
-            NewWorld::Handler => "npm ci && npm run build",
+        match (self.world, self.language) {
+            (NewWorld::Handler, Language::JavaScript) => "npm ci && npm run build",
+            _ => "make",
         }
     }
 
     /// The component that this makes.
     #[must_use]
     pub fn component(&self) -> String {
-        match self.world {
-            NewWorld::Provider => format!("{}.wasm", self.name),
-            NewWorld::Handler => "plugin.wasm".to_owned(),
+        match (self.world, self.language) {
+            (NewWorld::Handler, Language::JavaScript) => "plugin.wasm".to_owned(),
+            _ => format!("{}.wasm", self.name),
         }
     }
 
@@ -152,6 +152,7 @@ impl Beginning {
             (NewWorld::Provider, Language::Go) => parts::GO,
             (NewWorld::Provider, Language::C) => parts::C,
             (NewWorld::Handler, Language::JavaScript) => parts::JAVASCRIPT_HANDLER,
+            (NewWorld::Handler, Language::Rust) => parts::RUST_HANDLER,
             (NewWorld::Handler, language) => return Err(TemplateError::NoHandler { language }),
         };
         Ok(files.iter().copied().chain([(".gitignore", IGNORED)]).collect())
@@ -160,7 +161,7 @@ impl Beginning {
     fn as_they_are(&self) -> impl Iterator<Item = File> {
         let is_provider = self.world == NewWorld::Provider;
         let fixtures = if is_provider { parts::FIXTURES } else { &[] };
-        let sdk = if is_provider && self.language == Language::Rust {
+        let sdk = if self.language == Language::Rust {
             [parts::SDK, parts::SDK_PLUGIN, parts::SDK_MCP_TYPES]
         } else {
             [&[][..]; 3]

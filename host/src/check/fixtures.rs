@@ -121,7 +121,7 @@ impl Played<'_> {
             let state = Bytes::from(fetch.state);
             step = match answer.get("events").and_then(Value::as_array) {
                 Some(events) if fetch.framing != wit::Framing::Whole => {
-                    match self.stream(state, answer, events).await {
+                    match self.stream(state, answer, events).await? {
                         Some(step) => step,
                         None => return Ok(()),
                     }
@@ -131,27 +131,47 @@ impl Played<'_> {
         }
     }
 
-    /// Hands a stream over, message by message; none if it goes on.
-    async fn stream(&mut self, mut state: Bytes, answer: &Value, events: &[Value]) -> Option<Result<wit::Step, Error>> {
+    /// Hands a stream over, message by message; none if it goes on. What comes of it must not depend on where it is cut.
+    async fn stream(
+        &mut self,
+        state: Bytes,
+        answer: &Value,
+        events: &[Value],
+    ) -> Result<Option<Result<wit::Step, Error>>, String> {
+        let events = events_of(answer, events);
+        let (all_at_once, _) = self.hand_over(state.clone(), events.clone(), usize::MAX).await;
+        let (one_by_one, progress) = self.hand_over(state, events, 1).await;
+        if format!("{all_at_once:?}") != format!("{one_by_one:?}") {
+            return Err("what comes of its stream depends on where it is cut".to_owned());
+        }
+        if !progress.is_empty() {
+            self.outcome.insert("progress".to_owned(), progress.into());
+        }
+        Ok(one_by_one)
+    }
+
+    /// Hands a stream over, so many events at a time: what came of it, and the text that it showed.
+    async fn hand_over(
+        &self,
+        mut state: Bytes,
+        events: Vec<stream::Event>,
+        at_once: usize,
+    ) -> (Option<Result<wit::Step, Error>>, String) {
         let mut progress = String::new();
-        let mut outcome = None;
-        for event in events_of(answer, events) {
-            match self.plugin.plugin.next(state.clone(), vec![event]).await {
+        for events in events.chunks(at_once) {
+            let came = match self.plugin.plugin.next(state.clone(), events.to_vec()).await {
                 Ok(stream::StreamingStep::More(more)) => {
                     progress.push_str(&more.text);
                     state = more.state.into();
                     continue;
                 }
-                Ok(stream::StreamingStep::Done(completion)) => outcome = Some(Ok(wit::Step::Done(completion))),
-                Ok(stream::StreamingStep::Fetch(fetch)) => outcome = Some(Ok(wit::Step::Fetch(fetch))),
-                Err(error) => outcome = Some(Err(error)),
-            }
-            break;
+                Ok(stream::StreamingStep::Done(completion)) => Ok(wit::Step::Done(completion)),
+                Ok(stream::StreamingStep::Fetch(fetch)) => Ok(wit::Step::Fetch(fetch)),
+                Err(error) => Err(error),
+            };
+            return (Some(came), progress);
         }
-        if !progress.is_empty() {
-            self.outcome.insert("progress".to_owned(), progress.into());
-        }
-        outcome
+        (None, progress)
     }
 
     fn done(&mut self, completion: wit::Completion) -> Result<(), String> {

@@ -30,6 +30,10 @@ pub(super) const C: &[File] =
 pub(super) const JAVASCRIPT_HANDLER: &[File] =
     files!("examples/plugins/javascript-handler" as "": "README.md", "package-lock.json", "package.json", "plugin.js");
 
+pub(super) const RUST_HANDLER: &[File] = files!(
+    "examples/plugins/rust-handler" as "": "Cargo.toml", "Makefile", "README.md", "rust-toolchain.toml", "src/http.rs", "src/lib.rs"
+);
+
 pub(super) const WIT: &[File] = files!("wit" as "wit/": "handler.wit", "provider.wit", "types.wit", "world.wit");
 
 pub(super) const FIXTURES: &[File] = files!(

@@ -62,6 +62,8 @@ faults! {
     TakesAnything = "takes anything",
     /// Always wants more of a stream.
     EndlessStream = "endless stream",
+    /// Makes of a stream what depends on how many events it gets at once.
+    CountsEvents = "counts events",
     /// Says nothing in its errors.
     EmptyMessage = "empty message",
     /// Says much in its errors, on several lines.

@@ -1,5 +1,6 @@
 //! A plugin with one fault. Which one stands in its data, where the tests write it: one guest, and a component for each fault.
 
+#[expect(unreachable_pub, reason = "the tests read it, too")]
 mod faults;
 mod random;
 
@@ -44,11 +45,8 @@ fn is(planted: Fault) -> bool {
     fault() == planted
 }
 
-#[expect(clippy::panic, reason = "that is the fault")]
 fn trap_if(planted: Fault) {
-    if is(planted) {
-        panic!("the fault is `{}`", planted.word());
-    }
+    assert!(!is(planted), "the fault is `{}`", planted.word());
 }
 
 fn loop_if(planted: Fault) {
@@ -111,15 +109,10 @@ impl Provider for Planted {
             })
             .collect::<Result<_, _>>()?;
         let system = request.system_prompt.filter(|_| !is(Fault::DropsSystemPrompt));
-        let mut body = json!({
-            "model": options.model, "most": request.max_tokens, "system": system, "stop": request.stop_sequences, "messages": messages
+        let nonce = is(Fault::RandomInStart).then(get_random_u64);
+        let body = json!({
+            "model": options.model, "most": request.max_tokens, "system": system, "nonce": nonce, "version": version(), "stop": request.stop_sequences, "messages": messages
         });
-        if let Some(version) = version() {
-            body["version"] = json!(version);
-        }
-        if is(Fault::RandomInStart) {
-            body["nonce"] = json!(get_random_u64());
-        }
         let path = if is(Fault::NamesHost) { "//elsewhere.example/ask" } else { "/ask" };
         let mut fetch = http::post_json(path, &body, b"{}".to_vec())?;
         if is(Fault::SendsCredential) {
@@ -158,7 +151,8 @@ impl StreamingProvider for Planted {
     fn next(state: Vec<u8>, events: Vec<Event>) -> Result<StreamingStep, Error> {
         let ends = events.iter().any(|event| matches!(event, Event::Closed));
         if ends && !is(Fault::EndlessStream) {
-            return Err(error::malformed_response(words("the stream held no text")));
+            let count = if is(Fault::CountsEvents) { format!(" ({} events)", events.len()) } else { String::new() };
+            return Err(error::malformed_response(words(&format!("the stream held no text{count}"))));
         }
         Ok(StreamingStep::More(Progress { state, text: String::new() }))
     }
