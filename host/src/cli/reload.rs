@@ -3,13 +3,15 @@
 //! Everything is loaded anew beside what answers, and held against the kit's quick part; only then do the samplers change over, one after
 //! the other without a pause. Requests in flight finish with what they began with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -167,39 +169,43 @@ fn admit(report: &Report) -> Result<()> {
 /// Waits until nothing more happens.
 async fn settle(changed: &mut mpsc::Receiver<()>) {
     let latest = Instant::now() + LATEST;
-    while timeout_at(latest.min(Instant::now() + QUIET), changed.recv()).await.is_ok_and(|more| more.is_some()) {}
+    while Instant::now() < latest && timeout_at(Instant::now() + QUIET, changed.recv()).await.is_ok() {}
 }
 
 /// The folders that files are watched in: a file that is replaced, or a link that is turned, is another one.
 struct Watch {
     watcher: Option<RecommendedWatcher>,
     folders: BTreeSet<PathBuf>,
+    names: Names,
 }
+
+/// The names of the files that are watched.
+type Names = Arc<Mutex<HashSet<OsString>>>;
 
 impl Watch {
     fn new(changed: mpsc::Sender<()>) -> Self {
-        // One that waits to be heard is enough.
-        let tell = move |_: notify::Result<notify::Event>| {
-            let _ = changed.try_send(());
+        let names = Names::default();
+        let watched = Arc::clone(&names);
+        let tell = move |event: notify::Result<Event>| {
+            if event.is_ok_and(|event| matters(&event, &watched)) {
+                // One that waits to be heard is enough.
+                let _ = changed.try_send(());
+            }
         };
         let watcher = notify::recommended_watcher(tell);
         let failed =
             |e: &notify::Error| tracing::warn!("changes are taken up on SIGHUP only, for files can't be watched: {e}");
-        Self { watcher: watcher.inspect_err(failed).ok(), folders: BTreeSet::new() }
+        Self { watcher: watcher.inspect_err(failed).ok(), folders: BTreeSet::new(), names }
     }
 
     /// Watches these files from now on, and no others.
     fn follow(&mut self, files: &[(PathBuf, Option<[u8; 32]>)]) {
         let Some(watcher) = &mut self.watcher else { return };
-        let folder = |path: &Path| {
-            path.parent()
-                .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_path_buf())
-        };
-        let wanted: BTreeSet<PathBuf> = files
-            .iter()
-            .flat_map(|(path, _)| [folder(path), path.canonicalize().ok().as_deref().and_then(folder)])
-            .flatten()
-            .collect();
+        let real = |path: &Path| path.canonicalize().ok();
+        let all: Vec<PathBuf> = files.iter().flat_map(|(path, _)| [Some(path.clone()), real(path)]).flatten().collect();
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) =
+            all.iter().filter_map(|path| path.file_name()).map(ToOwned::to_owned).collect();
+        let wanted: BTreeSet<PathBuf> = all.iter().filter_map(|path| folder(path)).collect();
         for gone in self.folders.difference(&wanted) {
             // It may be there no more.
             let _ = watcher.unwatch(gone);
@@ -211,4 +217,23 @@ impl Watch {
         }
         self.folders = wanted;
     }
+}
+
+/// Whether a file that is watched may be another one now. What is written into others in its folder (a log, say) is of no interest; what
+/// is renamed there may be a link on its way.
+fn matters(event: &Event, watched: &Names) -> bool {
+    match event.kind {
+        EventKind::Access(_) => false,
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => {
+            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            event.paths.iter().filter_map(|path| path.file_name()).any(|name| watched.contains(name))
+        }
+        _ => true,
+    }
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
 }
