@@ -154,7 +154,7 @@ fn the_built_in_plugins_pass_with_all_their_fixtures() {
 /// A fixture for the planted guest.
 fn fixture(path: &str) -> Value {
     let message = json!({ "role": "user", "content": { "type": "text", "text": "hi" } });
-    let body = json!({ "model": "m", "most": 7, "system": null, "nonce": null, "stop": [], "messages": [{ "by": "user", "said": ["hi"] }] });
+    let body = json!({ "model": "m", "most": 7, "system": null, "nonce": null, "version": null, "stop": [], "messages": [{ "by": "user", "said": ["hi"] }] });
     let headers = json!({ "content-type": "application/json", "accept": "application/json" });
     json!({
         "request": { "messages": [message], "maxTokens": 7 },
