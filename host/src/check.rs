@@ -50,6 +50,7 @@ pub async fn quick(plugin: &Understudy) -> Report {
 /// With `update`, the fixtures get the outcomes that they have.
 pub async fn full(plugin: &Understudy, fixtures: Option<&Path>, update: bool) -> Report {
     let mut kit = Kit::new(plugin);
+    plugin.plugin.measure();
     kit.loaded().await;
     if kit.is_handler() {
         kit.skip_what_is_for_providers();

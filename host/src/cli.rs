@@ -14,6 +14,7 @@ mod proxy;
 mod reload;
 mod sample;
 mod serve;
+mod server;
 mod stage;
 mod tools;
 
@@ -82,7 +83,7 @@ pub struct ServerArgs {
     #[command(flatten)]
     which: Which,
     /// A header for each request to the server's URL; may be given several times
-    #[arg(long, value_name = "NAME: VALUE", value_parser = stage::header)]
+    #[arg(long, value_name = "NAME: VALUE", value_parser = server::header)]
     header: Vec<(String, String)>,
 }
 

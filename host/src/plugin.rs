@@ -12,7 +12,7 @@
 //! | `lane` | guests that run long make way for the others |
 //! | `artefacts` | compiled components on disk: the cache |
 //! | `ahead` | components compiled ahead of time |
-//! | `source` | a component's bytes |
+//! | `source` | a component, from where the config says it is |
 //! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
@@ -43,11 +43,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
-use wasmtime::component::Component;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
@@ -59,6 +57,7 @@ use bindings::understudy::plugin::types as wit;
 pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
+use source::Source;
 use state::{LimitHit, State, Written};
 use usage::Usage;
 pub use usage::Used;
@@ -83,7 +82,8 @@ pub struct Plugin {
     limits: Limits,
     /// `limits.instances`
     instances: Arc<Semaphore>,
-    usage: Usage,
+    /// Where it is kept what calls use, if anybody wants to know.
+    usage: OnceLock<Usage>,
 }
 
 impl Plugin {
@@ -93,14 +93,11 @@ impl Plugin {
     /// If it can't serve, and why.
     pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
         let name = config.name.clone();
-        let (component, sha256, size) = match ahead::read(config)? {
-            Some(ahead) => {
-                let (sha256, size) = (ahead.sha256.clone(), ahead.size);
-                check_digest(config, &sha256)?;
-                (ahead.component(&engine, config)?, sha256, size)
-            }
-            None => Self::compiled(&engine, config).await?,
+        let loaded = {
+            let (engine, config) = (Arc::clone(&engine), config.clone());
+            tokio::task::spawn_blocking(move || source::load(&engine, &config)).await
         };
+        let Source { component, sha256, size } = loaded.map_err(|e| LoadError::Engine { reason: e.to_string() })??;
         let shape = Shape::of(&component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
         kind::check_keys(config, world)?;
@@ -116,7 +113,7 @@ impl Plugin {
         let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let instances = Arc::new(Semaphore::new(instances));
         let wasmtime = component.engine().clone();
-        let (description, usage) = (nothing(), Usage::default());
+        let (description, usage) = (nothing(), OnceLock::new());
         let mut plugin =
             Self { name, description, shape, sha256, size, engine, wasmtime, kind, limits, instances, usage };
         plugin.description = plugin
@@ -124,25 +121,6 @@ impl Plugin {
             .await
             .map_err(|e| LoadError::Describe { name: plugin.name.clone(), reason: e.to_string() })?;
         Ok(plugin)
-    }
-
-    /// The component, compiled or found compiled, its digest and its size.
-    async fn compiled(engine: &Arc<Engine>, config: &config::Plugin) -> Result<(Component, String, usize), LoadError> {
-        let name = config.name.clone();
-        let bytes = source::read(config)?;
-        if bytes.len() > config.limits.component {
-            return Err(LoadError::TooLarge { name, most: config.limits.component });
-        }
-        let size = bytes.len();
-        let sha256 = source::hex(&Sha256::digest(&bytes));
-        check_digest(config, &sha256)?;
-        let component = {
-            let (engine, digest, limits) = (Arc::clone(engine), sha256.clone(), config.limits.clone());
-            let compile = move || engine.component(&name, &bytes, &digest, &limits);
-            let compiled = tokio::task::spawn_blocking(compile).await;
-            compiled.map_err(|e| LoadError::Engine { reason: e.to_string() })??
-        };
-        Ok((component, sha256, size))
     }
 
     /// Whether the plugin says that it can carry this (`image`, `audio`, `tools`).
@@ -157,10 +135,15 @@ impl Plugin {
         &self.limits
     }
 
-    /// The most that its calls have used so far, by the exported function.
+    /// Keeps from now on what calls use.
+    pub fn measure(&self) {
+        self.usage.get_or_init(Usage::default);
+    }
+
+    /// The most that its calls have used since they are measured, by the exported function.
     #[must_use]
     pub fn usage(&self) -> BTreeMap<&'static str, Used> {
-        self.usage.most()
+        self.usage.get().map(Usage::most).unwrap_or_default()
     }
 
     /// Whether it can read a stream.
@@ -268,7 +251,9 @@ impl Plugin {
             if let Some(http) = http {
                 store.data_mut().let_out(http);
             }
-            store.data_mut().account(call, self.usage.clone());
+            if let Some(usage) = self.usage.get() {
+                store.data_mut().account(call, usage.clone());
+            }
             let _ = written.set(store.data().written());
             let turns = store.data().turns();
             let guest = guest(store);
@@ -342,16 +327,6 @@ impl Plugin {
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
-    }
-}
-
-/// Holds a component to the digest that the config pins.
-fn check_digest(config: &config::Plugin, found: &str) -> Result<(), LoadError> {
-    match &config.sha256 {
-        Some(wanted) if wanted != found => {
-            Err(LoadError::Digest { name: config.name.clone(), found: found.to_owned(), wanted: wanted.clone() })
-        }
-        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `legacy` | the loops of the eras that have sessions |
-//! | `session` | what these do with each message |
+//! | `session`, `verdict` | what these do with each message |
 //! | `modern` | the loops of the era without sessions (2026-07-28) |
 //! | `rounds` | its requests that take several rounds |
 //! | `seal` | what a client keeps for us between two rounds |
@@ -36,6 +36,7 @@ mod seal;
 mod session;
 mod tasks;
 mod upgrade;
+mod verdict;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

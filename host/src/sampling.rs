@@ -17,12 +17,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageResult;
 
-use crate::config::{self, Limits, Sampling};
+use crate::config::{self, Config, Sampling};
 use crate::error::{Error, LoadError};
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Engine, Plugin};
-use crate::provider::credential::Credential;
-use crate::provider::guarded::Guarded;
 use crate::provider::{Destination, Http};
 use crate::select;
 use crate::select::Catalogue;
@@ -136,8 +134,8 @@ impl Understudy {
 impl Sampler {
     /// A sampler for the server of this name; the first plugin of the chain is the first choice.
     #[must_use]
-    pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, limits: &Limits) -> Self {
-        let cast = Cast::new(server, rule, chain, http, limits);
+    pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, config: &Config) -> Self {
+        let cast = Cast::new(server, rule, chain, http, config);
         Self { server: server.to_owned(), cast: RwLock::new(Arc::new(cast)), counter: AtomicU64::new(1) }
     }
 
@@ -177,17 +175,11 @@ impl Sampler {
         self.cast().chain.iter().map(of).collect()
     }
 
-    /// The environment variables that hold the plugins' credentials: the server's process must not inherit them.
+    /// The environment variables that hold credentials, these plugins' and all others of the config: the server's process must not inherit
+    /// them.
     #[must_use]
     pub fn variables(&self) -> HashSet<String> {
-        let variable = |credential: &Credential| credential.variable().map(str::to_owned);
-        let of = |link: &Understudy| -> Vec<String> {
-            let origins = link.plugin.guarded().into_iter().flat_map(Guarded::origins);
-            let credentials =
-                link.destination.credential().into_iter().chain(origins.filter_map(|(.., credential)| credential));
-            credentials.filter_map(variable).collect()
-        };
-        self.cast().chain.iter().flat_map(of).collect()
+        self.cast().variables.clone()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.

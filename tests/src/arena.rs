@@ -185,7 +185,7 @@ impl Arena {
             let rule = Sampling::by(vec![plugin.to_owned()]);
             let plugin = config.plugin(plugin, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
-            let sampler = Sampler::new("server", &rule, vec![plugin], Arc::clone(&http), &config.limits);
+            let sampler = Sampler::new("server", &rule, vec![plugin], Arc::clone(&http), &config);
             Arc::new(Server::new(rule, Arc::new(sampler), config.limits.line))
         };
         let honest = server("honest").await;

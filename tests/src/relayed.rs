@@ -46,7 +46,7 @@ impl Relayed {
         let plugin = config.plugin(&rule.plugins.join(""), |_| None).unwrap_or_else(|e| panic!("{e}"));
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
         let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
-        let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config.limits);
+        let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config);
         let terms = Terms { state_key, ..Terms::new(config.limits.line) };
         let ((front, client), (back, server)) = (Side::pair(), Side::pair());
         let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);

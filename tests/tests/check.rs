@@ -183,6 +183,17 @@ fn stream_fixture() -> Value {
 }
 
 #[test]
+fn doctor_says_which_rule_a_plugin_breaks() {
+    let place = Place::new();
+    let component = planted(Fault::NamesHost, &place);
+    let plugin = json!({ "component": component, "endpoint": "http://127.0.0.1:9" });
+    let _ = place.file("understudy.json", json!({ "sampling": "p", "plugins": { "p": plugin } }).to_string());
+    let run = place.run(["doctor"]);
+    assert_eq!(run.code(), 1, "{}", run.stdout);
+    assert!(run.stdout.contains("`p` breaks the rule `fetch`"), "{}", run.stdout);
+}
+
+#[test]
 fn the_authors_fixtures_are_run_and_can_be_written_anew() {
     let place = Place::new();
     let component = planted(Fault::None, &place);

@@ -79,7 +79,10 @@ fn the_example_parameters_of_every_revision_give_a_result_of_that_revision() {
 #[test]
 fn what_is_missing_or_misspelt_is_named_with_the_remedy() {
     let place = Place::new();
-    let cases: [(&[&str], i32, &str); 9] = [
+    let _ = place.file("short", "a short secret");
+    let _ = place.file("state.json", r#"{"requestStateKey": {"file": "short"}}"#);
+    let _ = place.file("unset.json", r#"{"requestStateKey": {"env": "UNDERSTUDY_TEST_UNSET"}}"#);
+    let cases: [(&[&str], i32, &str); 11] = [
         (
             &["sample"],
             2,
@@ -91,6 +94,12 @@ fn what_is_missing_or_misspelt_is_named_with_the_remedy() {
         (&["proxy"], 2, "required"),
         (&["proxy", "--mode", "sometimes", "--", "cat"], 2, "must be `fallback`, `always` or `off`"),
         (&["sample", "--plugin", "echo", "--set", "novalue"], 2, "it needs the form key=value"),
+        (
+            &["--config", "state.json", "proxy", "--", "cat"],
+            2,
+            "`requestStateKey` holds 14 bytes, and a key needs at least 32",
+        ),
+        (&["--config", "unset.json", "proxy", "--", "cat"], 2, "set the environment variable `UNDERSTUDY_TEST_UNSET`"),
         (&["--config", "none.json", "doctor"], 2, "can't read the config `none.json`"),
         (
             &["sample", "--plugin", "openai", "--endpoint", "ftp://x"],

@@ -154,6 +154,12 @@ fn the_server_inherits_the_environment_but_no_credential_of_ours() {
     let mut command = place.understudy(["proxy", "--server", "s", "--config", &config.to_string_lossy()]);
     command.envs(key);
     assert_eq!(run(command, "").stdout, "[sk-0123456789abcdef]\n");
+    // Nor what is no plugin's.
+    let own = json!({ "requestStateKey": { "env": "STATE_KEY" }, "sampling": "echo" });
+    let config = place.file("own.json", own.to_string());
+    let mut command = place.understudy(["proxy", "--config", &config.to_string_lossy(), "--"]);
+    command.args(["sh", "-c", "echo \"[$STATE_KEY]\""]).env("STATE_KEY", "0123456789abcdef0123456789abcdef");
+    assert_eq!(run(command, "").stdout, "[]\n");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use understudy_tests::PATIENCE;
 use understudy_tests::guests::planted;
 use understudy_tests::program::{Place, signal};
 use understudy_tests::provider::{Provider, respond};
+use understudy_tests::served::{self, Served};
 use understudy_tests::session::{Session, sampling};
 
 /// Requests in flight while plugins are swapped, and how often that is done.
@@ -230,6 +231,38 @@ fn a_component_is_taken_up_however_it_comes() {
     turn("b", &stage.path("data"));
     stage.wait_for("answers from now on");
     assert_eq!(now(&mut session, 7), "version 5");
+}
+
+/// What a session over HTTP is answered.
+fn answered(session: &served::Session) -> String {
+    let mut answer = session.post(&sampling("who", "who are you?"));
+    if answer.header("content-type") == "application/json" {
+        return version(&answer.json());
+    }
+    version(&answer.hear().message())
+}
+
+#[test]
+fn serve_changes_over_for_its_sessions_and_for_those_that_begin_later() {
+    let stage = Stage::new();
+    stage.place("plugin.wasm", &planted("version 1"));
+    let config = stage.path("understudy.json");
+    let config = config.to_string_lossy();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", &config];
+    let served = Served::run(stage.place.understudy(serve));
+    let session = served.session("2025-11-25");
+    assert_eq!(answered(&session), "version 1");
+    for (n, by_hand) in [(2, true), (3, false)] {
+        stage.place("plugin.wasm", &planted(&format!("version {n}")));
+        if by_hand {
+            served.signal(Signal::HUP);
+        }
+        let began = Instant::now();
+        while answered(&session) != format!("version {n}") {
+            assert!(began.elapsed() < PATIENCE, "version {n} is not taken up");
+        }
+        assert_eq!(answered(&served.session("2025-11-25")), format!("version {n}"));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{End, Global, Usage, note, stage};
+use super::{End, Global, Usage, note, server, stage};
 use crate::config::Transport;
 use crate::oauth::{Callback, Login, Wish};
 use crate::transport::remote::Remote;
@@ -83,7 +83,7 @@ fn remote(global: &Global, which: &Which) -> Result<Remote> {
         return Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")).into());
     };
     match stage::config(global)?.server(name, stage::env)?.transport {
-        Transport::Http { url, headers, is_old } => Ok(stage::remote(name, &url, &headers, is_old)?),
+        Transport::Http { url, headers, is_old } => Ok(server::remote(name, &url, &headers, is_old)?),
         Transport::Stdio { .. } => {
             let reason = format!("`{name}` is a command, and only a server at a URL wants a login");
             Err(Usage(reason).into())

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
-use super::{End, Global, SamplingArgs, out, stage};
+use super::{End, Global, SamplingArgs, out, server, stage};
 use crate::check;
 use crate::config::{Config, Mode, Sampling, Transport};
 use crate::provider::credential::Credential;
@@ -82,7 +82,7 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
                 }
                 format!("`{name}` runs `{command}`")
             }
-            Transport::Http { url, headers, is_old } => match stage::remote(name, url, headers, *is_old) {
+            Transport::Http { url, headers, is_old } => match server::remote(name, url, headers, *is_old) {
                 Ok(remote) => format!("`{name}` is at {}", remote.place()),
                 Err(error) => {
                     report.trouble(&error.to_string())?;

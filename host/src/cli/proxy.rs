@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::reload;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
 use crate::relay::Relay;
@@ -32,8 +33,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     let (stage, reloader) = stage::set_for_long(global, &args.server, &args.sampling).await?;
     stage.warn_if_unanswered(&args.sampling);
-    let (mut signals, reload) = signals()?;
-    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
+    let mut signals = signals()?;
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
     let (side, mut back) = start(&stage).await?;
     let (front, writer) = stdio::front(stage.terms.line).context("can't read stdin")?;
     let mut relay = Relay::start(front, side, stage.answering(), stage.terms);
@@ -60,7 +61,11 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
 
 /// Starts a stage's server.
 pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
-    stage.place.clone().start(stage.terms.line).await.with_context(|| match &stage.place {
+    let mut place = stage.place.clone();
+    if let Place::Program(program) = &mut place {
+        program.hidden = stage.served.sampler.variables();
+    }
+    place.start(stage.terms.line).await.with_context(|| match &stage.place {
         Place::Program(program) => {
             let place = program.cwd.as_ref().map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
             format!("can't start the server `{}`{place} (is it installed and on the PATH?)", program.command)
@@ -69,18 +74,10 @@ pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
     })
 }
 
-/// The signals that a server would get if we weren't there; and the one that is ours, by which the config and the components are looked at
-/// again. A terminal that goes sends it to the server, too, and ends our input.
-fn signals() -> io::Result<(mpsc::Receiver<Signal>, mpsc::Receiver<()>)> {
+/// The signals that a server would get if we weren't there. `SIGHUP` is ours: a terminal that goes sends it to the server, too, and ends our
+/// input.
+fn signals() -> io::Result<mpsc::Receiver<Signal>> {
     let (sender, receiver) = mpsc::channel(8);
-    let (by_hand, reload) = mpsc::channel(1);
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            // One that waits to be heard is enough.
-            let _ = by_hand.try_send(());
-        }
-    });
     let handed_on = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
     for which in handed_on {
         let mut stream = signal(SignalKind::from_raw(which.as_raw()))?;
@@ -93,5 +90,5 @@ fn signals() -> io::Result<(mpsc::Receiver<Signal>, mpsc::Receiver<()>)> {
             }
         });
     }
-    Ok((receiver, reload))
+    Ok(receiver)
 }

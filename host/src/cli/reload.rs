@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,14 +13,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use notify::event::ModifyKind;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use sha2::{Digest, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Global, SamplingArgs, stage};
 use crate::check;
 use crate::check::report::Report;
-use crate::config::{Config, Sampling};
+use crate::config::{Config, ConfigError, Mode, Sampling};
 use crate::plugin::Engine;
 use crate::sampling::Sampler;
 
@@ -30,10 +31,18 @@ const LATEST: Duration = Duration::from_secs(2);
 /// Who answers for one server, and where the rule for that is found.
 #[derive(Debug, Clone)]
 pub(crate) struct Served {
-    /// The server's name in the config, if it is there.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Key,
     pub(crate) sampler: Arc<Sampler>,
 }
+
+/// A server's name in the config, if it is there.
+pub(crate) type Key = Option<String>;
+
+/// Files that are watched, and which file each was: another one, or the same with another content, has another mark.
+pub(crate) type Seen = Vec<(PathBuf, Option<Mark>)>;
+
+/// Device and inode, size, and when content and inode were changed.
+type Mark = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// Takes up what has changed.
 pub(crate) struct Reloader {
@@ -41,28 +50,29 @@ pub(crate) struct Reloader {
     typed: SamplingArgs,
     served: Vec<Served>,
     engine: Option<Arc<Engine>>,
-    /// What the files held when they were last looked at.
-    seen: Vec<(PathBuf, Option<[u8; 32]>)>,
+    /// The files as they were when they were last looked at.
+    seen: Seen,
 }
 
 impl Reloader {
-    /// What has been loaded by this config, and what was typed.
+    /// What was typed, and what has been loaded since the files were seen so.
     pub(crate) fn new(
         global: &Global,
         typed: &SamplingArgs,
-        config: &Config,
+        seen: Seen,
         served: Vec<Served>,
         engine: Option<Arc<Engine>>,
     ) -> Self {
-        let mut reloader = Self { global: global.clone(), typed: typed.clone(), served, engine, seen: Vec::new() };
-        reloader.seen = reloader.look(Some(config));
-        reloader
+        Self { global: global.clone(), typed: typed.clone(), served, engine, seen }
     }
 
     /// Takes up changes as they come, and at once when told to. Never ends.
     pub(crate) async fn run(mut self, mut told: mpsc::Receiver<()>) {
         let (sender, mut changed) = mpsc::channel(1);
         let mut watch = Watch::new(sender);
+        watch.follow(&self.seen);
+        // There may have been changes while everything was loaded.
+        self.reload(false).await;
         loop {
             watch.follow(&self.seen);
             let by_hand = tokio::select! {
@@ -79,8 +89,19 @@ impl Reloader {
 
     /// Takes up what has changed, if anything has.
     async fn reload(&mut self, by_hand: bool) {
+        // As the files were before they are read: what changes meanwhile is noticed afterwards.
+        let before: Seen = self.seen.iter().map(|(path, _)| (path.clone(), mark(path))).collect();
         let config = stage::config(&self.global);
-        let seen = self.look(config.as_ref().ok());
+        let mut seen = match &config {
+            Ok(config) => look(config, &self.typed, self.served.iter().map(|served| &served.key)),
+            // It can't be read now; what it named before is still of interest.
+            Err(_) => before.clone(),
+        };
+        for (path, mark) in &mut seen {
+            if let Some((_, earlier)) = before.iter().find(|(known, _)| known == path) {
+                *mark = *earlier;
+            }
+        }
         if seen == self.seen && !by_hand {
             return;
         }
@@ -89,9 +110,8 @@ impl Reloader {
             Ok(config) => self.change_over(&config).await,
             Err(error) => Err(error),
         };
-        match outcome {
-            Ok(()) => {}
-            Err(error) => tracing::error!("a change is not taken up, and what was loaded before goes on: {error:#}"),
+        if let Err(error) = outcome {
+            tracing::error!("a change is not taken up, and what was loaded before goes on: {error:#}");
         }
     }
 
@@ -99,11 +119,7 @@ impl Reloader {
     async fn change_over(&mut self, config: &Config) -> Result<()> {
         let mut fresh = Vec::new();
         for Served { key, sampler } in &self.served {
-            let rule = match key {
-                Some(name) => config.server(name, stage::env)?.sampling,
-                None => config.sampling().cloned(),
-            };
-            let rule = stage::rule_of(&self.typed, rule).unwrap_or_else(nobody);
+            let rule = rule(config, &self.typed, key)?.unwrap_or_else(nobody);
             let chain = stage::chain(config, &rule, &self.typed, &mut self.engine).await?;
             for link in &chain {
                 admit(&check::quick(link).await)?;
@@ -124,35 +140,57 @@ impl Reloader {
         tracing::info!("the change is taken up");
         Ok(())
     }
+}
 
-    /// What the files hold: the config's, and those of the components that are used.
-    fn look(&self, config: Option<&Config>) -> Vec<(PathBuf, Option<[u8; 32]>)> {
-        let mut files: BTreeSet<PathBuf> = config.and_then(|config| config.path.clone()).into_iter().collect();
-        let Some(config) = config else {
-            // It can't be read now; what it named before is still of interest.
-            return self.seen.iter().map(|(path, _)| (path.clone(), digest(path))).collect();
-        };
-        for Served { key, .. } in &self.served {
-            let rule = match key {
-                Some(name) => config.server(name, stage::env).ok().and_then(|server| server.sampling),
-                None => config.sampling().cloned(),
-            };
-            let plugins = stage::rule_of(&self.typed, rule).map(|rule| rule.plugins).unwrap_or_default();
-            let of = |name: &String| Some(stage::configured(config, name, &self.typed).ok()?.file()?.to_path_buf());
-            files.extend(plugins.iter().filter_map(of));
-        }
-        files.into_iter().map(|path| (path.clone(), digest(&path))).collect()
+/// The files of these servers: the config's, and those of the components that are used.
+pub(crate) fn look<'a>(config: &Config, typed: &SamplingArgs, keys: impl Iterator<Item = &'a Key>) -> Seen {
+    let mut files: BTreeSet<PathBuf> = config.path.clone().into_iter().collect();
+    for key in keys {
+        // What is wrong with a server or a plugin is found when it is loaded.
+        let plugins = rule(config, typed, key).ok().flatten().map(|rule| rule.plugins).unwrap_or_default();
+        let of = |name: &String| Some(stage::configured(config, name, typed).ok()?.file()?.to_path_buf());
+        files.extend(plugins.iter().filter_map(of));
     }
+    files.into_iter().map(|path| (path.clone(), mark(&path))).collect()
+}
+
+/// The rule for a server's sampling requests.
+fn rule(config: &Config, typed: &SamplingArgs, key: &Key) -> Result<Option<Sampling>, ConfigError> {
+    let configured = match key {
+        Some(name) => config.server(name, stage::env)?.sampling,
+        None => config.sampling().cloned(),
+    };
+    Ok(stage::rule_of(typed, configured))
 }
 
 /// The rule where nobody answers.
 pub(crate) fn nobody() -> Sampling {
-    Sampling { mode: crate::config::Mode::Off, ..Sampling::by(Vec::new()) }
+    Sampling { mode: Mode::Off, ..Sampling::by(Vec::new()) }
 }
 
-/// What a file holds; none if it can't be read.
-fn digest(path: &Path) -> Option<[u8; 32]> {
-    std::fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into())
+/// Which file it is; none if there is none.
+fn mark(path: &Path) -> Option<Mark> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        (found.mtime(), found.mtime_nsec()),
+        (found.ctime(), found.ctime_nsec()),
+    ))
+}
+
+/// `SIGHUP`s, by which a user says that something has changed.
+pub(crate) fn hang_ups() -> std::io::Result<mpsc::Receiver<()>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            // One that waits to be heard is enough.
+            let _ = sender.try_send(());
+        }
+    });
+    Ok(receiver)
 }
 
 /// A plugin that breaks a rule doesn't serve.
@@ -199,7 +237,7 @@ impl Watch {
     }
 
     /// Watches these files from now on, and no others.
-    fn follow(&mut self, files: &[(PathBuf, Option<[u8; 32]>)]) {
+    fn follow(&mut self, files: &Seen) {
         let Some(watcher) = &mut self.watcher else { return };
         let real = |path: &Path| path.canonicalize().ok();
         let all: Vec<PathBuf> = files.iter().flat_map(|(path, _)| [Some(path.clone()), real(path)]).flatten().collect();

@@ -11,12 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::reload::Reloader;
+use super::reload::{self, Reloader};
 use super::stage::{self, Stage};
-use super::{End, Global, SamplingArgs, Usage, out, proxy};
+use super::{End, Global, SamplingArgs, Usage, out, proxy, server};
 use crate::config::{self, Config, Serve};
 use crate::relay::Relay;
 use crate::transport::Side;
@@ -50,7 +49,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         let reason = "there is no server to serve: the config names none in `mcpServers`";
         return Err(Usage(reason.to_owned()).into());
     }
-    let servers = names.iter().map(|name| stage::configured_server(&config, name)).collect::<Result<Vec<_>>>()?;
+    let servers = names.iter().map(|name| server::configured(&config, name)).collect::<Result<Vec<_>>>()?;
 
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(serve.listen).await;
@@ -66,6 +65,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     };
     let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
 
+    let seen = reload::look(&config, &args.sampling, servers.iter().map(|server| &server.key));
     let (mut engine, mut loaded) = (None, BTreeMap::new());
     for server in servers {
         let stage = stage::of_server(&config, server, &args.sampling, terms.clone(), &mut engine).await?;
@@ -74,21 +74,12 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     }
     let endpoints = front.ready(stages.get_or_init(|| loaded).keys().map(String::as_str));
     let samplers = stages.get().into_iter().flat_map(BTreeMap::values).map(|stage| stage.served.clone()).collect();
-    let reloader = Reloader::new(global, &args.sampling, &config, samplers, engine);
-    let (by_hand, told) = mpsc::channel(1);
-    let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(told)));
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let hang_ups = async move {
-        while hang_up.recv().await.is_some() {
-            // One that waits to be heard is enough.
-            let _ = by_hand.try_send(());
-        }
-    };
-    let hang_ups = AbortOnDropHandle::new(tokio::spawn(hang_ups));
+    let reloader = Reloader::new(global, &args.sampling, seen, samplers, engine);
+    let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
     out(&json!({ "listening": front.url(), "endpoints": endpoints }).to_string())?;
 
     told_to_end(&mut signals).await;
-    drop((reloading, hang_ups));
+    drop(reloading);
     tracing::info!("shutting down: requests in flight have {:?} to finish", serve.shutdown);
     let end = async {
         front.shut_down(serve.shutdown).await;

@@ -1,8 +1,7 @@
 //! Setting the stage: from what was typed and what the config says to a server and its sampler.
 
-use std::collections::HashSet;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,16 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::reload::{self, Reloader, Served};
+use super::server::{self, Server};
 use super::{Global, SamplingArgs, ServerArgs, Usage, progress};
-use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling, Transport};
+use crate::config::{self, Config, CredentialSource, Mode, Sampling};
 use crate::error::LoadError;
 use crate::plugin::Engine;
 use crate::provider::{Http, credential};
 use crate::relay::{Answering, StateKey, Terms};
 use crate::sampling::{Sampler, Understudy};
 use crate::transport::back::Place;
-use crate::transport::child::Program;
-use crate::transport::remote::Remote;
 
 /// A server, and who answers its sampling requests.
 pub(crate) struct Stage {
@@ -77,10 +75,11 @@ pub(crate) async fn set_for_long(
     sampling: &SamplingArgs,
 ) -> Result<(Stage, Reloader)> {
     let config = config(global)?;
-    let server = placed(&config, server)?;
+    let server = server::named(&config, server)?;
+    let seen = reload::look(&config, sampling, std::iter::once(&server.key));
     let mut engine = None;
     let stage = of_server(&config, server, sampling, terms(&config).await?, &mut engine).await?;
-    let reloader = Reloader::new(global, sampling, &config, vec![stage.served.clone()], engine);
+    let reloader = Reloader::new(global, sampling, seen, vec![stage.served.clone()], engine);
     Ok((stage, reloader))
 }
 
@@ -107,92 +106,17 @@ pub(crate) async fn secret(key: &str, source: &CredentialSource) -> Result<Secre
     Ok(secret.ok_or_else(|| wrong(&missing()))?.into())
 }
 
-/// A server: its name, its key in the config if it is there, where it is, and the rule for its sampling requests.
-pub(crate) struct Server {
-    name: String,
-    key: Option<String>,
-    place: Place,
-    rule: Option<Sampling>,
-}
-
-/// The server of this name in the config.
-pub(crate) fn configured_server(config: &Config, name: &str) -> Result<Server> {
-    let server = config.server(name, env)?;
-    let place = match server.transport {
-        Transport::Stdio { command, args, env, cwd } => {
-            Place::Program(Program { command, args, env, cwd, hidden: HashSet::new() })
-        }
-        Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
-    };
-    Ok(Server { key: Some(server.name.clone()), name: server.name, place, rule: server.sampling })
-}
-
 /// Sets the stage for a server. The engine is made when the first plugin needs it.
 pub(crate) async fn of_server(
     config: &Config,
-    Server { name, key, mut place, rule }: Server,
+    Server { name, key, place, rule }: Server,
     sampling: &SamplingArgs,
     terms: Terms,
     engine: &mut Option<Arc<Engine>>,
 ) -> Result<Stage> {
     let rule = rule_of(sampling, rule).unwrap_or_else(reload::nobody);
     let sampler = Arc::new(loaded(config, &name, &rule, sampling, engine).await?);
-    if let Place::Program(program) = &mut place {
-        program.hidden = config.credential_variables();
-        program.hidden.extend(sampler.variables());
-    }
     Ok(Stage { name, place, served: Served { key, sampler }, terms })
-}
-
-/// Which server was meant: its name, its place and the config's rule for it.
-fn placed(config: &Config, server: &ServerArgs) -> Result<Server> {
-    let ServerArgs { which, header } = server;
-    let typed = |reason: String| Usage(format!("`--header`: {reason}"));
-    let with_headers = |remote: Remote| -> Result<Place> {
-        let remote = header.iter().try_fold(remote, |remote, (name, value)| remote.with_header(name, value));
-        Ok(Place::Remote(remote.map_err(typed)?))
-    };
-    let without_headers = |program: Program| {
-        let reason = "it goes with a server's URL, and this one is a command".to_owned();
-        if header.is_empty() { Ok(Place::Program(program)) } else { Err(typed(reason)) }
-    };
-    if let Some(name) = &which.server {
-        let server = configured_server(config, name)?;
-        let place = match server.place {
-            Place::Program(program) => without_headers(program)?,
-            Place::Remote(remote) => with_headers(remote)?,
-        };
-        return Ok(Server { place, ..server });
-    }
-    let rule = config.sampling().cloned();
-    if let Some(url) = &which.url {
-        let remote = Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")))?;
-        return Ok(Server { name: remote.name().to_owned(), key: None, place: with_headers(remote)?, rule });
-    }
-    let Some((command, args)) = which.command.split_first() else {
-        let ways = "name a server: `--server NAME`, `--url URL`, or `-- COMMAND ARGS…`";
-        return Err(Usage(ways.to_owned()).into());
-    };
-    let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
-    let name = stem.unwrap_or_else(|| command.clone());
-    Ok(Server { name, key: None, place: without_headers(program)?, rule })
-}
-
-/// A server at a URL, as the config has it.
-pub(crate) fn remote(name: &str, url: &str, headers: &[(String, String)], is_old: bool) -> Result<Remote, ConfigError> {
-    let wrong = |key: &str, reason: String| config::wrong(&format!("mcpServers.{name}.{key}"), &reason);
-    let mut remote = Remote::new(url).map_err(|reason| wrong("url", reason))?;
-    for (header, value) in headers {
-        remote = remote.with_header(header, value).map_err(|reason| wrong("headers", reason))?;
-    }
-    Ok(if is_old { remote.old() } else { remote })
-}
-
-/// Reads `Name: value`.
-pub(crate) fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("it needs the form `Name: value`")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// The command line's rule comes before the config's.
@@ -229,7 +153,7 @@ async fn loaded(
 
 /// The sampler that these plugins make.
 pub(crate) fn sampler(config: &Config, server: &str, rule: &Sampling, chain: Vec<Understudy>) -> Sampler {
-    Sampler::new(server, rule, chain, Arc::new(Http::default()), &config.limits)
+    Sampler::new(server, rule, chain, Arc::new(Http::default()), config)
 }
 
 /// Loads the rule's plugins, if it lets them answer.

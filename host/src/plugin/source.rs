@@ -1,9 +1,57 @@
-//! A component's bytes.
+//! A component, from where the config says it is: a built-in, a file, or one that was compiled ahead of time.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
 
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use super::ahead;
+use super::engine::Engine;
 use crate::config;
 use crate::error::LoadError;
+
+/// A component, compiled.
+pub(super) struct Source {
+    pub(super) component: Component,
+    /// Its digest, in hexadecimal.
+    pub(super) sha256: String,
+    /// Its size in bytes.
+    pub(super) size: usize,
+}
+
+/// Reads a component, holds it to the digest that the config pins, and compiles it or finds it compiled. That may take seconds: it is not for
+/// a thread that others wait for.
+pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, LoadError> {
+    let name = &config.name;
+    let pinned = |sha256: &str| match &config.sha256 {
+        Some(wanted) if wanted != sha256 => {
+            Err(LoadError::Digest { name: name.clone(), found: sha256.to_owned(), wanted: wanted.clone() })
+        }
+        _ => Ok(()),
+    };
+    if let Some(path) = config.file() {
+        is_file(path).map_err(|cause| LoadError::Read { path: config.component.clone(), cause })?;
+    }
+    if let Some(ahead) = ahead::read(config)? {
+        pinned(&ahead.sha256)?;
+        let (sha256, size) = (ahead.sha256.clone(), ahead.size);
+        return Ok(Source { component: ahead.component(engine, config)?, sha256, size });
+    }
+    let bytes = read(config)?;
+    if bytes.len() > config.limits.component {
+        return Err(LoadError::TooLarge { name: name.clone(), most: config.limits.component });
+    }
+    let sha256 = hex(&Sha256::digest(&bytes));
+    pinned(&sha256)?;
+    let component = engine.component(name, &bytes, &sha256, &config.limits)?;
+    Ok(Source { component, sha256, size: bytes.len() })
+}
+
+/// Opening what is no file could take for ever.
+fn is_file(path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a file")) }
+}
 
 /// The component's bytes.
 pub(super) fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
@@ -15,9 +63,7 @@ pub(super) fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
         });
     }
     let failed = |cause| LoadError::Read { path: config.component.clone(), cause };
-    if !std::fs::metadata(&config.component).map_err(failed)?.is_file() {
-        return Err(failed(std::io::Error::other("it is not a file")));
-    }
+    is_file(Path::new(&config.component)).map_err(failed)?;
     // One byte more than allowed is enough to tell.
     let most = u64::try_from(config.limits.component).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();

@@ -1,7 +1,6 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::capabilities::{self, Declared};
 use super::doings::Doings;
 use super::era;
 use super::tasks::{self, Tasks};
+use super::verdict::Verdict;
 use crate::config::{Attached, Mode};
 use crate::jsonrpc::{self, Head, Kind, Parts};
 use crate::sampling::{Context, Sampler};
@@ -30,64 +30,11 @@ const MOST_WITH_CLIENT: usize = 1024;
 /// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
 const MOST_GOING: usize = 65_536;
 
-/// What is to be done with a message.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// It goes on as it is.
-    Pass,
-    /// This goes on in its place.
-    Replace(Bytes),
-    /// It is a sampling request for us.
-    Answer {
-        /// Its id, as spelt.
-        id: Vec<u8>,
-        /// Its parameters.
-        params: Bytes,
-    },
-    /// The server asks for one of our tasks.
-    Task {
-        /// The request's id, as spelt.
-        id: Vec<u8>,
-        /// One that [`Tasks`] knows.
-        method: String,
-        /// Its parameters.
-        params: Bytes,
-    },
-    /// It is a sampling request that can't be answered.
-    Refuse {
-        /// Its id, as spelt.
-        id: Vec<u8>,
-        /// The JSON-RPC code.
-        code: i64,
-        /// Why.
-        message: String,
-    },
-    /// The server no longer wants the answer to its request of this id, if that is ours.
-    Cancel {
-        /// The id, as spelt.
-        id: Vec<u8>,
-    },
-    /// The client no longer wants the answer to its own request. It goes on as it is.
-    Cancelled {
-        /// That request's id, as spelt.
-        call: Vec<u8>,
-        /// Whether no other request of the client's was going on.
-        alone: bool,
-    },
-    /// It is a batch with something of ours in it.
-    Apart {
-        /// What goes on, a batch too.
-        rest: Option<Bytes>,
-        /// The sampling requests, each a line of its own.
-        ours: Vec<Bytes>,
-    },
-}
-
 /// One session between a client and a server.
 pub(super) struct Session {
     answering: Answering,
     /// What the client declared, and what the server was told.
-    declared: OnceLock<(Declared, Declared)>,
+    declared: OnceLock<Told>,
     /// Sampling requests that the client is answering: what they ask, in case it can't.
     with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
     /// What the server is doing, where the config asks for it.
@@ -98,8 +45,17 @@ pub(super) struct Session {
     initialize: Mutex<Option<Initialize>>,
     /// The client's requests that are going on, by their ids.
     going: Mutex<HashSet<Vec<u8>>>,
+}
+
+/// What was declared when the session began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    /// By the client.
+    clients: Declared,
+    /// To the server.
+    all: Declared,
     /// Whether the server was told that its requests may be answered as tasks.
-    has_tasks: AtomicBool,
+    tasks: bool,
 }
 
 /// An `initialize` that is on its way.
@@ -122,7 +78,6 @@ impl Session {
             attaches,
             initialize: Mutex::default(),
             going: Mutex::default(),
-            has_tasks: AtomicBool::new(false),
         }
     }
 
@@ -137,7 +92,7 @@ impl Session {
 
     /// Whether the server was told that its requests may be answered as tasks.
     pub(super) fn has_tasks(&self) -> bool {
-        self.has_tasks.load(Ordering::Relaxed)
+        self.declared.get().is_some_and(|told| told.tasks)
     }
 
     /// What the server may have attached to what it asks now.
@@ -159,9 +114,7 @@ impl Session {
             let with_tasks = Some(edited.as_ref().unwrap_or(line)).filter(|_| rule.declare_tasks);
             let with_tasks = with_tasks.and_then(capabilities::declare_tasks);
             // A second `initialize` in one session changes nothing.
-            if self.declared.set((clients, all)).is_ok() {
-                self.has_tasks.store(with_tasks.is_some(), Ordering::Relaxed);
-            }
+            let _ = self.declared.set(Told { clients, all, tasks: with_tasks.is_some() });
             let edited = with_tasks.or(edited);
             let sent = edited.clone().unwrap_or_else(|| line.clone());
             let id = head.id().unwrap_or_default().to_vec();
@@ -265,7 +218,7 @@ impl Session {
         if params.is_empty() {
             return refuse(-32602, "invalid sampling request: `params` is missing".to_owned());
         }
-        let (clients, all) = self.declared.get().copied().unwrap_or_default();
+        let Told { clients, all, .. } = self.declared.get().copied().unwrap_or_default();
         let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
         let needs = needs(&params);
         // Tasks are ours, not the client's.

@@ -1,5 +1,6 @@
 //! Who answers a server's sampling requests at one time: the chain of plugins, and the limits for all of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,13 @@ use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use super::ask::Ask;
 use super::{Asked, Understudy};
-use crate::config::{Limits, Sampling};
+use crate::config::{Config, Sampling};
 use crate::error::Error;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
 use crate::provider::Http;
+use crate::provider::credential::Credential;
+use crate::provider::guarded::Guarded;
 use crate::select;
 use crate::select::{Catalogue, Choice};
 use crate::text::one_line;
@@ -23,6 +26,8 @@ pub(super) struct Cast {
     server: String,
     pub(super) rule: Sampling,
     pub(super) chain: Vec<Understudy>,
+    /// Those that hold credentials.
+    pub(super) variables: HashSet<String>,
     http: Arc<Http>,
     policy: Policy,
     largest: usize,
@@ -30,12 +35,14 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    pub(super) fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, limits: &Limits) -> Self {
+    pub(super) fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, config: &Config) -> Self {
+        let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
         let deadline = longest.unwrap_or_default().max(limits.deadline);
         Self {
             server: server.to_owned(),
             rule: rule.clone(),
+            variables: chain.iter().flat_map(variables).chain(config.credential_variables()).collect(),
             chain,
             http,
             policy: Policy::new(rule, limits),
@@ -129,6 +136,14 @@ impl Cast {
             extensions: "{}".to_owned(),
         }
     }
+}
+
+/// The variables that a plugin's credentials come from.
+fn variables(link: &Understudy) -> Vec<String> {
+    let origins = link.plugin.guarded().into_iter().flat_map(Guarded::origins);
+    let credentials =
+        link.destination.credential().into_iter().chain(origins.filter_map(|(.., credential)| credential));
+    credentials.filter_map(|credential: &Credential| credential.variable().map(str::to_owned)).collect()
 }
 
 fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {

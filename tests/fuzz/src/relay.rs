@@ -72,7 +72,7 @@ async fn answering() -> Vec<Answering> {
             let catalogue = Catalogue::new(&config, &plugin.description);
             chain.push(Understudy { plugin, destination, catalogue, settings: "{}".to_owned() });
         }
-        let sampler = Sampler::new("server", &sampling, chain, Arc::new(Http::default()), &config.limits);
+        let sampler = Sampler::new("server", &sampling, chain, Arc::new(Http::default()), &config);
         all.push(Some((sampling, Arc::new(sampler))));
     }
     all

@@ -1,0 +1,54 @@
+//! What can be wrong with a config.
+
+use std::path::PathBuf;
+
+/// What is wrong with a config file, or with what the command line says in its place.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read the config `{path}`: {cause}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        cause: std::io::Error,
+    },
+    /// The file isn't JSON.
+    #[error("`{path}` is not valid JSON (comments and trailing commas are fine): {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What, and in which line and column.
+        reason: String,
+    },
+    /// A value is wrong.
+    #[error("{file}`{key}` {reason}")]
+    Value {
+        /// The file and a colon, or nothing.
+        file: String,
+        /// The path of the key, such as `plugins.claude.model`.
+        key: String,
+        /// What is wrong with it, and what it should be.
+        reason: String,
+    },
+    /// No server of this name.
+    #[error("the config has no server `{name}`{hint}; it has {known}")]
+    UnknownServer {
+        /// The name.
+        name: String,
+        /// The nearest one, in words, or nothing.
+        hint: String,
+        /// All of them.
+        known: String,
+    },
+    /// No plugin of this name.
+    #[error("no plugin is called `{name}`{hint}: there are {known}, and any path to a `.wasm` component will do")]
+    UnknownPlugin {
+        /// The name.
+        name: String,
+        /// The nearest one, in words, or nothing.
+        hint: String,
+        /// All of them.
+        known: String,
+    },
+}
