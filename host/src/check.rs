@@ -83,6 +83,7 @@ pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
         | LoadError::Write { .. }
         | LoadError::Key { .. }
         | LoadError::Config(_)
+        | LoadError::Registry { .. }
         | LoadError::Engine { .. } => return None,
     };
     let mut report = Report::new(name);

@@ -33,6 +33,8 @@ use section::Section;
 pub(crate) use section::wrong;
 pub use serve::Serve;
 
+use crate::registry::lock;
+use crate::registry::reference::{Reference, SCHEME};
 use crate::text::did_you_mean;
 
 /// The name that the config has by default.
@@ -50,6 +52,7 @@ pub struct Config {
     sampling: Option<Sampling>,
     serve: Option<Value>,
     state_key: Option<Value>,
+    trust: Vec<PathBuf>,
     servers: BTreeMap<String, Value>,
     plugins: BTreeMap<String, Value>,
 }
@@ -111,6 +114,7 @@ impl Config {
         }
         config.serve = root.take("serve");
         config.state_key = root.take(STATE_KEY);
+        config.trust = root.strings(model::TRUST)?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
         root.take("$schema");
         root.finish_leniently(&mut config.warnings)?;
         config.check()?;
@@ -121,7 +125,7 @@ impl Config {
     fn check(&mut self) -> Result<(), ConfigError> {
         let mut warnings = Vec::new();
         for (name, value) in &self.plugins {
-            Plugin::parse(name, value.clone(), &self.limits)?;
+            Plugin::parse(name, value.clone(), &self.limits, &self.trust)?;
         }
         for (name, value) in &self.servers {
             let server = Server::parse(name, value.clone(), &mut warnings)?;
@@ -227,8 +231,8 @@ impl Config {
     pub fn plugin(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<Plugin, ConfigError> {
         if let Some(value) = self.plugins.get(name) {
             let value = expand::value(&format!("plugins.{name}"), value.clone(), &env)?;
-            let mut plugin = Plugin::parse(name, value, &self.limits)?;
-            plugin.component = self.beside(&plugin.component);
+            let plugin = Plugin::parse(name, value, &self.limits, &self.trust)?;
+            let mut plugin = self.placed(plugin);
             let origins = plugin.allow.iter_mut().flatten().filter_map(|origin| origin.credential.as_mut());
             for credential in plugin.credential.iter_mut().chain(origins) {
                 self.place(&mut credential.source);
@@ -238,6 +242,13 @@ impl Config {
         let built_in = name.strip_prefix(model::BUILT_IN).unwrap_or(name);
         if understudy_plugins::find(built_in).is_some() {
             return Ok(Plugin::new(built_in, format!("{}{built_in}", model::BUILT_IN), self.limits.clone()));
+        }
+        if name.starts_with(SCHEME) {
+            let reference = Reference::parse(name);
+            let reference = reference.map_err(|reason| section::wrong("--plugin", &format!("is wrong: {reason}")))?;
+            let trust = self.trust.clone();
+            let plugin = Plugin::new(reference.name(), name.to_owned(), self.limits.clone());
+            return Ok(self.placed(Plugin { trust, ..plugin }));
         }
         let path = Path::new(name);
         if name.contains(std::path::MAIN_SEPARATOR) || path.extension().is_some_and(|e| e == "wasm") || path.is_file() {
@@ -259,13 +270,23 @@ impl Config {
         }
     }
 
+    /// The plugin, its files found from the config's place.
+    fn placed(&self, mut plugin: Plugin) -> Plugin {
+        if plugin.file().is_some() {
+            plugin.component = self.beside(&plugin.component);
+        }
+        for key in &mut plugin.trust {
+            *key = PathBuf::from(self.beside(&key.to_string_lossy()));
+        }
+        plugin.lock = self.path.as_deref().map(lock::beside);
+        plugin
+    }
+
     /// A path in the config is relative to the file.
-    fn beside(&self, component: &str) -> String {
+    fn beside(&self, path: &str) -> String {
         match self.path.as_deref().and_then(Path::parent) {
-            Some(folder) if !component.starts_with(model::BUILT_IN) => {
-                folder.join(component).to_string_lossy().into_owned()
-            }
-            _ => component.to_owned(),
+            Some(folder) => folder.join(path).to_string_lossy().into_owned(),
+            None => path.to_owned(),
         }
     }
 }

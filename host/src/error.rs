@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::registry::RegistryError;
 
 /// Why a sampling request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -254,6 +255,14 @@ pub enum LoadError {
         found: String,
         /// What it should be.
         wanted: String,
+    },
+    /// It can't be had from the store of what registries gave.
+    #[error("`{component}`: {cause}")]
+    Registry {
+        /// The reference.
+        component: String,
+        /// Why.
+        cause: RegistryError,
     },
     /// A file that was compiled ahead of time, and not for this host.
     #[error(

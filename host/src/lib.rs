@@ -18,6 +18,7 @@
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
 //! | [`provider`] | the HTTP call |
+//! | [`registry`] | components from OCI registries |
 //! | [`authoring`] | what authors of plugins need |
 //! | [`check`] | the kit that plugins are held against |
 //! | [`retry`] | whether a failed exchange is tried again |
@@ -38,6 +39,7 @@ pub mod plugin;
 pub mod policy;
 mod private;
 pub mod provider;
+pub mod registry;
 pub mod relay;
 pub mod retry;
 pub mod sampling;

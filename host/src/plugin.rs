@@ -58,6 +58,7 @@ pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
 use source::Source;
+pub use source::read;
 use state::{LimitHit, State, Written};
 use usage::Usage;
 pub use usage::Used;

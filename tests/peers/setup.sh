@@ -9,6 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 installed=$here/.installed
 examples=../../examples/plugins # from here
 handler=$examples/javascript-handler
+wkg=0.16.1
 started=$SECONDS
 mkdir -p "$installed"
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
@@ -81,13 +82,14 @@ stamp_of() { # NAME: changes when the install has to be made anew
   case $1 in
     node) inputs=(node/package.json node/package-lock.json node/.npmrc) ;;
     typescript) inputs=("$examples/typescript/package.json" "$examples/typescript/package-lock.json" node/.npmrc) ;;
+    registry | wkg) inputs=() ;;
     compilers) inputs=("$examples/python/requirements.txt" "$examples/c/requirements.txt" python/go.txt python/go_proxy.py) ;;
     javascript-handler) inputs=("$handler/package.json" "$handler/package-lock.json" node/.npmrc) ;;
     *) inputs=("python/$1.txt") ;;
   esac
   # The Go module that bindings need comes with the crate that writes them.
   local crate='^name = "wit-bindgen-go"'
-  (cd "$here" && echo "$installed $(uname -sm)" && cat "${inputs[@]}" &&
+  (cd "$here" && echo "$installed $(uname -sm) $1 $wkg" && cat /dev/null "${inputs[@]}" &&
     { [ "$1" != compilers ] || grep -A 1 "$crate" ../../Cargo.lock; }) | cksum
 }
 
@@ -97,6 +99,8 @@ up_to_date() { # NAME
     node) "$installed/node/node_modules/.bin/node" --version ;;
     javascript-handler) [ -x "$installed/javascript-handler/node_modules/.bin/jco" ] ;;
     typescript) [ -x "$installed/typescript/node_modules/.bin/componentize-qjs" ] ;;
+    registry) "$installed/registry/usr/bin/docker-registry" --version ;;
+    wkg) "$installed/wkg/bin/wkg" --version ;;
     compilers) "$installed/compilers/bin/go" version && [ -e "$installed/compilers/goproxy" ] ;;
     *) "$installed/$1/bin/python" --version ;; # a link to the system's Python, which may have gone
   esac >/dev/null 2>&1
@@ -136,6 +140,27 @@ install_compilers() {
   "$folder/bin/python" "$here/python/go_proxy.py" "$folder/goproxy"
 }
 
+# The registry is Debian's; where its packages can be had, it needs neither root nor a service. Elsewhere the system's own will do.
+install_registry() {
+  local folder=$installed/registry
+  mkdir "$folder"
+  if command -v docker-registry >/dev/null; then
+    mkdir -p "$folder/usr/bin" && ln -s "$(command -v docker-registry)" "$folder/usr/bin/docker-registry"
+    return
+  fi
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    die "there is no \`docker-registry\`; put the registry of the Docker Distribution project on the PATH under this name"
+  (cd "$folder" && { apt-get download docker-registry || { apt-get update && apt-get download docker-registry; }; }) ||
+    die "Debian's package docker-registry can't be had; on Debian, \`apt-get update\` as root may mend that"
+  dpkg-deb -x "$folder"/docker-registry_*.deb "$folder"
+}
+
+# The reference client for components in registries. Its own debug build: it is to work, not to be fast.
+install_wkg() {
+  CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$installed/wkg/target cargo install --quiet --debug --locked --root "$installed/wkg" "wkg@$wkg"
+  rm -rf "$installed/wkg/target"
+}
+
 install_python() { # NAME
   local folder=$installed/$1
   "$python" -m venv "$folder"
@@ -152,13 +177,15 @@ install_one() { # NAME
     node) install_node ;;
     javascript-handler | typescript) install_tools "$name" ;;
     compilers) install_compilers ;;
+    registry) install_registry ;;
+    wkg) install_wkg ;;
     *) install_python "$name" ;;
   esac
   stamp_of "$name" >"$installed/$name/.stamp"
   printf 'peers: %s installed in %d s\n' "$name" $((SECONDS - began)) >&2
 }
 
-[ $# -gt 0 ] || set -- node fastmcp fastmcp4 litellm javascript-handler typescript compilers
+[ $# -gt 0 ] || set -- node fastmcp fastmcp4 litellm javascript-handler typescript compilers registry wkg
 outdated=()
 for name in "$@"; do
   up_to_date "$name" || outdated+=("$name")

@@ -16,6 +16,7 @@ pub mod matrix;
 pub mod peers;
 pub mod program;
 pub mod provider;
+pub mod registry;
 pub mod relayed;
 pub mod remote;
 pub mod schema;

@@ -2,6 +2,7 @@
 
 mod check;
 mod compile;
+mod distribute;
 mod new;
 
 use anyhow::Result;
@@ -30,7 +31,7 @@ pub(super) enum PluginVerb {
     Models(ModelsArgs),
     /// Show what a plugin is, and what it can do under the present config
     Inspect {
-        /// A name from the config, a built-in's name, or a component's path
+        /// A name from the config, a built-in's name, a component's path, or `oci://…`
         plugin: String,
         /// Write it as JSON
         #[arg(long)]
@@ -40,6 +41,10 @@ pub(super) enum PluginVerb {
     Check(check::CheckArgs),
     /// Compile a plugin ahead of time, for this machine and this version
     Compile(compile::CompileArgs),
+    /// Fetch components from their registries, and pin them in the lock file beside the config
+    Pull(distribute::PullArgs),
+    /// Put a plugin into a registry
+    Push(distribute::PushArgs),
     /// Make a folder for a new plugin, which builds with one command
     New(new::NewArgs),
     /// Write bindings of the contract, for C and Go: their compilers know nothing of components
@@ -54,6 +59,8 @@ pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
         PluginVerb::Models(args) => models(global, args).await,
         PluginVerb::Check(args) => check::run(global, args).await,
         PluginVerb::Compile(args) => compile::run(global, args),
+        PluginVerb::Pull(args) => distribute::pull(global, args).await,
+        PluginVerb::Push(args) => distribute::push(global, args).await,
         PluginVerb::New(args) => new::new(args),
         PluginVerb::Bindings(args) => new::bindings(&args),
         PluginVerb::Componentize(args) => new::componentize(&args),
@@ -265,7 +272,8 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
         "suggests": suggestion.unwrap_or_default(),
         "settings": description.settings_schema,
         "can": can,
-        "pinned": config.sha256.is_some(),
+        "pinned": config.sha256.is_some() || config.reference().is_some(),
+        "trust": config.trust,
         "named": list(config.endpoints.iter().map(|(name, _)| name.as_str())),
     })
 }

@@ -148,7 +148,7 @@ pub(crate) fn look<'a>(config: &Config, typed: &SamplingArgs, keys: impl Iterato
     for key in keys {
         // What is wrong with a server or a plugin is found when it is loaded.
         let plugins = rule(config, typed, key).ok().flatten().map(|rule| rule.plugins).unwrap_or_default();
-        let of = |name: &String| Some(stage::configured(config, name, typed).ok()?.file()?.to_path_buf());
+        let of = |name: &String| Some(stage::configured(config, name, typed).ok()?.watched()?.to_path_buf());
         files.extend(plugins.iter().filter_map(of));
     }
     files.into_iter().map(|path| (path.clone(), mark(&path))).collect()

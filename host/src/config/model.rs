@@ -9,9 +9,12 @@ use super::models::Models;
 use super::sampling::{Sampling, sampling_of};
 use super::section::Section;
 use super::{ConfigError, Limits};
+use crate::registry::reference::{Reference, SCHEME};
 
 /// What a built-in's name begins with in `component`.
 pub(super) const BUILT_IN: &str = "builtin:";
+/// The key of the keys that are trusted.
+pub(super) const TRUST: &str = "trust";
 
 /// One server.
 #[derive(Debug, Clone)]
@@ -54,8 +57,12 @@ pub enum Transport {
 pub struct Plugin {
     /// Its name in the config.
     pub name: String,
-    /// `builtin:NAME`, or the path of a component.
+    /// `builtin:NAME`, `oci://REGISTRY/NAME:TAG`, or the path of a component.
     pub component: String,
+    /// The lock file that says which component a tag means.
+    pub lock: Option<PathBuf>,
+    /// Public keys, one of which must have signed a component from a registry; none: it needn't be signed.
+    pub trust: Vec<PathBuf>,
     /// The model to use: the only one, unless `models` says more.
     pub model: Option<String>,
     /// The catalogue of models, and how one is chosen.
@@ -138,6 +145,8 @@ impl Plugin {
         Self {
             name: name.to_owned(),
             component,
+            lock: None,
+            trust: Vec::new(),
             model: None,
             models: Models::default(),
             endpoint: None,
@@ -158,19 +167,39 @@ impl Plugin {
         self.component.strip_prefix(BUILT_IN)
     }
 
-    /// The component's file, unless it is a built-in.
+    /// The component's reference, if it is a registry's.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
-        Some(Path::new(&self.component)).filter(|_| self.built_in().is_none())
+    pub fn reference(&self) -> Option<&str> {
+        Some(self.component.as_str()).filter(|component| component.starts_with(SCHEME))
     }
 
-    pub(super) fn parse(name: &str, value: Value, limits: &Limits) -> Result<Self, ConfigError> {
+    /// The component's file, unless it is a built-in or a registry's.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        Some(Path::new(&self.component)).filter(|_| self.built_in().is_none() && self.reference().is_none())
+    }
+
+    /// The file that changes when the component does.
+    #[must_use]
+    pub fn watched(&self) -> Option<&Path> {
+        self.file().or_else(|| self.lock.as_deref().filter(|_| self.reference().is_some()))
+    }
+
+    pub(super) fn parse(name: &str, value: Value, limits: &Limits, trust: &[PathBuf]) -> Result<Self, ConfigError> {
         let mut section = Section::of(&format!("plugins.{name}"), value)?;
         let component = match section.string("component")? {
             Some(component) => component,
             None if understudy_plugins::find(name).is_some() => format!("{BUILT_IN}{name}"),
-            None => return Err(section.wrong("component", "is missing: write `builtin:NAME` or a component's path")),
+            None => {
+                let ways = "is missing: write `builtin:NAME`, a component's path, or `oci://REGISTRY/NAME:TAG`";
+                return Err(section.wrong("component", ways));
+            }
         };
+        if component.starts_with(SCHEME)
+            && let Err(reason) = Reference::parse(&component)
+        {
+            return Err(section.wrong("component", &format!("is wrong: {reason}")));
+        }
         if let Some(built_in) = component.strip_prefix(BUILT_IN)
             && understudy_plugins::find(built_in).is_none()
         {
@@ -182,6 +211,14 @@ impl Plugin {
         let limits = match section.section("limits")? {
             Some(section) => limits.clone().with_plugin(section)?,
             None => limits.clone(),
+        };
+        let trust = match section.strings(TRUST)? {
+            Some(_) if !component.starts_with(SCHEME) => {
+                let instead = "is for components from a registry (`oci://…`); pin this one with `sha256`";
+                return Err(section.wrong(TRUST, instead));
+            }
+            Some(own) => own.into_iter().map(PathBuf::from).collect(),
+            None => trust.to_vec(),
         };
         let allow = Allowed::all(&mut section)?;
         let mut plugin = Self {
@@ -199,6 +236,7 @@ impl Plugin {
                 Some(_) => return Err(section.wrong("imports", "must be `none` or `inert` (the default)")),
             },
             sha256: section.string("sha256")?.map(|digest| digest.to_lowercase()),
+            trust,
             limits,
             ..Self::new(name, component, Limits::default())
         };

@@ -54,12 +54,12 @@ pub fn compile(engine: &Arc<Engine>, config: &config::Plugin, out: &Path) -> Res
         .try_for_each(|part| file.write_all(part))
         .map_err(failed)?;
     file.persist(out).map_err(|e| failed(e.error))?;
-    Ok(source::hex(&digest))
+    Ok(hex::encode(digest))
 }
 
 /// The file, if it is one that was compiled ahead of time.
 pub(super) fn read(config: &config::Plugin) -> Result<Option<Ahead>, LoadError> {
-    if config.built_in().is_some() {
+    if config.file().is_none() {
         return Ok(None);
     }
     let failed = |cause| LoadError::Read { path: config.component.clone(), cause };
@@ -87,7 +87,7 @@ pub(super) fn read(config: &config::Plugin) -> Result<Option<Ahead>, LoadError> 
         return Err(refused("it is damaged: its digest doesn't fit".to_owned()));
     };
     let size = usize::try_from(u64::from_le_bytes(*size)).unwrap_or(usize::MAX);
-    Ok(Some(Ahead { sha256: source::hex(digest), size, artefact: artefact.to_vec() }))
+    Ok(Some(Ahead { sha256: hex::encode(digest), size, artefact: artefact.to_vec() }))
 }
 
 impl Ahead {

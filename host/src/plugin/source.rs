@@ -1,4 +1,4 @@
-//! A component, from where the config says it is: a built-in, a file, or one that was compiled ahead of time.
+//! A component, from where the config says it is: a built-in, a registry's (fetched before), a file, or one that was compiled ahead of time.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,6 +10,7 @@ use super::ahead;
 use super::engine::Engine;
 use crate::config;
 use crate::error::LoadError;
+use crate::registry;
 
 /// A component, compiled.
 pub(super) struct Source {
@@ -42,7 +43,7 @@ pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, L
     if bytes.len() > config.limits.component {
         return Err(LoadError::TooLarge { name: name.clone(), most: config.limits.component });
     }
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     pinned(&sha256)?;
     let component = engine.component(name, &bytes, &sha256, &config.limits)?;
     Ok(Source { component, sha256, size: bytes.len() })
@@ -53,14 +54,21 @@ fn is_file(path: &Path) -> io::Result<()> {
     if std::fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a file")) }
 }
 
-/// The component's bytes.
-pub(super) fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
+/// The component's bytes, one more than allowed at most.
+///
+/// # Errors
+/// If it isn't where the config says.
+pub fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
     if let Some(built_in) = config.built_in() {
         let found = understudy_plugins::find(built_in).map(|plugin| plugin.component.to_vec());
         return found.ok_or_else(|| LoadError::World {
             name: config.name.clone(),
             reason: format!("there is no built-in plugin `{built_in}`"),
         });
+    }
+    if let Some(reference) = config.reference() {
+        let refused = |cause| LoadError::Registry { component: reference.to_owned(), cause };
+        return registry::component(config, reference).map_err(refused);
     }
     let failed = |cause| LoadError::Read { path: config.component.clone(), cause };
     is_file(Path::new(&config.component)).map_err(failed)?;
@@ -70,10 +78,4 @@ pub(super) fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
     let file = std::fs::File::open(&config.component).map_err(failed)?;
     file.take(most).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
-}
-
-/// A digest in words.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, args: CheckArgs) -> Result<End> {
     if let Some(folder) = args.fixtures.as_deref().filter(|folder| !folder.is_dir()) {
         return Err(Usage(format!("`--fixtures`: `{}` is not a folder", folder.display())).into());
     }
-    let beside = plugin.built_in().is_none().then(|| fixtures_of(Path::new(&plugin.component))).flatten();
+    let beside = plugin.file().and_then(fixtures_of);
     let fixtures = args.fixtures.or(beside);
     if args.update && fixtures.is_none() {
         return Err(

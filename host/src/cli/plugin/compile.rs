@@ -21,9 +21,9 @@ pub(in crate::cli) struct CompileArgs {
 pub(super) fn run(global: &Global, args: CompileArgs) -> Result<End> {
     let config = stage::config(global)?;
     let plugin = stage::configured(&config, &args.plugin, &SamplingArgs::default())?;
-    let beside = match plugin.built_in() {
-        Some(name) => PathBuf::from(format!("{name}.cwasm")),
-        None => Path::new(&plugin.component).with_extension("cwasm"),
+    let beside = match plugin.file() {
+        Some(path) => path.with_extension("cwasm"),
+        None => PathBuf::from(format!("{}.cwasm", plugin.name)),
     };
     let out = args.output.unwrap_or(beside);
     if out == Path::new(&plugin.component) {

@@ -1,0 +1,196 @@
+//! `understudy plugin pull` and `push`: components from and to OCI registries.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
+use crate::config::Config;
+use crate::error::LoadError;
+use crate::registry::layout::{self, Artifact};
+use crate::registry::lock::{self, Lock};
+use crate::registry::reference::{Digest, Reference};
+use crate::registry::remote::Remote;
+use crate::registry::store::Store;
+use crate::registry::{self, RegistryError};
+use crate::sampling::Understudy;
+
+/// Arguments of `plugin pull`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PullArgs {
+    /// What to fetch, as `oci://REGISTRY/NAME:TAG` or with `@sha256:…`; by default all that the config names
+    #[arg(value_name = "oci://…")]
+    references: Vec<String>,
+    /// Ask anew what the tags mean, and pin that
+    #[arg(long)]
+    update: bool,
+    /// A public key (PEM) that must have signed it, beside those of the config's `trust`; several are alternatives
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+    /// Write the component into this file, too
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Arguments of `plugin push`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PushArgs {
+    /// A component's path, a name from the config, or a built-in's name
+    #[arg(value_name = "FILE")]
+    plugin: String,
+    /// Where to: `oci://REGISTRY/NAME:TAG`
+    #[arg(value_name = "oci://…")]
+    reference: String,
+    /// The author's name
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+    /// An annotation of the manifest, such as `org.opencontainers.image.source=URL`; several are possible
+    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
+}
+
+/// One that is wanted, the keys one of which must have signed it, and the most bytes it may have.
+struct Wanted {
+    reference: Reference,
+    trust: Vec<PathBuf>,
+    most: usize,
+}
+
+pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
+    let config = stage::config(global)?;
+    let lock_file = config.path.as_deref().map(lock::beside);
+    let mut lock = lock_file.as_deref().map(Lock::read).transpose()?.unwrap_or_default();
+    let is_all = args.references.is_empty();
+    let wanted = if is_all { named(&config)? } else { typed(&config, &args.references)? };
+    if wanted.is_empty() {
+        let reason = "the config names no component of a registry (`\"component\": \"oci://…\"`); name one here";
+        return Err(Usage(reason.to_owned()).into());
+    }
+    if args.output.is_some() && wanted.len() > 1 {
+        return Err(Usage("`--output` goes with one component".to_owned()).into());
+    }
+    let store = Store::of_user()?;
+    for Wanted { reference, trust, most } in &wanted {
+        let trust = [trust.as_slice(), &args.key].concat();
+        let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
+        let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
+        let fetched = fetch(&place, &trust, *most, &store).await;
+        let (digest, component) = fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
+        if let Some(path) = &args.output {
+            let failed = |cause| LoadError::Write { path: path.display().to_string(), cause };
+            std::fs::write(path, &component).map_err(failed)?;
+        }
+        if reference.tag().is_some() && lock_file.is_some() {
+            lock.pin(reference, &digest);
+        }
+        let signed = if trust.is_empty() { "" } else { ", and signed by a key that is trusted" };
+        note(&format!("`{reference}` is here: {} bytes{signed}", component.len()));
+        out(&reference.at(&digest).to_string())?;
+    }
+    if let Some(path) = &lock_file {
+        if is_all {
+            lock.retain(&wanted.into_iter().map(|wanted| wanted.reference).collect::<Vec<_>>());
+        }
+        lock.write(path)?;
+    }
+    Ok(End::Done)
+}
+
+/// All that the config names.
+fn named(config: &Config) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    for name in config.plugin_names() {
+        wanted.extend(of(config, name)?);
+    }
+    Ok(wanted)
+}
+
+/// Those that were typed, or the names of plugins whose components they are.
+fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    for name in references {
+        let one = of(config, name)?;
+        wanted.push(one.ok_or_else(|| Usage(format!("`{name}` is not in a registry: write `oci://REGISTRY/NAME:TAG`")))?);
+    }
+    Ok(wanted)
+}
+
+fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
+    let plugin = config.plugin(name, stage::env)?;
+    let Some(reference) = plugin.reference() else { return Ok(None) };
+    let reference = Reference::parse(reference).map_err(Usage)?;
+    Ok(Some(Wanted { reference, trust: plugin.trust, most: plugin.limits.component }))
+}
+
+/// Fetches a component with its signatures into the store, unless it is there; nothing is kept that isn't what it should be.
+async fn fetch(
+    reference: &Reference,
+    trust: &[PathBuf],
+    most: usize,
+    store: &Store,
+) -> Result<(Digest, Vec<u8>), RegistryError> {
+    let remote = Remote::of(reference).await?;
+    let (digest, manifest) = remote.manifest(reference).await?;
+    let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
+    let signatures = remote.signatures(reference, &digest).await?;
+    registry::verify(&digest, &signatures, trust)?;
+    let component = match store.read(&layer.digest, most) {
+        Ok(Some(component)) => component,
+        Ok(None) | Err(_) => remote.blob(reference, &layer.digest, most).await?,
+    };
+    store.keep(&component)?;
+    store.keep_signatures(&digest, &signatures)?;
+    // Last: where the manifest is, all is.
+    store.keep(&manifest)?;
+    Ok((digest, component))
+}
+
+pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
+    let reference = Reference::parse(&args.reference).map_err(Usage)?;
+    if reference.tag().is_none() {
+        return Err(Usage(format!("`{reference}` has a digest, which comes of what is pushed; write a tag")).into());
+    }
+    let config = stage::config(global)?;
+    let plugin = stage::configured(&config, &args.plugin, &SamplingArgs::default())?;
+    // What can't serve isn't for others either.
+    let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
+    let component = crate::plugin::read(&plugin)?;
+    if Digest::of(&component).hex() != loaded.plugin.sha256 {
+        let reason = "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
+        return Err(Usage(format!("`{}`: {reason}", plugin.component)).into());
+    }
+    let description = &loaded.plugin.description;
+    let said = [
+        ("org.opencontainers.image.title", &description.name),
+        ("org.opencontainers.image.version", &description.version),
+        ("org.opencontainers.image.description", &description.summary),
+    ];
+    let mut annotations: BTreeMap<_, _> = said.map(|(key, value)| (key.to_owned(), value.clone())).into();
+    annotations.extend(args.annotation);
+    let file = plugin.file().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let shape = &loaded.plugin.shape;
+    let artifact = Artifact {
+        component,
+        exports: shape.exports.clone(),
+        imports: shape.imports.clone(),
+        author: args.author,
+        title: file.unwrap_or_else(|| format!("{}.wasm", plugin.name)),
+        annotations,
+    };
+    let pushed = match Remote::of(&reference).await {
+        Ok(remote) => remote.push(&reference, artifact).await,
+        Err(error) => Err(error),
+    };
+    let digest = pushed.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
+    note(&format!("`{reference}` is there; who wants this one and no other writes"));
+    out(&reference.at(&digest).to_string())?;
+    Ok(End::Done)
+}
+
+/// Reads `key=value`.
+fn annotation(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("it needs the form key=value")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,113 @@
+//! What a tag meant when it was fetched: a file beside the config, to be kept with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::RegistryError;
+use super::reference::{Digest, Reference};
+
+const VERSION: u32 = 1;
+
+/// The lock file.
+#[derive(Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub(crate) struct Lock {
+    version: u32,
+    /// The manifest's digest, by the reference with its tag.
+    components: BTreeMap<String, String>,
+}
+
+/// The lock file that belongs to a config.
+pub(crate) fn beside(config: &Path) -> PathBuf {
+    config.with_extension("lock")
+}
+
+impl Lock {
+    /// What it says; nothing if there is none.
+    pub(crate) fn read(path: &Path) -> Result<Self, RegistryError> {
+        let wrong = |reason: String| RegistryError::Lock { path: path.display().to_string(), reason };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self { version: VERSION, ..Self::default() }),
+            Err(e) => return Err(wrong(format!("can't be read: {e}"))),
+        };
+        let mend = "delete it, and `understudy plugin pull` writes it anew";
+        let lock: Self = serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged ({e}); {mend}")))?;
+        if lock.version != VERSION {
+            let version = lock.version;
+            return Err(wrong(format!("is of version {version}, and this Understudy knows version {VERSION}; {mend}")));
+        }
+        if let Some((name, digest)) = lock.components.iter().find(|(_, digest)| Digest::parse(digest).is_none()) {
+            return Err(wrong(format!("says of `{name}` the digest `{digest}`, which is none; {mend}")));
+        }
+        Ok(lock)
+    }
+
+    /// What a reference's tag meant.
+    pub(crate) fn digest(&self, reference: &Reference) -> Option<Digest> {
+        self.components.get(&reference.to_string()).and_then(|digest| Digest::parse(digest))
+    }
+
+    /// Keeps what a reference's tag means.
+    pub(crate) fn pin(&mut self, reference: &Reference, digest: &Digest) {
+        self.components.insert(reference.to_string(), digest.to_string());
+    }
+
+    /// Forgets all but these.
+    pub(crate) fn retain(&mut self, references: &[Reference]) {
+        let kept: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
+        self.components.retain(|name, _| kept.contains(name));
+    }
+
+    /// Writes it, whole or not at all, if it differs from what is there.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), RegistryError> {
+        if Self::read(path).is_ok_and(|there| there == *self) {
+            return Ok(());
+        }
+        let failed = |e: std::io::Error| RegistryError::Lock {
+            path: path.display().to_string(),
+            reason: format!("can't be written: {e}"),
+        };
+        let text = serde_json::to_string_pretty(self).map_err(|e| failed(e.into()))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let readable = std::fs::Permissions::from_mode(0o644);
+        let file = tempfile::Builder::new().permissions(readable).tempfile_in(folder);
+        let mut file = file.map_err(failed)?;
+        writeln!(file, "{text}").map_err(failed)?;
+        file.persist(path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pinned_is_found_again_and_a_damaged_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = beside(&folder.path().join("understudy.json"));
+        assert_eq!(path.file_name().unwrap(), "understudy.lock");
+        let [a, b] = ["oci://ghcr.io/a/a:1", "oci://ghcr.io/a/b:1"].map(|text| Reference::parse(text).unwrap());
+        let mut lock = Lock::read(&path).unwrap();
+        assert_eq!(lock.digest(&a), None);
+        lock.pin(&a, &Digest::of(b"a"));
+        lock.pin(&b, &Digest::of(b"b"));
+        lock.write(&path).unwrap();
+        assert_eq!(Lock::read(&path).unwrap().digest(&a), Some(Digest::of(b"a")));
+        lock.retain(std::slice::from_ref(&b));
+        lock.write(&path).unwrap();
+        let lock = Lock::read(&path).unwrap();
+        assert_eq!((lock.digest(&a), lock.digest(&b)), (None, Some(Digest::of(b"b"))));
+        let damaged = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Lock::read(&path).unwrap_err().to_string()
+        };
+        assert!(damaged("{").contains("is damaged"));
+        assert!(damaged(r#"{"version": 2, "components": {}}"#).contains("is of version 2"));
+        assert!(damaged(r#"{"version": 1, "components": {"oci://x/y:1": "sha256:../"}}"#).contains("which is none"));
+    }
+}
