@@ -35,7 +35,9 @@ const MANIFEST: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// It isn't known which one is meant.
-    #[error("the tag may mean another component tomorrow, and {lock}; `understudy plugin pull` pins it there, or write `@sha256:…` behind it")]
+    #[error(
+        "the tag may mean another component tomorrow, and {lock}; `understudy plugin pull` pins it there, or write `@sha256:…` behind it"
+    )]
     Unpinned {
         /// What the lock file doesn't say.
         lock: String,

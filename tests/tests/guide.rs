@@ -10,6 +10,7 @@ use understudy_tests::guests;
 use understudy_tests::peers::workspace;
 use understudy_tests::program::Place;
 use understudy_tests::provider::Provider;
+use understudy_tests::registry::Registry;
 
 fn folder() -> PathBuf {
     workspace().join("docs/authors/src")
@@ -48,10 +49,12 @@ fn every_command_in_the_guide_does_what_it_says() {
         }
     }
     assert!(count >= 9, "{count}");
-    let run = shell(&place, &script, &[("ENDPOINT", &provider.url), ("MODEL", "m")]).ok();
+    let registry = Registry::open();
+    let variables = [("ENDPOINT", provider.url.as_str()), ("MODEL", "m"), ("REGISTRY", &registry.host)];
+    let run = shell(&place, &script, &variables).ok();
     assert_eq!(run.stdout.matches("Shakespeare.").count(), 2, "{}{}", run.stdout, run.stderr);
     // `check` was right each time but once.
-    assert!(run.stdout.matches("`my-provider` keeps every rule").count() >= 4, "{}", run.stdout);
+    assert!(run.stdout.matches("`my-provider` keeps every rule").count() >= 5, "{}", run.stdout);
     assert_eq!(run.stdout.matches("breaks 1 rule").count(), 1, "{}", run.stdout);
     let seen = provider.seen();
     let keys: Vec<Option<&String>> = seen.iter().map(|request| request.headers.get("authorization")).collect();

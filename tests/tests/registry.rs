@@ -74,8 +74,7 @@ fn a_tag_means_what_the_lock_file_says_until_it_is_asked_anew_and_no_registry_is
     assert_eq!(who(&place, "p"), "extractive");
     let lock: Value = serde_json::from_slice(&fs::read(place.path().join("understudy.lock")).unwrap()).unwrap();
     assert_eq!(lock, json!({ "version": 1, "components": { reference.clone(): second } }));
-    let facts: Value =
-        serde_json::from_str(&place.run(["plugin", "inspect", "p", "--json"]).ok().stdout).unwrap();
+    let facts: Value = serde_json::from_str(&place.run(["plugin", "inspect", "p", "--json"]).ok().stdout).unwrap();
     assert_eq!((&facts["component"], &facts["pinned"]), (&json!(reference), &json!(true)));
     drop(registry);
     assert_eq!(who(&place, "p"), "extractive");
@@ -117,8 +116,15 @@ fn wkg_reads_what_is_pushed_and_what_it_pushes_is_read() {
         let sorted = |names: &mut Value| names.as_array_mut().unwrap().sort_by_key(Value::to_string);
         sorted(&mut config["component"]["exports"]);
         config["component"]["imports"] = Value::Null;
-        json!([manifest["mediaType"], manifest["config"]["mediaType"], manifest["layers"][0]["mediaType"], config["os"],
-               config["architecture"], config["layerDigests"], config["component"]])
+        json!([
+            manifest["mediaType"],
+            manifest["config"]["mediaType"],
+            manifest["layers"][0]["mediaType"],
+            config["os"],
+            config["architecture"],
+            config["layerDigests"],
+            config["component"]
+        ])
     };
     let by_wkg = pushed.lines().find_map(|line| line.strip_prefix("digest: ")).unwrap();
     let by_us = pull(&place, [ours.as_str()]).ok().stdout;
@@ -177,8 +183,18 @@ fn sign_simply(registry: &Registry, name: &str, manifest: &str, named: &str, sig
     let payload = json!({ "critical": critical, "optional": null }).to_string();
     let put = |path: &str, kind: &str, bytes: &[u8]| -> Vec<String> {
         let url = format!("http://{}/v2/{name}/{path}", registry.host);
-        vec!["--fail".into(), "--silent".into(), "--show-error".into(), "-X".into(), "PUT".into(), "-H".into(),
-             format!("content-type: {kind}"), "--data-binary".into(), String::from_utf8(bytes.to_vec()).unwrap(), url]
+        vec![
+            "--fail".into(),
+            "--silent".into(),
+            "--show-error".into(),
+            "-X".into(),
+            "PUT".into(),
+            "-H".into(),
+            format!("content-type: {kind}"),
+            "--data-binary".into(),
+            String::from_utf8(bytes.to_vec()).unwrap(),
+            url,
+        ]
     };
     let curl = |args: Vec<String>| {
         let mut curl = std::process::Command::new("curl");
@@ -186,9 +202,18 @@ fn sign_simply(registry: &Registry, name: &str, manifest: &str, named: &str, sig
         run(curl, "").ok().stdout
     };
     let upload = |bytes: &[u8]| {
-        let begun = curl(vec!["--fail".into(), "--silent".into(), "-X".into(), "POST".into(), "-D".into(), "-".into(),
-                              format!("http://{}/v2/{name}/blobs/uploads/", registry.host)]);
-        let place = begun.lines().find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location")));
+        let begun = curl(vec![
+            "--fail".into(),
+            "--silent".into(),
+            "-X".into(),
+            "POST".into(),
+            "-D".into(),
+            "-".into(),
+            format!("http://{}/v2/{name}/blobs/uploads/", registry.host),
+        ]);
+        let place = begun
+            .lines()
+            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location")));
         let place = place.unwrap().1.trim().to_owned();
         let mut args = put("", "application/octet-stream", bytes);
         *args.last_mut().unwrap() = format!("{place}&digest={}", digest_of(bytes));
@@ -250,7 +275,8 @@ fn only_what_a_trusted_key_has_signed_is_fetched_and_loaded() {
     assert_eq!(who(&place, "p"), "extractive");
     let _ = configure(&place, &older, json!({ "trust": ["missing.pub"] }));
     refusal(&place.run(["plugin", "inspect", "p"]), "missing.pub` can't be read");
-    let _ = configure(&place, "builtin:echo", json!({ "plugins": { "p": { "component": "builtin:echo", "trust": [] } } }));
+    let _ =
+        configure(&place, "builtin:echo", json!({ "plugins": { "p": { "component": "builtin:echo", "trust": [] } } }));
     refusal(&place.run(["plugin", "inspect", "p"]), "pin this one with `sha256`");
 }
 
@@ -268,7 +294,10 @@ fn a_login_is_dockers_and_never_shown() {
     let _ = docker(json!({ "auths": { registry.host.clone(): { "auth": login(PASSWORD) } } }));
     let pushed = push().ok();
     // By a credential helper.
-    let helper = place.file("docker-credential-test", format!("#!/bin/sh\ncat >asked\necho '{}'\n", json!({ "Username": USER, "Secret": PASSWORD })));
+    let helper = place.file(
+        "docker-credential-test",
+        format!("#!/bin/sh\ncat >asked\necho '{}'\n", json!({ "Username": USER, "Secret": PASSWORD })),
+    );
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     let _ = docker(json!({ "credHelpers": { registry.host.clone(): "test" } }));
     let with_helper = || {

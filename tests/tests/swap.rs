@@ -13,6 +13,7 @@ use understudy_tests::PATIENCE;
 use understudy_tests::guests::planted;
 use understudy_tests::program::{Place, signal};
 use understudy_tests::provider::{Provider, respond};
+use understudy_tests::registry::Registry;
 use understudy_tests::served::{self, Served};
 use understudy_tests::session::{Session, sampling};
 
@@ -231,6 +232,27 @@ fn a_component_is_taken_up_however_it_comes() {
     turn("b", &stage.path("data"));
     stage.wait_for("answers from now on");
     assert_eq!(now(&mut session, 7), "version 5");
+}
+
+#[test]
+fn what_is_pulled_is_taken_up_too() {
+    let registry = Registry::open();
+    let reference = registry.reference("me/plugin:1");
+    let mut stage = Stage::new();
+    let push = |stage: &Stage, version: &str| {
+        stage.place("plugin.wasm", &planted(version));
+        let _ = stage.place.run(["plugin", "push", "./plugin.wasm", &reference]).ok();
+    };
+    push(&stage, "version 1");
+    stage.configure(&reference);
+    let _ = stage.place.run(["plugin", "pull"]).ok();
+    let mut session = stage.proxy();
+    assert_eq!(now(&mut session, 1), "version 1");
+    push(&stage, "version 2");
+    assert_eq!(now(&mut session, 2), "version 1");
+    let _ = stage.place.run(["plugin", "pull", "--update"]).ok();
+    stage.wait_for("answers from now on");
+    assert_eq!(now(&mut session, 3), "version 2");
 }
 
 /// What a session over HTTP is answered.

@@ -96,7 +96,9 @@ mod tests {
             *manifest.pointer_mut(pointer).unwrap() = value;
             of(&manifest).unwrap_err()
         };
-        assert!(with("/config/mediaType", json!("application/vnd.oci.image.config.v1+json")).contains("no wasm component"));
+        assert!(
+            with("/config/mediaType", json!("application/vnd.oci.image.config.v1+json")).contains("no wasm component")
+        );
         assert!(with("/layers", json!([layer, layer])).contains("it has 2 layers"));
         assert!(with("/layers/0/mediaType", json!("text/plain")).contains("of the type `text/plain`"));
         assert!(with("/layers/0/digest", json!("sha256:../../etc")).contains("no SHA-256 digest"));

@@ -31,7 +31,9 @@ impl Lock {
         let wrong = |reason: String| RegistryError::Lock { path: path.display().to_string(), reason };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self { version: VERSION, ..Self::default() }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { version: VERSION, ..Self::default() });
+            }
             Err(e) => return Err(wrong(format!("can't be read: {e}"))),
         };
         let mend = "delete it, and `understudy plugin pull` writes it anew";

@@ -137,7 +137,9 @@ impl Remote {
             let Some(manifest) = self.manifest_if_any(&reference).await? else { continue };
             for (_, digest) in layers(&manifest, BUNDLE) {
                 let bundle = serde_json::from_slice(&self.blob(&reference, &digest, SIGNATURE).await?);
-                found.push(Signature::Bundle(bundle.map_err(|e| self.said(&format!("it has a bundle that is no JSON: {e}")))?));
+                found.push(Signature::Bundle(
+                    bundle.map_err(|e| self.said(&format!("it has a bundle that is no JSON: {e}")))?,
+                ));
             }
         }
         Ok(found)
@@ -197,7 +199,10 @@ impl Remote {
             | OciDistributionError::ServerError { code: 401 | 403, .. } => self.said(&login),
             OciDistributionError::AuthenticationFailure(why) => self.said(&format!("{login} ({why})")),
             OciDistributionError::RegistryError { envelope, .. }
-                if envelope.errors.iter().any(|e| matches!(e.code, OciErrorCode::Denied | OciErrorCode::Unauthorized)) =>
+                if envelope
+                    .errors
+                    .iter()
+                    .any(|e| matches!(e.code, OciErrorCode::Denied | OciErrorCode::Unauthorized)) =>
             {
                 self.said(&login)
             }
@@ -218,12 +223,17 @@ fn layers<'a>(manifest: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a V
 
 fn is_not_found(error: &OciDistributionError) -> bool {
     match error {
-        OciDistributionError::ImageManifestNotFoundError(_) | OciDistributionError::ServerError { code: 404, .. } => true,
+        OciDistributionError::ImageManifestNotFoundError(_) | OciDistributionError::ServerError { code: 404, .. } => {
+            true
+        }
         OciDistributionError::RegistryError { envelope, .. } => {
             let unknown = |code: &OciErrorCode| {
                 matches!(
                     code,
-                    OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::NotFound | OciErrorCode::BlobUnknown
+                    OciErrorCode::ManifestUnknown
+                        | OciErrorCode::NameUnknown
+                        | OciErrorCode::NotFound
+                        | OciErrorCode::BlobUnknown
                 )
             };
             envelope.errors.iter().any(|error| unknown(&error.code))
@@ -240,7 +250,8 @@ fn is_loopback(registry: &str) -> bool {
 /// What Docker's config says of a registry: a name and a password, or what a helper gives.
 fn login(registry: &str) -> Result<RegistryAuth, String> {
     // Docker Hub's entry has an older name than the registry.
-    let key = if matches!(registry, "docker.io" | "index.docker.io") { "https://index.docker.io/v1/" } else { registry };
+    let key =
+        if matches!(registry, "docker.io" | "index.docker.io") { "https://index.docker.io/v1/" } else { registry };
     match docker_credential::get_credential(key) {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(_)) => Err(format!(

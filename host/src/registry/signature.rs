@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -45,10 +47,15 @@ impl Key {
         let wrong = |reason: String| RegistryError::Key { path: path.display().to_string(), reason };
         let pem = std::fs::read(path).map_err(|e| wrong(format!("can't be read: {e}")))?;
         let form = "a public key in PEM, such as `cosign.pub`, is wanted";
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| wrong(format!("is no public key: {form}")))?;
-        let key = SubjectPublicKeyInfoRef::try_from(der.as_ref()).map_err(|e| wrong(format!("is damaged ({e}): {form}")))?;
+        let der =
+            SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| wrong(format!("is no public key: {form}")))?;
+        let key =
+            SubjectPublicKeyInfoRef::try_from(der.as_ref()).map_err(|e| wrong(format!("is damaged ({e}): {form}")))?;
         let algorithm = algorithm(&key).ok_or_else(|| {
-            wrong("is of a kind that can't be used here: ECDSA on P-256 (what cosign makes), Ed25519 and RSA can".to_owned())
+            wrong(
+                "is of a kind that can't be used here: ECDSA on P-256 (what cosign makes), Ed25519 and RSA can"
+                    .to_owned(),
+            )
         })?;
         let bytes = key.subject_public_key.raw_bytes().to_vec();
         Ok(Self { path: path.to_path_buf(), algorithm, bytes })
@@ -75,7 +82,10 @@ fn algorithm(key: &SubjectPublicKeyInfoRef) -> Option<&'static dyn VerificationA
 /// Whether one of the signatures is of one of the keys, and of this manifest; else why not, in words.
 pub(crate) fn check(manifest: &Digest, signatures: &[Signature], keys: &[Key]) -> Result<(), String> {
     if signatures.is_empty() {
-        return Err("it isn't signed (`cosign sign --key …` does that, and `understudy plugin pull` fetches the signature)".to_owned());
+        return Err(
+            "it isn't signed (`cosign sign --key …` does that, and `understudy plugin pull` fetches the signature)"
+                .to_owned(),
+        );
     }
     let mut why = Vec::new();
     for signature in signatures {
@@ -165,7 +175,8 @@ mod tests {
         OSWS1X9vPavpiQOoTTGC0xX57OojUadxF1cdQmrsiReWg2Wn4FneJfa8xw==\n\
         -----END PUBLIC KEY-----\n";
     const DIGEST: &str = "sha256:f3cfc9d0dbf931d3db4685ec659b7ac68e2a578219da4aae65427886e649b06b";
-    const SIGNATURE: &str = "MEUCIQD6q/COgzOyW0YH1Dk+CCYSt4uAhm3FDHUwvPI55zwnlwIgE0ZK58ZOWpZw8YVmBapJhBqCfdPekIknimuO0xH8Jh8=";
+    const SIGNATURE: &str =
+        "MEUCIQD6q/COgzOyW0YH1Dk+CCYSt4uAhm3FDHUwvPI55zwnlwIgE0ZK58ZOWpZw8YVmBapJhBqCfdPekIknimuO0xH8Jh8=";
 
     fn key_of(pem: &str) -> Result<Key, RegistryError> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -190,7 +201,8 @@ mod tests {
         let keys = [key_of(KEY).unwrap()];
         let other = format!("sha256:{}", "0".repeat(64));
         check(&digest(DIGEST), &[signed(payload(DIGEST))], &keys).unwrap();
-        let refused = |manifest: &str, signatures: &[Signature]| check(&digest(manifest), signatures, &keys).unwrap_err();
+        let refused =
+            |manifest: &str, signatures: &[Signature]| check(&digest(manifest), signatures, &keys).unwrap_err();
         assert!(refused(&other, &[signed(payload(DIGEST))]).contains("its signature is of sha256:f3cf"));
         assert!(refused(&other, &[signed(payload(&other))]).contains("doesn't verify with"));
         assert!(refused(DIGEST, &[]).contains("isn't signed"));
@@ -213,15 +225,24 @@ mod tests {
             let signature = pair.sign(&random, signed.as_bytes()).unwrap();
             let signature = BASE64_STANDARD.encode(signature.as_ref());
             let payload = BASE64_STANDARD.encode(payload);
-            Signature::Bundle(json!({ "dsseEnvelope": { "payloadType": kind, "payload": payload, "signatures": [{ "sig": signature }] } }))
+            Signature::Bundle(
+                json!({ "dsseEnvelope": { "payloadType": kind, "payload": payload, "signatures": [{ "sig": signature }] } }),
+            )
         };
         let tried = |signature: Signature| check(&digest(DIGEST), &[signature], &keys);
         tried(bundle(STATEMENT, SIGNED)).unwrap();
-        assert!(tried(bundle(STATEMENT, "https://spdx.dev/Document")).unwrap_err().contains("an attestation (`https://spdx.dev"));
+        assert!(
+            tried(bundle(STATEMENT, "https://spdx.dev/Document"))
+                .unwrap_err()
+                .contains("an attestation (`https://spdx.dev")
+        );
         assert!(tried(bundle("text/plain", SIGNED)).unwrap_err().contains("of the type `text/plain`"));
         let Signature::Bundle(mut other) = bundle("text/plain", SIGNED) else { unreachable!() };
         *other.pointer_mut("/dsseEnvelope/payloadType").unwrap() = json!(STATEMENT);
-        assert!(tried(Signature::Bundle(other)).unwrap_err().contains("doesn't verify with cosign.pub"), "the type is signed, too");
+        assert!(
+            tried(Signature::Bundle(other)).unwrap_err().contains("doesn't verify with `cosign.pub`"),
+            "the type is signed, too"
+        );
         assert!(tried(Signature::Bundle(json!({}))).unwrap_err().contains("no DSSE envelope"));
     }
 

@@ -77,7 +77,8 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
         let fetched = fetch(&place, &trust, *most, &store).await;
-        let (digest, component) = fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
+        let (digest, component) =
+            fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
         if let Some(path) = &args.output {
             let failed = |cause| LoadError::Write { path: path.display().to_string(), cause };
             std::fs::write(path, &component).map_err(failed)?;
@@ -112,7 +113,8 @@ fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
     let mut wanted = Vec::new();
     for name in references {
         let one = of(config, name)?;
-        wanted.push(one.ok_or_else(|| Usage(format!("`{name}` is not in a registry: write `oci://REGISTRY/NAME:TAG`")))?);
+        wanted
+            .push(one.ok_or_else(|| Usage(format!("`{name}` is not in a registry: write `oci://REGISTRY/NAME:TAG`")))?);
     }
     Ok(wanted)
 }
@@ -158,7 +160,8 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
     let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
     let component = crate::plugin::read(&plugin)?;
     if Digest::of(&component).hex() != loaded.plugin.sha256 {
-        let reason = "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
+        let reason =
+            "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
         return Err(Usage(format!("`{}`: {reason}", plugin.component)).into());
     }
     let description = &loaded.plugin.description;
