@@ -179,9 +179,10 @@ impl Plugin {
         options: &Arc<wit::Options>,
     ) -> Result<wit::Step, Error> {
         let (pre, request, options) = (self.provider("start")?, Arc::clone(request), Arc::clone(options));
+        let most = Most::of(&self.limits);
         let call = |mut store: Store<State>| async move {
             let instance = pre.instantiate_async(&mut store).await?;
-            instance.understudy_plugin_provider().call_start(&mut store, &request, &options).await
+            most.hold(instance.understudy_plugin_provider().call_start(&mut store, &request, &options).await?)
         };
         self.own(self.call("start", None, call).await?)
     }
@@ -192,9 +193,10 @@ impl Plugin {
     /// The guest's own error, a limit, or a trap.
     pub async fn resume(&self, state: &Bytes, response: wit::HttpResponse) -> Result<wit::Step, Error> {
         let (pre, state) = (self.provider("resume")?, state.clone());
+        let most = Most::of(&self.limits);
         let call = |mut store: Store<State>| async move {
             let instance = pre.instantiate_async(&mut store).await?;
-            instance.understudy_plugin_provider().call_resume(&mut store, &state, &response).await
+            most.hold(instance.understudy_plugin_provider().call_resume(&mut store, &state, &response).await?)
         };
         self.own(self.call("resume", None, call).await?)
     }
@@ -312,22 +314,53 @@ impl Plugin {
     /// # Errors
     /// If it is too large, or the guest couldn't read the answer.
     pub fn check(&self, fetch: &wit::Fetch) -> Result<(), Error> {
-        let limit = if fetch.state.len() > self.limits.state {
-            Limit::State(self.limits.state)
-        } else if fetch.request.body.len() > self.limits.request_body {
-            Limit::RequestBody(self.limits.request_body)
-        } else if fetch.framing != wit::Framing::Whole && !self.streams() {
+        if let Some(limit) = Most::of(&self.limits).exceeded_by(fetch) {
+            return Err(Error::Limit { plugin: self.name.clone(), call: "fetch", limit });
+        }
+        if fetch.framing != wit::Framing::Whole && !self.streams() {
             return Err(self.cannot_stream());
-        } else {
-            return Ok(());
-        };
-        Err(Error::Limit { plugin: self.name.clone(), call: "fetch", limit })
+        }
+        Ok(())
     }
 }
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+/// The most that a guest may hand over, in bytes.
+#[derive(Clone, Copy)]
+struct Most {
+    state: usize,
+    request_body: usize,
+}
+
+impl Most {
+    fn of(limits: &Limits) -> Self {
+        Self { state: limits.state, request_body: limits.request_body }
+    }
+
+    /// Ends a call that hands over too much where the guest runs: others don't wait until as much memory is given back.
+    fn hold(self, step: Result<wit::Step, wit::Error>) -> wasmtime::Result<Result<wit::Step, wit::Error>> {
+        match &step {
+            Ok(wit::Step::Fetch(fetch)) => match self.exceeded_by(fetch) {
+                Some(limit) => Err(LimitHit(limit).into()),
+                None => Ok(step),
+            },
+            _ => Ok(step),
+        }
+    }
+
+    fn exceeded_by(self, fetch: &wit::Fetch) -> Option<Limit> {
+        if fetch.state.len() > self.state {
+            Some(Limit::State(self.state))
+        } else if fetch.request.body.len() > self.request_body {
+            Some(Limit::RequestBody(self.request_body))
+        } else {
+            None
+        }
     }
 }
 

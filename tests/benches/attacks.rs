@@ -46,6 +46,11 @@ fn at(times: &[Duration], share: usize) -> f64 {
 }
 
 async fn compare(arena: &Arena, name: &str, server: &Server, attack: Option<&str>) {
+    // `cargo bench --bench attacks -- memory` runs those with this in their names.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if attack.is_some() && !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+        return;
+    }
     let (mut quiet, mut loud) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         quiet.extend(round(arena, server, None).await);

@@ -84,17 +84,23 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
             ("huge answer".to_owned(), exceeded("start", &memory)),
             (
                 "huge answer: 60".to_owned(),
-                exceeded("start", "51380224 bytes handed over in one call (`limits.requestBody`"),
+                exceeded("start", "36700160 bytes handed over in one call (`limits.requestBody`"),
             ),
         ],
         Fault::StringBeyondMemory => alone(trapped("start", "string pointer/length out of bounds of memory")),
         Fault::InvalidUtf8 => alone(trapped("start", "invalid utf-8 sequence")),
         Fault::AliasedLists => alone(exceeded(
             "start",
-            "51380224 bytes handed over in one call (`limits.requestBody`, `limits.responseBody`, `limits.state`)",
+            "36700160 bytes handed over in one call (`limits.requestBody`, `limits.responseBody`, `limits.state`)",
         )),
-        Fault::GiantState => alone(exceeded("fetch", "1048576 bytes of state (`limits.state`)")),
-        Fault::GiantBody => alone(exceeded("fetch", "33554432 bytes of HTTP request body (`limits.requestBody`)")),
+        Fault::GiantState => alone(exceeded("start", "1048576 bytes of state (`limits.state`)")),
+        Fault::GiantBody => vec![
+            ("giant body".to_owned(), exceeded("start", "33554432 bytes of HTTP request body (`limits.requestBody`)")),
+            (
+                "giant body: 40".to_owned(),
+                exceeded("start", "36700160 bytes handed over in one call (`limits.requestBody`"),
+            ),
+        ],
         Fault::FetchForEver => alone(exceeded("resume", "8 HTTP requests for one answer (`limits.fetches`)")),
         Fault::DelayForEver => alone(End::Error("no answer within 5s (`limits.deadline`)".to_owned())),
         Fault::Stream => alone(End::Error(refused("it wants the answer as a stream"))),

@@ -11,7 +11,7 @@ use std::thread::{self, Thread};
 use rayon::ThreadPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
-use wasmtime::{Config, PoolingAllocationConfig, Store, UpdateDeadline};
+use wasmtime::{Config, Enabled, PoolingAllocationConfig, Store, UpdateDeadline};
 
 use super::TICK;
 use super::artefacts::Artefacts;
@@ -28,6 +28,11 @@ const POOLED_MEMORY: usize = 256 << 20;
 /// Core modules and tables of one component in the pool, and elements of a table: enough for what Rust, C, JavaScript and Go compile to.
 const POOLED_PARTS: u32 = 8;
 const POOLED_ELEMENTS: usize = 20_000;
+
+/// What an idle place in the pool keeps of its memory and tables, in bytes, and how many places do.
+const KEPT_MEMORY: usize = 1 << 20;
+const KEPT_TABLES: usize = 64 << 10;
+const WARM: u32 = 32;
 
 /// The engines that run all plugins.
 pub struct Engine {
@@ -197,9 +202,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// What a guest may hand over beside a body and a state: headers, names, counts.
+const SLACK: usize = 2 << 20;
+
 /// What the host may be made to copy out of a guest in one call, lists that alias one another included.
 pub(super) fn most_handed_over(limits: &Limits) -> usize {
-    limits.request_body.max(limits.response_body).saturating_add(limits.state).saturating_add(16 << 20)
+    limits.request_body.max(limits.response_body).saturating_add(limits.state).saturating_add(SLACK)
 }
 
 fn config() -> Config {
@@ -224,6 +232,9 @@ fn pool(size: u32) -> PoolingAllocationConfig {
     pool.max_memories_per_component(1).total_memories(size).max_memory_size(POOLED_MEMORY);
     pool.max_tables_per_component(POOLED_PARTS).total_tables(size * POOLED_PARTS).table_elements(POOLED_ELEMENTS);
     pool.total_stacks(size);
+    // An instance's pages are zeroed rather than given back, as far as they were touched: the next one has no page faults.
+    pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(KEPT_MEMORY).table_keep_resident(KEPT_TABLES);
+    pool.max_unused_warm_slots(WARM);
     pool
 }
 
@@ -234,7 +245,7 @@ fn compilers() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
     builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| lane::step_back()).build()
 }
 
-/// Moves the epoch on while a guest runs, and sleeps otherwise.
+/// Moves the epoch on while a guest runs, and for a while after the last, so that not every guest has to wake it; sleeps otherwise.
 struct Ticker {
     shared: Arc<Shared>,
     thread: Thread,
@@ -243,21 +254,33 @@ struct Ticker {
 #[derive(Default)]
 struct Shared {
     running: AtomicUsize,
+    asleep: AtomicBool,
     stop: AtomicBool,
 }
+
+/// How many ticks without a guest it stays awake.
+const AWAKE: u32 = 100;
 
 impl Ticker {
     fn start(engines: Vec<wasmtime::Engine>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let tick = move || {
+            let mut idle = 0;
             while !seen.stop.load(Ordering::Acquire) {
-                if seen.running.load(Ordering::Acquire) == 0 {
-                    thread::park();
-                } else {
+                if idle < AWAKE {
                     thread::park_timeout(TICK);
                     engines.iter().for_each(wasmtime::Engine::increment_epoch);
+                } else {
+                    // First said, then looked again: a guest that comes now either is seen here, or wakes us.
+                    seen.asleep.store(true, Ordering::SeqCst);
+                    if seen.running.load(Ordering::SeqCst) == 0 {
+                        thread::park();
+                    }
+                    seen.asleep.store(false, Ordering::SeqCst);
                 }
+                let is_idle = seen.running.load(Ordering::SeqCst) == 0;
+                idle = if is_idle { idle.saturating_add(1) } else { 0 };
             }
         };
         let thread = thread::Builder::new().name("epoch".to_owned()).spawn(tick)?.thread().clone();
@@ -266,7 +289,8 @@ impl Ticker {
 
     /// The epoch moves on until what this gives is dropped.
     fn running(&self) -> Running {
-        if self.shared.running.fetch_add(1, Ordering::AcqRel) == 0 {
+        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
         Running(Arc::clone(&self.shared))
@@ -285,6 +309,6 @@ pub(super) struct Running(Arc<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -18,6 +18,8 @@
 //! | [`text`] | content in words |
 //! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 pub mod blocks;

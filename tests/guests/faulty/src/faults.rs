@@ -60,7 +60,7 @@ faults! {
     AliasedLists = "aliased lists",
     /// Hands over more state than it may.
     GiantState = "giant state",
-    /// Sends a larger body than it may.
+    /// Sends a body of so many MiB; without an argument, one more than it may.
     GiantBody = "giant body",
     /// Sends one request after the other.
     FetchForEver = "fetch for ever",

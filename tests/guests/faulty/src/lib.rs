@@ -158,7 +158,7 @@ fn bad_fetch(fault: Fault, argument: &str) -> Fetch {
             fetch.request.headers.push(http::header(name, value));
         }
         Fault::GiantState => fetch.state = vec![0; 2 * MIB],
-        Fault::GiantBody => fetch.request.body = vec![b'x'; 40 * MIB],
+        Fault::GiantBody => fetch.request.body = vec![b'x'; argument.parse().unwrap_or(33) * MIB],
         Fault::DelayForEver => fetch.delay_ms = u32::MAX,
         Fault::Stream => fetch.framing = Framing::ServerSentEvents,
         _ => fetch.request.body = ruin::memory(),
