@@ -20,7 +20,7 @@ use crate::text::one_line;
 
 /// How long a connection, and a silence, may take.
 const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// cosign's media types.
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";

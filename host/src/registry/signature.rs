@@ -207,7 +207,7 @@ mod tests {
         assert!(refused(&other, &[signed(payload(&other))]).contains("doesn't verify with"));
         assert!(refused(DIGEST, &[]).contains("isn't signed"));
         let garbled = Signature::Simple { payload: payload(DIGEST), signature: "%".to_owned() };
-        assert!(refused(DIGEST, &[garbled.clone()]).contains("can't be read"));
+        assert!(refused(DIGEST, std::slice::from_ref(&garbled)).contains("can't be read"));
         check(&digest(DIGEST), &[garbled, signed(payload(DIGEST))], &keys).unwrap();
     }
 
