@@ -45,7 +45,10 @@ impl Ask<'_> {
                 wit::Step::Fetch(fetch) => fetch,
             };
             plugin.check(&fetch)?;
-            tokio::time::sleep(Duration::from_millis(fetch.delay_ms.into())).await;
+            if fetch.delay_ms > 0 {
+                // A sleep of nothing is one of a millisecond: until the timer's next tick.
+                tokio::time::sleep(Duration::from_millis(fetch.delay_ms.into())).await;
+            }
             step = self.fetch(fetch).await?;
         }
         let limit = Limit::Fetches(plugin.limits().fetches);
