@@ -37,8 +37,8 @@ use place::Place;
 use table::Table;
 
 fn main() {
-    let began = Instant::now();
     let place = Place::new();
+    let began = Instant::now();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let is_wanted = |title: &str| wanted.is_empty() || wanted.iter().any(|word| title.contains(word.as_str()));
     let mut table = Table::default();

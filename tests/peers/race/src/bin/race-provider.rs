@@ -187,7 +187,7 @@ fn length(head: &[u8]) -> Option<usize> {
 
 fn reply(api: Api, number: usize) -> Vec<u8> {
     // As they write it; `json!` would be most of the work.
-    let text = answer(number);
+    let text = answer(number).replace('\n', "\\n");
     let body = match api {
         Api::Anthropic => format!(
             r#"{{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":250,"output_tokens":25}}}}"#

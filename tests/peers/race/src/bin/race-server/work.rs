@@ -1,5 +1,6 @@
 //! Asking: so many questions, so many at once.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use race::{Question, answer};
@@ -48,7 +49,8 @@ struct Result<'a> {
 struct Block<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
-    text: &'a str,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
 }
 
 impl Work {
