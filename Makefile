@@ -17,14 +17,16 @@ test: setup
 
 lint: setup-rust
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,understudy-peer-native/race -- -D warnings
 
 # The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
 soak: setup-rust
 	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --package understudy-tests --test attacks -- --nocapture
 
+# With the features of the whole workspace, as the programs are built that are raced: nothing is compiled twice.
 bench: setup-rust
-	$(CARGO) bench --package understudy-tests
+	tests/peers/setup.sh node fastmcp compilers
+	$(CARGO) bench --workspace --bench parts --bench race --bench cancel --bench attacks
 
 # Every fuzz target, RUNS times each; needs a C++ compiler. `make fuzz RUNS=10000` for a short one.
 fuzz: setup-rust

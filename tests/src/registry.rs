@@ -59,7 +59,7 @@ impl Registry {
         command.args(["serve", "config.yml"]).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("docker-registry: {e}"));
-        let log = child.stderr.take().map(BufReader::new).unwrap_or_else(|| panic!("it has no stderr"));
+        let log = child.stderr.take().map_or_else(|| panic!("it has no stderr"), BufReader::new);
         let mut lines = log.lines();
         let mut said = String::new();
         let host = lines.by_ref().map_while(Result::ok).find_map(|line| {

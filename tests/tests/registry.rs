@@ -1,5 +1,5 @@
 //! Components in a real registry: pushed, pulled, pinned, signed; and what isn't as it should be is refused.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +18,7 @@ const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 const NOTHING: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 fn digest_of(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 /// Pushes what is a plugin; the digest of its manifest.
@@ -44,7 +43,7 @@ fn refusal(run: &Run, words: &str) {
 }
 
 /// A config whose plugin `p` is of a registry.
-fn configure(place: &Place, component: &str, more: Value) -> PathBuf {
+fn configure(place: &Place, component: &str, more: &Value) -> PathBuf {
     let mut config = json!({ "plugins": { "p": { "component": component } }, "sampling": "p" });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     place.file("understudy.json", config.to_string())
@@ -58,7 +57,7 @@ fn none() -> Value {
 fn a_tag_means_what_the_lock_file_says_until_it_is_asked_anew_and_no_registry_is_needed() {
     let (registry, place) = (Registry::open(), Place::new());
     let reference = registry.reference("me/answers:1");
-    let _ = configure(&place, &reference, none());
+    let _ = configure(&place, &reference, &none());
     let unpinned = place.run(["plugin", "inspect", "p"]);
     refusal(&unpinned, "the tag may mean another component tomorrow");
     refusal(&unpinned, "understudy.lock` doesn't say which; `understudy plugin pull` pins it");
@@ -239,7 +238,7 @@ fn only_what_a_trusted_key_has_signed_is_fetched_and_loaded() {
     let [anns, eves] = [&anns, &eves].map(|path| path.to_string_lossy());
     let reference = registry.reference("me/answers:1");
     let digest = push(&place, "echo", &reference);
-    let _ = configure(&place, &reference, json!({ "trust": [anns] }));
+    let _ = configure(&place, &reference, &json!({ "trust": [anns] }));
     refusal(&pull(&place, []), "it isn't signed");
     assert!(!place.path().join("understudy.lock").exists(), "what is refused isn't pinned");
     eve.bundle(&registry, "me/answers", &digest, SIGNED);
@@ -257,26 +256,26 @@ fn only_what_a_trusted_key_has_signed_is_fetched_and_loaded() {
     let older = registry.reference("me/older:1");
     let digest = push(&place, "extractive", &older);
     sign_simply(&registry, "me/older", &digest, &digest, &ann);
-    let _ = configure(&place, &older, json!({ "trust": [anns] }));
+    let _ = configure(&place, &older, &json!({ "trust": [anns] }));
     let _ = pull(&place, []).ok();
     assert_eq!(who(&place, "p"), "extractive");
 
     // What has been fetched is held to the keys whenever it is loaded; the registry isn't asked.
     drop(registry);
-    let _ = configure(&place, &older, json!({ "trust": [eves] }));
+    let _ = configure(&place, &older, &json!({ "trust": [eves] }));
     refusal(&place.run(["plugin", "inspect", "p"]), "its signature doesn't verify with");
-    let _ = configure(&place, &older, json!({ "trust": [eves, anns] }));
+    let _ = configure(&place, &older, &json!({ "trust": [eves, anns] }));
     assert_eq!(who(&place, "p"), "extractive");
     // One plugin's keys come in the place of the others'.
     let plugin = |trust: Value| json!({ "trust": [eves], "plugins": { "p": { "component": older, "trust": trust } } });
-    let _ = configure(&place, &older, plugin(json!([anns])));
+    let _ = configure(&place, &older, &plugin(json!([anns])));
     assert_eq!(who(&place, "p"), "extractive");
-    let _ = configure(&place, &older, plugin(json!([])));
+    let _ = configure(&place, &older, &plugin(json!([])));
     assert_eq!(who(&place, "p"), "extractive");
-    let _ = configure(&place, &older, json!({ "trust": ["missing.pub"] }));
+    let _ = configure(&place, &older, &json!({ "trust": ["missing.pub"] }));
     refusal(&place.run(["plugin", "inspect", "p"]), "missing.pub` can't be read");
     let _ =
-        configure(&place, "builtin:echo", json!({ "plugins": { "p": { "component": "builtin:echo", "trust": [] } } }));
+        configure(&place, "builtin:echo", &json!({ "plugins": { "p": { "component": "builtin:echo", "trust": [] } } }));
     refusal(&place.run(["plugin", "inspect", "p"]), "pin this one with `sha256`");
 }
 

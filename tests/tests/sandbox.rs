@@ -54,6 +54,7 @@ enum End {
 }
 
 /// What the plugin is asked, and how that ends.
+#[expect(clippy::too_many_lines, reason = "a line or two for each fault")]
 fn cases(fault: Fault) -> Vec<(String, End)> {
     let alone = |end| vec![(fault.word().to_owned(), end)];
     let each = |arguments: &[&str], reason: &str| {

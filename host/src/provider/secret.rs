@@ -100,8 +100,9 @@ impl Redact {
     /// What goes into a header or a message.
     pub(super) fn words(&self, text: String) -> String {
         match &self.0 {
-            Some(secret) => secret.redact_text(&text),
-            None => text,
+            // No way to spell it is shorter than the value itself.
+            Some(secret) if text.len() >= secret.expose().len() => secret.redact_text(&text),
+            _ => text,
         }
     }
 }
@@ -137,17 +138,22 @@ fn cut_escaped(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
     if memchr::memchr2(b'\\', b'%', &bytes).is_none() {
         return bytes;
     }
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.as_slice();
-    while let Some((first, behind)) = rest.split_first() {
-        if let Some(length) = escaped_length(rest, value) {
+    let Some(first) = value.first() else { return bytes };
+    let (mut kept, mut taken, mut from) = (Vec::new(), 0, 0);
+    let rest = |from: usize| bytes.get(from..).unwrap_or_default();
+    // Wherever it begins, it begins with one of these.
+    while let Some(at) = memchr::memchr3(*first, b'\\', b'%', rest(from)).map(|at| from + at) {
+        from = at + 1;
+        if let Some(length) = escaped_length(rest(at), value) {
+            kept.extend_from_slice(bytes.get(taken..at).unwrap_or_default());
             kept.extend_from_slice(CUT.as_bytes());
-            rest = rest.get(length..).unwrap_or_default();
-        } else {
-            kept.push(*first);
-            rest = behind;
+            (taken, from) = (at + length, at + length);
         }
     }
+    if taken == 0 {
+        return bytes;
+    }
+    kept.extend_from_slice(rest(taken));
     kept
 }
 

@@ -65,7 +65,8 @@ impl Cast {
         }
         let after = self.deadline;
         let until = Instant::now() + after;
-        let answer = async {
+        // It is large, and all that it is wrapped in until it runs would be as large again, several times over.
+        let answer = Box::pin(async {
             let _place = self.policy.admit(params.len()).await?;
             let request = parse(params)?;
             self.policy.check(&request)?;
@@ -74,7 +75,7 @@ impl Cast {
                 context.attach(&self.server, &mut request);
             }
             self.ask_chain(request, id, until, progress.as_ref()).await
-        };
+        });
         let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
         serde_json::to_string(&result)
             .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })

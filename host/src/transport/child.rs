@@ -13,12 +13,15 @@ use std::sync::mpsc as std_mpsc;
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Incoming, Message, QUEUE, Side, Splitter};
 use guard::Guard;
+
+/// The most that is gathered before it goes to a server.
+const PIECE: usize = 16 * 1024;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -110,9 +113,17 @@ fn die_with_us(command: &mut std::process::Command) {
     }
 }
 
-async fn write(mut stdin: ChildStdin, mut from_relay: mpsc::Receiver<Message>) {
-    while let Some(message) = from_relay.recv().await {
-        if let Err(error) = stdin.write_all(&message.line).await {
+/// What waits goes out in one piece: a system call for each message, and the server woken for each, costs more than the messages do.
+async fn write(stdin: ChildStdin, mut from_relay: mpsc::Receiver<Message>) {
+    let (mut stdin, mut waiting) = (BufWriter::with_capacity(PIECE, stdin), Vec::with_capacity(QUEUE));
+    while from_relay.recv_many(&mut waiting, QUEUE).await > 0 {
+        let written = async {
+            for message in waiting.drain(..) {
+                stdin.write_all(&message.line).await?;
+            }
+            stdin.flush().await
+        };
+        if let Err(error) = written.await {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::warn!("writing to the server: {error}");
             }

@@ -5,6 +5,10 @@ use bytes::{Bytes, BytesMut};
 use super::Incoming;
 use crate::jsonrpc::Scanner;
 
+/// How much is read at once, at most, unless a line is longer; and at least.
+const BLOCK: usize = 64 * 1024;
+const LEAST: usize = 4 * 1024;
+
 /// Takes bytes as they come and gives whole lines. A line keeps its end, whatever that is.
 ///
 /// A line over the limit isn't held: it is scanned as it passes, so that whoever waits for an answer can be told.
@@ -26,7 +30,10 @@ impl Splitter {
 
     /// Where to put what was read.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        self.buffer.reserve(64 * 1024);
+        // What is left of the memory that earlier lines share will do: a block for each read would be the most of reading short lines.
+        if self.buffer.capacity() - self.buffer.len() < LEAST {
+            self.buffer.reserve(BLOCK);
+        }
         &mut self.buffer
     }
 

@@ -1,0 +1,169 @@
+//! What all contestants find: programs, a provider, an environment with nothing of the user's in it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::contestants::Who;
+use crate::table::{Row, Unit};
+
+const PROGRAMS: [&str; 5] = ["understudy", "race-native", "race-rmcp-client", "race-server", "race-provider"];
+
+pub(crate) struct Place {
+    folder: TempDir,
+    provider: Child,
+    url: String,
+}
+
+impl Place {
+    /// Builds what is to be raced as users get it, and starts the provider.
+    pub(crate) fn new() -> Self {
+        build();
+        let folder = TempDir::new().expect("a temporary folder");
+        raise_open_files();
+        let mut provider = Command::new(programs().join("race-provider"));
+        let mut provider = provider.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the provider starts");
+        let mut line = String::new();
+        let stdout = provider.stdout.take().expect("its output");
+        BufReader::new(stdout).read_line(&mut line).expect("its port");
+        let said: Value = serde_json::from_str(&line).expect("its port in JSON");
+        let url = format!("http://127.0.0.1:{}", said.get("port").expect("its port"));
+        Self { folder, provider, url }
+    }
+
+    /// A file that contestants can be given.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("a file is written");
+        path
+    }
+
+    /// The command of a contestant. What it has to say beside the protocol goes to a file, the second.
+    pub(crate) fn command(&self, who: Who, config: Option<&Path>) -> (Command, PathBuf) {
+        let words = who.command(self, config);
+        let (program, args) = words.split_first().expect("a program");
+        let of = config.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
+        let log = self.folder.path().join(format!("{} {of}.log", who.name()));
+        let stderr = std::fs::File::create(&log).expect("a log");
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.folder.path()).stderr(stderr);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            command.env_remove(name);
+        }
+        for name in ["UNDERSTUDY_LOG", "UNDERSTUDY_CONFIG"] {
+            command.env_remove(name);
+        }
+        command.env("XDG_CONFIG_HOME", self.folder.path()).env("XDG_CACHE_HOME", self.folder.path());
+        command.env("ANTHROPIC_BASE_URL", &self.url).env("ANTHROPIC_API_KEY", "a key of the race, and no other");
+        command.env("FASTMCP_LOG_LEVEL", "ERROR").env("FASTMCP_CHECK_FOR_UPDATES", "off");
+        (command, log)
+    }
+
+    /// A binary of the workspace.
+    #[expect(clippy::unused_self, reason = "a place has been built")]
+    pub(crate) fn program(&self, name: &str) -> String {
+        programs().join(name).to_string_lossy().into_owned()
+    }
+
+    /// A script of `tests/peers`.
+    #[expect(clippy::unused_self, reason = "one of the place's programs as others")]
+    pub(crate) fn peer(&self, name: &str) -> String {
+        peers().join(name).to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn python(&self) -> String {
+        self.installed("fastmcp/bin/python")
+    }
+
+    pub(crate) fn node(&self) -> String {
+        self.installed("node/node_modules/.bin/node")
+    }
+
+    pub(crate) fn componentize_py(&self) -> String {
+        self.installed("compilers/bin/componentize-py")
+    }
+
+    /// The folder of an example plugin.
+    #[expect(clippy::unused_self, reason = "one of the place's folders as others")]
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        peers().join("../../examples/plugins").join(name)
+    }
+
+    /// Where the provider is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn installed(&self, name: &str) -> String {
+        let path = self.peer(&format!(".installed/{name}"));
+        assert!(Path::new(&path).exists(), "`{path}` is missing: run `tests/peers/setup.sh node fastmcp compilers`");
+        path
+    }
+
+    /// What a release weighs.
+    pub(crate) fn size(&self) -> Row {
+        let mut row = Row::new("release binary, stripped", Unit::Bytes);
+        for (who, name) in [(Who::Native, "race-native"), (Who::Understudy, "understudy")] {
+            let file = std::fs::metadata(self.program(name)).expect("a binary");
+            #[expect(clippy::cast_precision_loss, reason = "it is far from 2^53")]
+            row.note(who, file.len() as f64);
+        }
+        row
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // They are gone either way.
+        let _ = self.provider.kill();
+        let _ = self.provider.wait();
+    }
+}
+
+/// The machine, as a heading names it.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let system = format!("{} {}", std::env::consts::OS, read("/proc/sys/kernel/osrelease").trim());
+    format!("{cores} cores{}{model}, {system}", if model.is_empty() { "" } else { " of " })
+}
+
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+fn programs() -> PathBuf {
+    let bench = std::env::current_exe().expect("this program's path");
+    bench.ancestors().nth(2).expect("the folder of the workspace's programs").to_path_buf()
+}
+
+fn build() {
+    let mut cargo = Command::new(env!("CARGO"));
+    // With the features of the whole workspace: nothing is compiled twice.
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--release", "--workspace"]);
+    cargo.args(["--features", "understudy-peer-native/race"]);
+    cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
+    // What the outer cargo tells this bench of itself would make build scripts run anew.
+    for (name, _) in std::env::vars() {
+        let names = ["CARGO", "OUT_DIR"];
+        if names.contains(&name.as_str()) || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    assert!(cargo.status().expect("cargo starts").success(), "the contestants don't build");
+}
+
+/// Thousands of requests in flight are as many connections, for the provider and for whoever makes them.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Where that can't be done, the contestants say so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}

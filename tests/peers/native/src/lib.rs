@@ -1,0 +1,42 @@
+//! The host without its sandbox: every module of it that a request meets, from the very same files, around a `plugin` that is
+//! compiled in.
+//!
+//! What the race compares Understudy with. Nothing of this is in the product, and nothing of the product is changed for it: where the
+//! host says `crate::plugin`, it finds the module here, which has the part of the real one's surface that the others use.
+
+#![cfg(feature = "race")]
+
+// The host maps MCP's types onto those that wasmtime generates. Here the plugin's own are used, onto which they are mapped already.
+extern crate self as understudy_mcp_types;
+pub use mcp_types::*;
+
+/// Does nothing.
+#[macro_export]
+macro_rules! wit_conversions {
+    ($($types:tt)+) => {};
+}
+
+#[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
+#[path = "../../../../host/src"]
+mod host {
+    pub mod config;
+    pub mod error;
+    pub mod jsonrpc;
+    pub mod oauth;
+    pub mod policy;
+    pub(crate) mod private;
+    pub mod provider;
+    pub mod registry;
+    pub mod relay;
+    pub mod retry;
+    pub mod sampling;
+    pub mod select;
+    pub mod text;
+    pub mod transport;
+}
+pub mod plugin;
+
+pub(crate) use host::private;
+pub use host::{
+    config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport,
+};
