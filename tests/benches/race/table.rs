@@ -27,7 +27,7 @@ pub(crate) struct Table {
 impl Unit {
     pub(crate) fn shown(self, value: f64) -> String {
         let of = |value: f64, unit: &str| {
-            let digits = if value >= 100.0 { 0 } else { 1 };
+            let digits = usize::from(value < 100.0);
             format!("{value:.digits$} {unit}")
         };
         match self {

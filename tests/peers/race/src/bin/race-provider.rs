@@ -58,6 +58,9 @@ enum Api {
     OpenAi,
 }
 
+/// What isn't all of a question.
+struct Garbled;
+
 struct Connection {
     stream: TcpStream,
     said: Vec<u8>,
@@ -91,12 +94,12 @@ impl Provider {
         let is_open = connection.read(&mut self.piece).and_then(|is_open| {
             while let Some(question) = connection.next_question()? {
                 match question {
-                    Some((api, Question { number, latency: 0, .. })) => connection.say(&reply(api, number)),
-                    Some((api, Question { number, latency, .. })) => {
+                    Ok((api, Question { number, latency: 0, .. })) => connection.say(&reply(api, number)),
+                    Ok((api, Question { number, latency, .. })) => {
                         let due = Instant::now() + Duration::from_millis(latency as u64);
                         self.waiting.push(Reverse((due, token, api, number)));
                     }
-                    None => connection.say(&refusal()),
+                    Err(Garbled) => connection.say(&refusal()),
                 }
             }
             connection.write()?;
@@ -150,13 +153,13 @@ impl Connection {
         }
     }
 
-    /// The next request that is whole; the inner `None` is one that isn't as it should be.
-    fn next_question(&mut self) -> io::Result<Option<Option<(Api, Question)>>> {
+    /// The next request that is whole.
+    fn next_question(&mut self) -> io::Result<Option<Result<(Api, Question), Garbled>>> {
         let Some(end) = memchr::memmem::find(&self.said, b"\r\n\r\n") else { return Ok(None) };
         let (head, body) = self.said.split_at(end + 4);
         let length = length(head).ok_or(ErrorKind::InvalidData)?;
         let Some(body) = body.get(..length) else { return Ok(None) };
-        let question = Api::of(head).zip(Question::find(body));
+        let question = Api::of(head).zip(Question::find(body)).ok_or(Garbled);
         self.said.drain(..end + 4 + length);
         Ok(Some(question))
     }
