@@ -21,7 +21,7 @@ lint: setup-rust
 
 # The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
 soak: setup-rust
-	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --package understudy-tests --test attacks -- --nocapture
+	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --workspace --test attacks -- --nocapture
 
 # With the features of the whole workspace, as the programs are built that are raced: nothing is compiled twice.
 bench: setup-rust

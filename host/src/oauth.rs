@@ -13,13 +13,18 @@ mod store;
 
 use std::time::{Duration, SystemTime};
 
-use rmcp::transport::auth::{AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession, OAuthClientConfig,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use url::Url;
 
 pub use callback::Callback;
 use store::{Kept, Store};
+
+use crate::provider::client;
 
 /// A token that expires sooner than this is renewed first.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -64,7 +69,9 @@ impl Token {
 pub struct Wish {
     /// The client that the user has registered with the authorization server; else one is registered.
     pub client_id: Option<String>,
-    /// The scopes to ask for; else those that the server names.
+    /// That client's secret, if it has one.
+    pub client_secret: Option<SecretString>,
+    /// The scopes to ask for, beside those of the login that there is; else those that the server names.
     pub scopes: Vec<String>,
 }
 
@@ -125,6 +132,9 @@ impl Login {
             if !manager.initialize_from_store().await? {
                 return Err(AuthError::AuthorizationRequired);
             }
+            if let Some(client) = self.store.read().and_then(|kept| kept.client()) {
+                manager.configure_client(client)?;
+            }
             manager.refresh_token().await?;
             Ok(self.store.read().and_then(|kept| kept.token()))
         };
@@ -139,7 +149,7 @@ impl Login {
     }
 
     async fn manager(&self) -> Result<AuthorizationManager, AuthError> {
-        crate::provider::client::choose_crypto();
+        client::choose_crypto();
         let mut manager = AuthorizationManager::new_allowing_private_addresses(self.url.clone()).await?;
         manager.set_credential_store(self.store.clone());
         Ok(manager)
@@ -151,17 +161,38 @@ impl Login {
     /// If the server wants none, or its authorization server isn't as it should be.
     pub async fn begin(&self, wish: &Wish, callback: &Callback) -> Result<Pending, AuthError> {
         let mut manager = self.manager().await?;
-        let resolution = manager.resolve_metadata().await?;
+        manager.set_credential_store(self.store.with_secret(wish.client_secret.clone()));
+        let resolution = manager.resolve_metadata_from_challenge(self.challenge().await.as_deref()).await?;
         manager.set_metadata(resolution.metadata);
+        let mut scopes = wish.scopes.clone();
+        if !scopes.is_empty() {
+            // What the user has granted already isn't to be lost by asking for more.
+            let granted = self.store.read().map(|kept| kept.credentials.granted_scopes).unwrap_or_default();
+            scopes.extend(granted.into_iter().filter(|scope| !wish.scopes.contains(scope)));
+        }
         let mut request = AuthorizationRequest::new(callback.url())
             .with_client_name("Understudy")
-            .with_scopes(wish.scopes.clone())
+            .with_scopes(scopes)
             .with_initial_scope_selection();
         if let Some(client) = &wish.client_id {
             request = request.with_preregistered_client(client);
         }
+        if let Some(secret) = &wish.client_secret {
+            request = request.with_client_secret(secret.expose_secret());
+        }
         let session = AuthorizationSession::new(manager, request).await.map_err(|(_, error)| error)?;
         Ok(Pending { session })
+    }
+
+    /// What the server says to whoever asks without a token (`WWW-Authenticate`): where its metadata is, and which scopes it wants.
+    async fn challenge(&self) -> Option<String> {
+        let builder = client::builder();
+        let builder = if client::is_here(&self.url) { builder.no_proxy() } else { builder };
+        let request = builder.build().ok()?.post(self.url.clone());
+        let request =
+            request.header(ACCEPT, "application/json, text/event-stream").header(CONTENT_TYPE, "application/json");
+        let response = request.body(r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#).send().await.ok()?;
+        Some(response.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?.to_owned())
     }
 
     /// Forgets the login; whether there was one.
@@ -205,6 +236,13 @@ impl std::fmt::Debug for Pending {
 }
 
 impl Kept {
+    /// The client, if it is one with a secret.
+    fn client(&self) -> Option<OAuthClientConfig> {
+        let secret = self.client_secret.clone()?;
+        // A renewal goes back to nowhere.
+        Some(OAuthClientConfig::new(&self.credentials.client_id, "http://127.0.0.1/").with_client_secret(secret))
+    }
+
     fn token(&self) -> Option<Token> {
         let response = self.credentials.token_response.as_ref()?;
         let response = serde_json::to_value(response).ok()?;

@@ -244,18 +244,19 @@ impl Holdings {
         Self { tasks, descriptors, memory: pages * rustix::param::page_size() }
     }
 
-    /// Waits until there are no more tasks and descriptors than before, but for a few connections that are kept; what it holds then. Memory is
-    /// for the caller to judge.
-    pub async fn back_to(self) -> Self {
+    /// Waits until it holds no more than before, but for a few connections that are kept and what the allocator keeps (`slack`, in bytes); what it
+    /// holds then. A guest that is cut off may live on for a moment, until it is its thread's turn.
+    pub async fn back_to(self, slack: usize, after: &str) -> Self {
         let began = Instant::now();
         let mut look = tokio::time::interval(Duration::from_millis(10));
         loop {
             look.tick().await;
             let now = Self::now();
-            if now.tasks <= self.tasks + KEPT && now.descriptors <= self.descriptors + 2 * KEPT {
+            let is_back = now.tasks <= self.tasks + KEPT && now.descriptors <= self.descriptors + 2 * KEPT;
+            if is_back && now.memory < self.memory.saturating_add(slack) {
                 return now;
             }
-            assert!(began.elapsed() < PATIENCE, "it held {self:?}, and holds {now:?}");
+            assert!(began.elapsed() < PATIENCE, "it held {self:?}, and holds {now:?} after {after}");
         }
     }
 }

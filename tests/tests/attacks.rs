@@ -60,9 +60,7 @@ async fn mount(arena: &Arena, name: &str, attack: impl AsyncFn()) {
     assert!(!honest.is_empty());
     let surplus = [&arena.honest, &arena.hostile, &arena.wild].map(|server| server.surplus());
     assert_eq!(surplus, [0, 0, 0], "{name}: answers that nobody asked for");
-    let after = before.back_to().await;
-    let grown = after.memory.saturating_sub(before.memory);
-    assert!(grown < SLACK, "{name}: memory has grown by {grown} bytes: {before:?}, {after:?}");
+    let _ = before.back_to(SLACK, name).await;
 }
 
 /// An arena that has served already, as many at once as it ever will: connections are open, memory is in use.
@@ -215,7 +213,7 @@ async fn two_requests_with_one_id_get_two_answers_and_the_second_is_an_error() {
         }
     });
     assert!(!honest.await.is_empty());
-    before.back_to().await;
+    let _ = before.back_to(usize::MAX, "all that").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,11 +236,10 @@ async fn each_of_many_requests_with_random_faults_is_answered_once() {
     };
     let before = Holdings::now();
     half(total / 2).await;
-    let middle = before.back_to().await;
+    let middle = before.back_to(usize::MAX, "all that").await;
     half(total / 2).await;
-    let after = before.back_to().await;
-    let grown = after.memory.saturating_sub(middle.memory);
-    assert!(grown < SLACK, "memory has grown by {grown} bytes in the second half: {before:?}, {middle:?}, {after:?}");
+    // The second half may add no more to that.
+    let _ = Holdings { memory: middle.memory, ..before }.back_to(SLACK, "as much again").await;
     let surplus = [&arena.honest, &arena.hostile, &arena.wild].map(|server| server.surplus());
     assert_eq!(surplus, [0, 0, 0], "answers that nobody asked for");
 }

@@ -216,6 +216,71 @@ done"#;
     as_a_client("http-custom-headers", MODERN, &calls.replace("node -e", &format!("{} -e", node())));
 }
 
+/// Logs in, asks, and does what the error says where that isn't enough. The browser says yes to everything.
+const LOG_IN_AND_ASK: &str = r#"
+folder=$(dirname "$0")
+printf '#!/bin/sh\ncurl --silent --location --output /dev/null "$1"\n' >"$folder/xdg-open"
+chmod +x "$folder/xdg-open"
+PATH=$folder:$PATH
+export XDG_CONFIG_HOME="$folder"
+client=$(node -e 'const { client_id } = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? "{}");
+                  if (client_id) console.log("--client-id", client_id, "--client-secret", "SECRET");')
+SECRET=$(node -e 'console.log(JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? "{}").client_secret ?? "");')
+export SECRET
+log_in() { "$understudy" auth --url "$url" $client "$@" >&2; }
+ask() {
+  "$understudy" tools --url "$url" --plugin echo </dev/null >&2 &&
+    "$understudy" call test-tool --url "$url" --plugin echo </dev/null >&2
+}
+url=$1
+log_in || exit $?
+for again in 1 2; do
+  ask 2>"$folder/said" && exit 0
+  cat "$folder/said" >&2
+  grep --quiet 'understudy auth' "$folder/said" || exit 0
+  log_in $(sed -n 's/.*`understudy auth\(.*\)`.*/\1/p' "$folder/said" | tail -n 1)
+done"#;
+
+#[test]
+fn a_login_is_made_as_the_suite_wants() {
+    let modern = [
+        "metadata-default",
+        "metadata-var1",
+        "metadata-var2",
+        "metadata-var3",
+        "scope-from-www-authenticate",
+        "scope-from-scopes-supported",
+        "scope-omitted-when-undefined",
+        "scope-step-up",
+        "scope-retry-limit",
+        "token-endpoint-auth-basic",
+        "token-endpoint-auth-post",
+        "token-endpoint-auth-none",
+        "pre-registration",
+        "offline-access-scope",
+        "offline-access-not-supported",
+        "authorization-server-migration",
+        "iss-supported",
+        "iss-not-advertised",
+    ];
+    // Those that are to be refused.
+    let refused = [
+        "resource-mismatch",
+        "iss-supported-missing",
+        "iss-wrong-issuer",
+        "iss-unexpected",
+        "iss-normalized",
+        "metadata-issuer-mismatch",
+    ];
+    let commands = LOG_IN_AND_ASK.replace("node -e", &format!("{} -e", node()));
+    for scenario in modern.iter().chain(&refused) {
+        as_a_client(&format!("auth/{scenario}"), MODERN, &commands);
+    }
+    for scenario in ["metadata-default", "metadata-var3", "scope-step-up", "pre-registration"] {
+        as_a_client(&format!("auth/{scenario}"), LEGACY, &commands);
+    }
+}
+
 /// The scenarios that want more than calls of tools, and the others too: another's client, with the proxy in between.
 #[test]
 fn between_anothers_client_and_the_suites_server_the_proxy_does_what_the_suite_wants() {

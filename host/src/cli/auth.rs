@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use secrecy::SecretString;
 
 use super::{End, Global, Usage, note, server, stage};
 use crate::config::Transport;
@@ -16,12 +17,15 @@ use crate::transport::remote::Remote;
 pub(super) struct AuthArgs {
     #[command(flatten)]
     which: Which,
-    /// A scope to ask for; may be given several times [default: those that the server names]
+    /// A scope to ask for, beside those of the login that there is; may be given several times [default: those that the server names]
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// The id of a client that is registered already; it must be a public one [default: a new one is registered]
+    /// The id of a client that is registered already [default: a new one is registered]
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
+    /// The environment variable that holds that client's secret, if it has one; it is kept with the login
+    #[arg(long, value_name = "VARIABLE", requires = "client_id")]
+    client_secret: Option<String>,
     /// The port of 127.0.0.1 that the browser comes back to, where a registered client has a fixed one [default: a free one]
     #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
     port: u16,
@@ -29,7 +33,7 @@ pub(super) struct AuthArgs {
     #[arg(long)]
     no_browser: bool,
     /// Forget the login
-    #[arg(long, conflicts_with_all = ["scope", "client_id", "port", "no_browser"])]
+    #[arg(long, conflicts_with_all = ["scope", "client_id", "client_secret", "port", "no_browser"])]
     forget: bool,
     /// How long to wait for you
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
@@ -63,7 +67,11 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     }
     let callback = Callback::listen(args.port).await;
     let callback = callback.with_context(|| format!("can't listen on port {} (is it taken?)", args.port))?;
-    let wish = Wish { client_id: args.client_id, scopes: args.scope };
+    let client_secret = args.client_secret.map(|name| {
+        let missing = || Usage(format!("`--client-secret {name}`: this environment variable is not set"));
+        stage::env(&name).map(SecretString::from).ok_or_else(missing)
+    });
+    let wish = Wish { client_id: args.client_id, client_secret: client_secret.transpose()?, scopes: args.scope };
     let pending = login.begin(&wish, &callback).await;
     let pending = pending.with_context(|| format!("no login can be begun at {place}"))?;
     note(&format!("Log in here:\n\n  {}\n", pending.url()));

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -15,6 +16,8 @@ use crate::private;
 pub(super) struct Store {
     path: PathBuf,
     url: Url,
+    /// The secret of the client that a login is being made for.
+    client_secret: Option<SecretString>,
 }
 
 /// What is in it.
@@ -22,6 +25,9 @@ pub(super) struct Store {
 pub(super) struct Kept {
     /// The server.
     url: Url,
+    /// The client's secret, if it has one: needed for each renewal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client_secret: Option<String>,
     pub(super) credentials: StoredCredentials,
 }
 
@@ -37,7 +43,12 @@ impl Store {
         let digest: [u8; 32] = Sha256::digest(url.as_str()).into();
         let digest = u64::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 8]));
         let host = url.host_str().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        Self { path: folder.join(format!("{host}-{digest:016x}.json")), url }
+        Self { path: folder.join(format!("{host}-{digest:016x}.json")), url, client_secret: None }
+    }
+
+    /// The same, for a login by a client with this secret.
+    pub(super) fn with_secret(&self, client_secret: Option<SecretString>) -> Self {
+        Self { client_secret, ..self.clone() }
     }
 
     /// What is kept, if there is something and it can be used.
@@ -55,7 +66,10 @@ impl Store {
     }
 
     fn write(&self, credentials: StoredCredentials) -> Result<(), String> {
-        let kept = Kept { url: self.url.clone(), credentials };
+        // A renewal knows nothing of the secret, which is kept for the same client.
+        let known = || self.read().filter(|kept| kept.credentials.client_id == credentials.client_id)?.client_secret;
+        let client_secret = self.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned()).or_else(known);
+        let kept = Kept { url: self.url.clone(), client_secret, credentials };
         let text = serde_json::to_vec(&kept).map_err(|e| e.to_string())?;
         private::write(&self.path, &[&text]).map_err(|e| format!("`{}`: {e}", self.path.display()))
     }

@@ -61,9 +61,9 @@ impl Peer {
 
     /// Has the server ask.
     pub(crate) fn ask(&mut self, n: u32, concurrency: u32, work: &Value) -> Report {
-        let mut arguments = work.clone();
-        if let Some(arguments) = arguments.as_object_mut() {
-            arguments.extend([("n".to_owned(), json!(n)), ("concurrency".to_owned(), json!(concurrency))]);
+        let mut arguments = json!({ "n": n, "concurrency": concurrency });
+        if let (Some(all), Some(work)) = (arguments.as_object_mut(), work.as_object()) {
+            all.extend(work.clone());
         }
         let (text, _) = self.call("ask", &arguments);
         let report: Report =

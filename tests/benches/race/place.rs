@@ -145,6 +145,7 @@ fn programs() -> PathBuf {
 }
 
 fn build() {
+    eprintln!("building what is raced, as a release is built: minutes, the first time");
     let mut cargo = Command::new(env!("CARGO"));
     // With the features of the whole workspace: nothing is compiled twice.
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--release", "--workspace"]);

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
+use rmcp::transport::auth::WWWAuthenticateParams;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use url::Url;
 
 use super::wire::line_of;
 use crate::jsonrpc::{Head, Kind, error_line};
@@ -28,6 +31,9 @@ pub(super) enum Trouble {
     /// It wants to know who asks.
     #[error("the server at {place} lets nobody in without credentials (HTTP {status}{said}): {remedy}")]
     Unauthorized { place: String, status: StatusCode, said: String, remedy: &'static str },
+    /// The login is good, and not good enough.
+    #[error("the login at {place} isn't enough for that (HTTP {status}{said}): log in with `understudy auth{scopes}`")]
+    NotEnough { place: String, status: StatusCode, said: String, scopes: String },
     /// It sends elsewhere.
     #[error(
         "the server at {place} sends its clients to {to} (HTTP {status}), which is not followed: write that URL instead"
@@ -82,6 +88,24 @@ impl Trouble {
             _ => "",
         };
         Self::Refused { place, status, said: said(body), remedy }
+    }
+
+    /// A refusal for want of scopes, if the server's challenge (`WWW-Authenticate`) says that it is one.
+    pub(super) fn of_scopes(
+        place: &str,
+        url: &Url,
+        status: StatusCode,
+        challenge: Option<&HeaderValue>,
+        body: &[u8],
+    ) -> Option<Self> {
+        let challenge = WWWAuthenticateParams::parse(challenge?.to_str().ok()?, url);
+        if status != StatusCode::FORBIDDEN || !challenge.is_insufficient_scope() {
+            return None;
+        }
+        let scopes = challenge.scope.as_deref().unwrap_or_default();
+        let scopes: String =
+            scopes.split_whitespace().map(|scope| format!(" --scope {}", one_line(scope, SHOWN))).collect();
+        Some(Self::NotEnough { place: place.to_owned(), status, said: said(body), scopes })
     }
 
     /// The error for a request.

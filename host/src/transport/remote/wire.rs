@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -151,6 +151,7 @@ impl Wire {
             return Ok(response);
         }
         let mut body = BytesMut::new();
+        let challenge = response.headers().get(WWW_AUTHENTICATE).cloned();
         let mut pieces = response.bytes_stream();
         // What could be read is what there is to show.
         while let Some(Ok(piece)) = pieces.next().await {
@@ -159,8 +160,12 @@ impl Wire {
                 break;
             }
         }
+        let place = self.place();
+        if let Some(trouble) = Trouble::of_scopes(&place, &self.url, status, challenge.as_ref(), &body) {
+            return Err(trouble);
+        }
         let authorizes = self.headers.contains_key(AUTHORIZATION);
-        Err(Trouble::refused(self.place(), status, &body, had_session, authorizes))
+        Err(Trouble::refused(place, status, &body, had_session, authorizes))
     }
 
     /// An answer's body, as one line.

@@ -58,6 +58,9 @@ enum Api {
     OpenAi,
 }
 
+/// What isn't all of a question.
+struct Garbled;
+
 struct Connection {
     stream: TcpStream,
     said: Vec<u8>,
@@ -89,14 +92,14 @@ impl Provider {
     fn serve(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         let is_open = connection.read(&mut self.piece).and_then(|is_open| {
-            while let Some(asked) = connection.next_request()? {
-                match asked {
-                    Asked::Question(api, Question { number, latency: 0, .. }) => connection.say(&reply(api, number)),
-                    Asked::Question(api, Question { number, latency, .. }) => {
+            while let Some(question) = connection.next_question()? {
+                match question {
+                    Ok((api, Question { number, latency: 0, .. })) => connection.say(&reply(api, number)),
+                    Ok((api, Question { number, latency, .. })) => {
                         let due = Instant::now() + Duration::from_millis(latency as u64);
                         self.waiting.push(Reverse((due, token, api, number)));
                     }
-                    Asked::Other => connection.say(&refusal()),
+                    Err(Garbled) => connection.say(&refusal()),
                 }
             }
             connection.write()?;
@@ -131,13 +134,6 @@ impl Api {
     }
 }
 
-/// A request that was read.
-enum Asked {
-    Question(Api, Question),
-    /// It isn't as it should be.
-    Other,
-}
-
 impl Connection {
     /// Reads what has arrived; whether more may come.
     fn read(&mut self, piece: &mut [u8]) -> io::Result<bool> {
@@ -157,15 +153,13 @@ impl Connection {
         }
     }
 
-    /// The next request that is whole, as a question if it is one.
-    fn next_request(&mut self) -> io::Result<Option<Asked>> {
+    /// The next request that is whole.
+    fn next_question(&mut self) -> io::Result<Option<Result<(Api, Question), Garbled>>> {
         let Some(end) = memchr::memmem::find(&self.said, b"\r\n\r\n") else { return Ok(None) };
         let (head, body) = self.said.split_at(end + 4);
         let length = length(head).ok_or(ErrorKind::InvalidData)?;
         let Some(body) = body.get(..length) else { return Ok(None) };
-        let question = Api::of(head)
-            .zip(Question::find(body))
-            .map_or(Asked::Other, |(api, question)| Asked::Question(api, question));
+        let question = Api::of(head).zip(Question::find(body)).ok_or(Garbled);
         self.said.drain(..end + 4 + length);
         Ok(Some(question))
     }
