@@ -102,9 +102,15 @@ impl Trouble {
         if status != StatusCode::FORBIDDEN || !challenge.is_insufficient_scope() {
             return None;
         }
-        let scopes = challenge.scope.as_deref().unwrap_or_default();
-        let scopes: String =
-            scopes.split_whitespace().map(|scope| format!(" --scope {}", one_line(scope, SHOWN))).collect();
+        let mut scopes = String::new();
+        // It is for the user to copy into a shell: nothing goes in that could mean something there.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ":./_-".contains(c);
+        for scope in challenge.scope.as_deref().unwrap_or_default().split_whitespace() {
+            if scope.len() < SHOWN && scope.chars().all(is_plain) {
+                scopes.push_str(" --scope ");
+                scopes.push_str(scope);
+            }
+        }
         Some(Self::NotEnough { place: place.to_owned(), status, said: said(body), scopes })
     }
 
@@ -189,6 +195,21 @@ mod tests {
     fn refused(status: u16, body: &str, had_session: bool) -> Trouble {
         let status = StatusCode::from_u16(status).unwrap();
         Trouble::refused("http://s/mcp".to_owned(), status, body.as_bytes(), had_session, false)
+    }
+
+    #[test]
+    fn a_login_that_is_not_enough_is_told_apart_and_only_plain_scopes_are_shown() {
+        let url = Url::parse("http://s/mcp").unwrap();
+        let of = |status: u16, challenge: &'static str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let challenge = HeaderValue::from_static(challenge);
+            Trouble::of_scopes("`http://s/mcp`", &url, status, Some(&challenge), b"").map(|trouble| trouble.to_string())
+        };
+        let challenge = r#"Bearer error="insufficient_scope", scope="files:write $(reboot) a/b""#;
+        let said = of(403, challenge).unwrap();
+        assert!(said.ends_with("log in with `understudy auth --scope files:write --scope a/b`"), "{said}");
+        assert_eq!(of(401, challenge), None);
+        assert_eq!(of(403, r#"Bearer error="invalid_token""#), None);
     }
 
     #[test]
