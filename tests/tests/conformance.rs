@@ -224,7 +224,10 @@ done"#;
 /// Logs in, asks, and does what the error says where that isn't enough. The browser says yes to everything.
 const LOG_IN_AND_ASK: &str = r#"
 folder=$(dirname "$0")
-printf '#!/bin/sh\ncurl --silent --location --output /dev/null "$1"\n' >"$folder/xdg-open"
+cat >"$folder/xdg-open" <<'BROWSER'
+#!/bin/sh
+exec node -e 'fetch(process.argv[1])' "$1"
+BROWSER
 chmod +x "$folder/xdg-open"
 PATH=$folder:$PATH
 export XDG_CONFIG_HOME="$folder"

@@ -10,9 +10,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use understudy_tests::guests;
+use understudy_tests::http::send;
 use understudy_tests::program::{Place, Run, run};
 use understudy_tests::registry::{PASSWORD, Registry, Signer, USER, wkg};
 use understudy_tests::session::sampling;
+use url::Url;
 
 const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 const NOTHING: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -180,54 +182,28 @@ fn sign_simply(registry: &Registry, name: &str, manifest: &str, named: &str, sig
     let critical = json!({ "identity": { "docker-reference": name }, "image": { "docker-manifest-digest": named },
                            "type": "cosign container image signature" });
     let payload = json!({ "critical": critical, "optional": null }).to_string();
-    let put = |path: &str, kind: &str, bytes: &[u8]| -> Vec<String> {
-        let url = format!("http://{}/v2/{name}/{path}", registry.host);
-        vec![
-            "--fail".into(),
-            "--silent".into(),
-            "--show-error".into(),
-            "-X".into(),
-            "PUT".into(),
-            "-H".into(),
-            format!("content-type: {kind}"),
-            "--data-binary".into(),
-            String::from_utf8(bytes.to_vec()).unwrap(),
-            url,
-        ]
-    };
-    let curl = |args: Vec<String>| {
-        let mut curl = std::process::Command::new("curl");
-        curl.args(args);
-        run(curl, "").ok().stdout
-    };
-    let upload = |bytes: &[u8]| {
-        let begun = curl(vec![
-            "--fail".into(),
-            "--silent".into(),
-            "-X".into(),
-            "POST".into(),
-            "-D".into(),
-            "-".into(),
-            format!("http://{}/v2/{name}/blobs/uploads/", registry.host),
-        ]);
-        let place = begun
-            .lines()
-            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location")));
-        let place = place.unwrap().1.trim().to_owned();
-        let mut args = put("", "application/octet-stream", bytes);
-        *args.last_mut().unwrap() = format!("{place}&digest={}", digest_of(bytes));
-        let _ = curl(args);
-        json!({ "digest": digest_of(bytes), "size": bytes.len() })
-    };
-    let mut layer = upload(payload.as_bytes());
+    let mut layer = upload(registry, name, payload.as_bytes());
     layer["mediaType"] = json!("application/vnd.dev.cosign.simplesigning.v1+json");
     layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signer.sign(payload.as_bytes()) });
-    let mut config = upload(b"{}");
+    let mut config = upload(registry, name, b"{}");
     config["mediaType"] = json!("application/vnd.oci.image.config.v1+json");
     let kind = "application/vnd.oci.image.manifest.v1+json";
-    let signed = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] });
-    let tag = format!("manifests/{}.sig", manifest.replace(':', "-"));
-    let _ = curl(put(&tag, kind, signed.to_string().as_bytes()));
+    let signed = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] }).to_string();
+    let path = format!("/v2/{name}/manifests/{}.sig", manifest.replace(':', "-"));
+    let put = send(registry.host.parse().unwrap(), "PUT", &path, &[("content-type", kind)], signed.as_bytes());
+    assert_eq!(put.status, 201);
+}
+
+/// Puts a blob into a repository; its descriptor, but for the type.
+fn upload(registry: &Registry, name: &str, blob: &[u8]) -> Value {
+    let host = registry.host.parse().unwrap();
+    let begun = send(host, "POST", &format!("/v2/{name}/blobs/uploads/"), &[], b"");
+    assert_eq!(begun.status, 202);
+    let place = Url::parse(begun.header("location")).unwrap();
+    let path = format!("{}?{}&digest={}", place.path(), place.query().unwrap_or_default(), digest_of(blob));
+    let put = send(host, "PUT", &path, &[("content-type", "application/octet-stream")], blob);
+    assert_eq!(put.status, 201);
+    json!({ "digest": digest_of(blob), "size": blob.len() })
 }
 
 #[test]
