@@ -185,13 +185,21 @@ impl Link {
         }
     }
 
-    /// Ends the session.
+    /// Ends the session. A connection that has been kept may be gone just then: then it is said again, on another.
     pub(super) async fn end(&self) {
         let session = self.sessions.current();
-        if session.id.is_some() && session.old.is_none() {
+        if session.id.is_none() || session.old.is_some() {
+            return;
+        }
+        for _ in 0..=MOST_AGAIN {
             match self.wire.delete(session.headers()).await {
-                Ok(response) => tracing::debug!("the session is ended: HTTP {}", response.status()),
-                Err(trouble) => tracing::debug!("the session can't be ended: {trouble}"),
+                Ok(response) => return tracing::debug!("the session is ended: HTTP {}", response.status()),
+                Err(trouble) => {
+                    tracing::debug!("the session can't be ended: {trouble}");
+                    if !matches!(trouble, Trouble::Broken { .. }) {
+                        return;
+                    }
+                }
             }
         }
     }
