@@ -64,6 +64,9 @@ impl Token {
     }
 }
 
+/// How long a server may take to say what it wants; without that, it is looked for where such things usually are.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a login is to be.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
@@ -188,7 +191,7 @@ impl Login {
     async fn challenge(&self) -> Option<String> {
         let builder = client::builder();
         let builder = if client::is_here(&self.url) { builder.no_proxy() } else { builder };
-        let request = builder.build().ok()?.post(self.url.clone());
+        let request = builder.timeout(PATIENCE).build().ok()?.post(self.url.clone());
         let request =
             request.header(ACCEPT, "application/json, text/event-stream").header(CONTENT_TYPE, "application/json");
         let response = request.body(r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#).send().await.ok()?;

@@ -90,6 +90,22 @@ fn a_session_is_begun_used_and_ended_with_all_its_headers() {
 }
 
 #[test]
+fn a_session_is_ended_though_its_connection_has_gone() {
+    let refusals = std::sync::atomic::AtomicUsize::new(1);
+    let server = server(move |asked, _| {
+        // Hangs up on the first one.
+        asked.what() == "DELETE" && refusals.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1
+    });
+    let place = Place::new();
+    let mut session = session(&place, &format!("{}/mcp", server.url), &[]);
+    let _ = shake_hands(&mut session);
+    let (status, _, stderr) = session.end();
+    assert!(status.success(), "{status} {stderr}");
+    let ended = seen(&server).into_iter().filter(|what| what.starts_with("DELETE"));
+    assert_eq!(ended.count(), 2);
+}
+
+#[test]
 fn a_client_that_says_all_at_once_is_told_all_in_order() {
     let server = server(|asked, stream| match asked.what() {
         "tools/call" => {

@@ -125,6 +125,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_clients_secret_is_kept_for_its_renewals_and_for_no_other_client() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path(), &Url::parse("https://mcp.example.com/a").unwrap());
+        let login = |client: &str| StoredCredentials::new(client.to_owned(), None, Vec::new(), None);
+        let secret = || store.read().unwrap().client_secret;
+        store.with_secret(Some("secret".into())).write(login("registered")).unwrap();
+        store.write(login("registered")).unwrap();
+        assert_eq!(secret().as_deref(), Some("secret"));
+        store.write(login("another")).unwrap();
+        assert_eq!(secret(), None);
+    }
+
+    #[test]
     fn a_login_is_the_users_alone_and_of_one_server() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("logins");

@@ -71,7 +71,8 @@ fn start() -> io::Result<Runtime> {
 /// Lets others go first; on Linux that is a thread's own affair.
 pub(super) fn step_back() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = make_way() {
+    // A sandbox may know only the older call.
+    if let Err(error) = make_way().or_else(|_| rustix::process::nice(NICE).map(|_| ())) {
         tracing::debug!("a thread can't step back: {error}");
     }
 }

@@ -11,7 +11,7 @@ use talc::cell::TalcSyncCell;
 use talc::source::Source;
 use talc::wasm::WasmBinning;
 
-/// What there is from the beginning, in bytes: enough for a prompt of 100 KB.
+/// What there is from the beginning, in bytes: enough for prompts of some kilobytes, as most are; one of 100 KB has it grow once.
 const FIRST: usize = 1 << 20;
 /// The least by which memory grows, in its pages.
 const STEP: usize = 16;
