@@ -7,7 +7,9 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `bindings` | generated from `wit/` |
-//! | `engine` | wasmtime's engines, the epoch ticker, compiling |
+//! | `engine` | wasmtime's engines, compiling |
+//! | `ticker` | the epoch moves on |
+//! | `handed` | what a guest may hand over in one call |
 //! | `complexity` | what a component may ask of the compiler |
 //! | `lane` | guests that run long make way for the others |
 //! | `artefacts` | compiled components on disk: the cache |
@@ -27,6 +29,7 @@ mod artefacts;
 pub mod bindings;
 mod complexity;
 mod engine;
+mod handed;
 mod handler;
 mod http;
 mod kind;
@@ -34,6 +37,7 @@ mod lane;
 mod link;
 mod source;
 mod state;
+mod ticker;
 mod turns;
 mod usage;
 mod world;
@@ -55,6 +59,7 @@ use bindings::ProviderPluginPre;
 use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
 pub use engine::{Engine, Watcher};
+use handed::Most;
 use http::Hooks;
 use kind::{Kind, not_ours};
 use source::Source;
@@ -290,8 +295,8 @@ impl Plugin {
                     return Err(limit(hit.clone()));
                 }
                 tracing::debug!(target: "understudy::plugin", plugin = self.name, call, "{error:?}");
-                if written_off(&error) {
-                    return Err(limit(Limit::HandedOver(engine::most_handed_over(&self.limits))));
+                if handed::written_off(&error) {
+                    return Err(limit(Limit::HandedOver(handed::most_handed_over(&self.limits))));
                 }
                 let mut reason = error.root_cause().to_string().trim_start_matches("wasm trap: ").to_owned();
                 // A guest in Rust ends what it says of a panic with a hint that helps nobody here.
@@ -328,45 +333,6 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
     }
-}
-
-/// The most that a guest may hand over, in bytes.
-#[derive(Clone, Copy)]
-struct Most {
-    state: usize,
-    request_body: usize,
-}
-
-impl Most {
-    fn of(limits: &Limits) -> Self {
-        Self { state: limits.state, request_body: limits.request_body }
-    }
-
-    /// Ends a call that hands over too much where the guest runs: others don't wait until as much memory is given back.
-    fn hold(self, step: Result<wit::Step, wit::Error>) -> wasmtime::Result<Result<wit::Step, wit::Error>> {
-        match &step {
-            Ok(wit::Step::Fetch(fetch)) => match self.exceeded_by(fetch) {
-                Some(limit) => Err(LimitHit(limit).into()),
-                None => Ok(step),
-            },
-            _ => Ok(step),
-        }
-    }
-
-    fn exceeded_by(self, fetch: &wit::Fetch) -> Option<Limit> {
-        if fetch.state.len() > self.state {
-            Some(Limit::State(self.state))
-        } else if fetch.request.body.len() > self.request_body {
-            Some(Limit::RequestBody(self.request_body))
-        } else {
-            None
-        }
-    }
-}
-
-/// Whether the guest handed over more than the host copies in one call. Wasmtime has no type for it.
-fn written_off(error: &wasmtime::Error) -> bool {
-    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
 }
 
 /// The description of a plugin that hasn't been asked yet.

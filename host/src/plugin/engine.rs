@@ -1,23 +1,23 @@
-//! Wasmtime's engines, the epoch ticker, and compiling.
+//! Wasmtime's engines, and compiling.
 //!
 //! There are two engines with the same settings but one: where instances get their memory from. Most components run on the one with
 //! a pool, in which a fresh instance costs half as much. Those that don't fit the pool run on the other.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::thread;
 
 use rayon::ThreadPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, PoolingAllocationConfig, Store, UpdateDeadline};
 
-use super::TICK;
 use super::artefacts::Artefacts;
 use super::complexity::{self, Found};
+use super::handed::most_handed_over;
 use super::lane::{self, SlowLane};
 use super::state::{LimitHit, State};
+use super::ticker::Ticker;
 use crate::config::Limits;
 use crate::error::{Limit, LoadError};
 
@@ -202,14 +202,6 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// What a guest may hand over beside a body and a state: headers, names, counts.
-const SLACK: usize = 2 << 20;
-
-/// What the host may be made to copy out of a guest in one call, lists that alias one another included.
-pub(super) fn most_handed_over(limits: &Limits) -> usize {
-    limits.request_body.max(limits.response_body).saturating_add(limits.state).saturating_add(SLACK)
-}
-
 fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
@@ -243,72 +235,4 @@ fn compilers() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get().saturating_sub(1).max(1));
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
     builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| lane::step_back()).build()
-}
-
-/// Moves the epoch on while a guest runs, and for a while after the last, so that not every guest has to wake it; sleeps otherwise.
-struct Ticker {
-    shared: Arc<Shared>,
-    thread: Thread,
-}
-
-#[derive(Default)]
-struct Shared {
-    running: AtomicUsize,
-    asleep: AtomicBool,
-    stop: AtomicBool,
-}
-
-/// How many ticks without a guest it stays awake.
-const AWAKE: u32 = 100;
-
-impl Ticker {
-    fn start(engines: Vec<wasmtime::Engine>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let seen = Arc::clone(&shared);
-        let tick = move || {
-            let mut idle = 0;
-            while !seen.stop.load(Ordering::Acquire) {
-                if idle < AWAKE {
-                    thread::park_timeout(TICK);
-                    engines.iter().for_each(wasmtime::Engine::increment_epoch);
-                } else {
-                    // First said, then looked again: a guest that comes now either is seen here, or wakes us.
-                    seen.asleep.store(true, Ordering::SeqCst);
-                    if seen.running.load(Ordering::SeqCst) == 0 {
-                        thread::park();
-                    }
-                    seen.asleep.store(false, Ordering::SeqCst);
-                }
-                let is_idle = seen.running.load(Ordering::SeqCst) == 0;
-                idle = if is_idle { idle.saturating_add(1) } else { 0 };
-            }
-        };
-        let thread = thread::Builder::new().name("epoch".to_owned()).spawn(tick)?.thread().clone();
-        Ok(Self { shared, thread })
-    }
-
-    /// The epoch moves on until what this gives is dropped.
-    fn running(&self) -> Running {
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
-        if self.shared.asleep.load(Ordering::SeqCst) {
-            self.thread.unpark();
-        }
-        Running(Arc::clone(&self.shared))
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
-}
-
-/// A guest is running.
-pub(super) struct Running(Arc<Shared>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
-    }
 }

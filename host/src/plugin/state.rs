@@ -11,8 +11,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::engine::Running;
 use super::http::Hooks;
+use super::ticker::Running;
 use super::turns::Turns;
 use super::usage::{Usage, Used};
 use crate::config::Limits;
