@@ -172,6 +172,9 @@ fn what_is_not_what_its_digest_says_is_refused_wherever_it_was_changed() {
     let tag = registry.reference(&format!("me/answers:{}", digest.replace(':', "-")));
     refusal(&pull(&place, [tag.as_str()]), "it is an index of several artifacts");
     refusal(&pull(&place, [format!("{tag}.sig").as_str()]), "it is no wasm component");
+    // A signature that is none keeps nobody from what isn't to be signed.
+    put_signature(&registry, "me/answers", &digest, b"\xff", "no signature");
+    let _ = pull(&place, [reference.as_str()]).ok();
     // What is too large for the config.
     let _ = place.file("understudy.json", r#"{ "limits": { "component": "1 KiB" } }"#);
     refusal(&pull(&place, [reference.as_str()]), "more than `limits.component` allows (1024)");
@@ -182,9 +185,14 @@ fn sign_simply(registry: &Registry, name: &str, manifest: &str, named: &str, sig
     let critical = json!({ "identity": { "docker-reference": name }, "image": { "docker-manifest-digest": named },
                            "type": "cosign container image signature" });
     let payload = json!({ "critical": critical, "optional": null }).to_string();
-    let mut layer = upload(registry, name, payload.as_bytes());
+    put_signature(registry, name, manifest, payload.as_bytes(), &signer.sign(payload.as_bytes()));
+}
+
+/// The same with any document and signature.
+fn put_signature(registry: &Registry, name: &str, manifest: &str, payload: &[u8], signature: &str) {
+    let mut layer = upload(registry, name, payload);
     layer["mediaType"] = json!("application/vnd.dev.cosign.simplesigning.v1+json");
-    layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signer.sign(payload.as_bytes()) });
+    layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
     let mut config = upload(registry, name, b"{}");
     config["mediaType"] = json!("application/vnd.oci.image.config.v1+json");
     let kind = "application/vnd.oci.image.manifest.v1+json";

@@ -98,7 +98,7 @@ impl Remote {
         if found == *digest { Ok(bytes) } else { Err(self.said(&format!("it sent {found}, and not {digest}"))) }
     }
 
-    /// cosign's signatures of a manifest, of both kinds.
+    /// cosign's signatures of a manifest, of both kinds. What can't be read is none: anybody who may push could have put it there.
     pub(crate) async fn signatures(
         &self,
         reference: &Reference,
@@ -115,9 +115,8 @@ impl Remote {
         for (layer, digest) in layers(&manifest, SIMPLE) {
             let signature = layer.get("annotations").and_then(|all| all.get(SIMPLE_SIGNATURE)).and_then(Value::as_str);
             let Some(signature) = signature else { continue };
-            let payload = String::from_utf8(self.blob(reference, &digest, SIGNATURE).await?);
-            let payload = payload.map_err(|_| self.said("it has a signature that is no text"))?;
-            found.push(Signature::Simple { payload, signature: signature.to_owned() });
+            let payload = String::from_utf8(self.blob(reference, &digest, SIGNATURE).await?).ok();
+            found.extend(payload.map(|payload| Signature::Simple { payload, signature: signature.to_owned() }));
         }
         Ok(found)
     }
@@ -135,11 +134,10 @@ impl Remote {
         for digest in digests.filter_map(|entry| Digest::parse(&entry.digest)).take(MOST_SIGNATURES) {
             let reference = reference.at(&digest);
             let Some(manifest) = self.manifest_if_any(&reference).await? else { continue };
-            for (_, digest) in layers(&manifest, BUNDLE) {
-                let bundle = serde_json::from_slice(&self.blob(&reference, &digest, SIGNATURE).await?);
-                found.push(Signature::Bundle(
-                    bundle.map_err(|e| self.said(&format!("it has a bundle that is no JSON: {e}")))?,
-                ));
+            // A bundle is all that is in its artifact.
+            if let Some((_, digest)) = layers(&manifest, BUNDLE).next() {
+                let bundle = serde_json::from_slice(&self.blob(&reference, &digest, SIGNATURE).await?).ok();
+                found.extend(bundle.map(Signature::Bundle));
             }
         }
         Ok(found)
@@ -148,10 +146,7 @@ impl Remote {
     async fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Value>, RegistryError> {
         let pulled = self.client.pull_manifest_raw(reference.inner(), &self.auth, &[MANIFEST_TYPE]).await;
         match pulled {
-            Ok((bytes, _)) => {
-                let manifest = serde_json::from_slice(&bytes);
-                Ok(Some(manifest.map_err(|e| self.said(&format!("it has a manifest that is no JSON: {e}")))?))
-            }
+            Ok((bytes, _)) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(e) if is_not_found(&e) => Ok(None),
             Err(e) => Err(self.failed(&e, reference)),
         }

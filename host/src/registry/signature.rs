@@ -100,7 +100,7 @@ pub(crate) fn check(manifest: &Digest, signatures: &[Signature], keys: &[Key]) -
 
 impl Signature {
     /// More than all signatures of a manifest have in bytes.
-    pub(super) const MOST: usize = 4 << 20;
+    pub(super) const MOST: usize = 32 << 20;
 
     fn check(&self, manifest: &Digest, keys: &[Key]) -> Result<(), String> {
         let of = match self {

@@ -136,14 +136,24 @@ async fn fetch(
     let remote = Remote::of(reference).await?;
     let (digest, manifest) = remote.manifest(reference).await?;
     let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
-    let signatures = remote.signatures(reference, &digest).await?;
-    registry::verify(&digest, &signatures, trust)?;
+    let signatures = match remote.signatures(reference, &digest).await {
+        Ok(signatures) => Some(signatures),
+        // Nobody wants one.
+        Err(error) if trust.is_empty() => {
+            tracing::warn!("the signatures of `{reference}` can't be had: {error}");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    registry::verify(&digest, signatures.as_deref().unwrap_or_default(), trust)?;
     let component = match store.read(&layer.digest, most) {
         Ok(Some(component)) => component,
         Ok(None) | Err(_) => remote.blob(reference, &layer.digest, most).await?,
     };
     store.keep(&component)?;
-    store.keep_signatures(&digest, &signatures)?;
+    if let Some(signatures) = signatures {
+        store.keep_signatures(&digest, &signatures)?;
+    }
     // Last: where the manifest is, all is.
     store.keep(&manifest)?;
     Ok((digest, component))
