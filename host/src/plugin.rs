@@ -12,6 +12,7 @@
 //! | `handed` | what a guest may hand over in one call |
 //! | `complexity` | what a component may ask of the compiler |
 //! | `lane` | guests that run long make way for the others |
+//! | `seats` | how many guests of a plugin begin at once |
 //! | `artefacts` | compiled components on disk: the cache |
 //! | `ahead` | components compiled ahead of time |
 //! | `source` | a component, from where the config says it is |
@@ -21,6 +22,8 @@
 //! | `turns` | the CPU time that a call has taken |
 //! | `usage` | the most that calls have used |
 //! | `kind` | what sets the two worlds apart |
+//! | `provider` | calling plugins that convert, and do no I/O |
+//! | `exports` | the functions that these export |
 //! | `handler` | calling plugins that make their own HTTP requests |
 //! | `http` | `wasi:http` for these |
 
@@ -29,12 +32,15 @@ mod artefacts;
 pub mod bindings;
 mod complexity;
 mod engine;
+mod exports;
 mod handed;
 mod handler;
 mod http;
 mod kind;
 mod lane;
 mod link;
+mod provider;
+mod seats;
 mod source;
 mod state;
 mod ticker;
@@ -46,7 +52,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
@@ -55,11 +60,8 @@ use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
 pub use ahead::compile;
-use bindings::ProviderPluginPre;
-use bindings::streaming::exports::understudy::plugin::streaming as stream;
 use bindings::understudy::plugin::types as wit;
 pub use engine::{Engine, Watcher};
-use handed::Most;
 use http::Hooks;
 use kind::{Kind, not_ours};
 use source::Source;
@@ -88,6 +90,8 @@ pub struct Plugin {
     limits: Limits,
     /// `limits.instances`
     instances: Arc<Semaphore>,
+    /// For guests that have only begun, where they never wait for anything but their turn.
+    seats: Option<Arc<Semaphore>>,
     /// Where it is kept what calls use, if anybody wants to know.
     usage: OnceLock<Usage>,
 }
@@ -118,10 +122,11 @@ impl Plugin {
         let limits = config.limits.clone();
         let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let instances = Arc::new(Semaphore::new(instances));
+        let seats = (world != World::Handler).then(seats::new);
         let wasmtime = component.engine().clone();
         let (description, usage) = (nothing(), OnceLock::new());
         let mut plugin =
-            Self { name, description, shape, sha256, size, engine, wasmtime, kind, limits, instances, usage };
+            Self { name, description, shape, sha256, size, engine, wasmtime, kind, limits, instances, seats, usage };
         plugin.description = plugin
             .describe()
             .await
@@ -152,12 +157,6 @@ impl Plugin {
         self.usage.get().map(Usage::most).unwrap_or_default()
     }
 
-    /// Whether it can read a stream.
-    #[must_use]
-    pub fn streams(&self) -> bool {
-        matches!(self.kind, Kind::Provider { streaming: Some(_), .. })
-    }
-
     /// Asks the plugin what it is. `description` is what it said when it was loaded.
     ///
     /// # Errors
@@ -166,81 +165,7 @@ impl Plugin {
         if let Kind::Handler(handler) = &self.kind {
             return self.describe_handler(handler).await;
         }
-        let pre = self.provider("describe")?;
-        let call = |mut store: Store<State>| async move {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance.understudy_plugin_provider().call_describe(&mut store).await
-        };
-        self.call("describe", None, call).await
-    }
-
-    /// Begins a request.
-    ///
-    /// # Errors
-    /// The guest's own error, a limit, or a trap.
-    pub async fn start(
-        &self,
-        request: &Arc<wit::CreateMessageRequest>,
-        options: &Arc<wit::Options>,
-    ) -> Result<wit::Step, Error> {
-        let (pre, request, options) = (self.provider("start")?, Arc::clone(request), Arc::clone(options));
-        let most = Most::of(&self.limits);
-        let call = |mut store: Store<State>| async move {
-            let instance = pre.instantiate_async(&mut store).await?;
-            most.hold(instance.understudy_plugin_provider().call_start(&mut store, &request, &options).await?)
-        };
-        self.own(self.call("start", None, call).await?)
-    }
-
-    /// Goes on with the provider's answer.
-    ///
-    /// # Errors
-    /// The guest's own error, a limit, or a trap.
-    pub async fn resume(&self, state: &Bytes, response: wit::HttpResponse) -> Result<wit::Step, Error> {
-        let (pre, state) = (self.provider("resume")?, state.clone());
-        let most = Most::of(&self.limits);
-        let call = |mut store: Store<State>| async move {
-            let instance = pre.instantiate_async(&mut store).await?;
-            most.hold(instance.understudy_plugin_provider().call_resume(&mut store, &state, &response).await?)
-        };
-        self.own(self.call("resume", None, call).await?)
-    }
-
-    /// Goes on with what a stream has brought.
-    ///
-    /// # Errors
-    /// The guest's own error, a limit, or a trap.
-    pub async fn next(&self, state: Bytes, events: Vec<stream::Event>) -> Result<stream::StreamingStep, Error> {
-        let Kind::Provider { streaming: Some(pre), .. } = &self.kind else { return Err(self.cannot_stream()) };
-        let pre = pre.clone();
-        let call = |mut store: Store<State>| async move {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance.understudy_plugin_streaming().call_next(&mut store, &state, &events).await
-        };
-        let step = self.own(self.call("next", None, call).await?)?;
-        // A stream's state may hold the answer so far.
-        let most = self.limits.state.saturating_add(self.limits.response_body);
-        match &step {
-            stream::StreamingStep::More(progress) if progress.state.len() > most => {
-                Err(Error::Limit { plugin: self.name.clone(), call: "next", limit: Limit::StreamState(most) })
-            }
-            _ => Ok(step),
-        }
-    }
-
-    fn cannot_stream(&self) -> Error {
-        let reason = "it wants the answer as a stream, and it doesn't export `streaming`".to_owned();
-        Error::Refused { plugin: self.name.clone(), reason }
-    }
-
-    fn provider(&self, call: &'static str) -> Result<ProviderPluginPre<State>, Error> {
-        match &self.kind {
-            Kind::Provider { pre, .. } => Ok(pre.clone()),
-            Kind::Handler(_) => {
-                let reason = format!("it is a handler plugin, which has no `{call}`");
-                Err(Error::Refused { plugin: self.name.clone(), reason })
-            }
-        }
+        self.describe_provider().await
     }
 
     /// One call: a fresh store, an instance in it, and its end. `http` lets the guest make requests.
@@ -254,6 +179,7 @@ impl Plugin {
         let run = async {
             // The semaphore is never closed.
             let of_plugin = Arc::clone(&self.instances).acquire_owned().await.map_err(wasmtime::Error::from)?;
+            let seat = seats::take(self.seats.as_ref()).await;
             let of_pool = self.engine.place(&self.wasmtime).await;
             let mut store = self.engine.store(&self.wasmtime, &self.limits);
             if let Some(http) = http {
@@ -264,7 +190,7 @@ impl Plugin {
             }
             let _ = written.set(store.data().written());
             let turns = store.data().turns();
-            let guest = guest(store);
+            let guest = seats::hold(seat, guest(store));
             let guest = async move {
                 // Not in the store, whose data goes before its instances do.
                 let _places = (of_plugin, of_pool);
@@ -312,20 +238,6 @@ impl Plugin {
     /// Takes the guest's own error out.
     fn own<T>(&self, outcome: Result<T, wit::Error>) -> Result<T, Error> {
         outcome.map_err(|error| Error::Guest { plugin: self.name.clone(), error })
-    }
-
-    /// Holds an exchange that the guest wants to the limits, and to what the guest can do.
-    ///
-    /// # Errors
-    /// If it is too large, or the guest couldn't read the answer.
-    pub fn check(&self, fetch: &wit::Fetch) -> Result<(), Error> {
-        if let Some(limit) = Most::of(&self.limits).exceeded_by(fetch) {
-            return Err(Error::Limit { plugin: self.name.clone(), call: "fetch", limit });
-        }
-        if fetch.framing != wit::Framing::Whole && !self.streams() {
-            return Err(self.cannot_stream());
-        }
-        Ok(())
     }
 }
 

@@ -25,8 +25,10 @@ use crate::error::{Limit, LoadError};
 const POOL: u32 = 1000;
 /// The most memory that an instance in the pool can have. What is reserved is addresses, not memory.
 const POOLED_MEMORY: usize = 256 << 20;
-/// Core modules and tables of one component in the pool, and elements of a table: enough for what Rust, C, JavaScript and Go compile to.
-const POOLED_PARTS: u32 = 8;
+/// Memories, core modules and tables of one component in the pool, and elements of a table: enough for what Rust, C, Go, JavaScript and Python
+/// compile to.
+const POOLED_MEMORIES: u32 = 2;
+const POOLED_PARTS: u32 = 16;
 const POOLED_ELEMENTS: usize = 20_000;
 
 /// What an idle place in the pool keeps of its memory and tables, in bytes, and how many places do.
@@ -221,7 +223,9 @@ fn pool(size: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(size);
     pool.max_core_instances_per_component(POOLED_PARTS).total_core_instances(size * POOLED_PARTS);
-    pool.max_memories_per_component(1).total_memories(size).max_memory_size(POOLED_MEMORY);
+    pool.max_memories_per_component(POOLED_MEMORIES)
+        .total_memories(size * POOLED_MEMORIES)
+        .max_memory_size(POOLED_MEMORY);
     pool.max_tables_per_component(POOLED_PARTS).total_tables(size * POOLED_PARTS).table_elements(POOLED_ELEMENTS);
     pool.total_stacks(size);
     // An instance's pages are zeroed rather than given back, as far as they were touched: the next one has no page faults.

@@ -38,7 +38,7 @@ impl Plugin {
     pub fn guarded(&self) -> Option<&Guarded> {
         match &self.kind {
             Kind::Handler(handler) => Some(&handler.guarded),
-            Kind::Provider { .. } => None,
+            Kind::Provider(_) => None,
         }
     }
 

@@ -1,10 +1,11 @@
 //! The two worlds: how a plugin of either is called, and what the config may say of it.
 
+use std::sync::Arc;
+
 use wasmtime::component::InstancePre;
 
 use super::World;
-use super::bindings::ProviderPluginPre;
-use super::bindings::streaming::StreamingPre;
+use super::exports::Exports;
 use super::handler::Handler;
 use super::state::State;
 use crate::config;
@@ -13,11 +14,7 @@ use crate::text::one_line;
 
 /// How a plugin of either world is called.
 pub(super) enum Kind {
-    Provider {
-        pre: ProviderPluginPre<State>,
-        /// If it can stream.
-        streaming: Option<StreamingPre<State>>,
-    },
+    Provider(Arc<Exports>),
     Handler(Handler),
 }
 
@@ -26,8 +23,7 @@ impl Kind {
         let not_ours = |e: wasmtime::Error| not_ours(&config.name, one_line(&format!("{e:#}"), 500));
         match world {
             World::Provider { streaming } => {
-                let streaming = streaming.then(|| StreamingPre::new(linked.clone())).transpose().map_err(not_ours)?;
-                Ok(Self::Provider { pre: ProviderPluginPre::new(linked).map_err(not_ours)?, streaming })
+                Ok(Self::Provider(Arc::new(Exports::find(linked, streaming).map_err(not_ours)?)))
             }
             World::Handler => Ok(Self::Handler(Handler::new(linked, config, not_ours)?)),
         }
