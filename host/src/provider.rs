@@ -39,6 +39,7 @@ use crate::plugin::bindings::understudy::plugin::types as wit;
 pub use client::Http;
 use client::causes;
 use credential::Credential;
+use endpoint::Endpoint;
 use secret::Redact;
 use stream::is_streamed;
 pub use stream::{Answer, Events, Failure};
@@ -67,10 +68,13 @@ const HOSTS_OWN: [&str; 16] = [
 #[derive(Debug)]
 pub struct Destination {
     plugin: String,
-    main: Result<Url, String>,
-    named: BTreeMap<String, Url>,
+    main: Result<Endpoint, String>,
+    named: BTreeMap<String, Endpoint>,
     headers: HeaderMap,
     credential: Option<Credential>,
+    /// Whether the config or the environment moved the plugin away from the endpoint it is made for: a server of the
+    /// user's own, perhaps, that wants no credential.
+    is_elsewhere: bool,
     limits: Limits,
 }
 
@@ -107,11 +111,15 @@ impl Destination {
         let mut named = BTreeMap::new();
         for (name, text) in &config.endpoints {
             let url = endpoint::parse(text).map_err(|reason| wrong(&format!("endpoints.{name}"), reason))?;
-            named.insert(name.clone(), url);
+            named.insert(name.clone(), url.into());
         }
         let headers = fixed_headers(config)?;
         let credential = Credential::new(config, description).map_err(|reason| wrong("credential", reason))?;
-        Ok(Self { plugin: config.name.clone(), main, named, headers, credential, limits: config.limits.clone() })
+        let main = main.map(Endpoint::from);
+        let made_for = credential.as_ref().and_then(Credential::made_for);
+        let is_elsewhere = matches!((made_for, &main), (Some(made_for), Ok(main)) if !main.is_where(made_for));
+        let (plugin, limits) = (config.name.clone(), config.limits.clone());
+        Ok(Self { plugin, main, named, headers, credential, is_elsewhere, limits })
     }
 
     /// The main endpoint's scheme, host, port and path; or why there is none.
@@ -119,7 +127,7 @@ impl Destination {
     /// # Errors
     /// If the config must name one.
     pub fn endpoint(&self) -> Result<String, &str> {
-        self.main.as_ref().map(endpoint::shown).map_err(String::as_str)
+        self.main.as_ref().map(Endpoint::shown).map_err(String::as_str)
     }
 
     /// The credential.
@@ -133,15 +141,15 @@ impl Destination {
     /// # Errors
     /// Why it would be refused.
     pub fn judge(&self, request: &wit::HttpRequest) -> Result<(), String> {
-        let somewhere = endpoint::parse("https://provider.invalid")?;
-        endpoint::join(self.main.as_ref().unwrap_or(&somewhere), &request.path)?;
+        let somewhere = endpoint::parse("https://provider.invalid")?.into();
+        self.main.as_ref().unwrap_or(&somewhere).join(&request.path)?;
         self.guests_headers(&request.headers).map(|_| ())
     }
 
     /// What is missing of the credential that the main endpoint needs.
     #[must_use]
     pub fn missing_credential(&self) -> Option<String> {
-        self.credential.as_ref()?.trouble(!self.is_elsewhere())
+        self.credential.as_ref()?.trouble(!self.is_elsewhere)
     }
 
     /// Makes one exchange; `body` stands for the request's. Time is the caller's to limit: dropping the future ends the connection.
@@ -149,25 +157,31 @@ impl Destination {
     /// # Errors
     /// If the request is refused, the provider can't be reached, or its answer is too large.
     pub async fn exchange(&self, http: &Http, fetch: &wit::Fetch, body: Bytes) -> Result<Answer, Error> {
-        let (response, redact) = self.send(http, fetch, body.clone()).await?;
+        let endpoint = self.endpoint_of(&fetch.request)?;
+        let (response, redact) = self.send(http, endpoint, fetch, body.clone()).await?;
         let is_refused = response.status() == reqwest::StatusCode::UNAUTHORIZED;
         if is_refused
             && let Some(credential) = &self.credential
             && credential.refused(redact.secret()).await
         {
-            let (response, redact) = self.send(http, fetch, body).await?;
-            return self.read(response, redact, fetch).await;
+            let (response, redact) = self.send(http, endpoint, fetch, body).await?;
+            return self.read(response, redact, endpoint, fetch).await;
         }
-        self.read(response, redact, fetch).await
+        self.read(response, redact, endpoint, fetch).await
     }
 
     /// Sends the request; the answer's head, and what must be cut out of all of it.
-    async fn send(&self, http: &Http, fetch: &wit::Fetch, body: Bytes) -> Result<(reqwest::Response, Redact), Error> {
-        let (Outgoing { url, method, headers }, redact) = self.outgoing(&fetch.request).await?;
-        let origin = url.origin().ascii_serialization();
+    async fn send(
+        &self,
+        http: &Http,
+        endpoint: &Endpoint,
+        fetch: &wit::Fetch,
+        body: Bytes,
+    ) -> Result<(reqwest::Response, Redact), Error> {
+        let (Outgoing { url, method, headers }, redact) = self.outgoing(endpoint, &fetch.request).await?;
         let unreachable = |reason: String| Error::Unreachable {
             plugin: self.plugin.clone(),
-            origin: origin.clone(),
+            origin: endpoint.origin().to_owned(),
             reason: redact.words(reason),
         };
         let client = http.client(&url).map_err(unreachable)?;
@@ -177,8 +191,13 @@ impl Destination {
     }
 
     /// Reads the answer, or begins to.
-    async fn read(&self, response: reqwest::Response, redact: Redact, fetch: &wit::Fetch) -> Result<Answer, Error> {
-        let origin = response.url().origin().ascii_serialization();
+    async fn read(
+        &self,
+        response: reqwest::Response,
+        redact: Redact,
+        endpoint: &Endpoint,
+        fetch: &wit::Fetch,
+    ) -> Result<Answer, Error> {
         let status = response.status().as_u16();
         let kept = response.headers().iter().filter(|(name, _)| *name != reqwest::header::SET_COOKIE);
         let headers = kept.map(|(name, value)| wit::Header {
@@ -190,37 +209,45 @@ impl Destination {
             let body = response.bytes_stream().map_err(|e| Failure::Broken(causes(&e.without_url())));
             let head = ResponseHead { status, headers };
             let is_lines = fetch.framing == wit::Framing::Lines;
-            let place = (self.plugin.clone(), origin, self.limits.response_body);
+            let place = (self.plugin.clone(), endpoint.origin().to_owned(), self.limits.response_body);
             return Ok(Answer::Events(Events::new(head, body, is_lines, redact, place)));
         }
-        let body = self.body(response, &origin).await?.map_err(|e| Error::Unreachable {
+        let body = self.body(response, endpoint.origin()).await?.map_err(|e| Error::Unreachable {
             plugin: self.plugin.clone(),
-            origin,
+            origin: endpoint.origin().to_owned(),
             reason: redact.words(format!("the answer broke off: {e}")),
         })?;
         Ok(Answer::Whole(wit::HttpResponse { status, headers, body: redact.body(body), extensions: "{}".to_owned() }))
     }
 
-    /// The request as it goes out, and what must be cut out of whatever comes back.
-    async fn outgoing(&self, request: &wit::HttpRequest) -> Result<(Outgoing, Redact), Error> {
-        let refused = |reason: String| Error::Refused { plugin: self.plugin.clone(), reason };
-        let base = match &request.endpoint {
-            None => self.main.as_ref().map_err(|reason| refused(reason.clone()))?,
+    /// Where a request goes.
+    fn endpoint_of(&self, request: &wit::HttpRequest) -> Result<&Endpoint, Error> {
+        match &request.endpoint {
+            None => self.main.as_ref().map_err(|reason| self.refused(reason.clone())),
             Some(name) => self.named.get(name).ok_or_else(|| {
                 let name = crate::text::one_line(name, 60);
-                refused(format!(
+                self.refused(format!(
                     "it names the endpoint `{name}`, which `plugins.{}.endpoints` doesn't have",
                     self.plugin
                 ))
-            })?,
-        };
-        let mut url = endpoint::join(base, &request.path).map_err(refused)?;
+            }),
+        }
+    }
+
+    fn refused(&self, reason: String) -> Error {
+        Error::Refused { plugin: self.plugin.clone(), reason }
+    }
+
+    /// The request as it goes out, and what must be cut out of whatever comes back.
+    async fn outgoing(&self, endpoint: &Endpoint, request: &wit::HttpRequest) -> Result<(Outgoing, Redact), Error> {
+        let refused = |reason: String| self.refused(reason);
+        let mut url = endpoint.join(&request.path).map_err(refused)?;
         let mut headers = self.guests_headers(&request.headers).map_err(refused)?;
         headers.extend(self.headers.clone());
         let missing = |reason| Error::Credential { plugin: self.plugin.clone(), reason };
         let secret = match &self.credential {
             Some(credential) => {
-                let needed = request.endpoint.is_some() || !self.is_elsewhere();
+                let needed = request.endpoint.is_some() || !self.is_elsewhere;
                 credential.value(needed).await.map_err(missing)?
             }
             None => None,
@@ -236,16 +263,6 @@ impl Destination {
             wit::HttpMethod::Delete => reqwest::Method::DELETE,
         };
         Ok((Outgoing { url, method, headers }, Redact::new(secret)))
-    }
-
-    /// Whether the config or the environment moved the plugin away from the endpoint it is made for: a server of the
-    /// user's own, perhaps, that wants no credential.
-    fn is_elsewhere(&self) -> bool {
-        let made_for = self.credential.as_ref().and_then(Credential::made_for);
-        match (made_for, &self.main) {
-            (Some(made_for), Ok(main)) => made_for.origin() != main.origin(),
-            _ => false,
-        }
     }
 
     /// The body, within its limit; the inner error is the connection's.
@@ -271,13 +288,14 @@ impl Destination {
     fn guests_headers(&self, headers: &[wit::Header]) -> Result<HeaderMap, String> {
         let mut map = HeaderMap::with_capacity(headers.len() + 2);
         for header in headers {
-            let shown = crate::text::one_line(&header.name, 60);
-            let name = HeaderName::try_from(&header.name).map_err(|_| format!("`{shown}` is not a header's name"))?;
+            let shown = || crate::text::one_line(&header.name, 60);
+            let name =
+                HeaderName::try_from(&header.name).map_err(|_| format!("`{}` is not a header's name", shown()))?;
             if HOSTS_OWN.contains(&name.as_str()) || self.credential.as_ref().is_some_and(|c| c.is_header(&name)) {
-                return Err(format!("the header `{shown}` is the host's to set"));
+                return Err(format!("the header `{}` is the host's to set", shown()));
             }
             let value = HeaderValue::try_from(&header.value)
-                .map_err(|_| format!("the header `{shown}` holds characters that no header can"))?;
+                .map_err(|_| format!("the header `{}` holds characters that no header can", shown()))?;
             map.append(name, value);
         }
         Ok(map)

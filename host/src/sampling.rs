@@ -36,6 +36,8 @@ pub struct Sampler {
     server: String,
     /// Requests in flight keep the cast that they began with.
     cast: RwLock<Arc<Cast>>,
+    /// This process, and what it counts: the requests' ids in the log.
+    process: u32,
     counter: AtomicU64,
 }
 
@@ -136,7 +138,8 @@ impl Sampler {
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, config: &Config) -> Self {
         let cast = Cast::new(server, rule, chain, http, config);
-        Self { server: server.to_owned(), cast: RwLock::new(Arc::new(cast)), counter: AtomicU64::new(1) }
+        let (process, counter) = (std::process::id(), AtomicU64::new(1));
+        Self { server: server.to_owned(), cast: RwLock::new(Arc::new(cast)), process, counter }
     }
 
     fn cast(&self) -> Arc<Cast> {
@@ -189,7 +192,7 @@ impl Sampler {
     /// # Errors
     /// What the server is to be told.
     pub async fn create_message(&self, asked: Asked<'_>) -> Result<String, Error> {
-        let id = format!("{}-{}", std::process::id(), self.counter.fetch_add(1, Ordering::Relaxed));
+        let id = format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed));
         self.cast().create_message(asked, &id).await
     }
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use url::Url;
@@ -31,6 +32,8 @@ pub struct Credential {
     made_for: Option<Url>,
     /// What a command printed, until the provider refuses it.
     printed: Arc<Mutex<Option<Arc<Secret>>>>,
+    /// What the variable or the file held last: how it may be spelt needn't be found out anew.
+    last: Arc<std::sync::Mutex<Option<Arc<Secret>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +82,15 @@ impl Credential {
             (None, Some(endpoint)) => Url::parse(&endpoint.url).ok(),
             _ => None,
         };
-        Ok(Some(Self { plugin: config.name.clone(), scheme, source, optional, made_for, printed: Arc::default() }))
+        Ok(Some(Self {
+            plugin: config.name.clone(),
+            scheme,
+            source,
+            optional,
+            made_for,
+            printed: Arc::default(),
+            last: Arc::default(),
+        }))
     }
 
     /// The credential of one of a handler's origins.
@@ -87,7 +98,15 @@ impl Credential {
         let word = config.scheme.as_ref().ok_or(NOT_SAID)?;
         let scheme = Scheme::of(word, config.name.clone())?;
         let (plugin, source) = (plugin.to_owned(), config.source.clone());
-        Ok(Self { plugin, scheme, source, optional: false, made_for: None, printed: Arc::default() })
+        Ok(Self {
+            plugin,
+            scheme,
+            source,
+            optional: false,
+            made_for: None,
+            printed: Arc::default(),
+            last: Arc::default(),
+        })
     }
 
     /// The header that it is applied in.
@@ -120,7 +139,7 @@ impl Credential {
         let CredentialSource::Command(command) = &self.source else {
             let found = self.found()?;
             return match found {
-                Some(text) => Ok(Some(Arc::new(Secret::new(text)))),
+                Some(text) => Ok(Some(self.secret(text))),
                 None if self.optional || !needed => Ok(None),
                 None => Err(self.missing()),
             };
@@ -133,6 +152,16 @@ impl Credential {
         let secret = Arc::new(Secret::new(print(command).await?));
         *printed = Some(Arc::clone(&secret));
         Ok(Some(secret))
+    }
+
+    /// A value as a secret: the last one, if it is the same.
+    fn secret(&self, text: String) -> Arc<Secret> {
+        let text = SecretString::from(text);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(secret) if secret.expose() == text.expose_secret() => Arc::clone(secret),
+            _ => Arc::clone(last.insert(Arc::new(Secret::new(text)))),
+        }
     }
 
     /// What is missing, as far as can be told without running a command.

@@ -1,6 +1,52 @@
 //! Joining an endpoint with a plugin's path, so that the plugin can't choose whom it talks to.
 
+use std::sync::{Mutex, PoisonError};
+
 use url::Url;
+
+/// Where a plugin's requests go.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    url: Url,
+    origin: String,
+    /// The path that was joined last, and what came of it: most plugins have but one.
+    last: Mutex<Option<(String, Url)>>,
+}
+
+impl From<Url> for Endpoint {
+    fn from(url: Url) -> Self {
+        let origin = url.origin().ascii_serialization();
+        Self { url, origin, last: Mutex::default() }
+    }
+}
+
+impl Endpoint {
+    /// For people.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.url)
+    }
+
+    /// Its scheme, host and port: those of whatever is joined to it.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether a URL is of the same origin.
+    pub(super) fn is_where(&self, url: &Url) -> bool {
+        self.url.origin() == url.origin()
+    }
+
+    /// The endpoint with a plugin's path.
+    pub(super) fn join(&self, path: &str) -> Result<Url, String> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(same, _)| same == path) {
+            return Ok(url.clone());
+        }
+        let url = join(&self.url, path)?;
+        *last = Some((path.to_owned(), url.clone()));
+        Ok(url)
+    }
+}
 
 /// An endpoint as the user writes it; without a scheme it is plain HTTP (`127.0.0.1:11434`, as Ollama has it).
 pub(super) fn parse(text: &str) -> Result<Url, String> {
@@ -41,7 +87,7 @@ pub(super) fn from_env(text: &str, made_for: &str) -> Result<Url, String> {
 }
 
 /// An endpoint for people: without its query, which may hold a key.
-pub(super) fn shown(url: &Url) -> String {
+fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()
@@ -49,7 +95,7 @@ pub(super) fn shown(url: &Url) -> String {
 
 /// The endpoint's path, then the plugin's, with one slash between; the queries merged, the endpoint's keys winning.
 /// Percent-encoding stays as it is.
-pub(super) fn join(endpoint: &Url, path: &str) -> Result<Url, String> {
+fn join(endpoint: &Url, path: &str) -> Result<Url, String> {
     let shown = || crate::text::one_line(path, 120);
     if let Some(c) = path.chars().find(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '#')) {
         return Err(format!("the path `{}` holds {c:?}", shown()));

@@ -24,20 +24,22 @@ pub struct Secret {
 impl Secret {
     /// A value.
     #[must_use]
-    pub fn new(value: String) -> Self {
+    pub fn new(value: impl Into<SecretString>) -> Self {
+        let value = value.into();
         let mut spellings = Vec::new();
-        if value.len() >= SHORTEST_CUT {
+        let plain = value.expose_secret();
+        if plain.len() >= SHORTEST_CUT {
             let base64 =
-                (0..3).flat_map(|before| [in_base64(&STANDARD, before, &value), in_base64(&URL_SAFE, before, &value)]);
+                (0..3).flat_map(|before| [in_base64(&STANDARD, before, plain), in_base64(&URL_SAFE, before, plain)]);
             // Alone first, padding and all.
-            for spelling in [value.clone(), STANDARD.encode(&value), URL_SAFE.encode(&value)].into_iter().chain(base64)
+            for spelling in [plain.to_owned(), STANDARD.encode(plain), URL_SAFE.encode(plain)].into_iter().chain(base64)
             {
                 if !spellings.contains(&spelling) {
                     spellings.push(spelling);
                 }
             }
         }
-        Self { value: value.into(), spellings: spellings.into_iter().map(Into::into).collect() }
+        Self { value, spellings: spellings.into_iter().map(Into::into).collect() }
     }
 
     /// The value itself, for the request that goes out.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use mimalloc::MiMalloc;
 use native::config::{Config, Sampling};
 use native::plugin::Engine;
 use native::provider::Http;
@@ -13,6 +14,10 @@ use native::sampling::{Sampler, Understudy};
 use native::transport::back::Place;
 use native::transport::child::Program;
 use native::transport::stdio;
+
+/// As Understudy has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<()> {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
