@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::contestants::Who;
-use crate::peer::{Peer, memory};
+use crate::peer::Peer;
 use crate::place::Place;
+use crate::process::memory;
 use crate::table::{Row, Unit};
 
 pub(crate) const TITLE: &str = "memory for each of 5,000 requests in flight";
