@@ -87,23 +87,20 @@ pub(super) fn run(place: &Place) -> Part {
 }
 
 fn row(requests: u32, seen: &[Seen]) -> Vec<String> {
-    let measures =
-        WHO.iter().flat_map(|who| match seen.iter().find(|seen| seen.who == *who && seen.requests == requests) {
-            Some(seen) => {
-                let is_all = seen.descriptors.is_none_or(|descriptors| descriptors >= requests);
-                let descriptors = opened(seen.descriptors);
-                [
-                    Unit::Bytes.shown(seen.memory),
-                    Unit::Bytes.shown(seen.for_each),
-                    if is_all { descriptors } else { format!("{descriptors}: not all were asked in time") },
-                    Unit::Seconds.shown(seen.beyond),
-                ]
-            }
-            None => {
-                let reason = format!("not measured: needs {} open files, may have {}", requests + OTHERS, open_files());
-                [reason.as_str(), "–", "–", "–"].map(str::to_owned)
-            }
-        });
+    let measures = WHO.iter().flat_map(|who| {
+        let Some(seen) = seen.iter().find(|seen| seen.who == *who && seen.requests == requests) else {
+            let reason = format!("not measured: needs {} open files, may have {}", requests + OTHERS, open_files());
+            return [reason.as_str(), "–", "–", "–"].map(str::to_owned);
+        };
+        let is_all = seen.descriptors.is_none_or(|descriptors| descriptors >= requests);
+        let descriptors = opened(seen.descriptors);
+        [
+            Unit::Bytes.shown(seen.memory),
+            Unit::Bytes.shown(seen.for_each),
+            if is_all { descriptors } else { format!("{descriptors}: not all were asked in time") },
+            Unit::Seconds.shown(seen.beyond),
+        ]
+    });
     std::iter::once(count(requests)).chain(measures).collect()
 }
 
