@@ -99,7 +99,7 @@ async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
     let rule = stage::rule_of(&args.sampling, configured).filter(|rule| !rule.plugins.is_empty());
     let rule = rule
         .ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
-    let chain = stage::chain(&config, &rule, &args.sampling, &mut None).await?;
+    let chain = stage::chain(&config, &rule, &args.sampling, &mut stage::Common::default()).await?;
     let preferences = wit::ModelPreferences {
         hints: args.hint.iter().map(|hint| wit::ModelHint { name: Some(hint.clone()), extensions: None }).collect(),
         cost_priority: args.cost,

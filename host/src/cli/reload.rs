@@ -17,11 +17,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Global, SamplingArgs, stage};
+use super::stage::{self, Common};
+use super::{Global, SamplingArgs};
 use crate::check;
 use crate::check::report::Report;
 use crate::config::{Config, ConfigError, Mode, Sampling};
-use crate::plugin::Engine;
 use crate::sampling::Sampler;
 
 /// A change is taken up when nothing has happened for this long: who writes a file seldom does it at once. But not later than that.
@@ -49,21 +49,15 @@ pub(crate) struct Reloader {
     global: Global,
     typed: SamplingArgs,
     served: Vec<Served>,
-    engine: Option<Arc<Engine>>,
+    common: Common,
     /// The files as they were when they were last looked at.
     seen: Seen,
 }
 
 impl Reloader {
     /// What was typed, and what has been loaded since the files were seen so.
-    pub(crate) fn new(
-        global: &Global,
-        typed: &SamplingArgs,
-        seen: Seen,
-        served: Vec<Served>,
-        engine: Option<Arc<Engine>>,
-    ) -> Self {
-        Self { global: global.clone(), typed: typed.clone(), served, engine, seen }
+    pub(crate) fn new(global: &Global, typed: &SamplingArgs, seen: Seen, served: Vec<Served>, common: Common) -> Self {
+        Self { global: global.clone(), typed: typed.clone(), served, common, seen }
     }
 
     /// Takes up changes as they come, and at once when told to. Never ends.
@@ -120,11 +114,11 @@ impl Reloader {
         let mut fresh = Vec::new();
         for Served { key, sampler } in &self.served {
             let rule = rule(config, &self.typed, key)?.unwrap_or_else(nobody);
-            let chain = stage::chain(config, &rule, &self.typed, &mut self.engine).await?;
+            let chain = stage::chain(config, &rule, &self.typed, &mut self.common).await?;
             for link in &chain {
                 admit(&check::quick(link).await)?;
             }
-            fresh.push((sampler, stage::sampler(config, sampler.server(), &rule, chain)));
+            fresh.push((sampler, stage::sampler(config, sampler.server(), &rule, chain, &self.common)));
         }
         for (sampler, fresh) in fresh {
             let (before, after) = (sampler.plugins(), fresh.plugins());

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::reload::{self, Reloader};
-use super::stage::{self, Stage};
+use super::stage::{self, Common, Stage};
 use super::{End, Global, SamplingArgs, Usage, out, proxy, server};
 use crate::config::{self, Config, Serve};
 use crate::relay::Relay;
@@ -66,15 +66,15 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
 
     let seen = reload::look(&config, &args.sampling, servers.iter().map(|server| &server.key));
-    let (mut engine, mut loaded) = (None, BTreeMap::new());
+    let (mut common, mut loaded) = (Common::default(), BTreeMap::new());
     for server in servers {
-        let stage = stage::of_server(&config, server, &args.sampling, terms.clone(), &mut engine).await?;
+        let stage = stage::of_server(&config, server, &args.sampling, terms.clone(), &mut common).await?;
         stage.warn_if_unanswered(&args.sampling);
         loaded.insert(stage.name.clone(), Arc::new(stage));
     }
     let endpoints = front.ready(stages.get_or_init(|| loaded).keys().map(String::as_str));
     let samplers = stages.get().into_iter().flat_map(BTreeMap::values).map(|stage| stage.served.clone()).collect();
-    let reloader = Reloader::new(global, &args.sampling, seen, samplers, engine);
+    let reloader = Reloader::new(global, &args.sampling, seen, samplers, common);
     let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
     out(&json!({ "listening": front.url(), "endpoints": endpoints }).to_string())?;
 

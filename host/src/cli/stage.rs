@@ -19,6 +19,15 @@ use crate::relay::{Answering, StateKey, Terms};
 use crate::sampling::{Sampler, Understudy};
 use crate::transport::back::Place;
 
+/// What the plugins of all servers share.
+#[derive(Default)]
+pub(crate) struct Common {
+    /// Made when the first plugin needs it.
+    engine: Option<Arc<Engine>>,
+    /// With its connections to providers: servers that ask the same one needn't each have a connection and a handshake.
+    http: Arc<Http>,
+}
+
 /// A server, and who answers its sampling requests.
 pub(crate) struct Stage {
     /// The server's name in the config, or its command's or its host's.
@@ -77,9 +86,9 @@ pub(crate) async fn set_for_long(
     let config = config(global)?;
     let server = server::named(&config, server)?;
     let seen = reload::look(&config, sampling, std::iter::once(&server.key));
-    let mut engine = None;
-    let stage = of_server(&config, server, sampling, terms(&config).await?, &mut engine).await?;
-    let reloader = Reloader::new(global, sampling, seen, vec![stage.served.clone()], engine);
+    let mut common = Common::default();
+    let stage = of_server(&config, server, sampling, terms(&config).await?, &mut common).await?;
+    let reloader = Reloader::new(global, sampling, seen, vec![stage.served.clone()], common);
     Ok((stage, reloader))
 }
 
@@ -106,16 +115,16 @@ pub(crate) async fn secret(key: &str, source: &CredentialSource) -> Result<Secre
     Ok(secret.ok_or_else(|| wrong(&missing()))?.into())
 }
 
-/// Sets the stage for a server. The engine is made when the first plugin needs it.
+/// Sets the stage for a server.
 pub(crate) async fn of_server(
     config: &Config,
     Server { name, key, place, rule }: Server,
     sampling: &SamplingArgs,
     terms: Terms,
-    engine: &mut Option<Arc<Engine>>,
+    common: &mut Common,
 ) -> Result<Stage> {
     let rule = rule_of(sampling, rule).unwrap_or_else(reload::nobody);
-    let sampler = Arc::new(loaded(config, &name, &rule, sampling, engine).await?);
+    let sampler = Arc::new(loaded(config, &name, &rule, sampling, common).await?);
     Ok(Stage { name, place, served: Served { key, sampler }, terms })
 }
 
@@ -140,20 +149,26 @@ async fn loaded(
     server: &str,
     rule: &Sampling,
     args: &SamplingArgs,
-    engine: &mut Option<Arc<Engine>>,
+    common: &mut Common,
 ) -> Result<Sampler> {
-    let chain = chain(config, rule, args, engine).await?;
+    let chain = chain(config, rule, args, common).await?;
     for link in &chain {
         for trouble in link.troubles() {
             tracing::warn!("the plugin `{}` can't answer as things are: {trouble}", link.plugin.name);
         }
     }
-    Ok(sampler(config, server, rule, chain))
+    Ok(sampler(config, server, rule, chain, common))
 }
 
 /// The sampler that these plugins make.
-pub(crate) fn sampler(config: &Config, server: &str, rule: &Sampling, chain: Vec<Understudy>) -> Sampler {
-    Sampler::new(server, rule, chain, Arc::new(Http::default()), config)
+pub(crate) fn sampler(
+    config: &Config,
+    server: &str,
+    rule: &Sampling,
+    chain: Vec<Understudy>,
+    common: &Common,
+) -> Sampler {
+    Sampler::new(server, rule, chain, Arc::clone(&common.http), config)
 }
 
 /// Loads the rule's plugins, if it lets them answer.
@@ -161,7 +176,7 @@ pub(crate) async fn chain(
     config: &Config,
     rule: &Sampling,
     args: &SamplingArgs,
-    engine: &mut Option<Arc<Engine>>,
+    common: &mut Common,
 ) -> Result<Vec<Understudy>> {
     let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
     if overrides && rule.plugins.len() > 1 {
@@ -171,7 +186,7 @@ pub(crate) async fn chain(
     if rule.mode == Mode::Off {
         return Ok(Vec::new());
     }
-    let engine = match engine {
+    let engine = match &mut common.engine {
         Some(engine) => engine,
         none => none.insert(engine_for_plugins()?),
     };
@@ -203,7 +218,7 @@ pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sa
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))
     })?;
-    Ok(Arc::new(loaded(&config, "sample", &rule, args, &mut None).await?))
+    Ok(Arc::new(loaded(&config, "sample", &rule, args, &mut Common::default()).await?))
 }
 
 /// Reads `key=value`.

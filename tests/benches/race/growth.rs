@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::contestants::Who;
-use crate::peer::{Peer, memory};
+use crate::peer::Peer;
 use crate::place::Place;
+use crate::process::memory;
 use crate::table::{Row, Unit};
 
 pub(crate) const TITLE: &str = "memory for each of 5,000 requests in flight";
@@ -23,7 +24,7 @@ pub(crate) fn run(place: &Place) -> [Row; 2] {
     let limits = json!({ "concurrent": 10_000, "waiting": 10_000, "samplingTotal": "1 GiB" });
     let config = |name: &str, plugin: Value| {
         let config = json!({ "limits": limits, "sampling": "plugin", "plugins": { "plugin": plugin } });
-        place.file(name, &config.to_string())
+        place.file(name, config.to_string())
     };
     let built_in = config("built-in.json", json!({ "component": "builtin:anthropic" }));
     let (component, endpoint) = (python_plugin(place), format!("{}/v1", place.url()));

@@ -11,6 +11,9 @@
 //! | `peer` | one of them at work: started, asked, looked at |
 //! | `work` | what there is to do, and doing it in turns |
 //! | `growth` | memory while thousands of requests wait |
+//! | `scale` | cost as it grows: requests in flight, plugins, servers, messages |
+//! | `provider`, `process` | a provider; what the system says of a process |
+//! | `svg` | curves, drawn |
 //! | `table` | medians and ratios, printed |
 //! | `goals` | what is to be reached, and whether it is |
 //!
@@ -27,6 +30,10 @@ mod goals;
 mod growth;
 mod peer;
 mod place;
+mod process;
+mod provider;
+mod scale;
+mod svg;
 mod table;
 mod work;
 
@@ -59,9 +66,13 @@ fn main() {
         table.add_all(growth::run(&place));
     }
     table.add(place.size());
+    let grown = is_wanted(scale::TITLE).then(|| scale::run(&place));
 
     println!("{}, {} s for all of it\n", place::machine(), began.elapsed().as_secs());
     println!("{table}");
     println!("{}", goals::shown(&table));
     println!("{}", Who::notes());
+    if let Some(grown) = grown {
+        println!("\n{grown}");
+    }
 }

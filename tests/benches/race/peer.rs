@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::contestants::Who;
 use crate::place::Place;
+use crate::process::memory;
 
 /// How long anything may take.
 const PATIENCE: Timespec = Timespec { tv_sec: 180, tv_nsec: 0 };
@@ -32,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) took: f64,
     /// From a question to its answer, in ns: the median.
     pub(crate) p50: f64,
+    /// The same, which one in a hundred exceeds.
+    pub(crate) p99: f64,
 }
 
 impl Peer {
@@ -144,16 +147,4 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The resident memory of a process in bytes.
-pub(crate) fn memory(id: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let resident =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).map(|rest| rest.trim_end_matches("kB").to_owned());
-    let resident = resident.unwrap_or_else(|| {
-        let told = std::process::Command::new("ps").args(["-o", "rss=", "-p", &id.to_string()]).output();
-        String::from_utf8_lossy(&told.expect("ps").stdout).into_owned()
-    });
-    resident.trim().parse::<f64>().expect("its resident memory in KiB") * 1024.0
 }

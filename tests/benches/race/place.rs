@@ -1,21 +1,19 @@
 //! What all contestants find: programs, a provider, an environment with nothing of the user's in it.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::contestants::Who;
+use crate::provider::Provider;
 use crate::table::{Row, Unit};
 
 const PROGRAMS: [&str; 5] = ["understudy", "race-native", "race-rmcp-client", "race-server", "race-provider"];
 
 pub(crate) struct Place {
     folder: TempDir,
-    provider: Child,
-    url: String,
+    provider: Provider,
 }
 
 impl Place {
@@ -24,33 +22,39 @@ impl Place {
         build();
         let folder = TempDir::new().expect("a temporary folder");
         raise_open_files();
-        let mut provider = Command::new(programs().join("race-provider"));
-        let mut provider = provider.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the provider starts");
-        let mut line = String::new();
-        let stdout = provider.stdout.take().expect("its output");
-        BufReader::new(stdout).read_line(&mut line).expect("its port");
-        let said: Value = serde_json::from_str(&line).expect("its port in JSON");
-        let url = format!("http://127.0.0.1:{}", said.get("port").expect("its port"));
-        Self { folder, provider, url }
+        let provider = Provider::start(&programs().join("race-provider"));
+        Self { folder, provider }
+    }
+
+    /// Another provider, for those that the open files of one wouldn't be enough for.
+    #[expect(clippy::unused_self, reason = "a place has been built")]
+    pub(crate) fn another_provider(&self) -> Provider {
+        Provider::start(&programs().join("race-provider"))
     }
 
     /// A file that contestants can be given.
-    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
-        std::fs::write(&path, text).expect("a file is written");
+        std::fs::write(&path, content).expect("a file is written");
         path
     }
 
     /// The command of a contestant. What it has to say beside the protocol goes to a file, the second.
     pub(crate) fn command(&self, who: Who, config: Option<&Path>) -> (Command, PathBuf) {
         let words = who.command(self, config);
-        let (program, args) = words.split_first().expect("a program");
         let of = config.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
         let log = self.folder.path().join(format!("{} {of}.log", who.name()));
         let stderr = std::fs::File::create(&log).expect("a log");
+        let mut command = self.run(&words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+        (command, log)
+    }
+
+    /// A program with its arguments, in the environment that all of them get.
+    pub(crate) fn run(&self, words: &[String]) -> Command {
+        let (program, args) = words.split_first().expect("a program");
         let mut command = Command::new(program);
-        command.args(args).current_dir(self.folder.path()).stderr(stderr);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(args).current_dir(self.folder.path());
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(name);
         }
@@ -58,9 +62,9 @@ impl Place {
             command.env_remove(name);
         }
         command.env("XDG_CONFIG_HOME", self.folder.path()).env("XDG_CACHE_HOME", self.folder.path());
-        command.env("ANTHROPIC_BASE_URL", &self.url).env("ANTHROPIC_API_KEY", "a key of the race, and no other");
+        command.env("ANTHROPIC_BASE_URL", self.url()).env("ANTHROPIC_API_KEY", "a key of the race, and no other");
         command.env("FASTMCP_LOG_LEVEL", "ERROR").env("FASTMCP_CHECK_FOR_UPDATES", "off");
-        (command, log)
+        command
     }
 
     /// A binary of the workspace.
@@ -95,7 +99,7 @@ impl Place {
 
     /// Where the provider is.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        self.provider.url()
     }
 
     fn installed(&self, name: &str) -> String {
@@ -116,12 +120,18 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        // They are gone either way.
-        let _ = self.provider.kill();
-        let _ = self.provider.wait();
-    }
+/// How many files a program may open, once `Place::new` has raised that.
+pub(crate) fn open_files() -> u64 {
+    use rustix::process::{Resource, getrlimit};
+    // None is no limit.
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// A file for whoever ran the bench, beside what cargo builds.
+pub(crate) fn kept(name: &str) -> PathBuf {
+    let folder = programs().parent().expect("the folder of what is built").join("bench");
+    std::fs::create_dir_all(&folder).expect("a folder for it");
+    folder.join(name)
 }
 
 /// The machine, as a heading names it.

@@ -10,6 +10,7 @@ pub(crate) enum Unit {
     Seconds,
     PerSecond,
     Bytes,
+    Count,
 }
 
 /// What was measured of one work.
@@ -35,8 +36,10 @@ impl Unit {
             Self::Seconds if value < 1.0 => of(value * 1e3, "ms"),
             Self::Seconds => of(value, "s"),
             Self::PerSecond => format!("{value:.0}"),
+            Self::Count => grouped(value),
             Self::Bytes if value < 1e6 => of(value / 1e3, "kB"),
-            Self::Bytes => of(value / 1e6, "MB"),
+            Self::Bytes if value < 1e9 => of(value / 1e6, "MB"),
+            Self::Bytes => of(value / 1e9, "GB"),
         }
     }
 }
@@ -70,6 +73,16 @@ impl Row {
             None => shown,
         }
     }
+}
+
+/// A whole number with a comma before each three digits.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let first = digits.len() % 3;
+    let (first, rest) = digits.split_at_checked(first).unwrap_or(("", digits.as_str()));
+    let groups = rest.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    let all: Vec<String> = Some(first.to_owned()).filter(|first| !first.is_empty()).into_iter().chain(groups).collect();
+    all.join(",")
 }
 
 /// A ratio with three digits or so.

@@ -15,8 +15,13 @@ use serde_json::json;
 
 const LISTENER: Token = Token(0);
 
+/// Connections that may wait to be accepted. The usual 128 are passed when thousands come at once, and who is turned away tries again only
+/// after a second.
+const BACKLOG: i32 = 4096;
+
 fn main() -> io::Result<()> {
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
+    rustix::net::listen(&listener, BACKLOG)?;
     writeln!(io::stdout(), "{}", json!({ "port": listener.local_addr()?.port() }))?;
     std::thread::spawn(|| {
         // Whatever it says, and however it ends.
