@@ -5,7 +5,7 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-.PHONY: demo test lint soak bench fuzz fuzz-brief setup setup-rust setup-peers
+.PHONY: demo test lint soak bench bench-check bench-record fuzz fuzz-brief setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -27,6 +27,13 @@ soak: setup-rust
 bench: setup-rust
 	tests/peers/setup.sh node fastmcp compilers
 	$(CARGO) bench --workspace --bench parts --bench race --bench cancel --bench attacks
+
+# Counts the instructions of the parts and fails if one has got 10 % more than are recorded in tests/benches/parts/counts.json; needs valgrind.
+bench-check: setup-rust
+	$(CARGO) bench --workspace --bench parts -- check
+
+bench-record: setup-rust
+	$(CARGO) bench --workspace --bench parts -- record
 
 # Every fuzz target, RUNS times each; needs a C++ compiler. `make fuzz RUNS=10000` for a short one.
 fuzz: setup-rust

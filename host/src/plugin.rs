@@ -14,6 +14,7 @@
 //! | `lane` | guests that run long make way for the others |
 //! | `seats` | how many guests of a plugin begin at once |
 //! | `artefacts` | compiled components on disk: the cache |
+//! | `loaded` | machine code in memory, once for all who have it |
 //! | `ahead` | components compiled ahead of time |
 //! | `source` | a component, from where the config says it is |
 //! | `link` | what a component's imports are linked to |
@@ -39,6 +40,7 @@ mod http;
 mod kind;
 mod lane;
 mod link;
+mod loaded;
 mod provider;
 mod seats;
 mod source;
@@ -64,6 +66,7 @@ use bindings::understudy::plugin::types as wit;
 pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
+use loaded::Loaded;
 use source::Source;
 pub use source::read;
 use state::{LimitHit, State, Written};
@@ -84,6 +87,8 @@ pub struct Plugin {
     /// The component's size in bytes.
     pub size: usize,
     engine: Arc<Engine>,
+    /// Its machine code, which others may have, too.
+    _loaded: Arc<Loaded>,
     /// That of the two engines on which it runs.
     wasmtime: wasmtime::Engine,
     kind: Kind,
@@ -107,26 +112,39 @@ impl Plugin {
             let (engine, config) = (Arc::clone(&engine), config.clone());
             tokio::task::spawn_blocking(move || source::load(&engine, &config)).await
         };
-        let Source { component, sha256, size } = loaded.map_err(|e| LoadError::Engine { reason: e.to_string() })??;
-        let shape = Shape::of(&component);
+        let Source { loaded, sha256, size } = loaded.map_err(|e| LoadError::Engine { reason: e.to_string() })??;
+        let shape = Shape::of(&loaded.component);
         let world = shape.world.clone().map_err(|reason| not_ours(&name, reason))?;
         kind::check_keys(config, world)?;
         // A handler waits for its provider, and would keep a place in the pool from others.
-        let component = if world == World::Handler { engine.off_the_pool(component, &sha256)? } else { component };
+        let loaded = if world == World::Handler { engine.off_the_pool(loaded)? } else { loaded };
         if !config.imports_allowed && !shape.imports.is_empty() {
             return Err(LoadError::Imports { name, imports: list(shape.imports.iter().map(String::as_str)) });
         }
-        let linked = link::link(&component, &shape);
+        let linked = link::link(&loaded.component, &shape);
         let linked = linked.map_err(|e| not_ours(&name, one_line(&format!("{e:#}"), 500)))?;
         let kind = Kind::new(world, linked, config)?;
         let limits = config.limits.clone();
         let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let instances = Arc::new(Semaphore::new(instances));
         let seats = (world != World::Handler).then(seats::new);
-        let wasmtime = component.engine().clone();
+        let wasmtime = loaded.component.engine().clone();
         let (description, usage) = (nothing(), OnceLock::new());
-        let mut plugin =
-            Self { name, description, shape, sha256, size, engine, wasmtime, kind, limits, instances, seats, usage };
+        let mut plugin = Self {
+            name,
+            description,
+            shape,
+            sha256,
+            size,
+            engine,
+            _loaded: loaded,
+            wasmtime,
+            kind,
+            limits,
+            instances,
+            seats,
+            usage,
+        };
         plugin.description = plugin
             .describe()
             .await

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::Component;
 
 use super::engine::Engine;
+use super::loaded::Loaded;
 use super::source;
 use crate::config;
 use crate::error::LoadError;
@@ -30,6 +30,8 @@ pub(super) struct Ahead {
     pub(super) sha256: String,
     /// That component's size.
     pub(super) size: usize,
+    /// The digest of the file's rest, in hexadecimal.
+    seal: String,
     artefact: Vec<u8>,
 }
 
@@ -80,22 +82,22 @@ pub(super) fn read(config: &config::Plugin) -> Result<Option<Ahead>, LoadError> 
     if rest.len() as u64 > most {
         return Err(LoadError::TooLarge { name: config.name.clone(), most: config.limits.component });
     }
-    let parts = rest.split_at_checked(DIGEST).filter(|(digest, rest)| Sha256::digest(rest).as_slice() == *digest);
-    let parts = parts.and_then(|(_, rest)| rest.split_at_checked(DIGEST));
-    let parts = parts.and_then(|(digest, rest)| Some((digest, rest.split_first_chunk::<SIZE>()?)));
-    let Some((digest, (size, artefact))) = parts else {
+    let parts = rest.split_at_checked(DIGEST).filter(|(seal, rest)| Sha256::digest(rest).as_slice() == *seal);
+    let parts = parts.and_then(|(seal, rest)| Some((seal, rest.split_at_checked(DIGEST)?)));
+    let parts = parts.and_then(|(seal, (digest, rest))| Some((seal, digest, rest.split_first_chunk::<SIZE>()?)));
+    let Some((seal, digest, (size, artefact))) = parts else {
         return Err(refused("it is damaged: its digest doesn't fit".to_owned()));
     };
     let size = usize::try_from(u64::from_le_bytes(*size)).unwrap_or(usize::MAX);
-    Ok(Some(Ahead { sha256: hex::encode(digest), size, artefact: artefact.to_vec() }))
+    Ok(Some(Ahead { sha256: hex::encode(digest), seal: hex::encode(seal), size, artefact: artefact.to_vec() }))
 }
 
 impl Ahead {
     /// Loads it.
-    pub(super) fn component(self, engine: &Engine, config: &config::Plugin) -> Result<Component, LoadError> {
+    pub(super) fn load(self, engine: &Engine, config: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
         let reason = "it was compiled by another version of Understudy, with other settings, or for another machine";
         let foreign = || LoadError::Foreign { path: config.component.clone(), reason: reason.to_owned() };
-        engine.trust(&self.artefact, &config.limits).ok_or_else(foreign)
+        engine.compiled_ahead(&self.artefact, &self.seal, &config.limits).ok_or_else(foreign)
     }
 }
 

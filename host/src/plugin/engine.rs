@@ -16,6 +16,7 @@ use super::artefacts::Artefacts;
 use super::complexity::{self, Found};
 use super::handed::most_handed_over;
 use super::lane::{self, SlowLane};
+use super::loaded::{Library, Loaded};
 use super::state::{LimitHit, State};
 use super::ticker::Ticker;
 use crate::config::Limits;
@@ -43,6 +44,7 @@ pub struct Engine {
     on_demand: wasmtime::Engine,
     ticker: Ticker,
     artefacts: Artefacts,
+    library: Library,
     /// Places in the pool: whoever finds none waits for one.
     places: Arc<Semaphore>,
     compilers: ThreadPool,
@@ -77,8 +79,8 @@ impl Engine {
         let compilers = compilers().map_err(|e| failed(e.to_string()))?;
         let artefacts = Artefacts::new(cache, &on_demand);
         let places = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or_default()));
-        let (slow, watcher) = (Arc::default(), OnceLock::new());
-        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, places, compilers, slow, watcher }))
+        let (slow, watcher, library) = (Arc::default(), OnceLock::new(), Library::default());
+        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, library, places, compilers, slow, watcher }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.
@@ -99,27 +101,35 @@ impl Engine {
         bytes: &[u8],
         sha256: &str,
         limits: &Limits,
-    ) -> Result<Component, LoadError> {
-        if let Some(component) = self.engines(limits).find_map(|engine| self.artefacts.load(engine, sha256)) {
-            return Ok(component);
-        }
-        let artefact = self.compile(name, bytes)?;
-        self.artefacts.keep(&artefact, sha256);
-        self.trust(&artefact, limits).ok_or_else(|| LoadError::NotAComponent {
-            name: name.to_owned(),
-            reason: "it was compiled, and can't be loaded".to_owned(),
+    ) -> Result<Arc<Loaded>, LoadError> {
+        self.library.get(key("component", sha256, limits), || {
+            if let Some(component) = self.engines(limits).find_map(|engine| self.artefacts.load(engine, sha256)) {
+                return Ok(component);
+            }
+            let artefact = self.compile(name, bytes)?;
+            self.artefacts.keep(&artefact, sha256);
+            self.trust(&artefact, limits).ok_or_else(|| LoadError::NotAComponent {
+                name: name.to_owned(),
+                reason: "it was compiled, and can't be loaded".to_owned(),
+            })
         })
+    }
+
+    /// A component from machine code that nobody but the user can have written, with this digest. None if it is another engine's.
+    pub(super) fn compiled_ahead(&self, artefact: &[u8], digest: &str, limits: &Limits) -> Option<Arc<Loaded>> {
+        let load = || self.trust(artefact, limits).ok_or(());
+        self.library.get(key("compiled ahead", digest, limits), load).ok()
     }
 
     /// Those of the two engines that a component may run on, the better one first.
     fn engines(&self, limits: &Limits) -> impl Iterator<Item = &wasmtime::Engine> {
         // A guest that may have more than the pool gives gets it from elsewhere.
-        let pooled = self.pooled.as_ref().filter(|_| limits.memory <= POOLED_MEMORY);
+        let pooled = self.pooled.as_ref().filter(|_| fits(limits));
         pooled.into_iter().chain([&self.on_demand])
     }
 
     /// Loads machine code that nobody but the user can have written. None if it is another engine's.
-    pub(super) fn trust(&self, artefact: &[u8], limits: &Limits) -> Option<Component> {
+    fn trust(&self, artefact: &[u8], limits: &Limits) -> Option<Component> {
         self.engines(limits).find_map(|engine| Artefacts::trust(engine, artefact))
     }
 
@@ -158,16 +168,20 @@ impl Engine {
     }
 
     /// The component for an instance that may wait for others: one that would keep its place in the pool meanwhile.
-    pub(super) fn off_the_pool(&self, component: Component, sha256: &str) -> Result<Component, LoadError> {
+    pub(super) fn off_the_pool(&self, loaded: Arc<Loaded>) -> Result<Arc<Loaded>, LoadError> {
+        let component = &loaded.component;
         let is_pooled = self.pooled.as_ref().is_some_and(|pooled| wasmtime::Engine::same(component.engine(), pooled));
         if !is_pooled {
-            return Ok(component);
+            return Ok(loaded);
         }
-        let failed =
-            |e: wasmtime::Error| LoadError::Engine { reason: format!("{sha256} can't be moved off the pool: {e:#}") };
-        let artefact = component.serialize().map_err(failed)?;
-        Artefacts::trust(&self.on_demand, &artefact)
-            .ok_or_else(|| failed(wasmtime::Error::msg("it can't be loaded again")))
+        let failed = |e: wasmtime::Error| LoadError::Engine {
+            reason: format!("a component can't be moved off the pool: {e:#}"),
+        };
+        self.library.get(format!("{}, off the pool", loaded.key), || {
+            let artefact = component.serialize().map_err(failed)?;
+            Artefacts::trust(&self.on_demand, &artefact)
+                .ok_or_else(|| failed(wasmtime::Error::msg("it can't be loaded again")))
+        })
     }
 
     /// A place in the pool, for a component that runs there.
@@ -202,6 +216,16 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
+}
+
+/// Whether a guest that may have so much can have it from the pool.
+fn fits(limits: &Limits) -> bool {
+    limits.memory <= POOLED_MEMORY
+}
+
+/// What a component goes by in the library: where its memory may come from makes a difference.
+fn key(kind: &str, sha256: &str, limits: &Limits) -> String {
+    format!("{kind} {sha256}{}", if fits(limits) { "" } else { ", with more memory than the pool gives" })
 }
 
 fn config() -> Config {

@@ -2,19 +2,20 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::Component;
 
 use super::ahead;
 use super::engine::Engine;
+use super::loaded::Loaded;
 use crate::config;
 use crate::error::LoadError;
 use crate::registry;
 
 /// A component, compiled.
 pub(super) struct Source {
-    pub(super) component: Component,
+    pub(super) loaded: Arc<Loaded>,
     /// Its digest, in hexadecimal.
     pub(super) sha256: String,
     /// Its size in bytes.
@@ -37,7 +38,7 @@ pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, L
     if let Some(ahead) = ahead::read(config)? {
         pinned(&ahead.sha256)?;
         let (sha256, size) = (ahead.sha256.clone(), ahead.size);
-        return Ok(Source { component: ahead.component(engine, config)?, sha256, size });
+        return Ok(Source { loaded: ahead.load(engine, config)?, sha256, size });
     }
     let bytes = read(config)?;
     if bytes.len() > config.limits.component {
@@ -45,8 +46,8 @@ pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, L
     }
     let sha256 = hex::encode(Sha256::digest(&bytes));
     pinned(&sha256)?;
-    let component = engine.component(name, &bytes, &sha256, &config.limits)?;
-    Ok(Source { component, sha256, size: bytes.len() })
+    let loaded = engine.component(name, &bytes, &sha256, &config.limits)?;
+    Ok(Source { loaded, sha256, size: bytes.len() })
 }
 
 /// Opening what is no file could take for ever.
