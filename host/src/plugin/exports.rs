@@ -106,9 +106,9 @@ impl Exports {
     }
 
     fn check(&self, store: &mut Store<State>, instance: Instance) -> Result<()> {
-        let _: Describe = instance.get_typed_func(&mut *store, &self.describe)?;
-        let _: Start<'_> = instance.get_typed_func(&mut *store, &self.start)?;
-        let _: Resume<'_> = instance.get_typed_func(&mut *store, &self.resume)?;
+        let _: Describe = instance.get_typed_func(&mut *store, self.describe)?;
+        let _: Start<'_> = instance.get_typed_func(&mut *store, self.start)?;
+        let _: Resume<'_> = instance.get_typed_func(&mut *store, self.resume)?;
         if let Some(next) = &self.next {
             let _: Next<'_> = instance.get_typed_func(&mut *store, next)?;
         }

@@ -31,13 +31,11 @@ pub(super) async fn take(seats: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphor
 /// Runs a guest that has a seat.
 pub(super) async fn hold<T>(seat: Option<OwnedSemaphorePermit>, guest: impl Future<Output = T>) -> T {
     let mut guest = pin!(guest);
-    match timeout(HELD, &mut guest).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            drop(seat);
-            guest.await
-        }
+    if let Ok(outcome) = timeout(HELD, &mut guest).await {
+        return outcome;
     }
+    drop(seat);
+    guest.await
 }
 
 #[cfg(test)]

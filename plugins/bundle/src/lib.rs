@@ -9,8 +9,8 @@ pub struct BuiltIn {
     pub component: &'static [u8],
 }
 
-/// Every built-in plugin.
-pub const BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/list.rs"));
+/// Every built-in plugin. Not a constant: there would be a copy of all of them wherever it is named.
+pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/list.rs"));
 
 /// The built-in plugin of this name.
 #[must_use]
