@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_component_is_loaded_once_and_goes_with_the_last_who_has_it() {
         let (library, engine) = (Library::default(), Engine::default());
-        let empty = || Component::new(&engine, "(component)");
+        let empty = || Component::new(&engine, b"\0asm\x0d\0\x01\0");
         let never = || -> wasmtime::Result<Component> { panic!("it is loaded already") };
         let first = library.get("a".to_owned(), empty).unwrap();
         let second = library.get("a".to_owned(), never).unwrap();
