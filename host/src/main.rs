@@ -6,7 +6,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use understudy::cli::{self, Cli};
 
-/// A message is many small allocations, made on one thread and freed on another: the C library's allocator takes twice as long for that.
+/// A message is many small allocations, made on one thread and freed on another: the C library's allocator takes longer for that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
