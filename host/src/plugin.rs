@@ -88,7 +88,8 @@ pub struct Plugin {
     pub size: usize,
     engine: Arc<Engine>,
     /// Its machine code, which others may have, too.
-    _loaded: Arc<Loaded>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is in memory as long as somebody holds it"))]
+    loaded: Arc<Loaded>,
     /// That of the two engines on which it runs.
     wasmtime: wasmtime::Engine,
     kind: Kind,
@@ -137,7 +138,7 @@ impl Plugin {
             sha256,
             size,
             engine,
-            _loaded: loaded,
+            loaded,
             wasmtime,
             kind,
             limits,

@@ -6,6 +6,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `endpoint` | joining an endpoint with a plugin's path |
+//! | `outgoing` | the request as it goes out |
 //! | `credential` | where the value comes from, how it is applied |
 //! | `secret` | the value, and how it is cut out of what comes back |
 //! | `client` | HTTP clients |
@@ -20,6 +21,7 @@ pub mod credential;
 mod endpoint;
 pub mod guarded;
 pub mod origin;
+mod outgoing;
 mod place;
 pub mod secret;
 mod stream;
@@ -30,7 +32,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
 
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
@@ -40,29 +41,10 @@ pub use client::Http;
 use client::causes;
 use credential::Credential;
 use endpoint::Endpoint;
+use outgoing::Outgoing;
 use secret::Redact;
 use stream::is_streamed;
 pub use stream::{Answer, Events, Failure};
-
-/// Headers that only the host may set, because they steer the connection, the credential or the reading of the answer.
-const HOSTS_OWN: [&str; 16] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "via",
-];
 
 /// Where a plugin's requests go, and what is added to them.
 #[derive(Debug)]
@@ -238,33 +220,6 @@ impl Destination {
         Error::Refused { plugin: self.plugin.clone(), reason }
     }
 
-    /// The request as it goes out, and what must be cut out of whatever comes back.
-    async fn outgoing(&self, endpoint: &Endpoint, request: &wit::HttpRequest) -> Result<(Outgoing, Redact), Error> {
-        let refused = |reason: String| self.refused(reason);
-        let mut url = endpoint.join(&request.path).map_err(refused)?;
-        let mut headers = self.guests_headers(&request.headers).map_err(refused)?;
-        headers.extend(self.headers.clone());
-        let missing = |reason| Error::Credential { plugin: self.plugin.clone(), reason };
-        let secret = match &self.credential {
-            Some(credential) => {
-                let needed = request.endpoint.is_some() || !self.is_elsewhere;
-                credential.value(needed).await.map_err(missing)?
-            }
-            None => None,
-        };
-        if let (Some(credential), Some(secret)) = (&self.credential, &secret) {
-            credential.apply(secret, &mut url, &mut headers).map_err(missing)?;
-        }
-        let method = match request.method {
-            wit::HttpMethod::Get => reqwest::Method::GET,
-            wit::HttpMethod::Post => reqwest::Method::POST,
-            wit::HttpMethod::Put => reqwest::Method::PUT,
-            wit::HttpMethod::Patch => reqwest::Method::PATCH,
-            wit::HttpMethod::Delete => reqwest::Method::DELETE,
-        };
-        Ok((Outgoing { url, method, headers }, Redact::new(secret)))
-    }
-
     /// The body, within its limit; the inner error is the connection's.
     async fn body(&self, response: reqwest::Response, origin: &str) -> Result<Result<Vec<u8>, String>, Error> {
         let most = self.limits.response_body;
@@ -284,22 +239,6 @@ impl Destination {
         }
         Ok(Ok(body))
     }
-
-    fn guests_headers(&self, headers: &[wit::Header]) -> Result<HeaderMap, String> {
-        let mut map = HeaderMap::with_capacity(headers.len() + 2);
-        for header in headers {
-            let shown = || crate::text::one_line(&header.name, 60);
-            let name =
-                HeaderName::try_from(&header.name).map_err(|_| format!("`{}` is not a header's name", shown()))?;
-            if HOSTS_OWN.contains(&name.as_str()) || self.credential.as_ref().is_some_and(|c| c.is_header(&name)) {
-                return Err(format!("the header `{}` is the host's to set", shown()));
-            }
-            let value = HeaderValue::try_from(&header.value)
-                .map_err(|_| format!("the header `{}` holds characters that no header can", shown()))?;
-            map.append(name, value);
-        }
-        Ok(map)
-    }
 }
 
 /// The headers that the config adds to each request.
@@ -316,13 +255,6 @@ fn fixed_headers(config: &config::Plugin) -> Result<HeaderMap, ConfigError> {
         headers.insert(header, value);
     }
     Ok(headers)
-}
-
-/// A request, ready to go out.
-struct Outgoing {
-    url: Url,
-    method: reqwest::Method,
-    headers: HeaderMap,
 }
 
 fn no_endpoint(plugin: &str, suggested: Option<&wit::SuggestedEndpoint>) -> String {

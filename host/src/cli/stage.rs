@@ -258,6 +258,8 @@ pub(crate) fn read_input(file: Option<&PathBuf>) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
     use super::*;
@@ -282,5 +284,15 @@ mod tests {
         let typed = SamplingArgs { plugin: vec!["b".to_owned()], ..SamplingArgs::default() };
         assert_eq!(rule_of(&typed, Some(configured)).unwrap().plugins, ["b"]);
         assert_eq!(rule_of(&SamplingArgs::default(), None), None);
+    }
+    #[tokio::test]
+    async fn all_servers_share_their_connections_to_providers() {
+        let config = Config::parse("{}", Path::new("a test")).unwrap();
+        let (rule, args, mut common) =
+            (Sampling::by(vec!["echo".to_owned()]), SamplingArgs::default(), Common::default());
+        let one = loaded(&config, "one", &rule, &args, &mut common).await.unwrap();
+        let two = loaded(&config, "two", &rule, &args, &mut common).await.unwrap();
+        assert_eq!(Arc::strong_count(&common.http), 3);
+        drop((one, two));
     }
 }

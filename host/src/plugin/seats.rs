@@ -30,6 +30,7 @@ pub(super) async fn take(seats: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphor
 
 /// Runs a guest that has a seat.
 pub(super) async fn hold<T>(seat: Option<OwnedSemaphorePermit>, guest: impl Future<Output = T>) -> T {
+    let Some(seat) = seat else { return guest.await };
     let mut guest = pin!(guest);
     if let Ok(outcome) = timeout(HELD, &mut guest).await {
         return outcome;
@@ -40,7 +41,31 @@ pub(super) async fn hold<T>(seat: Option<OwnedSemaphorePermit>, guest: impl Futu
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
+    use crate::plugin::{Engine, Plugin};
+
+    async fn echo(engine: &Arc<Engine>) -> Plugin {
+        let config = Config::parse("{}", Path::new("a test")).unwrap().plugin("echo", |_| None).unwrap();
+        Plugin::load(Arc::clone(engine), &config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_a_seat_and_plugins_of_one_component_share_its_code_but_not_their_seats() {
+        let engine = Engine::new(None).unwrap();
+        let (plugin, other) = (echo(&engine).await, echo(&engine).await);
+        assert!(Arc::ptr_eq(&plugin.loaded, &other.loaded));
+        let seats = Arc::clone(plugin.seats.as_ref().unwrap());
+        let all = seats.acquire_many(u32::try_from(seats.available_permits()).unwrap()).await.unwrap();
+        let mut call = pin!(plugin.describe());
+        assert!(futures_util::poll!(&mut call).is_pending());
+        assert_eq!(other.describe().await.unwrap().name, "echo");
+        assert!(futures_util::poll!(&mut call).is_pending());
+        drop(all);
+        assert_eq!(call.await.unwrap().name, "echo");
+    }
 
     #[tokio::test]
     async fn who_takes_long_leaves_its_seat() {

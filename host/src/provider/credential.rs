@@ -289,3 +289,27 @@ async fn print(command: &[String]) -> Result<String, String> {
     let printed = printed.trim();
     if printed.is_empty() { Err(format!("{shown} printed no credential")) } else { Ok(printed.to_owned()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_changes_is_another_credential_and_one_that_does_not_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let config = config::Credential {
+            source: CredentialSource::File(path.clone()),
+            scheme: Some("bearer".to_owned()),
+            name: None,
+        };
+        let credential = Credential::of_origin("p", &config).unwrap();
+        let mut seen = Vec::new();
+        for text in ["first\n", "first\n", "second\n"] {
+            fs::write(&path, text).unwrap();
+            seen.push(credential.value(true).await.unwrap().unwrap());
+        }
+        assert_eq!(seen.iter().map(|secret| secret.expose()).collect::<Vec<_>>(), ["first", "first", "second"]);
+        assert!(Arc::ptr_eq(&seen[0], &seen[1]));
+    }
+}
