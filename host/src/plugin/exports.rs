@@ -106,11 +106,11 @@ impl Exports {
     }
 
     fn check(&self, store: &mut Store<State>, instance: Instance) -> Result<()> {
-        let _: Describe = instance.get_typed_func(&mut *store, self.describe)?;
-        let _: Start<'_> = instance.get_typed_func(&mut *store, self.start)?;
-        let _: Resume<'_> = instance.get_typed_func(&mut *store, self.resume)?;
+        let _: Describe = fits("describe", instance.get_typed_func(&mut *store, self.describe))?;
+        let _: Start<'_> = fits("start", instance.get_typed_func(&mut *store, self.start))?;
+        let _: Resume<'_> = fits("resume", instance.get_typed_func(&mut *store, self.resume))?;
         if let Some(next) = &self.next {
-            let _: Next<'_> = instance.get_typed_func(&mut *store, next)?;
+            let _: Next<'_> = fits("next", instance.get_typed_func(&mut *store, next))?;
         }
         Ok(())
     }
@@ -134,6 +134,14 @@ impl Exports {
         let function = unsafe { TypedFunc::new_unchecked(function) };
         Ok(function)
     }
+}
+
+/// What is wrong with a function's type, in words that name the function.
+fn fits<T>(name: &str, function: Result<T>) -> Result<T> {
+    function.map_err(|e| {
+        let wrong = format!("its `{name}` has another type than `understudy:plugin@0.1.0` says ({})", e.root_cause());
+        wasmtime::Error::msg(wrong)
+    })
 }
 
 fn find(component: &Component, interface: &str, name: &str) -> Result<ComponentExportIndex> {
