@@ -11,6 +11,7 @@
 //! | `secret` | the value, and how it is cut out of what comes back |
 //! | `client` | HTTP clients |
 //! | `stream` | answers that come piece by piece |
+//! | `pace` | how fast an answer is taken in |
 //! | `guarded` | the requests that a handler plugin makes itself |
 //! | `visit` | those of one answer: counted, and what they may not do |
 //! | `place` | an origin that those may go to, with all that belongs to it |
@@ -22,6 +23,7 @@ mod endpoint;
 pub mod guarded;
 pub mod origin;
 mod outgoing;
+mod pace;
 mod place;
 pub mod secret;
 mod stream;
@@ -42,6 +44,7 @@ use client::causes;
 use credential::Credential;
 use endpoint::Endpoint;
 use outgoing::Outgoing;
+use pace::Pace;
 use secret::Redact;
 use stream::is_streamed;
 pub use stream::{Answer, Events, Failure};
@@ -228,12 +231,15 @@ impl Destination {
         if announced > most {
             return Err(too_large());
         }
-        let mut body = Vec::with_capacity(announced);
+        let (mut body, mut pace) = (Vec::with_capacity(announced), Pace::default());
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             match chunk {
                 Ok(chunk) if body.len() + chunk.len() > most => return Err(too_large()),
-                Ok(chunk) => body.extend_from_slice(&chunk),
+                Ok(chunk) => {
+                    body.extend_from_slice(&chunk);
+                    pace.keep(chunk.len()).await;
+                }
                 Err(error) => return Ok(Err(causes(&error.without_url()))),
             }
         }

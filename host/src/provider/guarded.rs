@@ -15,6 +15,7 @@ use super::client::causes;
 use super::credential::Credential;
 use super::fixed_headers;
 use super::origin::{self, Prohibited, Resolver};
+use super::pace::Pace;
 use super::place::Place;
 use super::secret::Redact;
 use super::visit::{Failed, Patience};
@@ -236,7 +237,7 @@ impl Guarded {
             )
         };
         let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        let mut body = Vec::new();
+        let (mut body, mut pace) = (Vec::new(), Pace::default());
         if announced > most {
             return Err(too_large());
         }
@@ -251,6 +252,7 @@ impl Guarded {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
+            pace.keep(chunk.len()).await;
         }
         let body = redact.body(body);
         let (status, headers) = (response.status(), answered(response.headers(), &redact, body.len()));

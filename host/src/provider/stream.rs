@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 
+use super::pace::Pace;
 use super::secret::Redact;
 use crate::error::Error;
 use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming as wit;
@@ -88,6 +89,7 @@ impl Events {
             left = left.checked_sub(piece.len()).ok_or(Failure::TooLarge)?;
             Ok(piece)
         });
+        let body = paced(body);
         let messages: Messages = if is_lines { Box::pin(lines(body, most)) } else { Box::pin(server_sent(body)) };
         Self { head: Some(head), messages, redact, plugin, origin, most }
     }
@@ -145,6 +147,17 @@ impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Events").field("origin", &self.origin).finish_non_exhaustive()
     }
+}
+
+/// The pieces, no faster than an answer is taken in.
+fn paced(
+    pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
+    futures_util::stream::unfold((Box::pin(pieces), Pace::default()), async |(mut pieces, mut pace)| {
+        let piece = pieces.next().await?;
+        pace.keep(piece.as_ref().map_or(0, Bytes::len)).await;
+        Some((piece, (pieces, pace)))
+    })
 }
 
 /// `text/event-stream`, as the HTML standard defines it. Events without data are none, and neither is what the stream's end cuts.
