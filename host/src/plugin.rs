@@ -210,11 +210,12 @@ impl Plugin {
             let _ = written.set(store.data().written());
             let turns = store.data().turns();
             let guest = seats::hold(seat, guest(store));
-            let guest = async move {
+            // A box: it is large, and everything that it is handed to until it runs would move it.
+            let guest = Box::pin(async move {
                 // Not in the store, whose data goes before its instances do.
                 let _places = (of_plugin, of_pool);
                 guest.await
-            };
+            });
             self.engine.slow_lane().run(turns, guest).await
         };
         let outcome = tokio::time::timeout(self.limits.deadline, run).await;

@@ -3,6 +3,7 @@
 //! relay, parse and answer are free.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::thread;
@@ -32,7 +33,7 @@ impl SlowLane {
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         turns: Turns,
-        call: impl Future<Output = T> + Send + 'static,
+        call: Pin<Box<dyn Future<Output = T> + Send>>,
     ) -> T {
         let mut call = Box::pin({
             let turns = turns.clone();
@@ -129,10 +130,10 @@ mod tests {
     fn who_runs_long_goes_on_elsewhere() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let lane = Arc::new(SlowLane::default());
-        let quick = runtime.block_on(lane.run(Turns::default(), async { name() }));
+        let quick = runtime.block_on(lane.run(Turns::default(), Box::pin(async { name() })));
         assert_eq!(quick, name());
         assert!(lane.0.get().is_none(), "threads that nobody needed");
-        let long = runtime.block_on(lane.run(Turns::default(), run_for(Duration::from_millis(50))));
+        let long = runtime.block_on(lane.run(Turns::default(), Box::pin(run_for(Duration::from_millis(50)))));
         assert_eq!(long.as_deref(), Some("guests"));
     }
 
@@ -144,6 +145,6 @@ mod tests {
             tokio::time::sleep(LONG * 20).await;
             name()
         };
-        assert_eq!(runtime.block_on(lane.run(Turns::default(), wait)), name());
+        assert_eq!(runtime.block_on(lane.run(Turns::default(), Box::pin(wait))), name());
     }
 }

@@ -213,7 +213,8 @@ impl Shared {
             let begun = wanted.and_then(|ttl| self.tasks.begin(ttl, create));
             return self.to_back.send(answer_line(&id, begun)).await;
         }
-        let answer = async move { answer_line(&key, create.await) };
+        // A box: it is large, and everything that it is handed to until it runs would move it.
+        let answer = Box::pin(async move { answer_line(&key, create.await) });
         let begun = self.begin(&id, about, answer);
         begun || self.refuse_id(&id).await
     }
