@@ -94,7 +94,7 @@ pub struct Plugin {
     wasmtime: wasmtime::Engine,
     kind: Kind,
     limits: Limits,
-    /// `limits.instances`
+    /// `limits.instances`, or its share of the pool.
     instances: Arc<Semaphore>,
     /// For guests that have only begun, where they never wait for anything but their turn.
     seats: Option<Arc<Semaphore>>,
@@ -126,10 +126,9 @@ impl Plugin {
         let linked = linked.map_err(|e| not_ours(&name, one_line(&format!("{e:#}"), 500)))?;
         let kind = Kind::new(world, linked, config)?;
         let limits = config.limits.clone();
-        let instances = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let instances = Arc::new(Semaphore::new(instances));
         let seats = (world != World::Handler).then(seats::new);
         let wasmtime = loaded.component.engine().clone();
+        let instances = Arc::new(Semaphore::new(engine.most_instances(&wasmtime, &limits)));
         let (description, usage) = (nothing(), OnceLock::new());
         let mut plugin = Self {
             name,

@@ -273,16 +273,16 @@ async fn one_at_random(arena: &Arena) {
     assert!(!Arc::ptr_eq(server, &arena.honest) || answer["result"]["content"]["text"] == "fine", "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn more_instances_than_the_pool_has_room_for_wait_for_their_turn() {
-    let _turn = TURN.lock().await;
-    let folder = tempfile::tempdir().unwrap();
-    let component = understudy_tests::guests::write("faulty", folder.path());
-    let config = json!({ "plugins": { "p": { "component": component, "limits": { "cpu": "20 ms" } } } });
+/// A plugin on an engine with a pool of this size, whose guests have so much CPU time.
+async fn on_a_pool_of(engine: &Arc<Engine>, cpu: &str, folder: &Path) -> Arc<Plugin> {
+    let component = understudy_tests::guests::write("faulty", folder);
+    let config = json!({ "plugins": { "p": { "component": component, "limits": { "cpu": cpu } } } });
     let config = Config::parse(&config.to_string(), Path::new("test")).unwrap();
-    let engine = Engine::with_pool(None, 2).unwrap();
-    let plugin = config.plugin("p", |_| None).unwrap();
-    let plugin = Arc::new(Plugin::load(engine, &plugin).await.unwrap());
+    Arc::new(Plugin::load(Arc::clone(engine), &config.plugin("p", |_| None).unwrap()).await.unwrap())
+}
+
+/// So many guests of a plugin in an endless loop.
+fn loops(plugin: &Arc<Plugin>, count: usize) -> JoinSet<Result<(), understudy::error::Error>> {
     let request = CreateMessageRequestParams::from_json(sampling(1, "loop")["params"].to_string().as_bytes()).unwrap();
     let request = Arc::new(wit::CreateMessageRequest::from(request));
     let options = Arc::new(wit::Options {
@@ -292,13 +292,43 @@ async fn more_instances_than_the_pool_has_room_for_wait_for_their_turn() {
         settings: "{}".to_owned(),
         extensions: "{}".to_owned(),
     });
-    let mut calls = JoinSet::new();
-    for _ in 0..20 {
-        let (plugin, request, options) = (Arc::clone(&plugin), Arc::clone(&request), Arc::clone(&options));
-        calls.spawn(async move { plugin.start(&request, &options).await.map(|_| ()) });
+    let call = |_| {
+        let (plugin, request, options) = (Arc::clone(plugin), Arc::clone(&request), Arc::clone(&options));
+        async move { plugin.start(&request, &options).await.map(|_| ()) }
+    };
+    (0..count).map(call).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_instances_than_the_pool_has_room_for_wait_for_their_turn() {
+    let _turn = TURN.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::with_pool(None, 2).unwrap();
+    let mut calls = Vec::new();
+    // Each may have one place of the two.
+    for _ in 0..4 {
+        let plugin = on_a_pool_of(&engine, "20 ms", folder.path()).await;
+        calls.push(loops(&plugin, 5));
     }
-    for outcome in calls.join_all().await {
-        let error = outcome.unwrap_err().to_string();
-        assert!(error.contains("20ms of CPU time (`limits.cpu`)"), "{error}");
+    for calls in calls {
+        for outcome in calls.join_all().await {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("20ms of CPU time (`limits.cpu`)"), "{error}");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_plugin_whose_guests_all_run_for_ever_leaves_places_in_the_pool_to_others() {
+    let _turn = TURN.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::with_pool(None, 4).unwrap();
+    let hostile = on_a_pool_of(&engine, "1 h", folder.path()).await;
+    let honest = on_a_pool_of(&engine, "1 h", folder.path()).await;
+    let mut calls = loops(&hostile, 40);
+    tokio::select! {
+        ended = calls.join_next() => panic!("{ended:?}"),
+        answer = tokio::time::timeout(understudy_tests::PATIENCE, honest.describe()) => assert_eq!(answer.unwrap().unwrap().name, "faulty"),
+    }
+    calls.shutdown().await;
 }

@@ -27,7 +27,7 @@ pub struct Limits {
     pub request_body: usize,
     /// `responseBody`: the body that the provider answers with. 32 MiB.
     pub response_body: usize,
-    /// `instances`: instances of one plugin at once; further calls wait for their turn. 256.
+    /// `instances`: instances of one plugin at once, a provider plugin's share of the pool at most; further calls wait for their turn. 256.
     pub instances: u32,
     /// `logLines`: lines of a guest's output that are kept of one call. 100.
     pub log_lines: u32,

@@ -22,8 +22,12 @@ use super::ticker::Ticker;
 use crate::config::Limits;
 use crate::error::{Limit, LoadError};
 
-/// Instances that the pool has room for.
-const POOL: u32 = 1000;
+/// Instances that the pool has room for: so many for each core, and never fewer than this. Each place costs some microseconds when we start, and
+/// more guests that run at once get none of them done earlier.
+const POOL_PER_CORE: u32 = 16;
+const POOL: u32 = 256;
+/// What part of the pool the instances of one plugin may have: others find a place, however long its guests run.
+const SHARE: usize = 4;
 /// The most memory that an instance in the pool can have. What is reserved is addresses, not memory.
 const POOLED_MEMORY: usize = 256 << 20;
 /// Memories, core modules and tables of one component in the pool, and elements of a table: enough for what Rust, C, Go, JavaScript and Python
@@ -45,7 +49,8 @@ pub struct Engine {
     ticker: Ticker,
     artefacts: Artefacts,
     library: Library,
-    /// Places in the pool: whoever finds none waits for one.
+    /// Places in the pool: how many there are, and those that are free. Whoever finds none waits for one.
+    size: usize,
     places: Arc<Semaphore>,
     compilers: ThreadPool,
     slow: Arc<SlowLane>,
@@ -61,10 +66,11 @@ impl Engine {
     /// # Errors
     /// If wasm can't be run on this machine.
     pub fn new(cache: Option<PathBuf>) -> Result<Arc<Self>, LoadError> {
-        Self::with_pool(cache, POOL)
+        let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        Self::with_pool(cache, POOL.max(cores.saturating_mul(POOL_PER_CORE)))
     }
 
-    /// The same with a pool of another size than 1,000 instances.
+    /// The same with a pool of so many instances.
     ///
     /// # Errors
     /// If wasm can't be run on this machine.
@@ -78,9 +84,10 @@ impl Engine {
         let ticker = Ticker::start(engines).map_err(|e| failed(e.to_string()))?;
         let compilers = compilers().map_err(|e| failed(e.to_string()))?;
         let artefacts = Artefacts::new(cache, &on_demand);
-        let places = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or_default()));
+        let size = usize::try_from(size).unwrap_or_default();
+        let places = Arc::new(Semaphore::new(size));
         let (slow, watcher, library) = (Arc::default(), OnceLock::new(), Library::default());
-        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, library, places, compilers, slow, watcher }))
+        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, library, size, places, compilers, slow, watcher }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.
@@ -170,8 +177,7 @@ impl Engine {
     /// The component for an instance that may wait for others: one that would keep its place in the pool meanwhile.
     pub(super) fn off_the_pool(&self, loaded: Arc<Loaded>) -> Result<Arc<Loaded>, LoadError> {
         let component = &loaded.component;
-        let is_pooled = self.pooled.as_ref().is_some_and(|pooled| wasmtime::Engine::same(component.engine(), pooled));
-        if !is_pooled {
+        if !self.is_pooled(component.engine()) {
             return Ok(loaded);
         }
         let failed = |e: wasmtime::Error| LoadError::Engine {
@@ -184,10 +190,19 @@ impl Engine {
         })
     }
 
+    /// How many instances a plugin whose component runs on this engine may have at once.
+    pub(super) fn most_instances(&self, component: &wasmtime::Engine, limits: &Limits) -> usize {
+        let most = usize::try_from(limits.instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        if self.is_pooled(component) { most.min(self.size.div_ceil(SHARE)) } else { most }
+    }
+
+    fn is_pooled(&self, component: &wasmtime::Engine) -> bool {
+        self.pooled.as_ref().is_some_and(|pooled| wasmtime::Engine::same(component, pooled))
+    }
+
     /// A place in the pool, for a component that runs there.
     pub(super) async fn place(&self, component: &wasmtime::Engine) -> Option<OwnedSemaphorePermit> {
-        let pooled = self.pooled.as_ref()?;
-        if !wasmtime::Engine::same(component, pooled) {
+        if !self.is_pooled(component) {
             return None;
         }
         // The semaphore is never closed.
@@ -231,6 +246,9 @@ fn key(kind: &str, sha256: &str, limits: &Limits) -> String {
 fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    // A backtrace names functions without these, and each load is of so much less.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
     // Plugins convert JSON: what that does not need is not there to be attacked (threads and GC are not even compiled in).
     // Multiple memories are: where one component inside another calls the next (as componentize-qjs's stubs of WASI do), the code between
     // them has two, and without them wasmtime panics.
