@@ -66,6 +66,7 @@ use bindings::understudy::plugin::types as wit;
 pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
+use lane::Habit;
 use loaded::Loaded;
 use source::Source;
 pub use source::read;
@@ -73,6 +74,9 @@ use state::{LimitHit, State, Written};
 use usage::Usage;
 pub use usage::Used;
 pub use world::{Shape, World};
+
+/// What is called often.
+const FUNCTIONS: [&str; 4] = ["start", "resume", "next", "create-message"];
 
 /// A plugin, ready to be called.
 pub struct Plugin {
@@ -98,6 +102,8 @@ pub struct Plugin {
     instances: Arc<Semaphore>,
     /// For guests that have only begun, where they never wait for anything but their turn.
     seats: Option<Arc<Semaphore>>,
+    /// Whether the calls of its functions run long.
+    habits: BTreeMap<&'static str, Arc<Habit>>,
     /// Where it is kept what calls use, if anybody wants to know.
     usage: OnceLock<Usage>,
 }
@@ -129,6 +135,7 @@ impl Plugin {
         let seats = (world != World::Handler).then(seats::new);
         let wasmtime = loaded.component.engine().clone();
         let instances = Arc::new(Semaphore::new(engine.most_instances(&wasmtime, &limits)));
+        let habits = FUNCTIONS.iter().map(|name| (*name, Arc::default())).collect();
         let (description, usage) = (nothing(), OnceLock::new());
         let mut plugin = Self {
             name,
@@ -143,6 +150,7 @@ impl Plugin {
             limits,
             instances,
             seats,
+            habits,
             usage,
         };
         plugin.description = plugin
@@ -215,7 +223,8 @@ impl Plugin {
                 let _places = (of_plugin, of_pool);
                 guest.await
             });
-            self.engine.slow_lane().run(turns, guest).await
+            let habit = self.habits.get(call).map(Arc::clone).unwrap_or_default();
+            self.engine.slow_lane().run(turns, habit, guest).await
         };
         let outcome = tokio::time::timeout(self.limits.deadline, run).await;
         self.finish(call, &written.get().map(Written::take).unwrap_or_default(), outcome)
