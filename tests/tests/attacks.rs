@@ -2,7 +2,7 @@
 //! honest one fails, and nothing is left behind.
 //!
 //! `make soak` runs the same with `ATTACKS=1000` and `REQUESTS=100000`.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_answer_waits_for_nothing_and_a_flood_for_its_rate() {
-        let (mut pace, now) = (Pace::default(), Instant::now() + Duration::from_secs(60));
+        let (mut pace, now) = (Pace::default(), Instant::now() + Duration::from_mins(1));
         assert_eq!(pour(&mut pace, now, AT_ONCE), Duration::ZERO);
         let flood = pour(&mut pace, now, RATE);
         assert!(flood.abs_diff(Duration::from_secs(1)) < Duration::from_millis(1), "{flood:?}");
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn who_was_silent_for_long_may_say_no_more_at_once_for_that() {
-        let (mut pace, now) = (Pace::default(), Instant::now() + Duration::from_secs(60));
+        let (mut pace, now) = (Pace::default(), Instant::now() + Duration::from_mins(1));
         pace.wait(PIECE, now);
         let flood = pour(&mut pace, now + Duration::from_secs(100), RATE + AT_ONCE);
         assert!(flood.abs_diff(Duration::from_secs(1)) < Duration::from_millis(1), "{flood:?}");
