@@ -92,10 +92,7 @@ pub struct Plugin {
     pub size: usize,
     engine: Arc<Engine>,
     /// Its machine code, which others may have, too.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is in memory as long as somebody holds it"))]
     loaded: Arc<Loaded>,
-    /// That of the two engines on which it runs.
-    wasmtime: wasmtime::Engine,
     kind: Kind,
     limits: Limits,
     /// `limits.instances`, or its share of the pool.
@@ -133,8 +130,7 @@ impl Plugin {
         let kind = Kind::new(world, linked, config)?;
         let limits = config.limits.clone();
         let seats = (world != World::Handler).then(seats::new);
-        let wasmtime = loaded.component.engine().clone();
-        let instances = Arc::new(Semaphore::new(engine.most_instances(&wasmtime, &limits)));
+        let instances = Arc::new(Semaphore::new(engine.most_instances(loaded.component.engine(), &limits)));
         let habits = FUNCTIONS.iter().map(|name| (*name, Arc::default())).collect();
         let (description, usage) = (nothing(), OnceLock::new());
         let mut plugin = Self {
@@ -145,7 +141,6 @@ impl Plugin {
             size,
             engine,
             loaded,
-            wasmtime,
             kind,
             limits,
             instances,
@@ -206,8 +201,10 @@ impl Plugin {
             // The semaphore is never closed.
             let of_plugin = Arc::clone(&self.instances).acquire_owned().await.map_err(wasmtime::Error::from)?;
             let seat = seats::take(self.seats.as_ref()).await;
-            let of_pool = self.engine.place(&self.wasmtime).await;
-            let mut store = self.engine.store(&self.wasmtime, &self.limits);
+            // That of the two on which it runs.
+            let wasmtime = self.loaded.component.engine();
+            let of_pool = self.engine.place(wasmtime).await;
+            let mut store = self.engine.store(wasmtime, &self.limits);
             if let Some(http) = http {
                 store.data_mut().let_out(http);
             }

@@ -11,12 +11,14 @@
 //! | `secret` | the value, and how it is cut out of what comes back |
 //! | `client` | HTTP clients |
 //! | `stream` | answers that come piece by piece |
+//! | `body` | reading the whole of an answer |
 //! | `pace` | how fast an answer is taken in |
 //! | `guarded` | the requests that a handler plugin makes itself |
 //! | `visit` | those of one answer: counted, and what they may not do |
 //! | `place` | an origin that those may go to, with all that belongs to it |
 //! | `origin` | how it is named, and which addresses are nobody's business |
 
+mod body;
 pub(crate) mod client;
 pub mod credential;
 mod endpoint;
@@ -31,8 +33,9 @@ pub mod visit;
 
 use std::collections::BTreeMap;
 
+use body::Unread;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::{self, ConfigError, Limits};
@@ -44,7 +47,6 @@ use client::causes;
 use credential::Credential;
 use endpoint::Endpoint;
 use outgoing::Outgoing;
-use pace::Pace;
 use secret::Redact;
 use stream::is_streamed;
 pub use stream::{Answer, Events, Failure};
@@ -197,10 +199,18 @@ impl Destination {
             let place = (self.plugin.clone(), endpoint.origin().to_owned(), self.limits.response_body);
             return Ok(Answer::Events(Events::new(head, body, is_lines, redact, place)));
         }
-        let body = self.body(response, endpoint.origin()).await?.map_err(|e| Error::Unreachable {
+        let origin = || endpoint.origin().to_owned();
+        let broken = |reason: String| Error::Unreachable {
             plugin: self.plugin.clone(),
-            origin: endpoint.origin().to_owned(),
-            reason: redact.words(format!("the answer broke off: {e}")),
+            origin: origin(),
+            reason: redact.words(format!("the answer broke off: {reason}")),
+        };
+        let most = self.limits.response_body;
+        let body = body::read(response, most, None).await.map_err(|unread| match unread {
+            Unread::TooLarge => Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin(), most },
+            Unread::Broken(error) => broken(causes(&error.without_url())),
+            // Nobody asked for that.
+            Unread::TimedOut => broken("it paused for too long".to_owned()),
         })?;
         Ok(Answer::Whole(wit::HttpResponse { status, headers, body: redact.body(body), extensions: "{}".to_owned() }))
     }
@@ -221,29 +231,6 @@ impl Destination {
 
     fn refused(&self, reason: String) -> Error {
         Error::Refused { plugin: self.plugin.clone(), reason }
-    }
-
-    /// The body, within its limit; the inner error is the connection's.
-    async fn body(&self, response: reqwest::Response, origin: &str) -> Result<Result<Vec<u8>, String>, Error> {
-        let most = self.limits.response_body;
-        let too_large = || Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin.to_owned(), most };
-        let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        if announced > most {
-            return Err(too_large());
-        }
-        let (mut body, mut pace) = (Vec::with_capacity(announced), Pace::default());
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(chunk) if body.len() + chunk.len() > most => return Err(too_large()),
-                Ok(chunk) => {
-                    body.extend_from_slice(&chunk);
-                    pace.keep(chunk.len()).await;
-                }
-                Err(error) => return Ok(Err(causes(&error.without_url()))),
-            }
-        }
-        Ok(Ok(body))
     }
 }
 

@@ -285,6 +285,7 @@ mod tests {
         assert_eq!(rule_of(&typed, Some(configured)).unwrap().plugins, ["b"]);
         assert_eq!(rule_of(&SamplingArgs::default(), None), None);
     }
+
     #[tokio::test]
     async fn all_servers_share_their_connections_to_providers() {
         let config = Config::parse("{}", Path::new("a test")).unwrap();

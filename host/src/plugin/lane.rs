@@ -62,7 +62,7 @@ impl SlowLane {
             let turns = turns.clone();
             async move {
                 let outcome = turns.count(call).await;
-                habit.note(turns.spent());
+                habit.note(turns.spent_for_sure());
                 outcome
             }
         });
@@ -144,10 +144,11 @@ mod tests {
         thread::current().name().map(str::to_owned)
     }
 
-    /// Runs for a while, and lets others have their turn now and then, as a guest does at each tick.
-    async fn run_for(time: Duration) -> Option<String> {
+    /// Runs for a while, and is looked at and lets others have their turn now and then, as a guest does at each tick.
+    async fn run_for(time: Duration, turns: Turns) -> Option<String> {
         let began = Instant::now();
         while began.elapsed() < time {
+            turns.spent();
             tokio::task::yield_now().await;
         }
         name()
@@ -155,7 +156,8 @@ mod tests {
 
     /// The thread that a call ends on which runs so long.
     async fn ends_on(lane: &Arc<SlowLane>, habit: &Arc<Habit>, time: Duration) -> Option<String> {
-        lane.run(Turns::default(), Arc::clone(habit), Box::pin(run_for(time))).await
+        let turns = Turns::default();
+        lane.run(turns.clone(), Arc::clone(habit), Box::pin(run_for(time, turns))).await
     }
 
     #[tokio::test]

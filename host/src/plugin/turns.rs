@@ -20,6 +20,8 @@ pub(super) struct Turns(Arc<Mutex<Spent>>);
 #[derive(Debug, Default)]
 struct Spent {
     past: Duration,
+    /// Whether a turn was still going on at a tick.
+    was_looked_at: bool,
     /// The turn that is going on. Only its thread asks meanwhile.
     turn: Option<Turn>,
 }
@@ -57,6 +59,12 @@ impl Turns {
         spent.past + spent.turn.as_mut().map_or(Duration::ZERO, Turn::look)
     }
 
+    /// How long it has run as far as the CPU's clock knows. Who was quick but had to wait for a core has run for no time.
+    pub(super) fn spent_for_sure(&self) -> Duration {
+        let was_looked_at = self.lock().was_looked_at;
+        if was_looked_at { self.spent() } else { Duration::ZERO }
+    }
+
     /// Counts the time in which the call's future is polled.
     pub(super) async fn count<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
@@ -64,8 +72,10 @@ impl Turns {
             self.lock().turn = Some(Turn { began: Instant::now(), since: None });
             let polled: Poll<T> = call.as_mut().poll(context);
             let mut spent = self.lock();
-            let turn = spent.turn.take().map_or(Duration::ZERO, Turn::end);
-            spent.past += turn;
+            if let Some(turn) = spent.turn.take() {
+                spent.was_looked_at |= turn.since.is_some();
+                spent.past += turn.end();
+            }
             polled
         })
         .await
@@ -114,6 +124,15 @@ mod tests {
         assert!(seen <= TICK, "{seen:?}");
         turns.count(async { std::thread::sleep(Duration::from_millis(30)) }).await;
         assert!(turns.spent() <= TICK * 3, "{:?}", turns.spent());
+    }
+
+    #[tokio::test]
+    async fn who_was_never_looked_at_has_not_run_for_sure() {
+        let turns = Turns::default();
+        turns.count(async { std::thread::sleep(Duration::from_millis(30)) }).await;
+        assert_eq!(turns.spent_for_sure(), Duration::ZERO);
+        turns.count(async { work(Duration::from_millis(10), Some(&turns)) }).await;
+        assert!(turns.spent_for_sure() >= Duration::from_millis(9), "{:?}", turns.spent_for_sure());
     }
 
     #[tokio::test]

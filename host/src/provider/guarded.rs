@@ -4,21 +4,19 @@
 //! credential out of whatever comes back; hence an answer is read whole before the guest sees it. No proxy of the environment
 //! is asked: it would resolve names by itself, and nobody would check the addresses.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::body::{self, Unread};
 use super::client::causes;
 use super::credential::Credential;
 use super::fixed_headers;
 use super::origin::{self, Prohibited, Resolver};
-use super::pace::Pace;
 use super::place::Place;
 use super::secret::Redact;
-use super::visit::{Failed, Patience};
+use super::visit::{Failed, Patience, within};
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
 use crate::text::one_line;
@@ -219,7 +217,7 @@ impl Guarded {
     async fn read(
         &self,
         place: &Place,
-        mut response: reqwest::Response,
+        response: reqwest::Response,
         redact: Redact,
         patience: Patience,
     ) -> Result<http::Response<Vec<u8>>, (Failed, Error)> {
@@ -230,32 +228,20 @@ impl Guarded {
             return Err(self.refused(reason));
         }
         let most = self.limits.response_body;
-        let too_large = || {
-            (
-                Failed::ResponseTooLarge,
-                Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: place.origin(), most },
-            )
-        };
-        let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        let (mut body, mut pace) = (Vec::new(), Pace::default());
-        if announced > most {
-            return Err(too_large());
-        }
-        let broken = |e: reqwest::Error| {
-            let reason = redact.words(format!("the answer broke off: {}", causes(&e.without_url())));
-            self.unreachable(place, reason)
-        };
-        loop {
-            let chunk = within(patience.between, response.chunk()).await.ok_or_else(|| self.timed_out(place))?;
-            let Some(chunk) = chunk.map_err(broken)? else { break };
-            if body.len() + chunk.len() > most {
-                return Err(too_large());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = body::read(response, most, patience.between).await.map_err(|unread| match unread {
+            Unread::TooLarge => {
+                let (plugin, origin) = (self.plugin.clone(), place.origin());
+                (Failed::ResponseTooLarge, Error::ResponseTooLarge { plugin, origin, most })
             }
-            body.extend_from_slice(&chunk);
-            pace.keep(chunk.len()).await;
-        }
+            Unread::Broken(error) => {
+                let reason = format!("the answer broke off: {}", causes(&error.without_url()));
+                self.unreachable(place, redact.words(reason))
+            }
+            Unread::TimedOut => self.timed_out(place),
+        })?;
         let body = redact.body(body);
-        let (status, headers) = (response.status(), answered(response.headers(), &redact, body.len()));
+        let headers = answered(&headers, &redact, body.len());
         let mut answer = http::Response::new(body);
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
@@ -287,13 +273,6 @@ fn answered(headers: &HeaderMap, redact: &Redact, length: usize) -> HeaderMap {
     }
     kept.insert(header::CONTENT_LENGTH, length.into());
     kept
-}
-
-async fn within<T>(patience: Option<Duration>, wait: impl Future<Output = T>) -> Option<T> {
-    match patience {
-        Some(patience) => tokio::time::timeout(patience, wait).await.ok(),
-        None => Some(wait.await),
-    }
 }
 
 fn prohibited(error: &reqwest::Error) -> Option<&Prohibited> {

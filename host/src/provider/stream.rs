@@ -251,6 +251,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_pours_in_is_taken_in_at_its_pace() {
+        let piece = Bytes::from(vec![b' '; 1 << 20]);
+        for is_lines in [false, true] {
+            let piece = piece.clone();
+            let pieces = futures_util::stream::iter((0..100).map(move |_| Ok(piece.clone())));
+            let head = wit::ResponseHead { status: 200, headers: Vec::new() };
+            let place = ("p".to_owned(), "o".to_owned(), 10 << 20);
+            let mut events = Events::new(head, pieces, is_lines, Redact::default(), place);
+            // All that could be read is there, and too much; who takes it in as fast as he can sees that at once.
+            assert!(futures_util::poll!(std::pin::pin!(events.next())).is_pending(), "{is_lines}");
+        }
+    }
+
+    #[tokio::test]
     async fn bytes_that_are_no_text_are_an_error() {
         for is_lines in [false, true] {
             let head = wit::ResponseHead { status: 200, headers: Vec::new() };

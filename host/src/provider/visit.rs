@@ -129,6 +129,14 @@ impl Visit {
     }
 }
 
+/// Waits no longer than that.
+pub(super) async fn within<T>(patience: Option<Duration>, wait: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, wait).await.ok(),
+        None => Some(wait.await),
+    }
+}
+
 /// The body; or whether it is larger than it may be, else the guest broke it off.
 async fn read<E>(mut body: UnsyncBoxBody<Bytes, E>, most: usize) -> Result<Bytes, bool> {
     let mut bytes = BytesMut::new();

@@ -1,0 +1,65 @@
+//! Reading the whole of an answer, within its limit and at its pace.
+
+use std::time::Duration;
+
+use super::pace::Pace;
+use super::visit::within;
+
+/// Why an answer can't be read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is larger than it may be.
+    TooLarge,
+    /// The connection broke.
+    Broken(reqwest::Error),
+    /// Nothing came for so long.
+    TimedOut,
+}
+
+/// The body, if it has no more bytes than `most` and no pause in it is longer than `between`.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    most: usize,
+    between: Option<Duration>,
+) -> Result<Vec<u8>, Unread> {
+    let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced > most {
+        return Err(Unread::TooLarge);
+    }
+    let (mut body, mut pace) = (Vec::with_capacity(announced), Pace::default());
+    while let Some(chunk) = within(between, response.chunk()).await.ok_or(Unread::TimedOut)?.map_err(Unread::Broken)? {
+        if body.len() + chunk.len() > most {
+            return Err(Unread::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+        pace.keep(chunk.len()).await;
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+
+    use bytes::Bytes;
+    use futures_util::stream;
+
+    use super::*;
+
+    /// An answer of so many pieces of a mebibyte, all there already.
+    fn answer(pieces: usize) -> reqwest::Response {
+        let piece = Bytes::from(vec![b' '; 1 << 20]);
+        let pieces = stream::iter((0..pieces).map(move |_| Ok::<_, Infallible>(piece.clone())));
+        http::Response::new(reqwest::Body::wrap_stream(pieces)).into()
+    }
+
+    #[tokio::test]
+    async fn what_pours_in_is_taken_in_at_its_pace_and_is_no_larger_than_it_may_be() {
+        assert_eq!(read(answer(1), 1 << 20, None).await.unwrap().len(), 1 << 20);
+        assert!(matches!(read(answer(2), 1 << 20, None).await, Err(Unread::TooLarge)));
+        // All that could be read is there; who takes it in as fast as he can is done at once.
+        let mut flood = pin!(read(answer(1000), 100 << 20, None));
+        assert!(futures_util::poll!(&mut flood).is_pending());
+    }
+}
