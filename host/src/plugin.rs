@@ -34,6 +34,7 @@ pub mod bindings;
 mod complexity;
 mod engine;
 mod exports;
+mod giving_way;
 mod handed;
 mod handler;
 mod http;

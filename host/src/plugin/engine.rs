@@ -14,8 +14,9 @@ use wasmtime::{Config, Enabled, PoolingAllocationConfig, Store, UpdateDeadline};
 
 use super::artefacts::Artefacts;
 use super::complexity::{self, Found};
+use super::giving_way::{self, Share};
 use super::handed::most_handed_over;
-use super::lane::{self, SlowLane};
+use super::lane::SlowLane;
 use super::loaded::{Library, Loaded};
 use super::state::{LimitHit, State};
 use super::ticker::Ticker;
@@ -280,5 +281,5 @@ fn pool(size: u32) -> PoolingAllocationConfig {
 fn compilers() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get().saturating_sub(1).max(1));
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| lane::step_back()).build()
+    builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| giving_way::step_back(Share::Compilers)).build()
 }

@@ -1,5 +1,5 @@
 //! Who waits for whom: a guest begins on the thread that its caller is on, which costs nothing, and a guest that runs long goes on
-//! elsewhere, on threads with a lower priority. So however many guests loop until their time is up, the threads that
+//! elsewhere, on threads that let others go first. So however many guests loop until their time is up, the threads that
 //! relay, parse and answer are free. Where the last ones ran long, the next begin there: what is copied for a guest, or cleared when it is gone,
 //! can't be left in the middle.
 
@@ -14,17 +14,11 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::giving_way::{self, Share};
 use super::turns::Turns;
 
 /// A guest that has run this long runs long: converting a request takes a hundredth of it.
 const LONG: Duration = Duration::from_millis(1);
-
-/// How much less than others the slow threads get where there is not enough for all (`nice`).
-const NICE: i32 = 10;
-
-/// How long such a thread runs before others get their turn, in nanoseconds: the least that the kernel allows.
-#[cfg(target_os = "linux")]
-const SLICE: u64 = 100_000;
 
 /// How many quick calls in a row make up for one that ran long.
 const AMENDS: u8 = 8;
@@ -75,6 +69,7 @@ impl SlowLane {
             return outcome;
         }
         let Some(runtime) = self.runtime() else { return call.await };
+        let call = std::future::poll_fn(move |context| giving_way::offering(|| call.as_mut().poll(context)));
         match AbortOnDropHandle::new(runtime.spawn(call)).await {
             Ok(outcome) => outcome,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -92,38 +87,14 @@ impl SlowLane {
 fn start() -> io::Result<Runtime> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(threads).thread_name("guests").on_thread_start(step_back).enable_all();
+    builder.worker_threads(threads).thread_name("guests").on_thread_start(begin).enable_all();
     builder.build()
 }
 
-/// Lets others go first; on Linux that is a thread's own affair.
-pub(super) fn step_back() {
-    #[cfg(target_os = "linux")]
-    // A sandbox may know only the older call.
-    if let Err(error) = make_way().or_else(|_| rustix::process::nice(NICE).map(|_| ())) {
-        tracing::debug!("a thread can't step back: {error}");
-    }
-}
-
-/// This thread gets less than others, and makes way for one that wakes within a tenth of a millisecond. Linux before 6.12 knows nothing of the
-/// latter: there a thread may stay for some milliseconds, since its slice is that of all others.
-#[cfg(target_os = "linux")]
-fn make_way() -> io::Result<()> {
-    let size = u32::try_from(size_of::<libc::sched_attr>()).map_err(io::Error::other)?;
-    let attributes = libc::sched_attr {
-        size,
-        sched_policy: libc::SCHED_OTHER.cast_unsigned(),
-        sched_flags: 0,
-        sched_nice: NICE,
-        sched_priority: 0,
-        sched_runtime: SLICE,
-        sched_deadline: 0,
-        sched_period: 0,
-    };
-    #[expect(unsafe_code, reason = "no library has this call for ordinary threads")]
-    // SAFETY: the attributes are as long as they say, and only read; 0 is the calling thread.
-    let outcome = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// What such a thread begins with.
+fn begin() {
+    giving_way::step_back(Share::Guests);
+    giving_way::prepare();
 }
 
 impl Drop for SlowLane {
@@ -166,6 +137,19 @@ mod tests {
         assert_eq!(ends_on(&lane, &habit, Duration::ZERO).await, name());
         assert!(lane.0.get().is_none(), "threads that nobody needed");
         assert_eq!(ends_on(&lane, &habit, Duration::from_millis(50)).await.as_deref(), Some("guests"));
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[tokio::test]
+    async fn who_goes_on_elsewhere_offers_its_core() {
+        let (lane, habit) = (Arc::new(SlowLane::default()), Arc::default());
+        let is_offering = async |time| {
+            let turns = Turns::default();
+            let run = run_for(time, turns.clone());
+            lane.run(turns, Arc::clone(&habit), Box::pin(async { run.await.map(|_| giving_way::is_offering()) })).await
+        };
+        assert_eq!(is_offering(Duration::ZERO).await, Some(false));
+        assert_eq!(is_offering(Duration::from_millis(50)).await, Some(true));
     }
 
     #[tokio::test]
