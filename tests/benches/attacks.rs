@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use understudy_tests::arena::{Arena, Server};
+use understudy_tests::misbehaving::{SERVERS, misbehave};
 use understudy_tests::session::sampling;
 
 /// How long each round takes, and how many there are of each kind.
@@ -30,12 +31,23 @@ const PLUGINS: [&str; 12] = [
 ];
 const PROVIDERS: [&str; 6] = ["slow head", "endless head", "endless body", "stalled body", "garbage", "deep json"];
 
-async fn round(arena: &Arena, server: &Server, attack: Option<&str>) -> Vec<Duration> {
+/// Who attacks, and by what.
+#[derive(Clone, Copy)]
+enum Attack {
+    /// The text of a request to the plugin, or through it to the provider, that misbehaves.
+    Request(&'static str),
+    Server(&'static str),
+}
+
+async fn round(arena: &Arena, server: &Server, attack: Option<Attack>) -> Vec<Duration> {
     let began = Instant::now();
     let mischief = async {
-        let Some(text) = attack else { return tokio::time::sleep(ROUND).await };
+        let Some(attack) = attack else { return tokio::time::sleep(ROUND).await };
         while began.elapsed() < ROUND {
-            let _ = server.ask(&sampling(server.next_id(), text)).await;
+            match attack {
+                Attack::Request(text) => drop(server.ask(&sampling(server.next_id(), text)).await),
+                Attack::Server(how) => misbehave(how, server).await,
+            }
         }
     };
     arena.under_load(HONEST, mischief).await
@@ -45,7 +57,7 @@ fn at(times: &[Duration], share: usize) -> f64 {
     times.get(times.len() * share / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
 }
 
-async fn compare(arena: &Arena, name: &str, server: &Server, attack: Option<&str>) {
+async fn compare(arena: &Arena, name: &str, server: &Server, attack: Option<Attack>) {
     // `cargo bench --bench attacks -- memory` runs those with this in their names.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if attack.is_some() && !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
@@ -77,10 +89,13 @@ fn main() {
         println!("honest requests under attack: times, and multiples of those without, {HONEST} at once");
         compare(&arena, "no attack (how far noise goes)", &arena.hostile, None).await;
         for attack in PLUGINS {
-            compare(&arena, &format!("plugin: {attack}"), &arena.hostile, Some(attack)).await;
+            compare(&arena, &format!("plugin: {attack}"), &arena.hostile, Some(Attack::Request(attack))).await;
         }
         for attack in PROVIDERS {
-            compare(&arena, &format!("provider: {attack}"), &arena.wild, Some(attack)).await;
+            compare(&arena, &format!("provider: {attack}"), &arena.wild, Some(Attack::Request(attack))).await;
+        }
+        for how in SERVERS {
+            compare(&arena, &format!("server: {how}"), &arena.hostile, Some(Attack::Server(how))).await;
         }
     });
 }

@@ -13,6 +13,7 @@ pub mod author;
 pub mod guests;
 pub mod http;
 pub mod matrix;
+pub mod misbehaving;
 pub mod peers;
 pub mod program;
 pub mod provider;

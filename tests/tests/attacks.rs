@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faults::Fault;
-use serde_json::{Value, json};
+use futures_util::future::join_all;
+use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use understudy::config::Config;
 use understudy::plugin::bindings::understudy::plugin::types as wit;
 use understudy::plugin::{Engine, Plugin};
 use understudy_mcp_types::CreateMessageRequestParams;
-use understudy_tests::arena::{Arena, Holdings, KEY, Server};
+use understudy_tests::arena::{Arena, Holdings};
+use understudy_tests::misbehaving::{SERVERS, check, misbehave};
 use understudy_tests::session::sampling;
 use understudy_tests::wild::Mischief;
 
@@ -71,20 +73,11 @@ async fn arena() -> Arena {
             let _ = arena.hostile.ask(&sampling(arena.hostile.next_id(), text)).await;
         }
         misbehave("flood", &arena.hostile).await;
+        // As many at once as there will be: what the allocator keeps of messages so large isn't a leak.
+        join_all((0..HOSTILE).map(|_| misbehave("giant message", &arena.hostile))).await;
     };
     drop(arena.under_load(HONEST, warm).await);
     arena
-}
-
-/// Holds an answer to what every answer must be.
-fn check(answer: &Value, request: &Value) {
-    assert_eq!(answer["id"], request["id"]);
-    assert!(answer["result"].is_object() != answer["error"].is_object(), "{answer}");
-    let text = answer.to_string();
-    assert!(!text.contains(KEY), "the credential is in an answer: {text}");
-    if let Some(error) = answer["error"]["message"].as_str() {
-        assert!(!error.is_empty() && !error.chars().any(char::is_control), "{error:?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,71 +112,6 @@ async fn hostile_providers_cost_nobody_else_anything() {
             }
         })
         .await;
-    }
-}
-
-/// What a server can do wrong.
-const SERVERS: [&str; 7] =
-    ["flood", "deep json", "cancelled before sent", "cancelled at once", "garbage", "giant id", "batch"];
-
-async fn misbehave(how: &str, server: &Server) {
-    let ask = || sampling(server.next_id(), "none");
-    match how {
-        // More than may run and wait.
-        "flood" => {
-            let mut answers = Vec::new();
-            for request in std::iter::repeat_with(ask).take(200) {
-                answers.push((server.begin(&request).await, request));
-            }
-            for (answer, request) in answers {
-                check(&answer.await.unwrap_or_default(), &request);
-            }
-        }
-        "deep json" => {
-            let request = ask();
-            let answer = server.expect(&request);
-            let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-            let line =
-                request.to_string().replace("\"maxTokens\":100", &format!("\"maxTokens\":100,\"metadata\":{deep}"));
-            server.say(format!("{line}\n")).await;
-            check(&answer.await.unwrap_or_default(), &request);
-        }
-        "cancelled before sent" => {
-            let request = ask();
-            server.cancel(&request["id"]).await;
-            check(&server.ask(&request).await, &request);
-        }
-        "cancelled at once" => {
-            let request = sampling(server.next_id(), "block");
-            let answer = server.begin(&request).await;
-            server.cancel(&request["id"]).await;
-            drop(answer);
-        }
-        "garbage" => {
-            for line in
-                ["", "\u{0}\u{1}", "{", "null", "[]", "[1,[2]]", "{\"id\":{}}", "\u{feff}{}", "{\"method\":3,\"id\":1}"]
-            {
-                server.say(format!("{line}\n")).await;
-            }
-            let request = ask();
-            check(&server.ask(&request).await, &request);
-        }
-        "giant id" => {
-            let mut request = ask();
-            request["id"] = json!(format!("{}{}", "x".repeat(4000), server.next_id()));
-            check(&server.ask(&request).await, &request);
-        }
-        _ => {
-            let requests: Vec<Value> = std::iter::repeat_with(ask).take(20).collect();
-            let mut answers = Vec::new();
-            for request in &requests {
-                answers.push(server.expect(request));
-            }
-            server.say(format!("{}\n", Value::Array(requests.clone()))).await;
-            for (answer, request) in answers.into_iter().zip(&requests) {
-                check(&answer.await.unwrap_or_default(), request);
-            }
-        }
     }
 }
 

@@ -1,0 +1,96 @@
+//! What a hostile server does, by name: for the tests of attacks, and for the benchmark of what others notice of them.
+
+use serde_json::{Value, json};
+
+use crate::arena::{KEY, Server};
+use crate::session::sampling;
+
+/// What a server can do wrong.
+pub const SERVERS: [&str; 8] = [
+    "flood",
+    "giant message",
+    "deep json",
+    "cancelled before sent",
+    "cancelled at once",
+    "garbage",
+    "giant id",
+    "batch",
+];
+
+/// Does so once. Each of its requests gets one answer, which is looked at.
+pub async fn misbehave(how: &str, server: &Server) {
+    let ask = || sampling(server.next_id(), "none");
+    match how {
+        // More than may run and wait.
+        "flood" => {
+            let mut answers = Vec::new();
+            for request in std::iter::repeat_with(ask).take(200) {
+                answers.push((server.begin(&request).await, request));
+            }
+            for (answer, request) in answers {
+                check(&answer.await.unwrap_or_default(), &request);
+            }
+        }
+        "deep json" => {
+            let request = ask();
+            let answer = server.expect(&request);
+            let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+            let line =
+                request.to_string().replace("\"maxTokens\":100", &format!("\"maxTokens\":100,\"metadata\":{deep}"));
+            server.say(format!("{line}\n")).await;
+            check(&answer.await.unwrap_or_default(), &request);
+        }
+        "giant message" => {
+            let mut request = ask();
+            request["params"]["metadata"] = json!({ "giant": "x".repeat(8 << 20) });
+            check(&server.ask(&request).await, &request);
+        }
+        "cancelled before sent" => {
+            let request = ask();
+            server.cancel(&request["id"]).await;
+            check(&server.ask(&request).await, &request);
+        }
+        "cancelled at once" => {
+            let request = sampling(server.next_id(), "block");
+            let answer = server.begin(&request).await;
+            server.cancel(&request["id"]).await;
+            drop(answer);
+        }
+        "garbage" => {
+            for line in
+                ["", "\u{0}\u{1}", "{", "null", "[]", "[1,[2]]", "{\"id\":{}}", "\u{feff}{}", "{\"method\":3,\"id\":1}"]
+            {
+                server.say(format!("{line}\n")).await;
+            }
+            let request = ask();
+            check(&server.ask(&request).await, &request);
+        }
+        "giant id" => {
+            let mut request = ask();
+            request["id"] = json!(format!("{}{}", "x".repeat(4000), server.next_id()));
+            check(&server.ask(&request).await, &request);
+        }
+        _ => {
+            let requests: Vec<Value> = std::iter::repeat_with(ask).take(20).collect();
+            let mut answers = Vec::new();
+            for request in &requests {
+                answers.push(server.expect(request));
+            }
+            server.say(format!("{}\n", Value::Array(requests.clone()))).await;
+            for (answer, request) in answers.into_iter().zip(&requests) {
+                check(&answer.await.unwrap_or_default(), request);
+            }
+        }
+    }
+}
+
+/// Holds an answer to what every answer must be.
+pub fn check(answer: &Value, request: &Value) {
+    assert_eq!(answer["id"], request["id"]);
+    assert!(answer["result"].is_object() != answer["error"].is_object(), "{answer}");
+    let text = answer.to_string();
+    assert!(!text.contains(KEY), "the credential is in an answer: {text}");
+    if let Some(error) = answer["error"]["message"].as_str() {
+        assert!(!error.is_empty() && !error.chars().any(char::is_control), "{error:?}");
+    }
+}
