@@ -17,8 +17,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::giving_way::{self, Share};
 use super::turns::Turns;
 
-/// A guest that has run this long runs long: converting a request takes a hundredth of it.
+/// A guest that has run this long goes on elsewhere: converting a request takes a hundredth of it.
 const LONG: Duration = Duration::from_millis(1);
+
+/// A guest whose calls run this long begins there next time: others notice less than a whole millisecond, too. More than half a tick, which
+/// may be charged to who was quick and had to wait for a core (`Turns::spent_for_sure`).
+const HABITUALLY_LONG: Duration = Duration::from_micros(600);
 
 /// How many quick calls in a row make up for one that ran long.
 const AMENDS: u8 = 8;
@@ -34,7 +38,7 @@ impl Habit {
 
     /// A call has ended. Of several that end in the same moment one is noted: it is a guess in any case.
     fn note(&self, spent: Duration) {
-        let left = if spent < LONG { self.0.load(Ordering::Relaxed).saturating_sub(1) } else { AMENDS };
+        let left = if spent < HABITUALLY_LONG { self.0.load(Ordering::Relaxed).saturating_sub(1) } else { AMENDS };
         self.0.store(left, Ordering::Relaxed);
     }
 }
