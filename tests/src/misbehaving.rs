@@ -17,7 +17,10 @@ pub const SERVERS: [&str; 8] = [
     "batch",
 ];
 
-/// Does so once. Each of its requests gets one answer, which is looked at.
+/// Does so once. Each of its requests that it doesn't cancel gets one answer, which is looked at.
+///
+/// # Panics
+/// If an answer isn't what every answer must be, or nothing goes by this name.
 pub async fn misbehave(how: &str, server: &Server) {
     let ask = || sampling(server.next_id(), "none");
     match how {
@@ -70,7 +73,7 @@ pub async fn misbehave(how: &str, server: &Server) {
             request["id"] = json!(format!("{}{}", "x".repeat(4000), server.next_id()));
             check(&server.ask(&request).await, &request);
         }
-        _ => {
+        "batch" => {
             let requests: Vec<Value> = std::iter::repeat_with(ask).take(20).collect();
             let mut answers = Vec::new();
             for request in &requests {
@@ -81,6 +84,7 @@ pub async fn misbehave(how: &str, server: &Server) {
                 check(&answer.await.unwrap_or_default(), request);
             }
         }
+        _ => panic!("no server misbehaves by `{how}`"),
     }
 }
 

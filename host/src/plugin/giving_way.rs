@@ -1,7 +1,7 @@
 //! Threads that let others go first.
 //!
 //! A low priority is not enough for that. Whoever has got a core keeps it for a slice, and then until the kernel next looks, which can be 4 ms
-//! later (`CONFIG_HZ=250`): as long as eight requests take. So while a guest runs on such a thread, a timer has the thread offer its core to others
+//! later (`CONFIG_HZ=250`). So while a guest runs on such a thread, a timer has the thread offer its core to others
 //! every now and then. The host's own work for the guest (a list that is copied, memory that is cleared) is interrupted in the same way,
 //! which the ticks of the epoch can't.
 

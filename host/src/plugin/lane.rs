@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::TICK;
 use super::giving_way::{self, Share};
 use super::turns::Turns;
 
@@ -23,6 +24,7 @@ const LONG: Duration = Duration::from_millis(1);
 /// A guest whose calls run this long begins there next time: others notice less than a whole millisecond, too. More than half a tick, which
 /// may be charged to who was quick and had to wait for a core (`Turns::spent_for_sure`).
 const HABITUALLY_LONG: Duration = Duration::from_micros(600);
+const _: () = assert!(HABITUALLY_LONG.as_micros() > TICK.as_micros() / 2);
 
 /// How many quick calls in a row make up for one that ran long.
 const AMENDS: u8 = 8;
