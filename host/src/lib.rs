@@ -15,6 +15,7 @@
 //! | [`relay`] | between client and server: what is ours is answered |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | [`policy`] | what a server may ask |
+//! | `held` | counts of what many hold |
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
 //! | [`provider`] | the HTTP call |
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;
+mod held;
 pub mod jsonrpc;
 pub mod oauth;
 pub mod plugin;

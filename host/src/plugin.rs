@@ -52,6 +52,7 @@ mod usage;
 mod world;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -160,6 +161,11 @@ impl Plugin {
     #[must_use]
     pub fn accepts(&self, what: &str) -> bool {
         self.description.accepts.iter().any(|word| word == what)
+    }
+
+    /// How many requests are being answered by all plugins together that share its engine: whoever answers one counts it.
+    pub(crate) fn requests(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.engine.requests)
     }
 
     /// The plugin's limits.

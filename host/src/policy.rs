@@ -1,6 +1,6 @@
 //! What a server may ask: how much, and how often at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use understudy_mcp_types::{Block, CreateMessageRequestParams, ResourceContents};
 
 use crate::config::{Limits, Sampling};
 use crate::error::Error;
+use crate::held::Held;
 
 /// One server's policy.
 #[derive(Debug)]
@@ -61,19 +62,6 @@ pub struct Place<'a> {
     _running: SemaphorePermit<'a>,
     _waiting: SemaphorePermit<'a>,
     _bytes: Held<'a>,
-}
-
-/// Bytes that are held; given back when dropped.
-#[derive(Debug)]
-struct Held<'a> {
-    all: &'a AtomicUsize,
-    size: usize,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.size, Ordering::AcqRel);
-    }
 }
 
 impl Policy {
@@ -139,8 +127,8 @@ impl Policy {
             let most = rate.per_minute;
             rate.take(Instant::now()).map_err(|wait| Error::TooOften { most, wait })?;
         }
-        let bytes = Held { all: &self.bytes, size };
-        if self.bytes.fetch_add(size, Ordering::AcqRel).saturating_add(size) > self.most_bytes {
+        let (bytes, sum) = Held::new(&self.bytes, size);
+        if sum > self.most_bytes {
             return Err(Error::TooMuch { most: self.most_bytes });
         }
         let too_many = |_| Error::TooMany { running: self.concurrent, waiting: self.waiting };

@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | `context` | what a server may have attached to its request (`includeContext`) |
 //! | `cast` | who answers: the chain of plugins, and the limits for all of them |
+//! | `share` | who has many requests lets others go first |
 //! | `ask` | one plugin's part: its calls, the exchanges between them, retries |
 
 mod ask;
 mod cast;
 mod context;
+mod share;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,9 +6,14 @@
 
 use std::time::{Duration, Instant};
 
+use mimalloc::MiMalloc;
 use understudy_tests::arena::{Arena, Server};
 use understudy_tests::misbehaving::{SERVERS, misbehave};
 use understudy_tests::session::sampling;
+
+/// The program's own: what threads wait for one another in is part of what is measured.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long each round takes, and how many there are of each kind.
 const ROUND: Duration = Duration::from_millis(400);
@@ -39,8 +44,10 @@ enum Attack {
     Server(&'static str),
 }
 
-async fn round(arena: &Arena, server: &Server, attack: Option<Attack>) -> Vec<Duration> {
+/// The honest requests' times, and how often the attack was made meanwhile.
+async fn round(arena: &Arena, server: &Server, attack: Option<Attack>) -> (Vec<Duration>, usize) {
     let began = Instant::now();
+    let mut attacks = 0;
     let mischief = async {
         let Some(attack) = attack else { return tokio::time::sleep(ROUND).await };
         while began.elapsed() < ROUND {
@@ -48,9 +55,11 @@ async fn round(arena: &Arena, server: &Server, attack: Option<Attack>) -> Vec<Du
                 Attack::Request(text) => drop(server.ask(&sampling(server.next_id(), text)).await),
                 Attack::Server(how) => misbehave(how, server).await,
             }
+            attacks += 1;
         }
     };
-    arena.under_load(HONEST, mischief).await
+    let times = arena.under_load(HONEST, mischief).await;
+    (times, attacks)
 }
 
 fn at(times: &[Duration], share: usize) -> f64 {
@@ -63,16 +72,18 @@ async fn compare(arena: &Arena, name: &str, server: &Server, attack: Option<Atta
     if attack.is_some() && !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
         return;
     }
-    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
+    let (mut quiet, mut loud, mut attacks) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
-        quiet.extend(round(arena, server, None).await);
-        loud.extend(round(arena, server, attack).await);
+        quiet.extend(round(arena, server, None).await.0);
+        let (times, made) = round(arena, server, attack).await;
+        loud.extend(times);
+        attacks += made;
     }
     quiet.sort_unstable();
     loud.sort_unstable();
     let ratio = |share| at(&loud, share) / at(&quiet, share);
     println!(
-        "  {name:34} p50 {:7.2} ms {:5.2} ×   p99 {:7.2} ms {:5.2} ×   ({} and {} requests)",
+        "  {name:34} p50 {:7.2} ms {:5.2} ×   p99 {:7.2} ms {:5.2} ×   ({} and {} requests, {attacks} attacks)",
         at(&loud, 50),
         ratio(50),
         at(&loud, 99),

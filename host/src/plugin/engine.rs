@@ -4,6 +4,7 @@
 //! a pool, in which a fresh instance costs half as much. Those that don't fit the pool run on the other.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -55,6 +56,8 @@ pub struct Engine {
     places: Arc<Semaphore>,
     compilers: ThreadPool,
     slow: Arc<SlowLane>,
+    /// How many requests are being answered, of whatever server.
+    pub(super) requests: Arc<AtomicUsize>,
     watcher: OnceLock<Watcher>,
 }
 
@@ -87,8 +90,19 @@ impl Engine {
         let artefacts = Artefacts::new(cache, &on_demand);
         let size = usize::try_from(size).unwrap_or_default();
         let places = Arc::new(Semaphore::new(size));
-        let (slow, watcher, library) = (Arc::default(), OnceLock::new(), Library::default());
-        Ok(Arc::new(Self { pooled, on_demand, ticker, artefacts, library, size, places, compilers, slow, watcher }))
+        Ok(Arc::new(Self {
+            pooled,
+            on_demand,
+            ticker,
+            artefacts,
+            library: Library::default(),
+            size,
+            places,
+            compilers,
+            slow: Arc::default(),
+            requests: Arc::default(),
+            watcher: OnceLock::new(),
+        }))
     }
 
     /// Where compiled components are kept by default: the user's cache folder.

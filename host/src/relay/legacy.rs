@@ -1,7 +1,7 @@
 //! The loops of the eras that have sessions (2024-11-05 to 2025-11-25): one for each direction, neither waits for the other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,11 +19,15 @@ use crate::jsonrpc::{error_line, result_line};
 use crate::sampling::{Asked, hop};
 use crate::transport::{Incoming, Message, Side};
 
+/// So many requests of a server are begun in a row before others get their turn.
+const IN_A_ROW: usize = 8;
+
 /// What both loops share.
 struct Shared {
     session: Session,
     answers: Arc<Answers>,
     tasks: Arc<Tasks>,
+    begun: AtomicUsize,
     to_front: Outlet,
     to_back: Outlet,
     limit: usize,
@@ -37,6 +41,7 @@ pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: us
         session: Session::new(answering),
         answers: Arc::new(Answers::default()),
         tasks: Arc::default(),
+        begun: AtomicUsize::new(0),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
         limit,
@@ -156,6 +161,9 @@ impl Shared {
             // A server that no longer listens may still have something to say.
             Verdict::Answer { id, params } => {
                 self.answer(id, params, about.clone()).await;
+                if self.begun.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
+                    tokio::task::yield_now().await;
+                }
                 true
             }
             Verdict::Task { id, method, params } => {
@@ -254,5 +262,35 @@ fn answer_line(id: &[u8], answer: Result<String, (i64, String)>) -> Bytes {
     match answer {
         Ok(result) => result_line(id, &result),
         Err((code, message)) => error_line(id, code, &message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::super::{Relay, Terms};
+    use super::*;
+    use crate::config::{Config, Sampling};
+    use crate::sampling::Sampler;
+
+    #[tokio::test]
+    async fn a_flood_of_requests_leaves_others_their_turn() {
+        let config = Config::parse("{}", Path::new("a test")).unwrap();
+        let rule = Sampling::by(Vec::new());
+        let sampler = Sampler::new("a server", &rule, Vec::new(), Arc::default(), &config);
+        let ((front, _client), (back, server)) = (Side::pair(), Side::pair());
+        for id in 0..IN_A_ROW + 4 {
+            let request = json!({ "jsonrpc": "2.0", "id": id, "method": "sampling/createMessage", "params": { "messages": [], "maxTokens": 1 } });
+            server.outgoing.try_send(Incoming::Message(Bytes::from(format!("{request}\n")).into())).unwrap();
+        }
+        let waiting = || server.outgoing.max_capacity() - server.outgoing.capacity();
+        let _relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), Terms::new(1 << 20));
+        // This is somebody else, who comes next each time.
+        let others_turn = async || tokio::spawn(async {}).await.unwrap();
+        others_turn().await;
+        assert_eq!(waiting(), 4);
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use super::ask::Ask;
+use super::share::Share;
 use super::{Asked, Understudy};
 use crate::config::{Config, Sampling};
 use crate::error::Error;
@@ -30,6 +31,7 @@ pub(super) struct Cast {
     pub(super) variables: HashSet<String>,
     http: Arc<Http>,
     policy: Policy,
+    share: Share,
     largest: usize,
     deadline: Duration,
 }
@@ -39,6 +41,7 @@ impl Cast {
         let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
         let deadline = longest.unwrap_or_default().max(limits.deadline);
+        let of_all_servers = chain.first().map(|link| link.plugin.requests()).unwrap_or_default();
         Self {
             server: server.to_owned(),
             rule: rule.clone(),
@@ -46,6 +49,7 @@ impl Cast {
             chain,
             http,
             policy: Policy::new(rule, limits),
+            share: Share::new(of_all_servers),
             largest: limits.sampling_request,
             deadline,
         }
@@ -58,25 +62,31 @@ impl Cast {
     /// # Errors
     /// What the server is to be told.
     pub(super) async fn create_message(&self, asked: Asked<'_>, id: &str) -> Result<String, Error> {
-        let Asked { params, context, progress } = asked;
-        if params.len() > self.largest {
-            let what = format!("{} bytes", params.len());
+        let size = asked.params.len();
+        if size > self.largest {
+            let what = format!("{size} bytes");
             return Err(Error::RequestTooLarge { what, key: "samplingRequest", most: self.largest });
         }
         let after = self.deadline;
         let until = Instant::now() + after;
         // It is large, and all that it is wrapped in until it runs would be as large again, several times over.
         let answer = Box::pin(async {
-            let _place = self.policy.admit(params.len()).await?;
-            let request = parse(params)?;
-            self.policy.check(&request)?;
-            let mut request = self.policy.clamp(request);
-            if let Some(context) = &context {
-                context.attach(&self.server, &mut request);
-            }
-            self.ask_chain(request, id, until, progress.as_ref()).await
+            let _place = self.policy.admit(size).await?;
+            self.share.work(self.answer(asked, id, until)).await
         });
-        let result = tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })??;
+        tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })?
+    }
+
+    /// Answers a request that has its place.
+    async fn answer(&self, asked: Asked<'_>, id: &str, until: Instant) -> Result<String, Error> {
+        let Asked { params, context, progress } = asked;
+        let request = parse(params)?;
+        self.policy.check(&request)?;
+        let mut request = self.policy.clamp(request);
+        if let Some(context) = &context {
+            context.attach(&self.server, &mut request);
+        }
+        let result = self.ask_chain(request, id, until, progress.as_ref()).await?;
         serde_json::to_string(&result)
             .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
     }
@@ -157,7 +167,38 @@ fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::sync::atomic::Ordering;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::plugin::Engine;
+
+    #[tokio::test]
+    async fn what_is_answered_is_counted_for_all_servers_that_share_an_engine() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let plugin = json!({ "component": "builtin:anthropic", "model": "m", "endpoint": format!("http://{}", silent.local_addr().unwrap()) });
+        let config = json!({ "plugins": { "silent": plugin } }).to_string();
+        let config = Config::parse(&config, Path::new("a test")).unwrap();
+        let engine = Engine::new(None).unwrap();
+        let (rule, plugin) = (Sampling::by(Vec::new()), config.plugin("silent", |_| None).unwrap());
+        let cast = async || {
+            let chain = vec![Understudy::load(&engine, &plugin, |_| None).await.unwrap()];
+            Cast::new("a server", &rule, chain, Arc::default(), &config)
+        };
+        let (one, another) = (cast().await, cast().await);
+        let params = br#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}],"maxTokens":1}"#;
+        let counted = another.chain.first().unwrap().plugin.requests();
+        {
+            let mut request = pin!(one.create_message(Asked::new(params), "an id"));
+            assert!(futures_util::poll!(&mut request).is_pending());
+            assert_eq!(counted.load(Ordering::Relaxed), 1);
+        }
+        assert_eq!(counted.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {

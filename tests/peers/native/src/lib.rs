@@ -21,6 +21,7 @@ macro_rules! wit_conversions {
 mod host {
     pub mod config;
     pub mod error;
+    pub(crate) mod held;
     pub mod jsonrpc;
     pub mod oauth;
     pub mod policy;
@@ -36,7 +37,7 @@ mod host {
 }
 pub mod plugin;
 
-pub(crate) use host::private;
 pub use host::{
     config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport,
 };
+pub(crate) use host::{held, private};

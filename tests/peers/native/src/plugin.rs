@@ -1,6 +1,7 @@
 //! A plugin without a sandbox: `anthropic`, compiled in, called as a function.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use understudy_plugin::Provider as _;
@@ -56,6 +57,11 @@ impl Plugin {
     #[must_use]
     pub fn accepts(&self, what: &str) -> bool {
         self.description.accepts.iter().any(|word| word == what)
+    }
+
+    /// Requests that are being answered; there is one server.
+    pub(crate) fn requests(&self) -> Arc<AtomicUsize> {
+        Arc::default()
     }
 
     /// Its limits.
