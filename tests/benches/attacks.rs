@@ -1,6 +1,6 @@
 //! What honest requests notice of attacks: their times with each attack going on, beside those without, taken in turns.
 //!
-//! `make bench`. Four honest requests at a time, as fast as they are answered, and one attack after the other. The machine is
+//! `make bench-attacks`. Four honest requests at a time, as fast as they are answered, and one attack after the other. The machine is
 //! noisy: read the ratios, and compare with the line that says how far two quiet rounds are apart.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark prints, and a failure ends it")]
 

@@ -1,6 +1,6 @@
 //! How long a cancellation takes to reach whatever works on the answer: the provider's connection, and a guest that never ends by itself.
 //!
-//! `make bench`. From the moment in which the one who cancels has said so.
+//! `make bench-attacks`. From the moment in which the one who cancels has said so.
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,

@@ -19,7 +19,8 @@ use crate::jsonrpc::{error_line, result_line};
 use crate::sampling::{Asked, hop};
 use crate::transport::{Incoming, Message, Side};
 
-/// So many requests of a server are begun in a row before others get their turn.
+/// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
+/// else to do.
 const IN_A_ROW: usize = 8;
 
 /// What both loops share.
@@ -27,7 +28,8 @@ struct Shared {
     session: Session,
     answers: Arc<Answers>,
     tasks: Arc<Tasks>,
-    begun: AtomicUsize,
+    /// The server's requests that have been begun since it had last said nothing.
+    in_a_row: AtomicUsize,
     to_front: Outlet,
     to_back: Outlet,
     limit: usize,
@@ -41,7 +43,7 @@ pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: us
         session: Session::new(answering),
         answers: Arc::new(Answers::default()),
         tasks: Arc::default(),
-        begun: AtomicUsize::new(0),
+        in_a_row: AtomicUsize::new(0),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
         limit,
@@ -82,6 +84,9 @@ async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incomin
 async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incoming>, shared: &Shared) {
     let mut first = first;
     while let Some(incoming) = next(&mut first, &mut from_back).await {
+        if from_back.is_empty() {
+            shared.in_a_row.store(0, Ordering::Relaxed);
+        }
         let open = match incoming {
             Incoming::TooLong { head, bytes } => {
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
@@ -161,7 +166,7 @@ impl Shared {
             // A server that no longer listens may still have something to say.
             Verdict::Answer { id, params } => {
                 self.answer(id, params, about.clone()).await;
-                if self.begun.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
+                if self.in_a_row.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
                     tokio::task::yield_now().await;
                 }
                 true
