@@ -1,5 +1,7 @@
 //! What a hostile server does, by name: for the tests of attacks, and for the benchmark of what others notice of them.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use crate::arena::{KEY, Server};
@@ -38,15 +40,18 @@ pub async fn misbehave(how: &str, server: &Server) {
             let request = ask();
             let answer = server.expect(&request);
             let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-            let line =
-                request.to_string().replace("\"maxTokens\":100", &format!("\"maxTokens\":100,\"metadata\":{deep}"));
-            server.say(format!("{line}\n")).await;
+            let (start, end) = with_metadata(&request);
+            server.say([&start, deep.as_str(), &end, "\n"].concat()).await;
             check(&answer.await.unwrap_or_default(), &request);
         }
         "giant message" => {
-            let mut request = ask();
-            request["params"]["metadata"] = json!({ "giant": "x".repeat(8 << 20) });
-            check(&server.ask(&request).await, &request);
+            // Not by `json!`: that would read and copy it several times, in the process in which others are to notice little.
+            static GIANT: LazyLock<String> = LazyLock::new(|| "x".repeat(8 << 20));
+            let request = ask();
+            let answer = server.expect(&request);
+            let (start, end) = with_metadata(&request);
+            server.say([&start, "\"", &GIANT, "\"", &end, "\n"].concat()).await;
+            check(&answer.await.unwrap_or_default(), &request);
         }
         "cancelled before sent" => {
             let request = ask();
@@ -86,6 +91,15 @@ pub async fn misbehave(how: &str, server: &Server) {
         }
         _ => panic!("no server misbehaves by `{how}`"),
     }
+}
+
+/// What stands before a request's `metadata`, and what after it.
+fn with_metadata(request: &Value) -> (String, String) {
+    let mut request = request.clone();
+    request["params"]["metadata"] = json!({ "x": 0 });
+    let line = request.to_string();
+    let (start, end) = line.split_once("0}").unwrap_or_else(|| panic!("no metadata: {line}"));
+    (start.to_owned(), format!("}}{end}"))
 }
 
 /// Holds an answer to what every answer must be.

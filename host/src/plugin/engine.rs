@@ -297,3 +297,42 @@ fn compilers() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
     builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| giving_way::step_back(Share::Compilers)).build()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::sync::atomic::Ordering;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Config, Sampling};
+    use crate::sampling::{Asked, Sampler, Understudy};
+
+    #[tokio::test]
+    async fn what_is_being_answered_is_counted_for_all_servers_that_share_an_engine() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let plugin = json!({ "component": "builtin:anthropic", "model": "m", "endpoint": endpoint });
+        let config = json!({ "plugins": { "silent": plugin } }).to_string();
+        let config = Config::parse(&config, Path::new("a test")).unwrap();
+        let engine = Engine::new(None).unwrap();
+        let (rule, plugin) = (Sampling::by(Vec::new()), config.plugin("silent", |_| None).unwrap());
+        let sampler = async || {
+            let chain = vec![Understudy::load(&engine, &plugin, |_| None).await.unwrap()];
+            Sampler::new("a server", &rule, chain, Arc::default(), &config)
+        };
+        let (one, another) = (sampler().await, sampler().await);
+        let params = br#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}],"maxTokens":1}"#;
+        {
+            let mut first = pin!(one.create_message(Asked::new(params)));
+            let mut second = pin!(another.create_message(Asked::new(params)));
+            assert!(futures_util::poll!(&mut first).is_pending());
+            assert!(futures_util::poll!(&mut second).is_pending());
+            assert_eq!(engine.requests.load(Ordering::Relaxed), 2);
+        }
+        assert_eq!(engine.requests.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! Who answers a server's sampling requests at one time: the chain of plugins, and the limits for all of them.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ impl Cast {
         // It is large, and all that it is wrapped in until it runs would be as large again, several times over.
         let answer = Box::pin(async {
             let _place = self.policy.admit(size).await?;
-            self.share.work(self.answer(asked, id, until)).await
+            self.share.work(pin!(self.answer(asked, id, until))).await
         });
         tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })?
     }
@@ -167,38 +168,7 @@ fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-    use std::path::Path;
-    use std::pin::pin;
-    use std::sync::atomic::Ordering;
-
-    use serde_json::json;
-
     use super::*;
-    use crate::plugin::Engine;
-
-    #[tokio::test]
-    async fn what_is_answered_is_counted_for_all_servers_that_share_an_engine() {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let plugin = json!({ "component": "builtin:anthropic", "model": "m", "endpoint": format!("http://{}", silent.local_addr().unwrap()) });
-        let config = json!({ "plugins": { "silent": plugin } }).to_string();
-        let config = Config::parse(&config, Path::new("a test")).unwrap();
-        let engine = Engine::new(None).unwrap();
-        let (rule, plugin) = (Sampling::by(Vec::new()), config.plugin("silent", |_| None).unwrap());
-        let cast = async || {
-            let chain = vec![Understudy::load(&engine, &plugin, |_| None).await.unwrap()];
-            Cast::new("a server", &rule, chain, Arc::default(), &config)
-        };
-        let (one, another) = (cast().await, cast().await);
-        let params = br#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}],"maxTokens":1}"#;
-        let counted = another.chain.first().unwrap().plugin.requests();
-        {
-            let mut request = pin!(one.create_message(Asked::new(params), "an id"));
-            assert!(futures_util::poll!(&mut request).is_pending());
-            assert_eq!(counted.load(Ordering::Relaxed), 1);
-        }
-        assert_eq!(counted.load(Ordering::Relaxed), 0);
-    }
 
     #[test]
     fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {

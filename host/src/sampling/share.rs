@@ -1,7 +1,7 @@
 //! Who has many requests lets others go first: while several servers have some to be answered, one that has more than a few works on few of
 //! them in the same moment, and only when nobody else has anything to do. However many it makes, the others hardly notice.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
@@ -35,9 +35,8 @@ impl Share {
 
     /// Answers a request. As long as its server has more than a few while others have some, it waits each time that there is something to
     /// do for it: for a place, and then for the others. While it waits for its provider it has no place.
-    pub(super) async fn work<T>(&self, request: impl Future<Output = T>) -> T {
+    pub(super) async fn work<T>(&self, mut request: Pin<&mut impl Future<Output = T>>) -> T {
         let _counted = (Held::new(&self.own, 1), Held::new(&self.all, 1));
-        let mut request = pin!(request);
         let mut places = PollSemaphore::new(Arc::clone(&self.places));
         let (mut place, mut is_waiting) = (None, false);
         std::future::poll_fn(|context| {
@@ -84,6 +83,10 @@ mod tests {
         Arc::new(Share { few: 1, own: AtomicUsize::new(0), all, places })
     }
 
+    async fn work<T>(share: &Share, request: impl Future<Output = T>) -> T {
+        share.work(pin!(request)).await
+    }
+
     fn counts(share: &Share) -> (usize, usize, usize) {
         let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
         (count(&share.own), count(&share.all), share.places.available_permits())
@@ -95,7 +98,7 @@ mod tests {
             let share = share(of_others);
             let _others: Vec<_> = (1..own).map(|_| Held::new(&share.own, 1)).collect();
             let _of_all: Vec<_> = (1..own).map(|_| Held::new(&share.all, 1)).collect();
-            let mut request = pin!(share.work(async { counts(&share) }));
+            let mut request = pin!(work(&share, async { counts(&share) }));
             assert_eq!(poll!(&mut request), Poll::Ready((own, own + of_others, 1)));
         }
     }
@@ -115,7 +118,7 @@ mod tests {
                     }
                     done.lock().unwrap().push(name);
                 };
-                if name == "crowd" { share.work(work).await } else { work.await }
+                if name == "crowd" { share.work(pin!(work)).await } else { work.await }
             });
         }
         tasks.join_all().await;
@@ -127,7 +130,7 @@ mod tests {
     async fn who_waits_for_a_provider_has_no_place_and_comes_back_for_one() {
         let share = share(1);
         let (answer, wait) = oneshot::channel();
-        let (mut first, mut second) = (pin!(share.work(wait)), pin!(share.work(pending::<()>())));
+        let (mut first, mut second) = (pin!(work(&share, wait)), pin!(work(&share, pending::<()>())));
         // Its own first request is few. The second crowds.
         assert!(poll!(&mut first).is_pending());
         assert!(poll!(&mut second).is_pending());
@@ -144,8 +147,8 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_given_back_though_nobody_crowds_any_more_or_the_request_is_cancelled() {
         let share = share(1);
-        let mut first = Box::pin(share.work(pending::<()>()));
-        let mut others = [Box::pin(share.work(pending::<()>())), Box::pin(share.work(pending::<()>()))];
+        let mut first = Box::pin(work(&share, pending::<()>()));
+        let mut others = [Box::pin(work(&share, pending::<()>())), Box::pin(work(&share, pending::<()>()))];
         assert!(poll!(&mut first).is_pending());
         for other in &mut others {
             assert!(poll!(other).is_pending());

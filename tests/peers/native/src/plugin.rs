@@ -45,7 +45,7 @@ impl Shape {
     }
 }
 
-#[expect(clippy::unused_async, reason = "the sandbox has something to wait for")]
+#[expect(clippy::unused_async, clippy::unused_self, reason = "the sandbox has something to wait for, and an engine")]
 impl Plugin {
     /// The plugin.
     pub async fn load(_: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
