@@ -23,8 +23,8 @@ lint: setup-rust
 soak: setup-rust
 	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --workspace --test attacks -- --nocapture
 
-# What Understudy costs, part by part and in a race: about a quarter of an hour, half of it compiling. With the features of the whole workspace, as
-# the programs are built that are raced: nothing is compiled twice.
+# What Understudy costs, part by part and in a race. With the features of the whole workspace, as the programs are built that are raced: nothing is
+# compiled twice.
 bench: setup-rust
 	tests/peers/setup.sh node fastmcp compilers
 	$(CARGO) bench --workspace --bench parts --bench race
