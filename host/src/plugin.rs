@@ -50,6 +50,7 @@ mod ticker;
 mod turns;
 mod usage;
 mod world;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
@@ -72,10 +73,11 @@ use lane::Habit;
 use loaded::Loaded;
 use source::Source;
 pub use source::read;
-use state::{LimitHit, State, Written};
+use state::{LimitHit, State};
 use usage::Usage;
 pub use usage::Used;
 pub use world::{Shape, World};
+use written::Written;
 
 /// What is called often.
 const FUNCTIONS: [&str; 4] = ["start", "resume", "next", "create-message"];

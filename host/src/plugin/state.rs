@@ -1,13 +1,6 @@
 //! What a store holds: the guest's limits, and an inert WASI.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-
-use tokio::io::AsyncWrite;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -15,9 +8,9 @@ use super::http::Hooks;
 use super::ticker::Running;
 use super::turns::Turns;
 use super::usage::{Usage, Used};
+use super::written::Written;
 use crate::config::Limits;
 use crate::error::Limit;
-use crate::text::one_line;
 
 /// A store's data.
 pub(super) struct State {
@@ -146,86 +139,5 @@ impl ResourceLimiter for Memory {
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let by = desired.saturating_sub(current).saturating_mul(size_of::<usize>());
         self.grow(by, maximum.is_none_or(|maximum| desired <= maximum))
-    }
-}
-
-/// The longest line that is kept, in characters.
-const LONGEST_LINE: usize = 1000;
-
-/// The guest's stdout and stderr.
-#[derive(Clone)]
-pub(super) struct Written(Arc<Mutex<Output>>);
-
-struct Output {
-    bytes: Vec<u8>,
-    /// `limits.logLines`
-    lines: usize,
-    dropped: usize,
-}
-
-impl Output {
-    /// Keeps what there is room for: so many lines, and of each so much.
-    fn keep(&mut self, mut bytes: &[u8]) {
-        let written = memchr::memchr_iter(b'\n', &self.bytes).count();
-        let mut left = self.lines.saturating_sub(written);
-        let most = self.lines.saturating_mul(LONGEST_LINE);
-        while left > 0 && !bytes.is_empty() {
-            let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-            let (line, rest) = bytes.split_at(end);
-            if self.bytes.len() + line.len() > most {
-                break;
-            }
-            self.bytes.extend_from_slice(line);
-            left -= 1;
-            bytes = rest;
-        }
-        self.dropped += bytes.len();
-    }
-}
-
-impl Written {
-    fn new(lines: u32) -> Self {
-        let lines = usize::try_from(lines).unwrap_or(usize::MAX);
-        Self(Arc::new(Mutex::new(Output { bytes: Vec::new(), lines, dropped: 0 })))
-    }
-
-    /// The lines so far.
-    pub(super) fn take(&self) -> Vec<String> {
-        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = std::mem::take(&mut output.bytes);
-        let text = String::from_utf8_lossy(&bytes);
-        let mut lines: Vec<String> =
-            text.lines().map(|line| one_line(line, LONGEST_LINE)).filter(|line| !line.is_empty()).collect();
-        if output.dropped > 0 {
-            lines.push(format!("(and {} bytes more, beyond `limits.logLines`)", output.dropped));
-        }
-        lines
-    }
-}
-
-impl IsTerminal for Written {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Written {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-}
-
-impl AsyncWrite for Written {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
