@@ -6,10 +6,16 @@
 
 use std::time::{Duration, Instant};
 
+use faults::Fault;
 use mimalloc::MiMalloc;
 use understudy_tests::arena::{Arena, Server};
 use understudy_tests::misbehaving::{SERVERS, misbehave};
 use understudy_tests::session::sampling;
+use understudy_tests::wild::Mischief;
+
+#[path = "../guests/faulty/src/faults.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the guest has it so")]
+mod faults;
 
 /// The program's own: what threads wait for one another in is part of what is measured.
 #[global_allocator]
@@ -19,22 +25,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const ROUND: Duration = Duration::from_millis(400);
 const ROUNDS: usize = 6;
 const HONEST: usize = 4;
-
-const PLUGINS: [&str; 12] = [
-    "trap",
-    "loop",
-    "loop in resume",
-    "block",
-    "recurse",
-    "eat memory",
-    "huge answer",
-    "aliased lists",
-    "invalid utf-8",
-    "giant body",
-    "log flood",
-    "dump memory in resume",
-];
-const PROVIDERS: [&str; 6] = ["slow head", "endless head", "endless body", "stalled body", "garbage", "deep json"];
 
 /// Who attacks, and by what.
 #[derive(Clone, Copy)]
@@ -99,10 +89,10 @@ fn main() {
         let arena = Arena::new().await;
         println!("honest requests under attack: times, and multiples of those without, {HONEST} at once");
         compare(&arena, "no attack (how far noise goes)", &arena.hostile, None).await;
-        for attack in PLUGINS {
+        for attack in Fault::ALL.iter().map(|fault| fault.word()) {
             compare(&arena, &format!("plugin: {attack}"), &arena.hostile, Some(Attack::Request(attack))).await;
         }
-        for attack in PROVIDERS {
+        for attack in Mischief::ALL.iter().map(|mischief| mischief.word()) {
             compare(&arena, &format!("provider: {attack}"), &arena.wild, Some(Attack::Request(attack))).await;
         }
         for how in SERVERS {

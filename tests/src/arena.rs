@@ -169,7 +169,7 @@ impl Arena {
         std::fs::write(&key, KEY).unwrap_or_else(|e| panic!("no key: {e}"));
         let credential = json!({ "header": "x-api-key", "file": key });
         let config = json!({
-            "limits": { "deadline": "500 ms", "waiting": 64, "concurrent": 32, "retries": 0, "responseBody": "4 MiB" },
+            "limits": { "deadline": "500 ms", "waiting": 64, "concurrent": CONCURRENT, "retries": 0, "responseBody": "4 MiB" },
             "plugins": {
                 "honest": { "component": "builtin:anthropic", "endpoint": format!("{provider}/honest"), "model": "m", "credential": credential,
                             "limits": { "deadline": "1 min" } },
@@ -219,16 +219,24 @@ impl Arena {
     }
 }
 
-/// Connections that may have been added to those that are kept for later; both ends are in this process, and one has a task.
-const KEPT: usize = 8;
+/// How many requests each server may have answered at once.
+const CONCURRENT: usize = 32;
+
+/// Connections to providers that may be kept for later, absolutely: of three servers, as many as each may have in use.
+const MOST_CONNECTIONS: usize = 3 * CONCURRENT;
+
+/// Tasks and descriptors that may come and go for the runtime's and the HTTP client's own ends.
+const SOME: usize = 8;
 
 /// What the process holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Holdings {
-    /// Tasks of the runtime.
+    /// Tasks of the runtime, without those for connections to providers.
     pub tasks: usize,
-    /// Open files and sockets.
+    /// Open files and sockets, without those connections.
     pub descriptors: usize,
+    /// Connections to providers: both ends are in this process, and each has a task.
+    pub connections: usize,
     /// Resident memory, in bytes.
     pub memory: usize,
 }
@@ -241,10 +249,16 @@ impl Holdings {
         let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-        Self { tasks, descriptors, memory: pages * rustix::param::page_size() }
+        let connections = wild::connections();
+        Self {
+            tasks: tasks.saturating_sub(2 * connections),
+            descriptors: descriptors.saturating_sub(2 * connections),
+            connections,
+            memory: pages * rustix::param::page_size(),
+        }
     }
 
-    /// Waits until it holds no more than before, but for a few connections that are kept and what the allocator keeps (`slack`, in bytes); what it
+    /// Waits until it holds no more than before, but for connections that are kept and what the allocator keeps (`slack`, in bytes); what it
     /// holds then. A guest that is cut off may live on for a moment, until it is its thread's turn.
     pub async fn back_to(self, slack: usize, after: &str) -> Self {
         let began = Instant::now();
@@ -252,7 +266,9 @@ impl Holdings {
         loop {
             look.tick().await;
             let now = Self::now();
-            let is_back = now.tasks <= self.tasks + KEPT && now.descriptors <= self.descriptors + 2 * KEPT;
+            let is_back = now.tasks <= self.tasks + SOME
+                && now.descriptors <= self.descriptors + SOME
+                && now.connections <= MOST_CONNECTIONS;
             if is_back && now.memory < self.memory.saturating_add(slack) {
                 return now;
             }

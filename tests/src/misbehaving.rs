@@ -8,10 +8,11 @@ use crate::arena::{KEY, Server};
 use crate::session::sampling;
 
 /// What a server can do wrong.
-pub const SERVERS: [&str; 8] = [
+pub const SERVERS: [&str; 9] = [
     "flood",
     "giant message",
     "deep json",
+    "duplicate ids",
     "cancelled before sent",
     "cancelled at once",
     "garbage",
@@ -52,6 +53,14 @@ pub async fn misbehave(how: &str, server: &Server) {
             let (start, end) = with_metadata(&request);
             server.say([&start, "\"", &GIANT, "\"", &end, "\n"].concat()).await;
             check(&answer.await.unwrap_or_default(), &request);
+        }
+        "duplicate ids" => {
+            // The first one goes on until its deadline.
+            let request = sampling(server.next_id(), "block");
+            let (refused, answer) = (server.begin(&request).await, server.begin(&request).await);
+            let (refused, answer) = (refused.await.unwrap_or_default(), answer.await.unwrap_or_default());
+            assert_eq!(refused["error"]["message"], "a request with this id is still being answered", "{refused}");
+            check(&answer, &request);
         }
         "cancelled before sent" => {
             let request = ask();

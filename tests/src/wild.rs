@@ -2,6 +2,7 @@
 //! asks for.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -87,8 +88,32 @@ pub async fn start() -> String {
     url
 }
 
+/// Connections that are open now, of all that were started.
+#[must_use]
+pub fn connections() -> usize {
+    CONNECTIONS.load(Ordering::Relaxed)
+}
+
+static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+
+struct Connection;
+
+impl Connection {
+    fn begin() -> Self {
+        CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One connection. Whatever fails is the other side's affair.
 async fn serve(stream: TcpStream) -> Option<()> {
+    let _connection = Connection::begin();
     stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::new(stream);
     loop {

@@ -125,26 +125,6 @@ async fn hostile_servers_cost_nobody_else_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_requests_with_one_id_get_two_answers_and_the_second_is_an_error() {
-    let _turn = TURN.lock().await;
-    let arena = arena().await;
-    let before = Holdings::now();
-    let honest = arena.under_load(HONEST, async {
-        for _ in 0..attacks() {
-            // The first one goes on until its deadline.
-            let request = sampling(arena.hostile.next_id(), "block");
-            let (refused, answer) = (arena.hostile.begin(&request).await, arena.hostile.begin(&request).await);
-            let (refused, answer) = (refused.await.unwrap_or_default(), answer.await.unwrap_or_default());
-            let reason = "a request with this id is still being answered";
-            assert_eq!(refused["error"]["message"], reason, "{refused}");
-            check(&answer, &request);
-        }
-    });
-    assert!(!honest.await.is_empty());
-    let _ = before.back_to(usize::MAX, "all that").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_requests_with_random_faults_is_answered_once() {
     let _turn = TURN.lock().await;
     let arena = Arc::new(arena().await);
