@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
-use understudy::config::Config;
+use understudy::config::{Config, Sampling};
 use understudy::jsonrpc::Head;
 use understudy::plugin::bindings::understudy::plugin::types as wit;
 use understudy::plugin::{Engine, Plugin};
+use understudy::provider::Http;
+use understudy::relay::{Relay, Terms};
+use understudy::sampling::{Sampler, Understudy};
+use understudy::transport::{Incoming, Side};
 use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_plugin::{Provider, testing};
 use understudy_plugin_anthropic::Anthropic;
@@ -31,8 +36,10 @@ pub(crate) struct Parts {
     runtime: Runtime,
     plugin: Plugin,
     echo: Plugin,
-    /// Compiled when it is first used.
+    sampler: Arc<Sampler>,
+    /// Compiled when they are first used.
     warm: RefCell<Option<Warm>>,
+    warm_echo: RefCell<Option<Warm>>,
     options: Arc<wit::Options>,
     response: wit::HttpResponse,
     sizes: [Size; 2],
@@ -62,6 +69,9 @@ impl Parts {
             let config = config.plugin(name, |_| None).expect("a built-in plugin");
             runtime.block_on(Plugin::load(Arc::clone(&engine), &config)).expect("a plugin")
         });
+        let answering = config.plugin("echo", |_| None).expect("a built-in plugin");
+        let answering = runtime.block_on(Understudy::load(&engine, &answering, |_| None)).expect("a plugin");
+        let sampler = Arc::new(Sampler::new("server", &rule(), vec![answering], Arc::new(Http::default()), &config));
         let options = Arc::new(wit::Options {
             model: "m".to_owned(),
             request_id: "1".to_owned(),
@@ -81,7 +91,18 @@ impl Parts {
             line("1 KB", 2000, json!({ "type": "text", "text": "x".repeat(900) })),
             line("5 MB", 3, json!({ "type": "image", "data": "A".repeat(5_000_000) })),
         ];
-        Self { runtime, plugin, echo, warm: RefCell::default(), options, response, sizes, lines }
+        Self {
+            runtime,
+            plugin,
+            echo,
+            sampler,
+            warm: RefCell::default(),
+            warm_echo: RefCell::default(),
+            options,
+            response,
+            sizes,
+            lines,
+        }
     }
 
     /// The parts that are compared with one another, under a title.
@@ -94,10 +115,14 @@ impl Parts {
         let parts = self.sizes.iter().map(|size| self.validate(size));
         groups.push(("parsing and validating a request".to_owned(), parts.collect()));
         groups.push(("an instance that does next to nothing".to_owned(), vec![self.instance()]));
+        let parts = self.sizes.iter().map(|size| self.there_and_back(size));
+        groups.push(("lowering a text into an instance and lifting it out again".to_owned(), parts.collect()));
         for line in &self.lines {
             let title = format!("finding out that a line of {} isn't ours", line.title);
             groups.push((title, vec![scan(line), parse(line)]));
         }
+        let parts = self.lines.iter().map(|line| self.relay(line));
+        groups.push(("relaying a line that isn't ours, between channels".to_owned(), parts.collect()));
         groups
     }
 
@@ -113,7 +138,7 @@ impl Parts {
 
     fn warm<'a>(&'a self, size: &'a Size) -> Part<'a> {
         let run = || {
-            let request = wit::CreateMessageRequest::from(parsed(size));
+            let request = wit::CreateMessageRequest::from(parsed(&size.params));
             let mut warm = self.warm.borrow_mut();
             let warm = warm.get_or_insert_with(|| self.runtime.block_on(Warm::new("anthropic")));
             self.runtime.block_on(async {
@@ -127,7 +152,7 @@ impl Parts {
 
     fn fresh<'a>(&'a self, size: &'a Size) -> Part<'a> {
         let run = || {
-            let request = Arc::new(wit::CreateMessageRequest::from(parsed(size)));
+            let request = Arc::new(wit::CreateMessageRequest::from(parsed(&size.params)));
             self.runtime.block_on(async {
                 let step = self.plugin.start(&request, &self.options).await.expect("a step");
                 let wit::Step::Fetch(fetch) = step else { panic!("no exchange") };
@@ -139,13 +164,48 @@ impl Parts {
 
     #[expect(clippy::unused_self, reason = "one of the parts as others")]
     fn validate<'a>(&self, size: &'a Size) -> Part<'a> {
-        part(format!("parse and validate, {}", size.title), size.each * 10, || drop(black_box(parsed(size))))
+        part(format!("parse and validate, {}", size.title), size.each * 10, || drop(black_box(parsed(&size.params))))
     }
 
     fn instance(&self) -> Part<'_> {
         let run = || drop(black_box(self.runtime.block_on(self.echo.describe()).expect("a description")));
         part("`describe` of `echo`".to_owned(), 50, run)
     }
+
+    /// `echo` says in its answer which model it was to ask.
+    fn there_and_back<'a>(&'a self, size: &'a Size) -> Part<'a> {
+        let options = wit::Options { model: size.params.clone(), ..(*self.options).clone() };
+        // Next to no prompt: it counts the words.
+        let request = wit::CreateMessageRequest::from(parsed(&params(1).to_string()));
+        let run = move || {
+            let mut echo = self.warm_echo.borrow_mut();
+            let echo = echo.get_or_insert_with(|| self.runtime.block_on(Warm::new("echo")));
+            let step = self.runtime.block_on(echo.start(&request, &options));
+            let wit::Step::Done(completion) = step else { panic!("no answer") };
+            black_box(completion.result.model);
+        };
+        part(format!("there and back, {}", size.title), size.each, run)
+    }
+
+    fn relay<'a>(&'a self, line: &'a Line) -> Part<'a> {
+        let _in_the_runtime = self.runtime.enter();
+        let ((front, mut client), (back, server)) = (Side::pair(), Side::pair());
+        let relay =
+            Relay::start(front, back, Some((rule(), Arc::clone(&self.sampler))), Terms::new(line.text.len() + 1));
+        let text = Bytes::from(format!("{}\n", line.text));
+        let run = move || {
+            let _until_the_end = &relay;
+            self.runtime.block_on(async {
+                assert!(server.outgoing.send(Incoming::Message(text.clone().into())).await.is_ok());
+                black_box(client.incoming.recv().await.expect("the line"));
+            });
+        };
+        part(format!("relaying, {}", line.title), line.each, run)
+    }
+}
+
+fn rule() -> Sampling {
+    Sampling::by(vec!["echo".to_owned()])
 }
 
 fn scan(line: &Line) -> Part<'_> {
@@ -162,8 +222,8 @@ fn part<'a>(name: String, each: u32, run: impl FnMut() + 'a) -> Part<'a> {
     Part { name, each, run: Box::new(run) }
 }
 
-fn parsed(size: &Size) -> CreateMessageRequestParams {
-    let params = CreateMessageRequestParams::from_json(size.params.as_bytes()).expect("parameters");
+fn parsed(params: &str) -> CreateMessageRequestParams {
+    let params = CreateMessageRequestParams::from_json(params.as_bytes()).expect("parameters");
     params.validate().expect("valid parameters");
     params
 }
