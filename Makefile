@@ -26,12 +26,8 @@ soak: setup-rust
 # What Understudy costs, part by part and in a race. With the features of the whole workspace, as the programs are built that are raced: nothing is
 # compiled twice.
 bench: setup-rust
-	tests/peers/setup.sh node fastmcp compilers & peers=$$!; \
-	$(CARGO) build --release --workspace --features understudy-peer-native/race $(RACED) && wait $$peers
+	tests/peers/setup.sh node fastmcp compilers
 	$(CARGO) bench --workspace --bench parts --bench race
-
-# What takes long to link, all at once and while the peers are fetched.
-RACED = --bench parts --bench race --bin understudy --bin race-native --bin race-rmcp-client
 
 # What honest requests notice of attacks, and how soon a cancelled request is gone.
 bench-attacks: setup-rust
