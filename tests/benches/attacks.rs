@@ -73,7 +73,7 @@ async fn compare(arena: &Arena, name: &str, server: &Server, attack: Option<Atta
     loud.sort_unstable();
     let ratio = |share| at(&loud, share) / at(&quiet, share);
     println!(
-        "  {name:34} p50 {:7.2} ms {:5.2} ×   p99 {:7.2} ms {:5.2} ×   ({} and {} requests, {attacks} attacks)",
+        "  {name:41} p50 {:7.2} ms {:5.2} ×   p99 {:7.2} ms {:5.2} ×   ({} and {} requests, {attacks} attacks)",
         at(&loud, 50),
         ratio(50),
         at(&loud, 99),

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::text::one_line;
 
 /// The longest line that is kept, in characters.
 const LONGEST_LINE: usize = 1000;
 
-/// What a guest may hand over in one write, in bytes; as much as WASI's own streams take.
+/// What a guest may hand over in one write, in bytes. WASI has it that who writes more traps.
 const MOST_AT_ONCE: usize = 64 * 1024;
 
 /// The guest's stdout and stderr.
@@ -71,6 +71,9 @@ impl Written {
 
 impl OutputStream for Written {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > MOST_AT_ONCE {
+            return Err(StreamError::trap("it wrote more at once than `check-write` allows"));
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(&bytes);
         Ok(())
     }
@@ -137,6 +140,16 @@ mod tests {
         }
         assert!(stream.check_write().unwrap() > 0);
         assert_eq!(written.take(), ["one", "two"]);
+    }
+
+    #[test]
+    fn who_writes_more_at_once_than_it_may_traps() {
+        let written = Written::new(10);
+        let mut stream = written.p2_stream();
+        let most = stream.check_write().unwrap();
+        assert!(matches!(stream.write(vec![b'x'; most + 1].into()), Err(StreamError::Trap(_))));
+        assert!(written.take().is_empty());
+        stream.write(vec![b'x'; most].into()).unwrap();
     }
 
     #[test]
