@@ -5,7 +5,7 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-.PHONY: demo test lint soak bench bench-attacks bench-check bench-record fuzz fuzz-brief setup setup-rust setup-peers
+.PHONY: demo test lint soak bench bench-attacks bench-check bench-record fuzz fuzz-brief race-understudy setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -17,7 +17,7 @@ test: setup
 
 lint: setup-rust
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,understudy-peer-native/race -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,understudy-peer-native/race,understudy-peer-sandboxed/race -- -D warnings
 
 # The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
 soak: setup-rust
@@ -27,18 +27,22 @@ soak: setup-rust
 # compiled twice.
 bench: setup-rust
 	tests/peers/setup.sh node fastmcp compilers
-	$(CARGO) bench --workspace --bench parts --bench race
+	$(CARGO) bench --workspace --bench race
 
 # What honest requests notice of attacks, and how soon a cancelled request is gone.
 bench-attacks: setup-rust
 	$(CARGO) bench --workspace --bench attacks --bench cancel
 
-# Counts the instructions of the parts and fails if one has got 10 % more than are recorded in tests/benches/parts/counts.json; needs valgrind.
-bench-check: setup-rust
-	$(CARGO) bench --workspace --bench parts -- check
+# Counts the instructions of the parts and fails if one has got 10 % more than are recorded in tests/peers/sandboxed/src/parts/counts.json; needs
+# valgrind.
+bench-check: race-understudy
+	target/release/race-understudy parts check
 
-bench-record: setup-rust
-	$(CARGO) bench --workspace --bench parts -- record
+bench-record: race-understudy
+	target/release/race-understudy parts record
+
+race-understudy: setup-rust
+	$(CARGO) build --release --workspace --features understudy-peer-sandboxed/race --bin race-understudy
 
 # Every fuzz target, RUNS times each; needs a C++ compiler. `make fuzz RUNS=10000` for a short one.
 fuzz: setup-rust

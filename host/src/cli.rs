@@ -32,7 +32,7 @@ use crate::error::LoadError;
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "understudy", version, about, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
@@ -41,7 +41,7 @@ pub struct Cli {
 
 /// What every verb understands.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+struct Global {
     /// The config; by default understudy.json here, else understudy/understudy.json in your config folder
     #[arg(long, global = true, value_name = "FILE", env = "UNDERSTUDY_CONFIG")]
     config: Option<PathBuf>,
@@ -131,7 +131,7 @@ pub struct SamplingArgs {
 
 /// How a verb ended.
 #[derive(Debug, Clone, Copy)]
-pub enum End {
+enum End {
     /// As it should.
     Done,
     /// With a failure that has been reported.
@@ -142,8 +142,7 @@ pub enum End {
 
 impl End {
     /// The process's exit code. A server that died of a signal takes this process along in the same way.
-    #[must_use]
-    pub fn exit_code(self) -> ExitCode {
+    fn exit_code(self) -> ExitCode {
         use std::os::unix::process::ExitStatusExt;
         match self {
             Self::Done => ExitCode::SUCCESS,
@@ -160,11 +159,27 @@ impl End {
     }
 }
 
+/// The whole program: does what was typed; the process's exit code.
+#[must_use]
+pub fn program() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli);
+    keep_memory_private();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::from(error).context("can't start")),
+    };
+    let outcome = runtime.block_on(run(cli));
+    // Threads that wait for input which may never come must not keep the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(end) => end.exit_code(),
+        Err(error) => failed(&error),
+    }
+}
+
 /// Does what was asked.
-///
-/// # Errors
-/// What went wrong, for people.
-pub async fn run(cli: Cli) -> Result<End> {
+async fn run(cli: Cli) -> Result<End> {
     let global = cli.global;
     match cli.verb {
         Verb::Proxy(args) => proxy::run(&global, args).await,
@@ -181,8 +196,7 @@ pub async fn run(cli: Cli) -> Result<End> {
 }
 
 /// Says what went wrong; the exit code.
-#[must_use]
-pub fn failed(error: &anyhow::Error) -> ExitCode {
+fn failed(error: &anyhow::Error) -> ExitCode {
     let text = crate::text::for_terminal(&format!("{error:#}"));
     // There is nowhere to say that stderr is gone.
     let _ = writeln!(io::stderr(), "understudy: {text}");
@@ -199,7 +213,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 pub(crate) struct Usage(pub(crate) String);
 
 /// Starts the log on stderr.
-pub fn start_log(cli: &Cli) {
+fn start_log(cli: &Cli) {
     if matches!(cli.verb, Verb::Demo(_)) {
         demo::start_log();
         return;
@@ -216,7 +230,7 @@ pub fn start_log(cli: &Cli) {
 }
 
 /// Keeps credentials out of core files, and away from the user's other processes.
-pub fn keep_memory_private() {
+fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         tracing::debug!("core dumps can't be switched off: {error}");

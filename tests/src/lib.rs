@@ -11,7 +11,6 @@
 pub mod arena;
 pub mod author;
 pub mod guests;
-pub mod http;
 pub mod matrix;
 pub mod misbehaving;
 pub mod peers;
@@ -26,7 +25,5 @@ pub mod session;
 pub mod terminal;
 pub mod wild;
 
-use std::time::Duration;
-
-/// How long anything may take before a test gives up. Not an expectation: it is long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+pub use understudy_tests_http as http;
+pub use understudy_tests_http::PATIENCE;

@@ -107,13 +107,12 @@ pub fn componentize(module: &Path, wit: &Path, world: &str, out: &Path) -> Resul
         wit_component::embed_component_metadata(&mut bytes, &resolve, id, StringEncoding::UTF8)
             .map_err(|e| failed(format!("{e:#}")))?;
     }
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true);
     let name = adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
-    let encoded = encoder
+    let encoded = ComponentEncoder::default()
+        .validate(true)
         .module(&bytes)
         .and_then(|encoder| encoder.adapter(name, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
-        .and_then(ComponentEncoder::encode);
+        .and_then(|mut encoder| encoder.encode());
     write(out, &encoded.map_err(|e| failed(format!("{e:#}")))?)
 }
 

@@ -1,4 +1,4 @@
-//! A contestant of the race (tests/benches/race): a client on the Rust SDK that asks Anthropic's API with reqwest, in its handler.
+//! A contestant of the race (tests/peers/race): a client on the Rust SDK that asks Anthropic's API with reqwest, in its handler.
 //!
 //! ```text
 //! race-rmcp-client -- COMMAND ARGS…

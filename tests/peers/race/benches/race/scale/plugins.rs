@@ -120,7 +120,7 @@ fn components(place: &Place) -> Vec<PathBuf> {
     let made = place.file("ahead.cwasm", "");
     let words = ["plugin", "compile", "anthropic", "--output"].map(str::to_owned);
     let output = [made.to_string_lossy().into_owned()];
-    let words: Vec<String> = std::iter::once(place.program("understudy")).chain(words).chain(output).collect();
+    let words: Vec<String> = std::iter::once(place.program("race-understudy")).chain(words).chain(output).collect();
     let compiled = place.run(&words).output().expect("Understudy starts");
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     let file = std::fs::read(&made).expect("what was compiled");

@@ -21,7 +21,7 @@ use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_plugin::{Provider, testing};
 use understudy_plugin_anthropic::Anthropic;
 
-use crate::warm::Warm;
+use super::warm::Warm;
 
 /// Something to be timed, or counted.
 pub(crate) struct Part<'a> {

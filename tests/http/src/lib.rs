@@ -1,12 +1,15 @@
 //! A client over HTTP that does what a test wants: any head, any body, and a connection that is cut where the test likes.
+#![expect(clippy::panic, clippy::missing_panics_doc, reason = "this crate is for tests: a panic is how they report")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::PATIENCE;
+/// How long anything may take before a test gives up. Not an expectation: it is long enough for a busy machine.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An answer whose body is still to be read. Dropping it cuts the connection.
 #[derive(Debug)]

@@ -45,7 +45,8 @@ impl Who {
     }
 
     pub(crate) fn notes() -> &'static str {
-        "native proxy: Understudy's relay and HTTP code with the plugin compiled in, no wasm; the limit. rmcp client: a handler with \
+        "native proxy: Understudy's relay and HTTP code with the plugin compiled in, no wasm; the limit. Understudy: all of it, in one \
+         program with the bench of its parts. rmcp client: a handler with \
          reqwest. TypeScript client: SDK 1.32, `fetch`, Node 24. FastMCP 3.4 with its own handler for Anthropic, as a client and as a \
          proxy; mcp-use 1.7 with a callback on Anthropic's package: these answer one request at a time."
     }
@@ -78,7 +79,7 @@ impl Who {
                 // A config names the plugin itself.
                 let plugin: &[&str] = if config().next().is_some() { &[] } else { &["--plugin", "anthropic"] };
                 let proxy = [&["proxy"], plugin, &["--"]].concat().into_iter().map(str::to_owned);
-                std::iter::once(place.program("understudy")).chain(config()).chain(proxy).collect()
+                std::iter::once(place.program("race-understudy")).chain(config()).chain(proxy).collect()
             }
             Self::Rmcp => vec![place.program("race-rmcp-client"), "--".to_owned()],
             Self::TypeScript => vec![place.node(), place.peer("node/race_ts1_client.mjs"), "--".to_owned()],

@@ -9,7 +9,10 @@ use crate::contestants::Who;
 use crate::provider::Provider;
 use crate::table::{Row, Unit};
 
-const PROGRAMS: [&str; 5] = ["understudy", "race-native", "race-rmcp-client", "race-server", "race-provider"];
+/// What selects the parts of which a request consists.
+pub(crate) const PARTS: &str = "parts";
+
+const PROGRAMS: [&str; 5] = ["race-understudy", "race-native", "race-rmcp-client", "race-server", "race-provider"];
 
 pub(crate) struct Place {
     folder: TempDir,
@@ -108,10 +111,16 @@ impl Place {
         path
     }
 
+    /// Times the parts; it prints what they take.
+    pub(crate) fn time_parts(&self) {
+        let done = self.run(&[self.program("race-understudy"), PARTS.to_owned()]).status().expect("it starts");
+        assert!(done.success(), "the parts: {done}");
+    }
+
     /// What a release weighs.
     pub(crate) fn size(&self) -> Row {
         let mut row = Row::new("release binary, stripped", Unit::Bytes);
-        for (who, name) in [(Who::Native, "race-native"), (Who::Understudy, "understudy")] {
+        for (who, name) in [(Who::Native, "race-native"), (Who::Understudy, "race-understudy")] {
             let file = std::fs::metadata(self.program(name)).expect("a binary");
             #[expect(clippy::cast_precision_loss, reason = "it is far from 2^53")]
             row.note(who, file.len() as f64);
@@ -146,7 +155,7 @@ pub(crate) fn machine() -> String {
 }
 
 fn peers() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn programs() -> PathBuf {
@@ -159,7 +168,7 @@ fn build() {
     let mut cargo = Command::new(env!("CARGO"));
     // With the features of the whole workspace: nothing is compiled twice.
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--release", "--workspace"]);
-    cargo.args(["--features", "understudy-peer-native/race"]);
+    cargo.args(["--features", "understudy-peer-native/race,understudy-peer-sandboxed/race"]);
     cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
     // What the outer cargo tells this bench of itself would make build scripts run anew.
     for (name, _) in std::env::vars() {

@@ -50,6 +50,9 @@ fn main() {
     let is_wanted = |title: &str| wanted.is_empty() || wanted.iter().any(|word| title.contains(word.as_str()));
     let mut table = Table::default();
 
+    if is_wanted(place::PARTS) {
+        place.time_parts();
+    }
     let mut field = work::Field::enter(&place);
     table.add(work::idle_memory(&mut field));
     for work in work::WORKS.iter().filter(|work| is_wanted(work.title)) {

@@ -1,13 +1,16 @@
 //! Hundreds of servers behind one `serve`, with a session for each, so that all of them run.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use understudy_tests::http::Answer;
-use understudy_tests::served::{Served, Session, initialize};
+use understudy_tests_http::{Answer, send};
 
 use super::{Part, cells, count, opened, percentiles};
+use crate::peer::{REVISION, initialize};
 use crate::place::{Place, open_files};
 use crate::process::{descriptors, memory};
 use crate::svg::{Axis, Line, Panel};
@@ -25,8 +28,6 @@ const CALLS: u32 = 1000;
 /// Open files for each server at most, and others.
 const FOR_EACH: u32 = 10;
 const OTHERS: u32 = 100;
-
-const REVISION: &str = "2025-11-25";
 
 /// What was seen with as many servers.
 struct Seen {
@@ -110,39 +111,82 @@ fn measure(place: &Place, kind: &'static str, servers: u32) -> Option<Seen> {
     let config = place.file("serve.json", json!({ "mcpServers": all, "sampling": sampling }).to_string());
     let words = ["serve", "--listen", "127.0.0.1:0", "--config"].map(str::to_owned);
     let config = [config.to_string_lossy().into_owned()];
-    let words: Vec<String> = std::iter::once(place.program("understudy")).chain(words).chain(config).collect();
+    let words: Vec<String> = std::iter::once(place.program("race-understudy")).chain(words).chain(config).collect();
 
     let began = Instant::now();
-    let served = Served::run(place.run(&words));
+    let served = Served::start(place.run(&words));
     let listening = began.elapsed().as_secs_f64();
-    let idle = memory(served.id());
-    let sessions = begin(&served, &names, kind == ANSWERED);
+    let id = served.child.id();
+    let idle = memory(id);
+    let sessions = begin(served.address, &names, kind == ANSWERED);
     let up = began.elapsed().as_secs_f64();
-    let (memory, descriptors) = (memory(served.id()), descriptors(served.id()));
+    let (memory, descriptors) = (memory(id), descriptors(id));
     // The one that began first has waited longest.
     let session = sessions.first().expect("a session");
     let (p99, p50) = percentiles((0..CALLS).map(|number| echo(session, number)).collect());
     Some(Seen { kind, servers, listening, up, idle, memory, descriptors, p50, p99 })
 }
 
+/// A running `understudy serve`. Dropping it ends it.
+struct Served {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    /// Starts it; it says where it listens.
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("Understudy starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its address");
+        let said: Value = serde_json::from_str(&line).unwrap_or_default();
+        let address = said.get("listening").and_then(Value::as_str).and_then(|url| url.strip_prefix("http://"));
+        let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("it said `{line}`"));
+        Self { child, address }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It is gone either way.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A session with one of the servers.
+struct Session {
+    address: SocketAddr,
+    path: String,
+    id: String,
+}
+
+impl Session {
+    fn post(&self, message: &Value) -> Answer {
+        let revision = if self.id.is_empty() { "" } else { REVISION };
+        let headers = [("mcp-session-id", self.id.as_str()), ("mcp-protocol-version", revision)];
+        send(self.address, "POST", &self.path, &headers, message.to_string().as_bytes())
+    }
+}
+
 /// Begins a session with each server, and has each ask if it gets an answer.
-fn begin<'a>(served: &'a Served, names: &[String], is_answered: bool) -> Vec<Session<'a>> {
+fn begin(address: SocketAddr, names: &[String], is_answered: bool) -> Vec<Session> {
     let share = names.len().div_ceil(AT_ONCE);
-    let begin_all = |names: &[String]| names.iter().map(|name| session(served, name, is_answered)).collect::<Vec<_>>();
+    let begin_all = |names: &[String]| names.iter().map(|name| session(address, name, is_answered)).collect::<Vec<_>>();
     thread::scope(|scope| {
         let shares: Vec<_> = names.chunks(share).map(|names| scope.spawn(move || begin_all(names))).collect();
         shares.into_iter().flat_map(|share| share.join().expect("sessions")).collect()
     })
 }
 
-fn session<'a>(served: &'a Served, name: &str, is_answered: bool) -> Session<'a> {
-    let mut session = served.session_at(&format!("/{name}/mcp"), "", "");
-    let answer = session.post(&initialize(REVISION));
+fn session(address: SocketAddr, name: &str, is_answered: bool) -> Session {
+    let mut session = Session { address, path: format!("/{name}/mcp"), id: String::new() };
+    let answer = session.post(&initialize());
     answer.header("mcp-session-id").clone_into(&mut session.id);
-    REVISION.clone_into(&mut session.version);
     let said = heard(answer);
     assert!(said.pointer("/result/serverInfo").is_some(), "{name}: {said}");
-    session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    let said = session.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    assert_eq!(said.status, 202, "{name}");
     if is_answered {
         let report = call(&session, 1, "ask", &json!({ "n": 1, "concurrency": 1, "text": 1000 }));
         let report: Value = serde_json::from_str(&report).unwrap_or(Value::String(report));

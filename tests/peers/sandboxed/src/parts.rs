@@ -1,6 +1,6 @@
 //! What the sandbox costs: each part beside what it is compared with, interleaved in one run, as ratios of medians.
 //!
-//! `make bench`. The machine is noisy and the other contestants suffer the same noise: read the ratios, not the times.
+//! `race-understudy parts`. The machine is noisy and the other contestants suffer the same noise: read the ratios, not the times.
 //!
 //! `make bench-check` counts the instructions of the same parts instead, which no other program on the machine can change, and compares them
 //! with those recorded in `counts.json`; `make bench-record` records them anew.
@@ -10,13 +10,6 @@
 //! | `work` | the parts |
 //! | `warm` | an instance that is used again and again, as Understudy's never are |
 //! | `counts` | counting instructions |
-#![expect(
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a benchmark prints, and a failure ends it"
-)]
-
 mod counts;
 mod warm;
 mod work;
@@ -28,8 +21,8 @@ use work::{Part, Parts};
 
 const ROUNDS: usize = 60;
 
-fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+/// Times them, or counts their instructions.
+pub(crate) fn main(args: &[String]) -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["check"] => counts::check(),

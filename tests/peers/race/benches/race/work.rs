@@ -35,18 +35,18 @@ pub(crate) const IDLE: &str = "resident memory, idle";
 const KB: Work = Work { title: "", text: 1000, image: 0, latency: 0, concurrency: 1, rounds: 10, n: [1, 1, 1] };
 
 pub(crate) const WORKS: [Work; 8] = [
-    Work { title: ALONE, rounds: 15, n: [1500, 300, 60], ..KB },
-    Work { title: MANY, concurrency: 32, n: [10_000, 1500, 100], ..KB },
-    Work { title: "sampling, 256 at once, 1 KB: a second", concurrency: 256, n: [10_000, 1500, 256], ..KB },
+    Work { title: ALONE, n: [1500, 300, 60], ..KB },
+    Work { title: MANY, concurrency: 32, n: [6000, 1200, 100], ..KB },
+    Work { title: "sampling, 256 at once, 1 KB: a second", concurrency: 256, rounds: 7, n: [6000, 1200, 256], ..KB },
     Work { title: LARGE, text: 100_000, n: [300, 80, 25], ..KB },
     Work { title: "sampling round trip, 1 at once, 5 MB image: p50", image: 5_000_000, rounds: 7, n: [6, 3, 2], ..KB },
-    Work { title: "the provider takes 200 ms, 1 at once: p50", latency: 200, rounds: 3, n: [3, 3, 3], ..KB },
+    Work { title: "the provider takes 200 ms, 1 at once: p50", latency: 200, rounds: 3, n: [2, 2, 2], ..KB },
     Work {
         title: "the provider takes 200 ms, 32 at once: a second",
         latency: 200,
         concurrency: 32,
         rounds: 3,
-        n: [128, 128, 4],
+        n: [64, 64, 2],
         ..KB
     },
     Work {
@@ -54,7 +54,7 @@ pub(crate) const WORKS: [Work; 8] = [
         latency: 200,
         concurrency: 256,
         rounds: 3,
-        n: [1024, 512, 4],
+        n: [512, 512, 2],
         ..KB
     },
 ];

@@ -12,6 +12,9 @@ use crate::contestants::Who;
 use crate::place::Place;
 use crate::process::memory;
 
+/// The revision that proxies and servers are spoken to in.
+pub(crate) const REVISION: &str = "2025-11-25";
+
 /// How long anything may take.
 const PATIENCE: Timespec = Timespec { tv_sec: 180, tv_nsec: 0 };
 
@@ -47,9 +50,7 @@ impl Peer {
         let stdout = BufReader::with_capacity(1 << 16, child.stdout.take().expect("its output"));
         let mut peer = Self { who, child, stdin, stdout, log, calls: 0 };
         if who.is_proxy() {
-            let client = json!({ "name": "race", "version": "1" });
-            let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
-            peer.say(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string());
+            peer.say(&initialize().to_string());
         }
         let said = peer.hear();
         let took = began.elapsed();
@@ -147,4 +148,11 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What begins a session.
+pub(crate) fn initialize() -> Value {
+    let client = json!({ "name": "race", "version": "1" });
+    let params = json!({ "protocolVersion": REVISION, "capabilities": {}, "clientInfo": client });
+    json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params })
 }
