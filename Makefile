@@ -5,7 +5,10 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-.PHONY: demo test lint soak bench bench-attacks bench-check bench-record fuzz fuzz-brief race-understudy setup setup-rust setup-peers
+RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
+RACED = race-understudy race-native race-rmcp-client race-server race-provider
+
+.PHONY: demo test lint soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -17,17 +20,23 @@ test: setup
 
 lint: setup-rust
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,understudy-peer-native/race,understudy-peer-sandboxed/race -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,$(RACE) -- -D warnings
 
 # The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
 soak: setup-rust
 	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --workspace --test attacks -- --nocapture
 
-# What Understudy costs, part by part and in a race. With the features of the whole workspace, as the programs are built that are raced: nothing is
-# compiled twice.
-bench: setup-rust
-	tests/peers/setup.sh node fastmcp compilers
-	$(CARGO) bench --workspace --bench race
+# What Understudy costs, part by part and in a race; `make bench ONLY="'32 at once'"` for some of it.
+bench: raced
+	$(CARGO) bench --workspace --bench race -- $(ONLY)
+
+# What it costs with thousands of requests in flight, a thousand plugins, hundreds of servers, and messages of 100 MB.
+bench-growth: raced
+	$(CARGO) bench --workspace --bench race -- growth
+
+# All that is raced: other people's clients, and our programs as users get them, with the features of the whole workspace. Nothing is compiled twice.
+raced: setup-rust
+	tests/peers/setup.sh node fastmcp compilers & $(CARGO) build --release --workspace --features $(RACE) --bench race $(RACED:%=--bin %) && wait $$!
 
 # What honest requests notice of attacks, and how soon a cancelled request is gone.
 bench-attacks: setup-rust
@@ -42,7 +51,7 @@ bench-record: race-understudy
 	target/release/race-understudy parts record
 
 race-understudy: setup-rust
-	$(CARGO) build --release --workspace --features understudy-peer-sandboxed/race --bin race-understudy
+	$(CARGO) build --release --workspace --features $(RACE) --bin race-understudy
 
 # Every fuzz target, RUNS times each; needs a C++ compiler. `make fuzz RUNS=10000` for a short one.
 fuzz: setup-rust

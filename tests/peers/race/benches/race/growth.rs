@@ -19,18 +19,22 @@ pub(crate) const IN_PYTHON: &str = "the same with a plugin in Python";
 const REQUESTS: u32 = 5000;
 const LATENCY: Duration = Duration::from_secs(20);
 
-/// All have as many requests in flight, at the same time.
-pub(crate) fn run(place: &Place) -> [Row; 2] {
-    let limits = json!({ "concurrent": 10_000, "waiting": 10_000, "samplingTotal": "1 GiB" });
-    let config = |name: &str, plugin: Value| {
-        let config = json!({ "limits": limits, "sampling": "plugin", "plugins": { "plugin": plugin } });
-        place.file(name, config.to_string())
-    };
-    let built_in = config("built-in.json", json!({ "component": "builtin:anthropic" }));
+/// What the plugin in Python is configured by.
+pub(crate) struct InPython(PathBuf);
+
+/// Makes the plugin in Python, and has it compiled.
+pub(crate) fn prepare(place: &Place) -> InPython {
     let (component, endpoint) = (python_plugin(place), format!("{}/v1", place.url()));
-    let in_python = json!({ "component": component, "endpoint": endpoint, "model": "m" });
-    let in_python = config("in-python.json", in_python);
-    let contestants = [(Who::Native, &built_in), (Who::Understudy, &built_in), (Who::Understudy, &in_python)];
+    let config =
+        config(place, "in-python.json", &json!({ "component": component, "endpoint": endpoint, "model": "m" }));
+    drop(Peer::start(place, Who::Understudy, Some(&config)));
+    InPython(config)
+}
+
+/// All have as many requests in flight, at the same time.
+pub(crate) fn run(place: &Place, InPython(in_python): &InPython) -> [Row; 2] {
+    let built_in = config(place, "built-in.json", &json!({ "component": "builtin:anthropic" }));
+    let contestants = [(Who::Native, &built_in), (Who::Understudy, &built_in), (Who::Understudy, in_python)];
     let [native, rust, python] = thread::scope(|scope| {
         let measures = contestants.map(|(who, config)| scope.spawn(move || measure(place, who, config)));
         measures.map(|measure| measure.join().expect("a measure"))
@@ -41,6 +45,13 @@ pub(crate) fn run(place: &Place) -> [Row; 2] {
         row.note(Who::Understudy, own);
         row
     })
+}
+
+/// A config that lets so many requests wait.
+fn config(place: &Place, name: &str, plugin: &Value) -> PathBuf {
+    let limits = json!({ "concurrent": 10_000, "waiting": 10_000, "samplingTotal": "1 GiB" });
+    let config = json!({ "limits": limits, "sampling": "plugin", "plugins": { "plugin": plugin } });
+    place.file(name, config.to_string())
 }
 
 fn measure(place: &Place, who: Who, config: &Path) -> f64 {

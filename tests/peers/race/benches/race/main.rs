@@ -17,7 +17,7 @@
 //! | `table` | medians and ratios, printed |
 //! | `goals` | what is to be reached, and whether it is |
 //!
-//! `cargo bench --workspace --bench race -- NAME…` runs only the works and measures whose names hold one of the words.
+//! `make bench ONLY=NAME` runs only the works and measures whose names hold the word. `make bench-growth` is what else there is: cost as it grows.
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
@@ -37,6 +37,7 @@ mod svg;
 mod table;
 mod work;
 
+use std::thread;
 use std::time::Instant;
 
 use contestants::Who;
@@ -47,35 +48,48 @@ fn main() {
     let place = Place::new();
     let began = Instant::now();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let tables = if wanted == [scale::NAME] { grow(&place) } else { race(&place, &wanted) };
+    println!("{}, {} s for all of it\n\n{tables}", place::machine(), began.elapsed().as_secs());
+}
+
+/// How the cost grows.
+fn grow(place: &Place) -> String {
+    work::compile(place);
+    scale::run(place)
+}
+
+/// The race, or those of its works and measures whose names hold one of the words.
+fn race(place: &Place, wanted: &[String]) -> String {
     let is_wanted = |title: &str| wanted.is_empty() || wanted.iter().any(|word| title.contains(word.as_str()));
     let mut table = Table::default();
-
     if is_wanted(place::PARTS) {
         place.time_parts();
     }
-    let mut field = work::Field::enter(&place);
+    let mut field = work::Field::enter(place);
     table.add(work::idle_memory(&mut field));
-    for work in work::WORKS.iter().filter(|work| is_wanted(work.title)) {
+    let works = work::WORKS.iter().filter(|work| is_wanted(work.title));
+    let (waiting, busy): (Vec<_>, Vec<_>) = works.partition(|work| work.waits());
+    for work in busy {
         table.add(field.run(work));
     }
+    // Who waits for a provider leaves time to make what is needed later.
+    let in_python = thread::scope(|scope| {
+        let in_python = scope.spawn(|| is_wanted(growth::TITLE).then(|| growth::prepare(place)));
+        for work in waiting {
+            table.add(field.run(work));
+        }
+        in_python.join().expect("a plugin in Python")
+    });
     if is_wanted(work::PASS_THROUGH) {
         table.add_all(field.pass_through());
     }
     drop(field);
     if is_wanted(work::START) {
-        table.add(work::start(&place));
+        table.add(work::start(place));
     }
-    if is_wanted(growth::TITLE) {
-        table.add_all(growth::run(&place));
+    if let Some(in_python) = in_python {
+        table.add_all(growth::run(place, &in_python));
     }
     table.add(place.size());
-    let grown = is_wanted(scale::TITLE).then(|| scale::run(&place));
-
-    println!("{}, {} s for all of it\n", place::machine(), began.elapsed().as_secs());
-    println!("{table}");
-    println!("{}", goals::shown(&table));
-    println!("{}", Who::notes());
-    if let Some(grown) = grown {
-        println!("\n{grown}");
-    }
+    format!("{table}\n{}\n{}", goals::shown(&table), Who::notes())
 }

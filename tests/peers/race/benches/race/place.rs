@@ -12,17 +12,14 @@ use crate::table::{Row, Unit};
 /// What selects the parts of which a request consists.
 pub(crate) const PARTS: &str = "parts";
 
-const PROGRAMS: [&str; 5] = ["race-understudy", "race-native", "race-rmcp-client", "race-server", "race-provider"];
-
 pub(crate) struct Place {
     folder: TempDir,
     provider: Provider,
 }
 
 impl Place {
-    /// Builds what is to be raced as users get it, and starts the provider.
+    /// Starts the provider. `make raced` has built all that is raced.
     pub(crate) fn new() -> Self {
-        build();
         let folder = TempDir::new().expect("a temporary folder");
         raise_open_files();
         let provider = Provider::start(&programs().join("race-provider"));
@@ -30,7 +27,7 @@ impl Place {
     }
 
     /// Another provider, for those that the open files of one wouldn't be enough for.
-    #[expect(clippy::unused_self, reason = "a place has been built")]
+    #[expect(clippy::unused_self, reason = "one of the place's programs as others")]
     pub(crate) fn another_provider(&self) -> Provider {
         Provider::start(&programs().join("race-provider"))
     }
@@ -71,9 +68,9 @@ impl Place {
     }
 
     /// A binary of the workspace.
-    #[expect(clippy::unused_self, reason = "a place has been built")]
+    #[expect(clippy::unused_self, reason = "one of the place's programs as others")]
     pub(crate) fn program(&self, name: &str) -> String {
-        programs().join(name).to_string_lossy().into_owned()
+        present(&programs().join(name))
     }
 
     /// A script of `tests/peers`.
@@ -106,9 +103,7 @@ impl Place {
     }
 
     fn installed(&self, name: &str) -> String {
-        let path = self.peer(&format!(".installed/{name}"));
-        assert!(Path::new(&path).exists(), "`{path}` is missing: run `tests/peers/setup.sh node fastmcp compilers`");
-        path
+        present(&peers().join(".installed").join(name))
     }
 
     /// Times the parts; it prints what they take.
@@ -154,6 +149,12 @@ pub(crate) fn machine() -> String {
     format!("{cores} cores{}{model}, {system}", if model.is_empty() { "" } else { " of " })
 }
 
+/// A program that must be there.
+fn present(path: &Path) -> String {
+    assert!(path.exists(), "`{}` is missing: `make raced` builds and installs all that is raced", path.display());
+    path.to_string_lossy().into_owned()
+}
+
 fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -161,23 +162,6 @@ fn peers() -> PathBuf {
 fn programs() -> PathBuf {
     let bench = std::env::current_exe().expect("this program's path");
     bench.ancestors().nth(2).expect("the folder of the workspace's programs").to_path_buf()
-}
-
-fn build() {
-    eprintln!("building what is raced, as a release is built: minutes, the first time");
-    let mut cargo = Command::new(env!("CARGO"));
-    // With the features of the whole workspace: nothing is compiled twice.
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--release", "--workspace"]);
-    cargo.args(["--features", "understudy-peer-native/race,understudy-peer-sandboxed/race"]);
-    cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
-    // What the outer cargo tells this bench of itself would make build scripts run anew.
-    for (name, _) in std::env::vars() {
-        let names = ["CARGO", "OUT_DIR"];
-        if names.contains(&name.as_str()) || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(name);
-        }
-    }
-    assert!(cargo.status().expect("cargo starts").success(), "the contestants don't build");
 }
 
 /// Thousands of requests in flight are as many connections, for the provider and for whoever makes them.

@@ -19,7 +19,7 @@ use crate::svg::{Panel, picture};
 use crate::table::{Unit, write_markdown};
 
 /// What selects it.
-pub(crate) const TITLE: &str = "cost as it grows";
+pub(crate) const NAME: &str = "growth";
 
 /// One thing that grows.
 struct Part {

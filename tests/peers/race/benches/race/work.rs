@@ -60,6 +60,11 @@ pub(crate) const WORKS: [Work; 8] = [
 ];
 
 impl Work {
+    /// Whether it is mostly waiting.
+    pub(crate) fn waits(&self) -> bool {
+        self.latency > 0
+    }
+
     fn n(&self, who: Who) -> u32 {
         of_pace(who, self.n)
     }
@@ -73,6 +78,11 @@ fn of_pace<T: Copy>(who: Who, [fast, middling, slow]: [T; 3]) -> T {
     }
 }
 
+/// The first start compiles the plugin. What is measured finds it compiled, as all starts but one do.
+pub(crate) fn compile(place: &Place) {
+    drop(Peer::start(place, Who::Understudy, None));
+}
+
 /// All contestants, running. Who has nothing to do waits.
 pub(crate) struct Field<'a> {
     place: &'a Place,
@@ -81,8 +91,7 @@ pub(crate) struct Field<'a> {
 
 impl<'a> Field<'a> {
     pub(crate) fn enter(place: &'a Place) -> Self {
-        // The first start compiles the plugin. What is raced finds it compiled, as all starts but one do.
-        drop(Peer::start(place, Who::Understudy, None));
+        compile(place);
         Self { place, peers: Who::ALL.into_iter().map(|who| Peer::start(place, who, None).0).collect() }
     }
 

@@ -136,7 +136,9 @@ struct Served {
 impl Served {
     /// Starts it; it says where it listens.
     fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("Understudy starts");
+        // That hundreds of servers have no plugin is as it should be.
+        command.env("UNDERSTUDY_LOG", "error").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("Understudy starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its address");
         let said: Value = serde_json::from_str(&line).unwrap_or_default();
