@@ -83,7 +83,7 @@ pub fn bindings(language: Bindings, wit: &Path, world: &str, out: &Path) -> Resu
     })
 }
 
-/// Go's generator (0.61.1) asks for a return area as large as the largest result and aligned as the strictest one, which its own allocator
+/// Go's generator (0.60.0) asks for a return area as large as the largest result and aligned as the strictest one, which its own allocator
 /// refuses where the one is no multiple of the other.
 fn with_whole_return_area(exports: &str) -> String {
     let begin = "witRuntime.Allocate(&staticPinner, ";
