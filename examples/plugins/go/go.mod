@@ -2,4 +2,4 @@ module understudy
 
 go 1.25
 
-require go.bytecodealliance.org/pkg v0.2.2
+require go.bytecodealliance.org/pkg v0.2.3

@@ -83,7 +83,7 @@ pub fn bindings(language: Bindings, wit: &Path, world: &str, out: &Path) -> Resu
     })
 }
 
-/// Go's generator (0.60.0) asks for a return area as large as the largest result and aligned as the strictest one, which its own allocator
+/// Go's generator (0.61.1) asks for a return area as large as the largest result and aligned as the strictest one, which its own allocator
 /// refuses where the one is no multiple of the other.
 fn with_whole_return_area(exports: &str) -> String {
     let begin = "witRuntime.Allocate(&staticPinner, ";
@@ -107,12 +107,13 @@ pub fn componentize(module: &Path, wit: &Path, world: &str, out: &Path) -> Resul
         wit_component::embed_component_metadata(&mut bytes, &resolve, id, StringEncoding::UTF8)
             .map_err(|e| failed(format!("{e:#}")))?;
     }
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true);
     let name = adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
-    let encoded = ComponentEncoder::default()
-        .validate(true)
+    let encoded = encoder
         .module(&bytes)
         .and_then(|encoder| encoder.adapter(name, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
-        .and_then(|mut encoder| encoder.encode());
+        .and_then(ComponentEncoder::encode);
     write(out, &encoded.map_err(|e| failed(format!("{e:#}")))?)
 }
 
