@@ -102,6 +102,7 @@ impl Place {
         self.provider.url()
     }
 
+    #[expect(clippy::unused_self, reason = "one of the place's programs as others")]
     fn installed(&self, name: &str) -> String {
         present(&peers().join(".installed").join(name))
     }
