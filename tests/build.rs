@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use understudy_componentize::{Guest, build};
+use understudy_componentize::{Guest, build, list};
 
 fn main() -> anyhow::Result<()> {
     let workspace = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
-    let guest = |package, folder| Guest { package, folder: PathBuf::from("tests/guests").join(folder) };
-    let guests = [
-        ("faulty", guest("guest-faulty", "faulty")),
-        ("streaming", guest("guest-streaming", "streaming")),
-        ("handler", guest("guest-handler", "handler")),
-        ("planted", guest("guest-planted", "planted")),
-    ];
-    build(&workspace, &guests, "Guest")
+    let names = ["faulty", "streaming", "handler", "planted"];
+    let packages = names.map(|name| format!("guest-{name}"));
+    let named = names.iter().zip(&packages);
+    let guests: Vec<Guest> =
+        named.map(|(name, package)| Guest { package, folder: PathBuf::from("tests/guests").join(name) }).collect();
+    let components = names.into_iter().zip(build(&workspace, &guests)?);
+    list("Guest", "component", components.map(|(name, component)| (name, String::new(), component)))
 }

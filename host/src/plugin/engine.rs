@@ -120,7 +120,7 @@ impl Engine {
     pub(super) fn component(
         &self,
         name: &str,
-        bytes: &[u8],
+        bytes: impl FnOnce() -> Vec<u8>,
         sha256: &str,
         limits: &Limits,
     ) -> Result<Arc<Loaded>, LoadError> {
@@ -128,7 +128,7 @@ impl Engine {
             if let Some(component) = self.engines(limits).find_map(|engine| self.artefacts.load(engine, sha256)) {
                 return Ok(component);
             }
-            let artefact = self.compile(name, bytes)?;
+            let artefact = self.compile(name, &bytes())?;
             self.artefacts.keep(&artefact, sha256);
             self.trust(&artefact, limits).ok_or_else(|| LoadError::NotAComponent {
                 name: name.to_owned(),

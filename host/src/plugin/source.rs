@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use understudy_plugins::BuiltIn;
 
 use super::ahead;
 use super::engine::Engine;
@@ -40,14 +41,54 @@ pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, L
         let (sha256, size) = (ahead.sha256.clone(), ahead.size);
         return Ok(Source { loaded: ahead.load(engine, config)?, sha256, size });
     }
-    let bytes = read(config)?;
-    if bytes.len() > config.limits.component {
+    let component = match config.built_in() {
+        Some(built_in) => Component::BuiltIn(find(config, built_in)?),
+        None => Component::Read(read(config)?),
+    };
+    let size = component.size();
+    if size > config.limits.component {
         return Err(LoadError::TooLarge { name: name.clone(), most: config.limits.component });
     }
-    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let sha256 = component.sha256();
     pinned(&sha256)?;
-    let loaded = engine.component(name, &bytes, &sha256, &config.limits)?;
-    Ok(Source { loaded, sha256, size: bytes.len() })
+    let loaded = engine.component(name, || component.bytes(), &sha256, &config.limits)?;
+    Ok(Source { loaded, sha256, size })
+}
+
+/// A component that is here, its bytes perhaps still packed: where it has been compiled before, nobody needs them.
+enum Component {
+    BuiltIn(&'static BuiltIn),
+    Read(Vec<u8>),
+}
+
+impl Component {
+    fn size(&self) -> usize {
+        match self {
+            Self::BuiltIn(plugin) => plugin.size,
+            Self::Read(bytes) => bytes.len(),
+        }
+    }
+
+    fn sha256(&self) -> String {
+        match self {
+            Self::BuiltIn(plugin) => plugin.sha256.to_owned(),
+            Self::Read(bytes) => hex::encode(Sha256::digest(bytes)),
+        }
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::BuiltIn(plugin) => plugin.component(),
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+fn find(config: &config::Plugin, built_in: &str) -> Result<&'static BuiltIn, LoadError> {
+    understudy_plugins::find(built_in).ok_or_else(|| LoadError::World {
+        name: config.name.clone(),
+        reason: format!("there is no built-in plugin `{built_in}`"),
+    })
 }
 
 /// Opening what is no file could take for ever.
@@ -61,11 +102,7 @@ fn is_file(path: &Path) -> io::Result<()> {
 /// If it isn't where the config says.
 pub fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
     if let Some(built_in) = config.built_in() {
-        let found = understudy_plugins::find(built_in).map(|plugin| plugin.component.to_vec());
-        return found.ok_or_else(|| LoadError::World {
-            name: config.name.clone(),
-            reason: format!("there is no built-in plugin `{built_in}`"),
-        });
+        return find(config, built_in).map(BuiltIn::component);
     }
     if let Some(reference) = config.reference() {
         let refused = |cause| LoadError::Registry { component: reference.to_owned(), cause };

@@ -5,15 +5,46 @@
 pub struct BuiltIn {
     /// Its name: `builtin:NAME` in the config.
     pub name: &'static str,
-    /// The component.
-    pub component: &'static [u8],
+    /// The size of its component, in bytes.
+    pub size: usize,
+    /// The SHA-256 of its component, in hexadecimal.
+    pub sha256: &'static str,
+    /// The component, deflated: a third of it.
+    packed: &'static [u8],
+}
+
+impl BuiltIn {
+    /// The component. Unpacking it takes milliseconds: to tell what it is, size and digest are enough.
+    ///
+    /// # Panics
+    /// If what the build has packed can't be unpacked.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the tests unpack all of them")]
+    pub fn component(&self) -> Vec<u8> {
+        miniz_oxide::inflate::decompress_to_vec(self.packed).expect("a built-in plugin is whole")
+    }
 }
 
 /// Every built-in plugin. Not a constant: there would be a copy of all of them wherever it is named.
+#[expect(clippy::unreadable_literal, reason = "the sizes, which the build writes")]
 pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/list.rs"));
 
 /// The built-in plugin of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static BuiltIn> {
     BUILT_IN.iter().find(|plugin| plugin.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn each_is_what_it_was_before_it_was_packed() {
+        for plugin in super::BUILT_IN {
+            let component = plugin.component();
+            let found = (component.len(), hex::encode(Sha256::digest(&component)));
+            assert_eq!(found, (plugin.size, plugin.sha256.to_owned()), "{}", plugin.name);
+        }
+    }
 }

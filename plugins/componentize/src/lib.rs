@@ -25,36 +25,49 @@ pub struct Guest<'a> {
     pub folder: PathBuf,
 }
 
-/// Compiles the guests; writes each to `OUT_DIR/NAME.wasm` and a Rust array of `ENTRY { name, component }` to `OUT_DIR/list.rs`.
+/// Compiles the guests: their components.
 ///
 /// # Errors
 /// If one doesn't compile, or the compile target is missing.
-pub fn build(workspace: &Path, guests: &[(&str, Guest)], entry: &str) -> Result<()> {
-    let out = PathBuf::from(env::var("OUT_DIR")?);
+pub fn build(workspace: &Path, guests: &[Guest]) -> Result<Vec<Vec<u8>>> {
     let watched = ["wit", "plugins/sdk/src", "plugins/sdk/Cargo.toml", "Cargo.toml", "Cargo.lock"];
     for path in watched {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for (_, guest) in guests {
+    for guest in guests {
         for path in ["src", "Cargo.toml"] {
             println!("cargo::rerun-if-changed={}", workspace.join(&guest.folder).join(path).display());
         }
     }
-    let packages: Vec<&str> = guests.iter().map(|(_, guest)| guest.package).collect();
-    let modules = compile(workspace, &packages, &target_dir(&out))?;
-    let mut list = String::from("&[\n");
-    for (name, guest) in guests {
+    let packages: Vec<&str> = guests.iter().map(|guest| guest.package).collect();
+    let modules = compile(workspace, &packages, &target_dir(&out()?))?;
+    let component = |guest: &Guest| {
         let module = modules.join(format!("{}.wasm", guest.package.replace('-', "_")));
         let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
-        let component = ComponentEncoder::default().validate(true).module(&bytes)?.encode()?;
-        let file = out.join(format!("{name}.wasm"));
-        fs::write(&file, component)?;
-        let file = file.to_str().context("the target folder's name is not UTF-8")?;
-        writeln!(list, "    {entry} {{ name: {name:?}, component: include_bytes!({file:?}) }},")?;
+        ComponentEncoder::default().validate(true).module(&bytes)?.encode()
+    };
+    guests.iter().map(component).collect()
+}
+
+/// Writes `OUT_DIR/list.rs`, an array of `ENTRY { name, …, BYTES }`: BYTES is the field that holds the last of each, and … are
+/// other fields.
+///
+/// # Errors
+/// If it can't be written.
+pub fn list<'a>(entry: &str, bytes: &str, of: impl IntoIterator<Item = (&'a str, String, Vec<u8>)>) -> Result<()> {
+    let mut list = String::from("&[\n");
+    for (name, others, content) in of {
+        fs::write(out()?.join(name), content)?;
+        let file = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))");
+        writeln!(list, "    {entry} {{ name: {name:?}, {others}{bytes}: {file} }},")?;
     }
     list.push(']');
-    fs::write(out.join("list.rs"), list)?;
+    fs::write(out()?.join("list.rs"), list)?;
     Ok(())
+}
+
+fn out() -> Result<PathBuf> {
+    Ok(PathBuf::from(env::var("OUT_DIR")?))
 }
 
 /// Where guests are compiled: a folder of its own, because the outer cargo holds the lock of the usual one. It is the same for all build

@@ -21,7 +21,10 @@ use understudy::select::{Catalogue, choose};
 use crate::{sampling, seed};
 
 /// The built-in plugin whose component is taken: one that streams.
-const SHELL: &str = "ollama";
+static SHELL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let ollama = understudy_plugins::find("ollama").unwrap_or_else(|| panic!("there is no built-in plugin `ollama`"));
+    ollama.component()
+});
 
 /// Where nobody listens: no user may bind this port, and nothing does.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -56,8 +59,7 @@ fn configured() -> config::Plugin {
 
 /// Loads a component: the shell with this module in it.
 fn load(module: &[u8], config: &config::Plugin) -> Result<Plugin, understudy::error::LoadError> {
-    let shell = understudy_plugins::find(SHELL).unwrap_or_else(|| panic!("there is no built-in plugin `{SHELL}`"));
-    std::fs::write(&config.component, image::with_module(shell.component, module)).unwrap_or_else(|e| panic!("{e}"));
+    std::fs::write(&config.component, image::with_module(&SHELL, module)).unwrap_or_else(|e| panic!("{e}"));
     let plugin = RUNTIME.block_on(Plugin::load(Arc::clone(&ENGINE), config));
     // What is left behind is in the temporary folder.
     let _ = std::fs::remove_file(&config.component);

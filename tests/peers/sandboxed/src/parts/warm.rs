@@ -17,7 +17,7 @@ impl Warm {
         config.epoch_interruption(true);
         let engine = Engine::new(&config).expect("an engine");
         let built_in = understudy_plugins::find(name).expect("a built-in plugin");
-        let component = Component::new(&engine, built_in.component).expect("a component");
+        let component = Component::new(&engine, built_in.component()).expect("a component");
         let mut store = Store::new(&engine, ());
         store.set_epoch_deadline(u64::MAX / 2);
         let linker = Linker::new(&engine);
