@@ -6,7 +6,7 @@ CARGO ?= cargo
 RUNS ?= 1000000
 
 RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
-RACED = race-understudy race-native race-rmcp-client race-server race-provider
+RACED = race race-understudy race-native race-rmcp-client race-server race-provider
 
 .PHONY: demo test lint soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
 
@@ -28,15 +28,15 @@ soak: setup-rust
 
 # What Understudy costs, part by part and in a race; `make bench ONLY="'32 at once'"` for some of it.
 bench: raced
-	$(CARGO) bench --workspace --bench race -- $(ONLY)
+	target/release/race $(ONLY)
 
 # What it costs with thousands of requests in flight, a thousand plugins, hundreds of servers, and messages of 100 MB.
 bench-growth: raced
-	$(CARGO) bench --workspace --bench race -- growth
+	target/release/race growth
 
 # All that is raced: other people's clients, and our programs as users get them, with the features of the whole workspace. Nothing is compiled twice.
 raced: setup-rust
-	tests/peers/setup.sh node fastmcp compilers & $(CARGO) build --release --workspace --features $(RACE) --bench race $(RACED:%=--bin %) && wait $$!
+	tests/peers/setup.sh node fastmcp compilers & $(CARGO) build --release --workspace --features $(RACE) $(RACED:%=--bin %) && wait $$!
 
 # What honest requests notice of attacks, and how soon a cancelled request is gone.
 bench-attacks: setup-rust

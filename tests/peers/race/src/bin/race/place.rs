@@ -161,8 +161,8 @@ fn peers() -> PathBuf {
 }
 
 fn programs() -> PathBuf {
-    let bench = std::env::current_exe().expect("this program's path");
-    bench.ancestors().nth(2).expect("the folder of the workspace's programs").to_path_buf()
+    let race = std::env::current_exe().expect("this program's path");
+    race.parent().expect("the folder of the workspace's programs").to_path_buf()
 }
 
 /// Thousands of requests in flight are as many connections, for the provider and for whoever makes them.
