@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use understudy_plugin::json::Text;
 
 /// The body of `POST /v1/messages`.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Serialize for Request<'_> {
         let mut body = Body { map: serializer.serialize_map(None)?, extra: self.extra };
         body.field("model", Some(self.model))?;
         body.field("max_tokens", Some(self.max_tokens))?;
-        body.field("system", self.system)?;
+        body.field("system", self.system.map(Text))?;
         body.field("messages", Some(&self.messages))?;
         body.field("tools", Some(&self.tools).filter(|tools| !tools.is_empty()))?;
         body.field("tool_choice", self.tool_choice.as_ref())?;
@@ -92,6 +93,7 @@ pub(crate) enum Content<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Block<'a> {
     Text {
+        #[serde(serialize_with = "understudy_plugin::json::text")]
         text: Cow<'a, str>,
     },
     Image {
@@ -120,8 +122,15 @@ pub(crate) enum Block<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Source<'a> {
-    Base64 { media_type: &'static str, data: &'a str },
-    Text { media_type: &'static str, data: &'a str },
+    Base64 {
+        media_type: &'static str,
+        data: &'a str,
+    },
+    Text {
+        media_type: &'static str,
+        #[serde(serialize_with = "understudy_plugin::json::text")]
+        data: &'a str,
+    },
 }
 
 /// A tool that the model may use.

@@ -40,7 +40,7 @@ pub(crate) struct Content<'a> {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Part<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "understudy_plugin::json::optional_text")]
     pub(crate) text: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inline_data: Option<Blob<'a>>,

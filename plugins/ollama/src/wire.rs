@@ -48,6 +48,7 @@ pub(crate) struct Options<'a> {
 pub(crate) struct Message<'a> {
     /// `system`, `user`, `assistant` or `tool`.
     pub(crate) role: &'static str,
+    #[serde(serialize_with = "understudy_plugin::json::text")]
     pub(crate) content: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) thinking: Option<Cow<'a, str>>,

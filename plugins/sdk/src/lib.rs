@@ -11,6 +11,7 @@
 //! | [`blocks`] | content blocks, whoever the provider is |
 //! | [`error`] | the typed errors, one function each |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
+//! | [`json`] | long texts in JSON, written quickly |
 //! | [`names`] | tool names that a provider doesn't allow |
 //! | [`settings`] | what the user set |
 //! | [`state`] | from `start` to `resume` |
@@ -25,6 +26,7 @@ pub mod bindings;
 pub mod blocks;
 pub mod error;
 pub mod http;
+pub mod json;
 pub mod names;
 pub mod settings;
 pub mod state;

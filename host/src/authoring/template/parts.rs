@@ -46,7 +46,7 @@ pub(super) const SDK: &[File] = &[("sdk/Cargo.toml", include_str!("sdk.toml"))];
 
 pub(super) const SDK_PLUGIN: &[File] = files!(
     "plugins/sdk" as "sdk/understudy-plugin/": "Cargo.toml", "src/allocator.rs", "src/bindings.rs", "src/blocks.rs", "src/error.rs", "src/http.rs",
-    "src/lib.rs", "src/names.rs", "src/settings.rs", "src/state.rs", "src/stream.rs", "src/testing.rs", "src/text.rs"
+    "src/json.rs", "src/lib.rs", "src/names.rs", "src/settings.rs", "src/state.rs", "src/stream.rs", "src/testing.rs", "src/text.rs"
 );
 
 pub(super) const SDK_MCP_TYPES: &[File] = files!(

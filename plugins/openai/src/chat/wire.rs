@@ -61,9 +61,11 @@ pub(super) struct StreamOptions {
 #[serde(tag = "role", rename_all = "lowercase")]
 pub(super) enum Message<'a> {
     System {
+        #[serde(serialize_with = "understudy_plugin::json::text")]
         content: &'a str,
     },
     Developer {
+        #[serde(serialize_with = "understudy_plugin::json::text")]
         content: &'a str,
     },
     User {
@@ -71,6 +73,7 @@ pub(super) enum Message<'a> {
     },
     Assistant {
         /// `null` beside tool calls: every server takes that, not every one takes it away.
+        #[serde(serialize_with = "understudy_plugin::json::optional_text")]
         content: Option<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall<'a>>,
@@ -79,6 +82,7 @@ pub(super) enum Message<'a> {
     },
     Tool {
         tool_call_id: &'a str,
+        #[serde(serialize_with = "understudy_plugin::json::text")]
         content: Cow<'a, str>,
     },
 }
@@ -87,17 +91,26 @@ pub(super) enum Message<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
-    Text(Cow<'a, str>),
+    Text(#[serde(serialize_with = "understudy_plugin::json::text")] Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
-    Text { text: Cow<'a, str> },
-    ImageUrl { image_url: ImageUrl<'a> },
-    InputAudio { input_audio: InputAudio<'a> },
-    File { file: File<'a> },
+    Text {
+        #[serde(serialize_with = "understudy_plugin::json::text")]
+        text: Cow<'a, str>,
+    },
+    ImageUrl {
+        image_url: ImageUrl<'a>,
+    },
+    InputAudio {
+        input_audio: InputAudio<'a>,
+    },
+    File {
+        file: File<'a>,
+    },
 }
 
 #[derive(Serialize)]

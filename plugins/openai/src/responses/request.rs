@@ -1,5 +1,6 @@
 //! The body: parameters and tools.
 
+use understudy_plugin::json::Text;
 use understudy_plugin::types::{CreateMessageRequest, Error};
 
 use super::wire::{ReasoningConfig, Request, Tool};
@@ -18,7 +19,7 @@ pub(super) fn body<'a>(
     let reasons = models::reasons(&state.model) && effort != Some("none");
     Ok(Request {
         model: &state.model,
-        instructions: request.system_prompt.as_deref(),
+        instructions: request.system_prompt.as_deref().map(Text),
         input: input::convert(request, state)?,
         max_output_tokens: request.max_tokens,
         reasoning: effort.map(|effort| ReasoningConfig { effort }),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use understudy_plugin::json::Text;
 
 use crate::media::DataUrl;
 
@@ -15,7 +16,7 @@ use crate::media::DataUrl;
 pub(super) struct Request<'a> {
     pub(super) model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) instructions: Option<&'a str>,
+    pub(super) instructions: Option<Text<'a>>,
     pub(super) input: Vec<Item<'a>>,
     pub(super) max_output_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +76,7 @@ pub(super) enum Item<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
-    Text(Cow<'a, str>),
+    Text(#[serde(serialize_with = "understudy_plugin::json::text")] Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
@@ -83,7 +84,10 @@ pub(super) enum Content<'a> {
 #[serde(tag = "type")]
 pub(super) enum Part<'a> {
     #[serde(rename = "input_text")]
-    Text { text: Cow<'a, str> },
+    Text {
+        #[serde(serialize_with = "understudy_plugin::json::text")]
+        text: Cow<'a, str>,
+    },
     #[serde(rename = "input_image")]
     Image { image_url: DataUrl<'a>, detail: &'static str },
     #[serde(rename = "input_file")]
