@@ -83,7 +83,7 @@ impl Place {
         let mut command = Command::new(binary("understudy"));
         command.current_dir(self.path()).args(args);
         command.env("XDG_CONFIG_HOME", self.path()).env("XDG_CACHE_HOME", cache());
-        command.env("XDG_DATA_HOME", self.path()).env("DOCKER_CONFIG", self.path());
+        command.env("XDG_DATA_HOME", self.path()).env("XDG_STATE_HOME", self.path()).env("DOCKER_CONFIG", self.path());
         for variable in [
             "ANTHROPIC_API_KEY",
             "OPENAI_API_KEY",

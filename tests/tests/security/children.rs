@@ -1,0 +1,1 @@
+//! What a child process inherits, and what of it reaches the terminal.

@@ -1,0 +1,1 @@
+//! Two clients of one server: neither gets what is the other's.

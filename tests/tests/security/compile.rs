@@ -1,0 +1,1 @@
+//! Components that are dear to compile or to run.

@@ -1,0 +1,1 @@
+//! Who may come in at `serve`, and how much they may hold.

@@ -1,0 +1,1 @@
+//! Logins at servers, and what is opened for them.

@@ -1,0 +1,1 @@
+//! What a hostile registry can do.

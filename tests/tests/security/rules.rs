@@ -1,0 +1,1 @@
+//! A rule holds whoever answers; what a greedy server gets without one.

@@ -1,0 +1,1 @@
+//! A project's files do nothing until the user has trusted them.
