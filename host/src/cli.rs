@@ -17,6 +17,7 @@ mod serve;
 mod server;
 mod stage;
 mod tools;
+mod trust;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -42,8 +43,8 @@ struct Cli {
 /// What every verb understands.
 #[derive(Debug, Clone, Args)]
 struct Global {
-    /// The config; by default understudy.json here, else understudy/understudy.json in your config folder
-    #[arg(long, global = true, value_name = "FILE", env = "UNDERSTUDY_CONFIG")]
+    /// The config; by default understudy.json here if you trust it, else understudy/understudy.json in your config folder
+    #[arg(long, global = true, value_name = "FILE", env = trust::VARIABLE)]
     config: Option<PathBuf>,
     /// Say more on stderr: each step of a sampling request; twice, everything (`UNDERSTUDY_LOG` takes a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -64,6 +65,8 @@ enum Verb {
     Sample(sample::SampleArgs),
     /// Log in at a server at a URL that wants OAuth; the login is kept in your config folder
     Auth(auth::AuthArgs),
+    /// Show what the config of a folder would do, and allow it: until then, and once it has changed, it does nothing
+    Trust(trust::TrustArgs),
     /// Look at plugins
     Plugin {
         #[command(subcommand)]
@@ -188,6 +191,7 @@ async fn run(cli: Cli) -> Result<End> {
         Verb::Call(args) => call::run(&global, args).await,
         Verb::Sample(args) => sample::run(&global, args).await,
         Verb::Auth(args) => auth::run(&global, args).await,
+        Verb::Trust(args) => trust::run(&global, &args),
         Verb::Plugin { verb } => plugin::run(&global, verb).await,
         Verb::Demo(args) => demo::run(&global, args).await,
         Verb::Doctor(args) => doctor::run(&global, args).await,

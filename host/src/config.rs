@@ -10,6 +10,7 @@
 mod allowed;
 mod error;
 mod expand;
+mod find;
 mod limits;
 mod model;
 mod models;
@@ -19,12 +20,14 @@ mod serve;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use allowed::Allowed;
 pub use error::ConfigError;
+pub use find::{Aside, Origin};
 pub use limits::Limits;
 pub use model::{Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
@@ -36,6 +39,7 @@ pub use serve::Serve;
 use crate::registry::lock;
 use crate::registry::reference::{Reference, SCHEME};
 use crate::text::did_you_mean;
+use crate::trust::pins::Pins;
 
 /// The name that the config has by default.
 pub const FILE_NAME: &str = "understudy.json";
@@ -45,6 +49,10 @@ pub const FILE_NAME: &str = "understudy.json";
 pub struct Config {
     /// Where it came from; `None` when there is no file.
     pub path: Option<PathBuf>,
+    /// How it was found.
+    pub origin: Origin,
+    /// Files that were found before it and aren't used, because nobody has said that they may be.
+    pub aside: Vec<Aside>,
     /// What is odd but no error.
     pub warnings: Vec<String>,
     /// The limits.
@@ -55,30 +63,11 @@ pub struct Config {
     trust: Vec<PathBuf>,
     servers: BTreeMap<String, Value>,
     plugins: BTreeMap<String, Value>,
+    /// What the files that it names are held to, where it is used because its user trusts it as it is.
+    pins: Option<Arc<Pins>>,
 }
 
 impl Config {
-    /// The config of this run: the given file, else `understudy.json` here, else the one in the user's config folder, else none.
-    ///
-    /// # Errors
-    /// If the file is there and can't be used.
-    pub fn find(given: Option<&Path>) -> Result<Self, ConfigError> {
-        let Some(path) =
-            given.map(Path::to_path_buf).or_else(|| Self::places().into_iter().find(|path| path.is_file()))
-        else {
-            return Ok(Self::default());
-        };
-        let text = std::fs::read_to_string(&path).map_err(|cause| ConfigError::Read { path: path.clone(), cause })?;
-        Self::parse(&text, &path)
-    }
-
-    /// Where a config is looked for when none is given.
-    #[must_use]
-    pub fn places() -> Vec<PathBuf> {
-        let user = dirs::config_dir().map(|folder| folder.join("understudy").join(FILE_NAME));
-        std::iter::once(PathBuf::from(FILE_NAME)).chain(user).collect()
-    }
-
     /// Parses and checks a config. `path` is for messages and for what is relative to the file.
     ///
     /// # Errors
@@ -94,11 +83,9 @@ impl Config {
 
     fn parse_unlocated(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let syntax = |reason: String| ConfigError::Syntax { path: path.to_path_buf(), reason };
-        // A byte order mark is what some editors on Windows put in front.
-        let text = text.trim_start_matches('\u{feff}');
-        let root: Value =
-            jsonc_parser::parse_to_serde_value(text, &json_with_comments()).map_err(|e| syntax(e.to_string()))?;
-        let Value::Object(root) = root else { return Err(syntax("the top level must be an object".to_owned())) };
+        let Value::Object(root) = json(text).map_err(syntax)? else {
+            return Err(syntax("the top level must be an object".to_owned()));
+        };
         let mut root = Section::new("", root);
         let limits = match root.section("limits")? {
             Some(section) => Limits::default().with(section)?,
@@ -118,6 +105,10 @@ impl Config {
         root.take("$schema");
         root.finish_leniently(&mut config.warnings)?;
         config.check()?;
+        if let Some(mut sampling) = config.sampling.take() {
+            config.name_beside(&mut sampling);
+            config.sampling = Some(sampling);
+        }
         Ok(config)
     }
 
@@ -167,6 +158,9 @@ impl Config {
         };
         let key = format!("mcpServers.{name}");
         let mut server = Server::parse(name, expand::value(&key, value.clone(), &env)?, &mut Vec::new())?;
+        if let Some(sampling) = &mut server.sampling {
+            self.name_beside(sampling);
+        }
         server.sampling = server.sampling.or_else(|| self.sampling.clone());
         Ok(server)
     }
@@ -250,23 +244,43 @@ impl Config {
             let plugin = Plugin::new(reference.name(), name.to_owned(), self.limits.clone());
             return Ok(self.placed(Plugin { trust, ..plugin }));
         }
-        let path = Path::new(name);
-        if name.contains(std::path::MAIN_SEPARATOR) || path.extension().is_some_and(|e| e == "wasm") || path.is_file() {
-            let stem = path.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-            return Ok(Plugin::new(&stem, name.to_owned(), self.limits.clone()));
+        if is_component(name) {
+            let stem = Path::new(name).file_stem();
+            let stem = stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+            let plugin = Plugin::new(&stem, name.to_owned(), self.limits.clone());
+            // A path of the command line's is the user's own.
+            let pins = self.pins.clone().filter(|_| self.names(name));
+            return Ok(Plugin { pins, ..plugin });
         }
         let names = || self.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|plugin| plugin.name));
         Err(ConfigError::UnknownPlugin {
             name: name.to_owned(),
-            hint: did_you_mean(built_in, names()),
+            hint: match did_you_mean(built_in, names()) {
+                none if none.is_empty() && Path::new(name).is_file() => format!(" (for the file write `./{name}`)"),
+                hint => hint,
+            },
             known: crate::text::list(names()),
         })
     }
 
-    /// A credential's file in the config is relative to it.
+    /// A credential's file in the config is relative to it, as is a command that is named by its path: a folder that the program happens to run
+    /// in brings neither.
     fn place(&self, source: &mut CredentialSource) {
-        if let CredentialSource::File(path) = source {
-            *path = PathBuf::from(self.beside(&path.to_string_lossy()));
+        match source {
+            CredentialSource::File(path) => *path = PathBuf::from(self.beside(&path.to_string_lossy())),
+            CredentialSource::Command(words) => {
+                if let Some(program) = words.first_mut().filter(|program| program.contains(std::path::MAIN_SEPARATOR)) {
+                    *program = self.beside(program);
+                }
+            }
+            CredentialSource::Env(_) => {}
+        }
+    }
+
+    /// So are the components that a rule names by their paths.
+    fn name_beside(&self, sampling: &mut Sampling) {
+        for name in sampling.plugins.iter_mut().filter(|name| is_component(name) && !self.plugins.contains_key(*name)) {
+            *name = self.beside(name);
         }
     }
 
@@ -279,6 +293,7 @@ impl Config {
             *key = PathBuf::from(self.beside(&key.to_string_lossy()));
         }
         plugin.lock = self.path.as_deref().map(lock::beside);
+        plugin.pins.clone_from(&self.pins);
         plugin
     }
 
@@ -299,6 +314,21 @@ fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
     let source = CredentialSource::take(&mut section)?;
     section.finish()?;
     Ok(source)
+}
+
+/// Whether a plugin's name is a component's path: what has a folder or the ending of one. A mere name never is, so no file in the current folder
+/// stands in for a plugin by being called like one.
+pub(crate) fn is_component(name: &str) -> bool {
+    let ends = || Path::new(name).extension().is_some_and(|ending| ending == "wasm" || ending == "cwasm");
+    name.starts_with(SCHEME)
+        || !name.starts_with(model::BUILT_IN) && (name.contains(std::path::MAIN_SEPARATOR) || ends())
+}
+
+/// A config's text as JSON.
+pub(crate) fn json(text: &str) -> Result<Value, String> {
+    // A byte order mark is what some editors on Windows put in front.
+    let text = text.trim_start_matches('\u{feff}');
+    jsonc_parser::parse_to_serde_value(text, &json_with_comments()).map_err(|e| e.to_string())
 }
 
 fn json_with_comments() -> ParseOptions {

@@ -25,6 +25,7 @@
 //! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`text`] | text from peers, made fit to be shown |
+//! | [`trust`] | the configs that the user trusts |
 //! | [`client`] | a small client of our own |
 //! | [`cli`] | the command line |
 
@@ -45,6 +46,8 @@ pub mod registry;
 pub mod relay;
 pub mod retry;
 pub mod sampling;
+mod search_path;
 pub mod select;
 pub mod text;
 pub mod transport;
+pub mod trust;

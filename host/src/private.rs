@@ -19,6 +19,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Writes the file, of these parts, beside its place and moves it there, so that no reader sees half of it.
 pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    written(path, parts)?.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// The same, and it is on the disk when this returns: a crash leaves the old file or the new one, and nothing else.
+pub(crate) fn write_through(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let file = written(path, parts)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+/// A file of these parts beside its place.
+fn written(path: &Path, parts: &[&[u8]]) -> io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().ok_or_else(|| io::Error::other("it has no folder"))?;
     make_folder(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -26,8 +40,7 @@ pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     for part in parts {
         file.write_all(part)?;
     }
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
+    Ok(file)
 }
 
 /// Makes the folder, for the user alone, unless it is there.

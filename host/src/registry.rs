@@ -86,11 +86,12 @@ pub enum RegistryError {
 /// If it isn't pinned, isn't there, isn't what it should be, or isn't signed as the config wants it.
 pub(crate) fn component(config: &config::Plugin, reference: &str) -> Result<Vec<u8>, RegistryError> {
     let reference = Reference::parse(reference).map_err(RegistryError::Artifact)?;
-    let digest = pinned(&reference, config.lock.as_deref())?;
+    let digest = pinned(&reference, config)?;
     let store = Store::of_user()?;
     let manifest = store.read(&digest, MANIFEST)?.ok_or_else(|| RegistryError::Missing(digest.clone()))?;
     if !config.trust.is_empty() {
-        verify(&digest, &store.signatures(&digest)?, &config.trust)?;
+        let hold = |path: &Path, bytes: &[u8]| config.hold(path, bytes);
+        verify_held(&digest, &store.signatures(&digest)?, &config.trust, hold)?;
     }
     let most = config.limits.component;
     let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
@@ -98,23 +99,33 @@ pub(crate) fn component(config: &config::Plugin, reference: &str) -> Result<Vec<
 }
 
 /// The digest that a reference stands for: its own, or that of the lock file.
-fn pinned(reference: &Reference, lock: Option<&Path>) -> Result<Digest, RegistryError> {
+fn pinned(reference: &Reference, config: &config::Plugin) -> Result<Digest, RegistryError> {
     if let Some(digest) = reference.digest() {
         return Ok(digest);
     }
-    let Some(path) = lock else {
+    let Some(path) = config.lock.as_deref() else {
         let lock = "there is no config, so no lock file beside it says which".to_owned();
         return Err(RegistryError::Unpinned { lock });
     };
     let unpinned = || RegistryError::Unpinned { lock: format!("the lock file `{}` doesn't say which", path.display()) };
-    Lock::read(path)?.digest(reference).ok_or_else(unpinned)
+    Lock::read_held(path, |bytes| config.hold(path, bytes))?.digest(reference).ok_or_else(unpinned)
 }
 
 /// Holds a manifest's signatures to the keys that are trusted; without any, all is well.
 pub(crate) fn verify(manifest: &Digest, signatures: &[Signature], trust: &[PathBuf]) -> Result<(), RegistryError> {
+    verify_held(manifest, signatures, trust, |_, _| Ok(()))
+}
+
+/// The same, if the keys' files are what they should be.
+pub(crate) fn verify_held(
+    manifest: &Digest,
+    signatures: &[Signature],
+    trust: &[PathBuf],
+    hold: impl Fn(&Path, &[u8]) -> std::io::Result<()>,
+) -> Result<(), RegistryError> {
     if trust.is_empty() {
         return Ok(());
     }
-    let keys = trust.iter().map(|path| Key::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let keys = trust.iter().map(|path| Key::read(path, &hold)).collect::<Result<Vec<_>, _>>()?;
     signature::check(manifest, signatures, &keys).map_err(RegistryError::Signature)
 }

@@ -34,6 +34,27 @@ pub fn for_terminal(text: &str) -> String {
     shown
 }
 
+/// A stranger's text between backticks, in `most` characters: without backticks, and with all that can't be seen escaped, as line breaks,
+/// escape sequences and characters without width are.
+#[must_use]
+pub fn quoted(text: &str, most: usize) -> String {
+    let (mut shown, mut count) = (String::new(), 0);
+    for c in text.chars() {
+        let piece = match c {
+            '`' => "'".to_owned(),
+            '"' | '\'' => c.to_string(),
+            c => c.escape_debug().to_string(),
+        };
+        count += piece.chars().count();
+        if count > most {
+            shown.push('…');
+            break;
+        }
+        shown.push_str(&piece);
+    }
+    shown
+}
+
 /// Control characters, and those that change the direction of text.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -72,6 +93,12 @@ mod tests {
         assert_eq!(one_line("a\x1b[31m\r\nb\u{202e}c", 80), "a [31m b c");
         assert_eq!(for_terminal("a\x1b[31m\tb\n\u{9b}c"), "a\\u{1b}[31m\tb\n\\u{9b}c");
         assert_eq!(one_line("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn what_is_quoted_shows_all_that_is_in_it() {
+        assert_eq!(quoted("it's \"a\"\n\u{1b}[1m`\u{200b}\u{202e}", 80), "it's \"a\"\\n\\u{1b}[1m'\\u{200b}\\u{202e}");
+        assert_eq!(quoted("abcdef", 3), "abc…");
     }
 
     #[test]

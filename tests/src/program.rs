@@ -77,9 +77,20 @@ impl Place {
         path
     }
 
-    /// The program, to be run here.
+    /// The program, to be run here. A file `understudy.json` is the user's own: it is named in the environment.
     #[must_use]
     pub fn understudy<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.stranger(args);
+        let config = self.path().join("understudy.json");
+        if config.is_file() {
+            command.env("UNDERSTUDY_CONFIG", config);
+        }
+        command
+    }
+
+    /// The program, to be run here by somebody who has just come by: nothing that is here was named or trusted.
+    #[must_use]
+    pub fn stranger<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(binary("understudy"));
         command.current_dir(self.path()).args(args);
         command.env("XDG_CONFIG_HOME", self.path()).env("XDG_CACHE_HOME", cache());

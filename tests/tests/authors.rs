@@ -39,9 +39,9 @@ fn from_an_empty_folder_to_an_answer(language: &str) {
         "credential": { "bearer": true, "env": "MY_KEY" }
     });
     let config = json!({ "plugins": { "my-own": plugin } });
-    let _ = place.file("my-own/understudy.json", config.to_string());
+    let config = place.file("my-own/understudy.json", config.to_string());
     let mut sample = place.understudy(["sample", "--plugin", "my-own"]);
-    sample.current_dir(folder).env("MY_KEY", KEY);
+    sample.current_dir(folder).env("UNDERSTUDY_CONFIG", config).env("MY_KEY", KEY);
     let answer = run(sample, &sampling(1, "hello")["params"].to_string()).ok();
     let answer: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|e| panic!("{e}: {}", answer.stdout));
     assert_eq!(answer["content"], json!({ "type": "text", "text": "mock-gpt learned the lines." }), "{language}");

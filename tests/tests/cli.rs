@@ -142,7 +142,7 @@ fn doctor_says_what_is_configured_and_what_is_missing() {
         "plugins": { "claude": {"component": "builtin:anthropic"}, "mine": {"component": "./none.wasm"} }
     });
     let _ = place.file("understudy.json", config.to_string());
-    let run = place.run(["doctor"]);
+    let run = place.run(["doctor", "--config", "understudy.json"]);
     assert_eq!(run.code(), 1);
     for line in [
         "`understudy.json` is read",

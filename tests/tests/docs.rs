@@ -27,7 +27,7 @@ fn schema() -> jsonschema::Validator {
 fn taken(config: &str) -> Result<String, String> {
     let place = Place::new();
     let _ = place.file("understudy.json", config);
-    let run = place.run(["doctor"]);
+    let run = place.run(["doctor", "--config", "understudy.json"]);
     if run.code() == 2 { Err(run.stderr) } else { Ok(run.stdout) }
 }
 

@@ -9,6 +9,8 @@ use wit_bindgen_core::{Files, WorldGenerator, wit_parser};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{Resolve, WorldId};
 
+use crate::trust::file;
+
 /// Why there are no bindings, or no component.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
@@ -119,10 +121,24 @@ pub fn componentize(module: &Path, wit: &Path, world: &str, out: &Path) -> Resul
 
 fn read(wit: &Path, world: &str) -> Result<(Resolve, WorldId), ContractError> {
     let failed = |e: anyhow::Error| ContractError::Wit { folder: wit.display().to_string(), reason: format!("{e:#}") };
+    only_files(wit).map_err(|e| failed(e.into()))?;
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit).map_err(failed)?;
     let id = resolve.select_world(&[package], Some(world)).map_err(failed)?;
     Ok((resolve, id))
+}
+
+/// Reading a pipe in the contract's folder, or in that of what it depends on, could take for ever.
+fn only_files(wit: &Path) -> io::Result<()> {
+    for folder in [wit.to_path_buf(), wit.join("deps")].iter().filter(|folder| folder.is_dir()) {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                return Err(io::Error::other(format!("`{}` is not a file", path.display())));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the module holds the world that it is of, as Rust's do.
@@ -142,7 +158,7 @@ fn says_its_world(bytes: &[u8]) -> Result<bool, String> {
 
 /// Writes a file, and the folders that it is in.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), ContractError> {
-    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, content));
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| file::write(path, content));
     written.map_err(|cause| ContractError::File { path: path.display().to_string(), cause })
 }
 

@@ -27,6 +27,9 @@ pub struct Ran {
     pub wrong: Vec<String>,
 }
 
+/// The most that a fixture may have: 64 MiB.
+const LARGEST: u64 = 64 << 20;
+
 /// What is expected, and left out where the outcome is written.
 const EXPECTED: [&str; 4] = ["result", "usage", "error", "progress"];
 const KEYS: [&str; 7] = ["request", "options", "exchanges", "result", "usage", "error", "progress"];
@@ -47,7 +50,7 @@ pub async fn run_all(plugin: &Understudy, folder: &Path, update: bool) -> Result
         match outcome {
             Ok((fixture, outcome)) if fixture == outcome => {}
             Ok((_, outcome)) if update => {
-                std::fs::write(&file, format!("{outcome:#}\n"))
+                crate::trust::file::write(&file, format!("{outcome:#}\n").as_bytes())
                     .map_err(|e| format!("can't write `{}`: {e}", file.display()))?;
                 ran.updated += 1;
             }
@@ -74,9 +77,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn read(file: &Path) -> Result<Value, String> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("can't be read: {e}"))?;
+    let text = crate::trust::file::read(file, LARGEST)?.ok_or_else(|| "it is not there".to_owned())?;
     let fixture: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|e| format!("it is not a JSON object: {e}"))?;
+        serde_json::from_slice(&text).map_err(|e| format!("it is not a JSON object: {e}"))?;
     if let Some(key) = fixture.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("it has the key `{key}`{}", crate::text::did_you_mean(key, KEYS)));
     }

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::{End, Global, Usage, note, server, stage};
 use crate::config::Transport;
 use crate::oauth::{Callback, Login, Wish};
+use crate::search_path::search_path;
 use crate::transport::remote::Remote;
 
 /// Arguments of `auth`.
@@ -104,6 +105,9 @@ fn open(url: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = tokio::process::Command::new(opener);
     command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(path) = search_path() {
+        command.env("PATH", path);
+    }
     if let Err(error) = command.spawn() {
         tracing::info!("no browser is started ({opener}: {error})");
     }

@@ -6,16 +6,20 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
-use super::{End, Global, SamplingArgs, out, server, stage};
+use super::{End, Global, SamplingArgs, note, out, server, stage, trust};
 use crate::check;
-use crate::config::{Config, Mode, Sampling, Transport};
+use crate::config::{Config, CredentialSource, Mode, Sampling, Transport};
 use crate::provider::credential::Credential;
 use crate::provider::secret::SHORTEST_CUT;
 use crate::sampling::Understudy;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
-pub(super) struct DoctorArgs {}
+pub(super) struct DoctorArgs {
+    /// Run the commands that print credentials, too
+    #[arg(long)]
+    commands: bool,
+}
 
 fn fine(text: &str) -> Result<()> {
     out(&format!("  ok       {text}"))
@@ -38,12 +42,16 @@ impl Report {
     }
 }
 
-pub(super) async fn run(global: &Global, _: DoctorArgs) -> Result<End> {
+pub(super) async fn run(global: &Global, args: DoctorArgs) -> Result<End> {
     let mut report = Report::default();
     let config = Config::find(global.config.as_deref())?;
+    config.aside.iter().for_each(|aside| note(&aside.to_string()));
+    note(&trust::used(&config));
     out("config")?;
     if let Some(path) = &config.path {
         fine(&format!("`{}` is read", path.display()))?;
+    } else if !config.aside.is_empty() {
+        notable("none is used: what was found is left aside; the command line will do")?;
     } else {
         let places: Vec<String> = Config::places().iter().map(|place| format!("`{}`", place.display())).collect();
         notable(&format!("there is none (looked for {}); the command line will do", places.join(" and ")))?;
@@ -52,7 +60,7 @@ pub(super) async fn run(global: &Global, _: DoctorArgs) -> Result<End> {
         notable(warning)?;
     }
     let used = servers(&config, &mut report)?;
-    plugins(&config, &used, &mut report).await?;
+    plugins(&config, &used, args.commands, &mut report).await?;
     if report.troubles > 0 {
         out(&format!("{} to mend", report.troubles))?;
         return Ok(End::Failed);
@@ -121,7 +129,7 @@ fn who_answers(sampling: &Sampling) -> String {
     }
 }
 
-async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) -> Result<()> {
+async fn plugins(config: &Config, used: &BTreeSet<String>, commands: bool, report: &mut Report) -> Result<()> {
     out("plugins")?;
     let engine = match stage::engine_for_plugins() {
         Ok(engine) => engine,
@@ -158,7 +166,8 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
             fine(&summary)?;
             for (origin, _, credential) in guarded.origins() {
                 let Some(credential) = credential else { continue };
-                goes(&name, &format!("`{name}`"), &format!("to {origin}"), credential, is_used).await?;
+                let to = format!("to {origin}");
+                goes(&name, &format!("`{name}`"), &to, credential, is_used, commands).await?;
             }
             continue;
         }
@@ -167,13 +176,26 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, report: &mut Report) 
             continue;
         };
         let to = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
-        goes(&name, &summary, &to, credential, is_used).await?;
+        goes(&name, &summary, &to, credential, is_used, commands).await?;
     }
     Ok(())
 }
 
-/// Where a credential goes, and whether it is there.
-async fn goes(name: &str, summary: &str, to: &str, credential: &Credential, is_used: bool) -> Result<()> {
+/// Where a credential goes, and whether it is there. A command that prints it is run only if that was asked for: it may ask its user for
+/// something, and a look at a config shouldn't do what the config says.
+async fn goes(
+    name: &str,
+    summary: &str,
+    to: &str,
+    credential: &Credential,
+    is_used: bool,
+    commands: bool,
+) -> Result<()> {
+    let is_command = matches!(credential.source, CredentialSource::Command(_));
+    if is_command && !commands {
+        let words = credential.in_words();
+        return fine(&format!("{summary}; its credential goes {to} as {words} (not run: `--commands` runs it)"));
+    }
     match credential.value(true).await {
         Ok(Some(secret)) => {
             fine(&format!("{summary}; its credential goes {to} as {}", credential.in_words()))?;
@@ -185,6 +207,8 @@ async fn goes(name: &str, summary: &str, to: &str, credential: &Credential, is_u
             Ok(())
         }
         Ok(None) => fine(&format!("{summary}; it works without a credential")),
+        Err(failed) if is_used && is_command => notable(&format!("`{name}`: {failed}")),
+        // It is among the troubles.
         Err(_) if is_used => Ok(()),
         Err(missing) => notable(&format!("`{name}` is not used; {missing}")),
     }

@@ -18,11 +18,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::stage::{self, Common};
-use super::{Global, SamplingArgs};
+use super::{Global, SamplingArgs, trust};
 use crate::check;
 use crate::check::report::Report;
-use crate::config::{Config, ConfigError, Mode, Sampling};
+use crate::config::{Aside, Config, ConfigError, Mode, Origin, Sampling};
 use crate::sampling::Sampler;
+use crate::trust::TrustList;
 
 /// A change is taken up when nothing has happened for this long: who writes a file seldom does it at once. But not later than that.
 const QUIET: Duration = Duration::from_millis(100);
@@ -38,8 +39,21 @@ pub(crate) struct Served {
 /// A server's name in the config, if it is there.
 pub(crate) type Key = Option<String>;
 
+/// What has been loaded was found so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The config.
+    config: Option<PathBuf>,
+    /// The files that it was loaded from.
+    files: Marks,
+    /// The files that decide which config is used: those that were left aside, and the list of those that are trusted.
+    trust: Marks,
+    /// What was said of those that were left aside.
+    aside: Vec<Aside>,
+}
+
 /// Files that are watched, and which file each was: another one, or the same with another content, has another mark.
-pub(crate) type Seen = Vec<(PathBuf, Option<Mark>)>;
+type Marks = Vec<(PathBuf, Option<Mark>)>;
 
 /// Device and inode, size, and when content and inode were changed.
 type Mark = (u64, u64, u64, (i64, i64), (i64, i64));
@@ -52,12 +66,14 @@ pub(crate) struct Reloader {
     common: Common,
     /// The files as they were when they were last looked at.
     seen: Seen,
+    /// Whether they have been loaded so.
+    loaded: bool,
 }
 
 impl Reloader {
     /// What was typed, and what has been loaded since the files were seen so.
     pub(crate) fn new(global: &Global, typed: &SamplingArgs, seen: Seen, served: Vec<Served>, common: Common) -> Self {
-        Self { global: global.clone(), typed: typed.clone(), served, common, seen }
+        Self { global: global.clone(), typed: typed.clone(), served, common, seen, loaded: true }
     }
 
     /// Takes up changes as they come, and at once when told to. Never ends.
@@ -84,29 +100,48 @@ impl Reloader {
     /// Takes up what has changed, if anything has.
     async fn reload(&mut self, by_hand: bool) {
         // As the files were before they are read: what changes meanwhile is noticed afterwards.
-        let before: Seen = self.seen.iter().map(|(path, _)| (path.clone(), mark(path))).collect();
-        let config = stage::config(&self.global);
+        let before = self.seen.now();
+        let config = self.config();
         let mut seen = match &config {
             Ok(config) => look(config, &self.typed, self.served.iter().map(|served| &served.key)),
-            // It can't be read now; what it named before is still of interest.
+            // It can't be read now, or isn't to be used; what it named before is still of interest.
             Err(_) => before.clone(),
         };
-        for (path, mark) in &mut seen {
-            if let Some((_, earlier)) = before.iter().find(|(known, _)| known == path) {
-                *mark = *earlier;
-            }
-        }
+        seen.mark_as(&before);
         if seen == self.seen && !by_hand {
             return;
         }
-        self.seen = seen;
+        let known = std::mem::replace(&mut self.seen, seen);
         let outcome = match config {
-            Ok(config) => self.change_over(&config).await,
+            Ok(config) => {
+                trust::announce_news(&config, known.config.as_deref(), &known.aside);
+                // What is left aside may change as it likes.
+                if self.loaded && self.seen.loads_the_same_as(&known) && !by_hand {
+                    return;
+                }
+                self.change_over(&config).await
+            }
             Err(error) => Err(error),
         };
+        self.loaded = outcome.is_ok();
         if let Err(error) = outcome {
             tracing::error!("a change is not taken up, and what was loaded before goes on: {error:#}");
         }
+    }
+
+    /// The config as it is now. One that was loaded is not given up for another because it has changed and isn't trusted, or is gone: a folder
+    /// would choose by that.
+    fn config(&self) -> Result<Config> {
+        let config = Config::find(self.global.config.as_deref())?;
+        if let Some(loaded) = self.seen.config.as_ref().filter(|loaded| config.path.as_ref() != Some(*loaded)) {
+            if let Some(aside) = config.aside.iter().find(|aside| aside.path == *loaded) {
+                bail!("{aside}");
+            }
+            if !loaded.exists() {
+                bail!("the config `{}` is gone", loaded.display());
+            }
+        }
+        Ok(config)
     }
 
     /// Loads everything by this config, and then changes over.
@@ -136,7 +171,33 @@ impl Reloader {
     }
 }
 
-/// The files of these servers: the config's, and those of the components that are used.
+impl Seen {
+    /// The same files as they are now.
+    fn now(&self) -> Self {
+        let now = |marks: &Marks| marks.iter().map(|(path, _)| (path.clone(), mark(path))).collect();
+        Self { files: now(&self.files), trust: now(&self.trust), ..self.clone() }
+    }
+
+    /// Takes for each file that was known before the mark that it had then.
+    fn mark_as(&mut self, before: &Self) {
+        for (path, mark) in self.files.iter_mut().chain(&mut self.trust) {
+            if let Some((_, earlier)) = before.all().find(|(known, _)| known == path) {
+                *mark = *earlier;
+            }
+        }
+    }
+
+    fn loads_the_same_as(&self, other: &Self) -> bool {
+        self.config == other.config && self.files == other.files
+    }
+
+    /// All files that are watched.
+    fn all(&self) -> impl Iterator<Item = &(PathBuf, Option<Mark>)> {
+        self.files.iter().chain(&self.trust)
+    }
+}
+
+/// The files of these servers: the config's, those of the components that are used, and those that decide which config is used.
 pub(crate) fn look<'a>(config: &Config, typed: &SamplingArgs, keys: impl Iterator<Item = &'a Key>) -> Seen {
     let mut files: BTreeSet<PathBuf> = config.path.clone().into_iter().collect();
     for key in keys {
@@ -145,7 +206,13 @@ pub(crate) fn look<'a>(config: &Config, typed: &SamplingArgs, keys: impl Iterato
         let of = |name: &String| Some(stage::configured(config, name, typed).ok()?.watched()?.to_path_buf());
         files.extend(plugins.iter().filter_map(of));
     }
-    files.into_iter().map(|path| (path.clone(), mark(&path))).collect()
+    let mut trust: BTreeSet<PathBuf> = config.aside.iter().map(|aside| aside.path.clone()).collect();
+    if config.origin == Origin::Folder || !trust.is_empty() {
+        trust.extend(TrustList::of_user().and_then(|list| list.watched().map(Path::to_path_buf)));
+        files.extend(config.covered().into_iter().filter(|_| config.origin == Origin::Folder));
+    }
+    let marks = |files: BTreeSet<PathBuf>| files.into_iter().map(|path| (path.clone(), mark(&path))).collect();
+    Seen { config: config.path.clone(), files: marks(files), trust: marks(trust), aside: config.aside.clone() }
 }
 
 /// The rule for a server's sampling requests.
@@ -234,7 +301,7 @@ impl Watch {
     fn follow(&mut self, files: &Seen) {
         let Some(watcher) = &mut self.watcher else { return };
         let real = |path: &Path| path.canonicalize().ok();
-        let all: Vec<PathBuf> = files.iter().flat_map(|(path, _)| [Some(path.clone()), real(path)]).flatten().collect();
+        let all: Vec<PathBuf> = files.all().flat_map(|(path, _)| [Some(path.clone()), real(path)]).flatten().collect();
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) =
             all.iter().filter_map(|path| path.file_name()).map(ToOwned::to_owned).collect();
         let wanted: BTreeSet<PathBuf> = all.iter().filter_map(|path| folder(path)).collect();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::reload::{self, Reloader, Served};
 use super::server::{self, Server};
-use super::{Global, SamplingArgs, ServerArgs, Usage, progress};
+use super::{Global, SamplingArgs, ServerArgs, Usage, progress, trust};
 use crate::config::{self, Config, CredentialSource, Mode, Sampling};
 use crate::error::LoadError;
 use crate::plugin::Engine;
@@ -58,9 +58,10 @@ impl Stage {
     }
 }
 
-/// The config, its warnings said.
+/// The config; which one it is, what was left aside and its warnings are said.
 pub(crate) fn config(global: &Global) -> Result<Config> {
     let config = Config::find(global.config.as_deref())?;
+    trust::announce(&config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

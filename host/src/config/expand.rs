@@ -24,6 +24,11 @@ pub(super) fn value(key: &str, value: Value, env: &impl Fn(&str) -> Option<Strin
     })
 }
 
+/// A text expanded, if its variables are set.
+pub(super) fn text(text: &str, env: impl Fn(&str) -> Option<String>) -> Option<String> {
+    string("", text, &env).ok()
+}
+
 /// Expands `${VAR}`, `${env:VAR}` and `${VAR:-default}`; `$` alone is itself.
 fn string(key: &str, text: &str, env: &impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
     let mut expanded = String::with_capacity(text.len());

@@ -1,6 +1,7 @@
 //! What the config says of a server and of a plugin.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use super::sampling::{Sampling, sampling_of};
 use super::section::Section;
 use super::{ConfigError, Limits};
 use crate::registry::reference::{Reference, SCHEME};
+use crate::trust::pins::Pins;
 
 /// What a built-in's name begins with in `component`.
 pub(super) const BUILT_IN: &str = "builtin:";
@@ -61,6 +63,8 @@ pub struct Plugin {
     pub component: String,
     /// The lock file that says which component a tag means.
     pub lock: Option<PathBuf>,
+    /// What the lock file, the keys and the component's file must be, if the user trusts the config that names them as they are.
+    pub(crate) pins: Option<Arc<Pins>>,
     /// Public keys, one of which must have signed a component from a registry; none: it needn't be signed.
     pub trust: Vec<PathBuf>,
     /// The model to use: the only one, unless `models` says more.
@@ -146,6 +150,7 @@ impl Plugin {
             name: name.to_owned(),
             component,
             lock: None,
+            pins: None,
             trust: Vec::new(),
             model: None,
             models: Models::default(),
@@ -177,6 +182,11 @@ impl Plugin {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         Some(Path::new(&self.component)).filter(|_| self.built_in().is_none() && self.reference().is_none())
+    }
+
+    /// Holds what was read of one of its files to what the user trusts.
+    pub(crate) fn hold(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.pins.as_ref().map_or(Ok(()), |pins| pins.hold(path, bytes))
     }
 
     /// The file that changes when the component does.

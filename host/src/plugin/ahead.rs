@@ -88,6 +88,10 @@ pub(super) fn read(config: &config::Plugin) -> Result<Option<Ahead>, LoadError> 
     let Some((seal, digest, (size, artefact))) = parts else {
         return Err(refused("it is damaged: its digest doesn't fit".to_owned()));
     };
+    if config.pins.is_some() {
+        let whole = [MAGIC.as_slice(), &rest].concat();
+        config.hold(Path::new(&config.component), &whole).map_err(failed)?;
+    }
     let size = usize::try_from(u64::from_le_bytes(*size)).unwrap_or(usize::MAX);
     Ok(Some(Ahead { sha256: hex::encode(digest), seal: hex::encode(seal), size, artefact: artefact.to_vec() }))
 }

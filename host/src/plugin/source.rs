@@ -115,5 +115,6 @@ pub fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(&config.component).map_err(failed)?;
     file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    config.hold(Path::new(&config.component), &bytes).map_err(failed)?;
     Ok(bytes)
 }

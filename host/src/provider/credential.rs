@@ -14,6 +14,7 @@ use url::Url;
 use super::secret::Secret;
 use crate::config::{self, CredentialSource};
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::search_path::search_path;
 use crate::text::one_line;
 
 /// How long a command may take to print a credential: it may have to ask its user first.
@@ -276,6 +277,9 @@ async fn print(command: &[String]) -> Result<String, String> {
     };
     let mut process = Command::new(program);
     process.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    if let Some(path) = search_path() {
+        process.env("PATH", path);
+    }
     let output = match tokio::time::timeout(PATIENCE, process.output()).await {
         Ok(output) => output.map_err(|e| format!("{shown}, which prints the credential, can't be run: {e}"))?,
         Err(_) => return Err(format!("{shown}, which prints the credential, took longer than {PATIENCE:?}")),

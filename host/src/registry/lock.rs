@@ -28,16 +28,25 @@ pub(crate) fn beside(config: &Path) -> PathBuf {
 impl Lock {
     /// What it says; nothing if there is none.
     pub(crate) fn read(path: &Path) -> Result<Self, RegistryError> {
+        Self::read_held(path, |_| Ok(()))
+    }
+
+    /// The same, if its bytes are what they should be.
+    pub(crate) fn read_held(
+        path: &Path,
+        hold: impl FnOnce(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Self, RegistryError> {
         let wrong = |reason: String| RegistryError::Lock { path: path.display().to_string(), reason };
-        let text = match std::fs::read_to_string(path) {
+        let text = match std::fs::read(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { version: VERSION, ..Self::default() });
             }
             Err(e) => return Err(wrong(format!("can't be read: {e}"))),
         };
+        hold(&text).map_err(|e| wrong(format!("can't be used: {e}")))?;
         let mend = "delete it, and `understudy plugin pull` writes it anew";
-        let lock: Self = serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged ({e}); {mend}")))?;
+        let lock: Self = serde_json::from_slice(&text).map_err(|e| wrong(format!("is damaged ({e}); {mend}")))?;
         if lock.version != VERSION {
             let version = lock.version;
             return Err(wrong(format!("is of version {version}, and this Understudy knows version {VERSION}; {mend}")));

@@ -16,6 +16,7 @@ use super::reference::{Digest, Reference};
 use super::signature::Signature;
 use super::{MANIFEST, RegistryError};
 use crate::provider::client::{causes, choose_crypto, is_here};
+use crate::search_path;
 use crate::text::one_line;
 
 /// How long a connection, and a silence, may take.
@@ -244,6 +245,7 @@ fn is_loopback(registry: &str) -> bool {
 
 /// What Docker's config says of a registry: a name and a password, or what a helper gives.
 fn login(registry: &str) -> Result<RegistryAuth, String> {
+    safe_to_ask()?;
     // Docker Hub's entry has an older name than the registry.
     let key =
         if matches!(registry, "docker.io" | "index.docker.io") { "https://index.docker.io/v1/" } else { registry };
@@ -269,6 +271,22 @@ fn login(registry: &str) -> Result<RegistryAuth, String> {
         }
         Err(other) => Err(format!("its login in Docker's config can't be used: {other}")),
     }
+}
+
+/// Docker's config, and a credential helper that it names, are the user's, and not the current folder's.
+fn safe_to_ask() -> Result<(), String> {
+    let Some(path) = config() else { return Ok(()) };
+    if path.is_relative() {
+        let why = "`DOCKER_CONFIG` is no absolute path, and so means another folder wherever this runs";
+        return Err(format!("{why}; write one, or unset it"));
+    }
+    let helpers =
+        || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("credsStore") || text.contains("credHelpers"));
+    if search_path::depends_on_folder() && helpers() {
+        let why = "`PATH` has an entry that is no absolute path, where any folder could bring a credential helper of Docker's";
+        return Err(format!("{why}; take it out"));
+    }
+    Ok(())
 }
 
 /// Docker's config.

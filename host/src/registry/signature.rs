@@ -43,9 +43,10 @@ pub(crate) struct Key {
 
 impl Key {
     /// Reads one as `cosign generate-key-pair` writes it: PEM.
-    pub(crate) fn read(path: &Path) -> Result<Self, RegistryError> {
+    pub(crate) fn read(path: &Path, hold: impl Fn(&Path, &[u8]) -> std::io::Result<()>) -> Result<Self, RegistryError> {
         let wrong = |reason: String| RegistryError::Key { path: path.display().to_string(), reason };
-        let pem = std::fs::read(path).map_err(|e| wrong(format!("can't be read: {e}")))?;
+        let pem = std::fs::read(path).and_then(|pem| hold(path, &pem).map(|()| pem));
+        let pem = pem.map_err(|e| wrong(format!("can't be read: {e}")))?;
         let form = "a public key in PEM, such as `cosign.pub`, is wanted";
         let der =
             SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| wrong(format!("is no public key: {form}")))?;
@@ -181,7 +182,7 @@ mod tests {
     fn key_of(pem: &str) -> Result<Key, RegistryError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), pem).unwrap();
-        Key::read(file.path())
+        Key::read(file.path(), |_, _| Ok(()))
     }
 
     fn payload(digest: &str) -> String {

@@ -16,6 +16,7 @@ use crate::registry::remote::Remote;
 use crate::registry::store::Store;
 use crate::registry::{self, RegistryError};
 use crate::sampling::Understudy;
+use crate::trust::file;
 
 /// Arguments of `plugin pull`.
 #[derive(Debug, Args)]
@@ -61,7 +62,8 @@ struct Wanted {
 pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
     let config = stage::config(global)?;
     let lock_file = config.path.as_deref().map(lock::beside);
-    let mut lock = lock_file.as_deref().map(Lock::read).transpose()?.unwrap_or_default();
+    let read = |path| Lock::read_held(path, |bytes| config.hold(path, bytes));
+    let mut lock = lock_file.as_deref().map(read).transpose()?.unwrap_or_default();
     let is_all = args.references.is_empty();
     let wanted = if is_all { named(&config)? } else { typed(&config, &args.references)? };
     if wanted.is_empty() {
@@ -81,7 +83,7 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
             fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
         if let Some(path) = &args.output {
             let failed = |cause| LoadError::Write { path: path.display().to_string(), cause };
-            std::fs::write(path, &component).map_err(failed)?;
+            file::write(path, &component).map_err(failed)?;
         }
         if reference.tag().is_some() && lock_file.is_some() {
             lock.pin(reference, &digest);
@@ -95,8 +97,26 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
             lock.retain(&wanted.into_iter().map(|wanted| wanted.reference).collect::<Vec<_>>());
         }
         lock.write(path)?;
+        keep_trust(&config, path, &lock);
     }
     Ok(End::Done)
+}
+
+/// What the user has fetched by a config that is trusted is trusted with it.
+fn keep_trust(config: &Config, path: &Path, lock: &Lock) {
+    let mut written = Vec::new();
+    let there = Lock::read_held(path, |bytes| {
+        written.extend_from_slice(bytes);
+        Ok(())
+    });
+    if there.is_ok_and(|there| there == *lock)
+        && !written.is_empty()
+        && let Err(reason) = config.trust_lock(path, &written)
+    {
+        tracing::warn!(
+            "the config is to be trusted anew (`understudy trust`), since its lock file has changed: {reason}"
+        );
+    }
 }
 
 /// All that the config names.
