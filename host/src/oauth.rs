@@ -1,33 +1,56 @@
 //! OAuth 2.1 towards servers that want to know who asks: the user says yes once, in a browser (`understudy auth`), and what comes of
 //! that is kept in the user's config folder and renewed when it expires.
 //!
-//! The protocol itself is rmcp's: discovery (RFC 9728, RFC 8414), registration (RFC 7591), PKCE, resource indicators (RFC 8707).
+//! A login belongs to the authorization server that issued it. Issuer, token endpoint, client and its way to say who it is are kept with the login,
+//! and a renewal, which holds secrets, goes to that very endpoint: what the server says of itself later is not asked for.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `store` | what is kept of a login |
+//! | `challenge` | what a server says to who asks without a token |
+//! | `zone`, `endpoint` | where a server may send us, and which pages are opened |
+//! | `web` | all requests of a login |
+//! | `discovery` | finding the authorization server (RFC 9728, RFC 8414) |
+//! | `authority` | what is known of it, and kept |
+//! | `registration` | a client of our own there (RFC 7591) |
+//! | `pending` | a login in the making: PKCE, resource indicators (RFC 8707), the answer's issuer (RFC 9207) |
 //! | `callback` | where the browser comes back to |
+//! | `grant` | what is asked of the token endpoint |
+//! | `store` | what is kept of a login |
 
+mod authority;
 mod callback;
+mod challenge;
+mod discovery;
+mod endpoint;
+mod error;
+mod grant;
+mod pending;
+mod registration;
 mod store;
+mod web;
+mod zone;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
-use rmcp::transport::auth::{
-    AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession, OAuthClientConfig,
-};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use url::Url;
 
 pub use callback::Callback;
-use store::{Kept, Store};
+pub use challenge::Challenge;
+pub use endpoint::{Server, is_same_issuer};
+pub use error::Error;
+pub use pending::Pending;
+pub use zone::Zone;
 
-use crate::provider::client;
+use store::{Kept, Store};
+use web::Web;
 
 /// A token that expires sooner than this is renewed first.
 const MARGIN: Duration = Duration::from_secs(30);
+
+/// A token that this process has just got isn't renewed again when the server refuses it: a server could keep its issuer busy otherwise.
+const NEW: Duration = Duration::from_mins(1);
 
 /// A user's login at a server, whether there is one or not.
 #[derive(Debug)]
@@ -43,29 +66,39 @@ enum Found {
     /// Nobody has looked.
     #[default]
     Unknown,
-    /// There is none: asked for again only if the server wants one.
-    None,
+    /// There is none: asked for again only if the server wants one. With a login that is of no use, why that is.
+    None(Option<String>),
     /// This one.
     Some(Token),
 }
-
-/// A token that is kept and of no use any more.
-struct Stale;
 
 #[derive(Debug, Clone)]
 struct Token {
     access: SecretString,
     expires: Option<SystemTime>,
+    issuer: Option<String>,
+    /// When this process got it, if it did.
+    got: Option<Instant>,
 }
 
 impl Token {
+    fn of(kept: &Kept) -> Option<Self> {
+        let access = SecretString::from(kept.tokens()?.access_token.as_str());
+        Some(Self { access, expires: kept.expires(), issuer: kept.issuer().map(str::to_owned), got: None })
+    }
+
     fn is_good(&self) -> bool {
         self.expires.is_none_or(|expires| SystemTime::now() + MARGIN < expires)
     }
-}
 
-/// How long a server may take to say what it wants; without that, it is looked for where such things usually are.
-const PATIENCE: Duration = Duration::from_secs(10);
+    fn is_new(&self) -> bool {
+        self.got.is_some_and(|got| got.elapsed() < NEW)
+    }
+
+    fn is_other_than(&self, refused: Option<&SecretString>) -> bool {
+        refused.is_none_or(|refused| refused.expose_secret() != self.access.expose_secret())
+    }
+}
 
 /// What a login is to be.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +123,7 @@ impl Login {
         let mut found = self.found.lock().await;
         match &*found {
             Found::Some(token) if token.is_good() => Some(token.access.clone()),
-            Found::None => None,
+            Found::None(_) => None,
             Found::Unknown | Found::Some(_) => self.find(&mut found, None).await,
         }
     }
@@ -100,160 +133,106 @@ impl Login {
         let mut found = self.found.lock().await;
         match &*found {
             // Somebody else has been refused, and has found another meanwhile.
-            Found::Some(token) if is_other(&token.access, refused) && token.is_good() => Some(token.access.clone()),
+            Found::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
+            Found::Some(token) if !token.is_other_than(refused) && token.is_new() => None,
             _ => self.find(&mut found, refused).await,
+        }
+    }
+
+    /// Why the server lets nobody in though there is a login; `None` without one.
+    pub(crate) async fn trouble(&self) -> Option<String> {
+        match &*self.found.lock().await {
+            Found::Some(token) => {
+                let issuer = token.issuer.as_deref().unwrap_or("an issuer that isn't known");
+                Some(format!("it refuses the login that `{issuer}` has issued"))
+            }
+            Found::None(why) => why.clone(),
+            Found::Unknown => None,
         }
     }
 
     /// Reads the token that is kept, or renews it.
     async fn find(&self, found: &mut Found, refused: Option<&SecretString>) -> Option<SecretString> {
-        let token = match self.kept(refused) {
-            None => None,
-            Some(Ok(token)) => Some(token),
-            Some(Err(Stale)) => self.renew(refused).await,
-        };
-        let access = token.as_ref().map(|token| token.access.clone());
-        *found = token.map_or(Found::None, Found::Some);
-        access
-    }
-
-    /// The token that is kept, if a login is; an error if it is of no use any more.
-    fn kept(&self, refused: Option<&SecretString>) -> Option<Result<Token, Stale>> {
-        let token = self.store.read()?.token();
-        let is_useful = |token: &Token| is_other(&token.access, refused) && token.is_good();
-        Some(token.filter(is_useful).ok_or(Stale))
-    }
-
-    /// Makes a new token of the login. A renewal may end what the one before it has given, so there is one at a time, in whichever process.
-    async fn renew(&self, refused: Option<&SecretString>) -> Option<Token> {
-        let renew = async {
-            let _turn = self.store.turn().await?;
-            if let Some(Ok(token)) = self.kept(refused) {
-                return Ok(Some(token));
-            }
-            let mut manager = self.manager().await?;
-            if !manager.initialize_from_store().await? {
-                return Err(AuthError::AuthorizationRequired);
-            }
-            if let Some(client) = self.store.read().and_then(|kept| kept.client()) {
-                manager.configure_client(client)?;
-            }
-            manager.refresh_token().await?;
-            Ok(self.store.read().and_then(|kept| kept.token()))
-        };
-        match renew.await {
-            Ok(token) => token,
+        // A renewal that has begun is finished, whoever goes away meanwhile: it ends what the one before has given.
+        let renewal = tokio::spawn(renewed(self.store.clone(), self.url.clone(), refused.cloned()));
+        let token = renewal.await.unwrap_or_else(|e| Err(Error::NoRenewal(e.to_string())));
+        *found = match token {
+            Ok(Some(token)) => Found::Some(token),
+            Ok(None) => Found::None(None),
             Err(error) => {
-                let reason = crate::text::one_line(&error.to_string(), 300);
-                tracing::warn!("the login at {} can't be renewed: {reason}", self.url.origin().ascii_serialization());
-                None
+                let why = crate::text::one_line(&error.to_string(), 500);
+                tracing::warn!("no login at {}: {why}", self.url.origin().ascii_serialization());
+                Found::None(Some(why))
             }
+        };
+        match found {
+            Found::Some(token) => Some(token.access.clone()),
+            _ => None,
         }
-    }
-
-    async fn manager(&self) -> Result<AuthorizationManager, AuthError> {
-        client::choose_crypto();
-        let mut manager = AuthorizationManager::new_allowing_private_addresses(self.url.clone()).await?;
-        manager.set_credential_store(self.store.clone());
-        Ok(manager)
     }
 
     /// Begins a login; it ends where `callback` is.
     ///
     /// # Errors
     /// If the server wants none, or its authorization server isn't as it should be.
-    pub async fn begin(&self, wish: &Wish, callback: &Callback) -> Result<Pending, AuthError> {
-        let mut manager = self.manager().await?;
-        manager.set_credential_store(self.store.with_secret(wish.client_secret.clone()));
-        let resolution = manager.resolve_metadata_from_challenge(self.challenge().await.as_deref()).await?;
-        manager.set_metadata(resolution.metadata);
-        let mut scopes = wish.scopes.clone();
-        if !scopes.is_empty() {
-            // What the user has granted already isn't to be lost by asking for more.
-            let granted = self.store.read().map(|kept| kept.credentials.granted_scopes).unwrap_or_default();
-            scopes.extend(granted.into_iter().filter(|scope| !wish.scopes.contains(scope)));
-        }
-        let mut request = AuthorizationRequest::new(callback.url())
-            .with_client_name("Understudy")
-            .with_scopes(scopes)
-            .with_initial_scope_selection();
-        if let Some(client) = &wish.client_id {
-            request = request.with_preregistered_client(client);
-        }
-        if let Some(secret) = &wish.client_secret {
-            request = request.with_client_secret(secret.expose_secret());
-        }
-        let session = AuthorizationSession::new(manager, request).await.map_err(|(_, error)| error)?;
-        Ok(Pending { session })
-    }
-
-    /// What the server says to whoever asks without a token (`WWW-Authenticate`): where its metadata is, and which scopes it wants.
-    async fn challenge(&self) -> Option<String> {
-        let builder = client::builder();
-        let builder = if client::is_here(&self.url) { builder.no_proxy() } else { builder };
-        let request = builder.timeout(PATIENCE).build().ok()?.post(self.url.clone());
-        let request =
-            request.header(ACCEPT, "application/json, text/event-stream").header(CONTENT_TYPE, "application/json");
-        let response = request.body(r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#).send().await.ok()?;
-        Some(response.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?.to_owned())
+    pub async fn begin(&self, wish: &Wish, callback: &Callback) -> Result<Pending, Error> {
+        Pending::begin(&self.url, &self.store, wish, callback).await
     }
 
     /// Forgets the login; whether there was one.
     ///
     /// # Errors
     /// If what is kept can't be removed.
-    pub fn forget(&self) -> std::io::Result<bool> {
-        self.store.remove()
+    pub async fn forget(&self) -> Result<bool, Error> {
+        let turn = self.store.turn().await?;
+        self.store.remove(&turn)
     }
 }
 
-fn is_other(access: &SecretString, refused: Option<&SecretString>) -> bool {
-    refused.is_none_or(|refused| refused.expose_secret() != access.expose_secret())
+/// The token that is kept if it is of use, or else a new one; `None` without a login. One at a time makes a new one, in whichever process: who has
+/// waited looks first whether the work is done.
+async fn renewed(store: Store, url: Url, refused: Option<SecretString>) -> Result<Option<Token>, Error> {
+    let is_of_use = |token: &Token| token.is_other_than(refused.as_ref()) && token.is_good();
+    let Some(kept) = store.read()? else { return Ok(None) };
+    if let Some(token) = Token::of(&kept).filter(is_of_use) {
+        return Ok(Some(token));
+    }
+    let turn = store.turn().await?;
+    let Some(mut kept) = store.read()? else { return Ok(None) };
+    if let Some(token) = Token::of(&kept).filter(is_of_use) {
+        return Ok(Some(token));
+    }
+    let issuer = kept.issuer().unwrap_or("an issuer that isn't known").to_owned();
+    renew(&url, &mut kept)
+        .await
+        .map_err(|why| Error::NoRenewal(format!("the login that `{issuer}` has issued can't be renewed: {why}")))?;
+    store.write(&turn, &kept)?;
+    Ok(Token::of(&kept).map(|token| Token { got: Some(Instant::now()), ..token }))
 }
 
-/// A login that waits for its user.
-pub struct Pending {
-    session: AuthorizationSession,
+/// Makes new tokens of a login, where it was made.
+async fn renew(url: &Url, kept: &mut Kept) -> Result<(), Error> {
+    let refresh_token = kept.tokens().and_then(|tokens| tokens.refresh_token.clone()).filter(|token| !token.is_empty());
+    let refresh_token = refresh_token.ok_or_else(|| Error::NoRenewal("it came without a refresh token".to_owned()))?;
+    let web = Web::of(url).await?;
+    let authority = match kept.authority.clone() {
+        Some(authority) => authority,
+        None => of_older(&web, kept).await?,
+    };
+    let scopes = kept.credentials.granted_scopes.clone();
+    let tokens = grant::renew(&web, &authority, kept.client(), &refresh_token, &scopes).await?;
+    kept.authority = Some(authority);
+    kept.take(tokens);
+    Ok(())
 }
 
-impl Pending {
-    /// Where the user says yes.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        self.session.get_authorization_url()
-    }
-
-    /// The browser has come back to this URL: the login is made and kept.
-    ///
-    /// # Errors
-    /// If the user said no, or it isn't the answer to this login.
-    pub async fn finish(self, came_back: &str) -> Result<(), AuthError> {
-        self.session.handle_callback_url(came_back).await.map(|_| ())
-    }
-}
-
-impl std::fmt::Debug for Pending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pending").finish_non_exhaustive()
-    }
-}
-
-impl Kept {
-    /// The client, if it is one with a secret.
-    fn client(&self) -> Option<OAuthClientConfig> {
-        let secret = self.client_secret.clone()?;
-        // A renewal goes back to nowhere.
-        Some(OAuthClientConfig::new(&self.credentials.client_id, "http://127.0.0.1/").with_client_secret(secret))
-    }
-
-    fn token(&self) -> Option<Token> {
-        let response = self.credentials.token_response.as_ref()?;
-        let response = serde_json::to_value(response).ok()?;
-        let access = SecretString::from(response.get("access_token")?.as_str()?);
-        let lifetime = response.get("expires_in").and_then(serde_json::Value::as_u64);
-        let expires = lifetime.zip(self.credentials.token_received_at).map(|(lifetime, received)| {
-            SystemTime::UNIX_EPOCH + Duration::from_secs(received.saturating_add(lifetime).min(u64::from(u32::MAX)))
-        });
-        Some(Token { access, expires })
-    }
+/// The authorization server of a login that an older version has kept without its endpoint: what its issuer itself says, and never what the server
+/// says.
+async fn of_older(web: &Web, kept: &Kept) -> Result<authority::Authority, Error> {
+    let unknown = "an older version has kept it without the issuer that it belongs to";
+    let issuer = kept.issuer().ok_or_else(|| Error::NoRenewal(unknown.to_owned()))?;
+    let metadata = discovery::of_issuer(web, issuer).await?;
+    let secret = kept.client().secret;
+    let authentication = secret.map_or(authority::Authentication::None, |_| metadata.authentication());
+    Ok(metadata.authority(authentication, None))
 }

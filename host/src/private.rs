@@ -1,20 +1,71 @@
 //! Files that are the user's alone: nobody else can have written them, and nobody else can read them.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// The file's bytes, if nobody but the user can have written them.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    for place in [path.parent().unwrap_or(path), path] {
-        let metadata = fs::symlink_metadata(place).map_err(|e| e.to_string())?;
-        let mine = metadata.uid() == rustix::process::geteuid().as_raw();
-        if !mine || metadata.is_symlink() || metadata.mode() & 0o022 != 0 {
-            return Err(format!("`{}` is not the user's alone", place.display()));
-        }
+use rustix::fs::{Mode, OFlags};
+
+/// The file's bytes, if nobody but the user can have written or read them; `None` if there is no such file. What is looked at is what was
+/// opened: the folder, and the file in this very folder.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(format!("`{}` is no file", path.display()));
+    };
+    // A pipe isn't waited for, and a link is another's to turn.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(folder, flags | OFlags::DIRECTORY, Mode::empty());
+    let Some(opened) = found(folder, opened)? else { return Ok(None) };
+    let opened = File::from(opened);
+    is_mine(&opened, folder, "700")?;
+    let Some(file) = found(path, rustix::fs::openat(opened.as_fd(), name, flags, Mode::empty()))? else {
+        return Ok(None);
+    };
+    let mut file = File::from(file);
+    is_mine(&file, path, "600")?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    Ok(Some(bytes))
+}
+
+fn found<T>(path: &Path, opened: rustix::io::Result<T>) -> Result<Option<T>, String> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(rustix::io::Errno::LOOP) => Err(format!("`{}` is a symbolic link", path.display())),
+        // What a symbolic link is that should be a folder.
+        Err(rustix::io::Errno::NOTDIR) => Err(format!("`{}` is no folder", path.display())),
+        Err(error) => Err(error.to_string()),
     }
-    fs::read(path).map_err(|e| e.to_string())
+}
+
+/// An error unless what was opened is the user's alone; `mode` is what it should have.
+fn is_mine(opened: &File, path: &Path, mode: &str) -> Result<(), String> {
+    let metadata = opened.metadata().map_err(|e| e.to_string())?;
+    let path = path.display();
+    if !(metadata.is_dir() || metadata.is_file()) {
+        return Err(format!("`{path}` is no file"));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(format!("`{path}` belongs to another user (uid {})", metadata.uid()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(format!(
+            "other users can read or write `{path}` (mode {:o}): `chmod {mode} {path}`",
+            metadata.mode() & 0o777
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the folder, and makes sure that it is the user's alone.
+pub(crate) fn own_folder(folder: &Path) -> Result<(), String> {
+    make_folder(folder).map_err(|e| e.to_string())?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+    let opened = found(folder, rustix::fs::open(folder, flags, Mode::empty()))?;
+    opened.map_or(Ok(()), |opened| is_mine(&File::from(opened), folder, "700"))
 }
 
 /// Writes the file, of these parts, beside its place and moves it there, so that no reader sees half of it.
@@ -46,4 +97,46 @@ fn written(path: &Path, parts: &[&[u8]]) -> io::Result<tempfile::NamedTempFile> 
 /// Makes the folder, for the user alone, unless it is there.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Opens a file that is there to be locked, for the user alone.
+pub(crate) fn open_to_lock(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_can_read_write_or_turn_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("folder");
+        let file = folder.join("file");
+        assert_eq!(read(&file), Ok(None));
+        write(&file, &[b"a", b"b"]).unwrap();
+        assert_eq!(read(&file), Ok(Some(b"ab".to_vec())));
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o610, 0o777] {
+            set(&file, mode);
+            assert!(read(&file).unwrap_err().contains(&format!("`chmod 600 {}`", file.display())), "{mode:o}");
+        }
+        set(&file, 0o400);
+        assert_eq!(read(&file), Ok(Some(b"ab".to_vec())));
+        for mode in [0o755, 0o777, 0o1777, 0o750, 0o701] {
+            set(&folder, mode);
+            assert!(read(&file).unwrap_err().contains(&format!("`chmod 700 {}`", folder.display())), "{mode:o}");
+        }
+        set(&folder, 0o700);
+        let link = folder.join("link");
+        symlink(&file, &link).unwrap();
+        assert!(read(&link).unwrap_err().contains("symbolic link"));
+        let turned = place.path().join("turned");
+        symlink(&folder, &turned).unwrap();
+        assert!(read(&turned.join("file")).is_err());
+        assert!(read(&folder).is_err());
+    }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use secrecy::SecretString;
+use url::Url;
 
 use super::{End, Global, Usage, note, server, stage};
 use crate::config::Transport;
 use crate::oauth::{Callback, Login, Wish};
 use crate::search_path::search_path;
+use crate::text::one_line;
 use crate::transport::remote::Remote;
 
 /// Arguments of `auth`.
@@ -58,7 +60,7 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     let place = remote.place();
     let login = Login::at(remote.url()).context("there is no config folder to keep a login in: set HOME")?;
     if args.forget {
-        let was = login.forget().context("can't remove the login")?;
+        let was = login.forget().await.context("can't forget the login")?;
         note(&format!("{} at {place}", if was { "no longer logged in" } else { "there was no login" }));
         return Ok(End::Done);
     }
@@ -75,12 +77,18 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     let wish = Wish { client_id: args.client_id, client_secret: client_secret.transpose()?, scopes: args.scope };
     let pending = login.begin(&wish, &callback).await;
     let pending = pending.with_context(|| format!("no login can be begun at {place}"))?;
-    note(&format!("Log in here:\n\n  {}\n", pending.url()));
-    if !args.no_browser {
-        open(pending.url());
+    if let Some(before) = pending.issuer_before() {
+        let (before, now) = (one_line(before, 200), one_line(pending.issuer(), 200));
+        note(&format!(
+            "{place} names the issuer `{now}` now; the login that is kept belongs to `{before}`, and stays until there is a new one"
+        ));
     }
-    let came_back = tokio::time::timeout(args.timeout, callback.wait()).await;
-    let came_back = came_back.with_context(|| format!("no login within {:?} (`--timeout`)", args.timeout))??;
+    note(&format!("Log in here:\n\n  {}\n", pending.page()));
+    if !args.no_browser {
+        open(pending.page());
+    }
+    let came_back = tokio::time::timeout(args.timeout, callback.wait(pending.state())).await;
+    let came_back = came_back.with_context(|| format!("no login within {:?} (`--timeout`)", args.timeout))?;
     pending.finish(&came_back).await.with_context(|| format!("the login at {place} failed"))?;
     note(&format!("logged in at {place}; it is kept, and renewed when it expires"));
     Ok(End::Done)
@@ -100,11 +108,11 @@ fn remote(global: &Global, which: &Which) -> Result<Remote> {
     }
 }
 
-/// Opens a URL in the user's browser; whoever has none opens it as they like.
-fn open(url: &str) {
+/// Opens a page, which `Pending` has looked at, in the user's browser; a user without one opens it by other means.
+fn open(page: &Url) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = tokio::process::Command::new(opener);
-    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg(page.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Some(path) = search_path() {
         command.env("PATH", path);
     }

@@ -59,7 +59,7 @@ impl Artefacts {
 
 /// The file's bytes, if nobody but the user can have written them and they are whole.
 fn read_own(path: &Path) -> Result<Vec<u8>, String> {
-    let bytes = private::read(path)?;
+    let bytes = private::read(path)?.ok_or("it is gone")?;
     match bytes.split_at_checked(DIGEST) {
         Some((digest, artefact)) if Sha256::digest(artefact).as_slice() == digest => Ok(bytes),
         _ => Err("its digest doesn't fit".to_owned()),

@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
-use rmcp::transport::auth::WWWAuthenticateParams;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use url::Url;
 
 use super::wire::line_of;
 use crate::jsonrpc::{Head, Kind, error_line};
+use crate::oauth::Challenge;
 use crate::text::one_line;
 
 /// JSON-RPC's "internal error": what a request gets that has no answer.
@@ -31,6 +29,9 @@ pub(super) enum Trouble {
     /// It wants to know who asks.
     #[error("the server at {place} lets nobody in without credentials (HTTP {status}{said}): {remedy}")]
     Unauthorized { place: String, status: StatusCode, said: String, remedy: &'static str },
+    /// There is a login, and it doesn't help.
+    #[error("the server at {place} lets nobody in (HTTP {status}{said}): {why}; log in again with `understudy auth`")]
+    NoLogin { place: String, status: StatusCode, said: String, why: String },
     /// The login is good, and not good enough.
     #[error("the login at {place} isn't enough for that (HTTP {status}{said}): log in with `understudy auth{scopes}`")]
     NotEnough { place: String, status: StatusCode, said: String, scopes: String },
@@ -63,6 +64,13 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// What a refusal of a login means: `why` it doesn't help.
+    pub(super) fn of_login(place: &str, status: StatusCode, why: Option<String>, body: &[u8]) -> Option<Self> {
+        let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let why = why.filter(|_| is_refusal)?;
+        Some(Self::NoLogin { place: place.to_owned(), status, said: said(body), why })
+    }
+
     /// What a refusal means. `had_session` if the message named one; `authorizes` if a header of the config's says who asks.
     pub(super) fn refused(place: String, status: StatusCode, body: &[u8], had_session: bool, authorizes: bool) -> Self {
         if had_session
@@ -93,19 +101,18 @@ impl Trouble {
     /// A refusal for want of scopes, if the server's challenge (`WWW-Authenticate`) says that it is one.
     pub(super) fn of_scopes(
         place: &str,
-        url: &Url,
         status: StatusCode,
-        challenge: Option<&HeaderValue>,
+        challenge: Option<&Challenge>,
         body: &[u8],
     ) -> Option<Self> {
-        let challenge = WWWAuthenticateParams::parse(challenge?.to_str().ok()?, url);
+        let challenge = challenge?;
         if status != StatusCode::FORBIDDEN || !challenge.is_insufficient_scope() {
             return None;
         }
         let mut scopes = String::new();
         // It is for the user to copy into a shell: nothing goes in that could mean something there.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || ":./_-".contains(c);
-        for scope in challenge.scope.as_deref().unwrap_or_default().split_whitespace() {
+        for scope in &challenge.scopes {
             if scope.len() < SHOWN && scope.chars().all(is_plain) {
                 scopes.push_str(" --scope ");
                 scopes.push_str(scope);
@@ -199,11 +206,10 @@ mod tests {
 
     #[test]
     fn a_login_that_is_not_enough_is_told_apart_and_only_plain_scopes_are_shown() {
-        let url = Url::parse("http://s/mcp").unwrap();
         let of = |status: u16, challenge: &'static str| {
             let status = StatusCode::from_u16(status).unwrap();
-            let challenge = HeaderValue::from_static(challenge);
-            Trouble::of_scopes("`http://s/mcp`", &url, status, Some(&challenge), b"").map(|trouble| trouble.to_string())
+            let challenge = Challenge::parse(challenge).unwrap();
+            Trouble::of_scopes("`http://s/mcp`", status, Some(&challenge), b"").map(|trouble| trouble.to_string())
         };
         let challenge = r#"Bearer error="insufficient_scope", scope="files:write $(reboot) a/b""#;
         let said = of(403, challenge).unwrap();

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::trouble::{MOST_OF_A_REFUSAL, Trouble};
-use crate::oauth::Login;
+use crate::oauth::{Challenge, Login};
 use crate::provider::client::{builder, causes, is_here};
 
 /// How often a server is asked for a sign of life while it says nothing, and how many may stay away. Answers may take minutes, so
@@ -151,7 +151,7 @@ impl Wire {
             return Ok(response);
         }
         let mut body = BytesMut::new();
-        let challenge = response.headers().get(WWW_AUTHENTICATE).cloned();
+        let challenge = Challenge::of(response.headers());
         let mut pieces = response.bytes_stream();
         // What could be read is what there is to show.
         while let Some(Ok(piece)) = pieces.next().await {
@@ -161,7 +161,14 @@ impl Wire {
             }
         }
         let place = self.place();
-        if let Some(trouble) = Trouble::of_scopes(&place, &self.url, status, challenge.as_ref(), &body) {
+        if let Some(trouble) = Trouble::of_scopes(&place, status, challenge.as_ref(), &body) {
+            return Err(trouble);
+        }
+        let why = match &self.login {
+            Some(login) => login.trouble().await,
+            None => None,
+        };
+        if let Some(trouble) = Trouble::of_login(&place, status, why, &body) {
             return Err(trouble);
         }
         let authorizes = self.headers.contains_key(AUTHORIZATION);
