@@ -74,7 +74,8 @@ pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
         LoadError::NotAComponent { .. }
         | LoadError::World { .. }
         | LoadError::TooLarge { .. }
-        | LoadError::TooComplex { .. } => Rule::World,
+        | LoadError::TooComplex { .. }
+        | LoadError::CompileLimit { .. } => Rule::World,
         LoadError::Imports { .. } => Rule::Imports,
         LoadError::Describe { .. } => Rule::Describe,
         LoadError::Read { .. }
@@ -84,6 +85,7 @@ pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
         | LoadError::Key { .. }
         | LoadError::Config(_)
         | LoadError::Registry { .. }
+        | LoadError::Compiler { .. }
         | LoadError::Engine { .. } => return None,
     };
     let mut report = Report::new(name);

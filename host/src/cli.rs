@@ -165,6 +165,10 @@ impl End {
 /// The whole program: does what was typed; the process's exit code.
 #[must_use]
 pub fn program() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == crate::plugin::COMPILE) {
+        return crate::plugin::compile_for_parent(arguments);
+    }
     let cli = Cli::parse();
     start_log(&cli);
     keep_memory_private();

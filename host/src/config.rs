@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 pub use allowed::Allowed;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
-pub use limits::Limits;
+pub use limits::{Compile, Limits};
 pub use model::{Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, Mode, Sampling};

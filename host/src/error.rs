@@ -179,6 +179,20 @@ pub enum Limit {
     RequestBody(usize),
 }
 
+/// A limit that the compiler ran into.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileLimit {
+    /// Time by the clock.
+    #[error("{0:?} (`limits.compile.time`)")]
+    Time(Duration),
+    /// CPU time.
+    #[error("{0:?} of CPU time (`limits.compile.cpu`)")]
+    Cpu(Duration),
+    /// Memory, its own limit's or the machine's.
+    #[error("{0} bytes of memory (`limits.compile.memory`), or than the machine has")]
+    Memory(usize),
+}
+
 impl Error {
     /// The JSON-RPC code (PROTOCOL "Errors, legacy").
     #[must_use]
@@ -290,12 +304,30 @@ pub enum LoadError {
         /// What it is instead.
         reason: String,
     },
-    /// It is more than the compiler is asked to take.
-    #[error("`{name}` is too complex: {reason}")]
+    /// It is more than the compiler is asked to take, whatever `limits.compile` says.
+    #[error("`{name}` is too complex to be compiled, which `limits.compile` would end: {reason}")]
     TooComplex {
         /// The plugin.
         name: String,
         /// What there is too much of.
+        reason: String,
+    },
+    /// Compiling it took more than it may.
+    #[error(
+        "`{name}` is not loaded: compiling it took more than {limit}; raise that only for a component that you trust"
+    )]
+    CompileLimit {
+        /// The plugin.
+        name: String,
+        /// The limit, with the key that sets it.
+        limit: CompileLimit,
+    },
+    /// The compiler itself failed.
+    #[error("`{name}` can't be compiled: {reason}")]
+    Compiler {
+        /// The plugin.
+        name: String,
+        /// What became of the compiler.
         reason: String,
     },
     /// It is a component of another world.

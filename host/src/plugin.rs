@@ -10,6 +10,7 @@
 //! | `engine` | wasmtime's engines, compiling |
 //! | `ticker` | the epoch moves on |
 //! | `handed` | what a guest may hand over in one call |
+//! | `compiler` | compiling, in a process of its own |
 //! | `complexity` | what a component may ask of the compiler |
 //! | `lane` | guests that run long make way for the others |
 //! | `seats` | how many guests of a plugin begin at once |
@@ -31,6 +32,7 @@
 mod ahead;
 mod artefacts;
 pub mod bindings;
+mod compiler;
 mod complexity;
 mod engine;
 mod exports;
@@ -66,6 +68,8 @@ use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
 pub use ahead::compile;
 use bindings::understudy::plugin::types as wit;
+use compiler::{Abandon, AbandonOnDrop};
+pub use compiler::{COMPILE, compile_for_parent};
 pub use engine::{Engine, Watcher};
 use http::Hooks;
 use kind::{Kind, not_ours};
@@ -117,8 +121,9 @@ impl Plugin {
     pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
         let name = config.name.clone();
         let loaded = {
-            let (engine, config) = (Arc::clone(&engine), config.clone());
-            tokio::task::spawn_blocking(move || source::load(&engine, &config)).await
+            let (engine, config, abandon) = (Arc::clone(&engine), config.clone(), Abandon::default());
+            let _until_loaded = AbandonOnDrop(abandon.clone());
+            tokio::task::spawn_blocking(move || source::load(&engine, &config, &abandon)).await
         };
         let Source { loaded, sha256, size } = loaded.map_err(|e| LoadError::Engine { reason: e.to_string() })??;
         let shape = Shape::of(&loaded.component);

@@ -124,13 +124,9 @@ impl TrustList {
     fn read(&self) -> Result<Kept, String> {
         let unusable =
             |why: &str| format!("the list of trusted configs, `{}`, can't be used: {why}", self.path.display());
-        match fs::symlink_metadata(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Ok(Kept { version: VERSION, ..Kept::default() });
-            }
-            _ => {}
-        }
-        let bytes = private::read(&self.path).map_err(|why| unusable(&why))?;
+        let Some(bytes) = private::read(&self.path).map_err(|why| unusable(&why))? else {
+            return Ok(Kept { version: VERSION, ..Kept::default() });
+        };
         let kept: Kept = serde_json::from_slice(&bytes)
             .map_err(|e| unusable(&format!("it is damaged ({e}); delete it, and trust anew what you trust")))?;
         if kept.version != VERSION {
@@ -206,7 +202,7 @@ mod tests {
         let config = Path::new("/a/understudy.json");
         list.record(config, Trusted::now(b"{}", BTreeMap::new())).unwrap();
         fs::set_permissions(list.path(), fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(list.get(config).unwrap_err().contains("not the user's alone"));
+        assert!(list.get(config).unwrap_err().contains("chmod 600"));
         fs::set_permissions(list.path(), fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(list.path(), "{").unwrap();
         assert!(list.get(config).unwrap_err().contains("is damaged"));

@@ -32,6 +32,8 @@ enum Attack {
     /// The text of a request to the plugin, or through it to the provider, that misbehaves.
     Request(&'static str),
     Server(&'static str),
+    /// A component that is dear to compile takes the place of another.
+    Load,
 }
 
 /// The honest requests' times, and how often the attack was made meanwhile.
@@ -44,6 +46,7 @@ async fn round(arena: &Arena, server: &Server, attack: Option<Attack>) -> (Vec<D
             match attack {
                 Attack::Request(text) => drop(server.ask(&sampling(server.next_id(), text)).await),
                 Attack::Server(how) => misbehave(how, server).await,
+                Attack::Load => arena.load_bomb().await,
             }
             attacks += 1;
         }
@@ -92,6 +95,7 @@ fn main() {
         for attack in Fault::ALL.iter().map(|fault| fault.word()) {
             compare(&arena, &format!("plugin: {attack}"), &arena.hostile, Some(Attack::Request(attack))).await;
         }
+        compare(&arena, "plugin: a bomb is loaded", &arena.hostile, Some(Attack::Load)).await;
         for attack in Mischief::ALL.iter().map(|mischief| mischief.word()) {
             compare(&arena, &format!("provider: {attack}"), &arena.wild, Some(Attack::Request(attack))).await;
         }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use understudy::config::{Config, Sampling};
+use understudy::config::{Config, Plugin, Sampling};
 use understudy::plugin::Engine;
 use understudy::provider::Http;
 use understudy::relay::{Relay, Terms};
@@ -19,7 +19,7 @@ use understudy::sampling::{Sampler, Understudy};
 use understudy::transport::{Incoming, Side};
 
 use crate::session::sampling;
-use crate::{PATIENCE, guests, wild};
+use crate::{PATIENCE, bombs, guests, program, wild};
 
 /// A server behind a relay of its own, played by the test.
 #[derive(Debug)]
@@ -153,6 +153,8 @@ pub struct Arena {
     pub hostile: Arc<Server>,
     /// The one whose provider is hostile.
     pub wild: Arc<Server>,
+    engine: Arc<Engine>,
+    bomb: Plugin,
     _folder: tempfile::TempDir,
 }
 
@@ -165,6 +167,8 @@ impl Arena {
         let (provider, wild) = (wild::start().await, wild::start().await);
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no folder: {e}"));
         let faulty = guests::write("faulty", folder.path());
+        let bomb = folder.path().join("bomb.wasm");
+        std::fs::write(&bomb, bombs::many(40)).unwrap_or_else(|e| panic!("no bomb: {e}"));
         let key = folder.path().join("key");
         std::fs::write(&key, KEY).unwrap_or_else(|e| panic!("no key: {e}"));
         let credential = json!({ "header": "x-api-key", "file": key });
@@ -174,12 +178,15 @@ impl Arena {
                 "honest": { "component": "builtin:anthropic", "endpoint": format!("{provider}/honest"), "model": "m", "credential": credential,
                             "limits": { "deadline": "1 min" } },
                 "faulty": { "component": faulty, "endpoint": format!("{provider}/honest"), "limits": { "cpu": "20 ms", "memory": "64 MiB", "deadline": "300 ms" } },
+                "bomb": { "component": bomb, "limits": { "compile": { "time": "200 ms" } } },
                 "wild": { "component": "builtin:anthropic", "endpoint": format!("{wild}/hostile"), "model": "m", "credential": credential }
             }
         });
         let config = Config::parse(&config.to_string(), Path::new("arena")).unwrap_or_else(|e| panic!("{e}"));
         let cache = crate::program::cache();
         let engine = Engine::new(Some(cache)).unwrap_or_else(|e| panic!("{e}"));
+        engine.compile_apart(program::binary("understudy"));
+        let bomb = config.plugin("bomb", |_| None).unwrap_or_else(|e| panic!("{e}"));
         let http = Arc::new(Http::default());
         let server = async |plugin: &str| {
             let rule = Sampling::by(vec![plugin.to_owned()]);
@@ -190,7 +197,17 @@ impl Arena {
         };
         let honest = server("honest").await;
         let (hostile, wild) = (server("faulty").await, server("wild").await);
-        Self { honest, hostile, wild, _folder: folder }
+        Self { honest, hostile, wild, engine, bomb, _folder: folder }
+    }
+
+    /// Loads a component that is dear to compile, as a hot reload does; it is refused.
+    ///
+    /// # Panics
+    /// If it isn't.
+    pub async fn load_bomb(&self) {
+        let outcome = Understudy::load(&self.engine, &self.bomb, |_| None).await;
+        let error = outcome.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("`limits.compile.time`"), "{error}");
     }
 
     /// Makes honest requests, so many at a time, while `attack` goes on; each is answered as it should be. Their times, sorted.

@@ -10,6 +10,7 @@
 
 pub mod arena;
 pub mod author;
+pub mod bombs;
 pub mod guests;
 pub mod matrix;
 pub mod misbehaving;

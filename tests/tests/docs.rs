@@ -72,6 +72,8 @@ fn the_schema_knows_just_the_keys_that_the_program_knows() {
     assert_eq!(known(&plugin(allow)), properties(&defs["allowed"]["oneOf"][1]));
     let limits = json!({"component": echo, "limits": {"zzzzzzzzz": 1}});
     assert_eq!(known(&plugin(limits)), properties(&defs["pluginLimits"]));
+    let compile = json!({"component": echo, "limits": {"compile": {"zzzzzzzzz": 1}}});
+    assert_eq!(known(&plugin(compile)), properties(&defs["pluginLimits"]["properties"]["compile"]));
     let serve = &schema["properties"]["serve"];
     assert_eq!(known(&json!({"serve": {"zzzzzzzzz": 1}})), properties(serve));
     let token = json!({"serve": {"token": {"env": "X", "zzzzzzzzz": 1}}});
@@ -109,6 +111,7 @@ fn a_config_that_the_program_refuses_does_not_fit_the_schema() {
         json!({"sampling": {"use": "echo", "mode": "sometimes"}}),
         json!({"sampling": []}),
         json!({"limits": {"memory": 5}}),
+        json!({"limits": {"compile": "1 min"}}),
         json!({"plugins": {"p": {"component": "builtin:echo", "credential": {"bearer": true}}}}),
         json!({"plugins": {"p": {"component": "builtin:echo", "sha256": "abc"}}}),
         json!({"plugins": {"p": {"component": "x.wasm", "allow": "https://a.example"}}}),

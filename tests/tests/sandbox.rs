@@ -81,6 +81,11 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
             ("eat memory: 30".to_owned(), text("30")),
             ("eat memory: 65".to_owned(), exceeded("start", &memory)),
         ],
+        Fault::FillMemory | Fault::CopyMemory => alone(exceeded("start", "200ms of CPU time (`limits.cpu`)")),
+        Fault::RandomBytes => vec![
+            ("random bytes".to_owned(), exceeded("start", "200ms of CPU time (`limits.cpu`)")),
+            ("random bytes: 1025".to_owned(), trapped("start", "requested len 1049600 exceeds limit 1048576")),
+        ],
         Fault::HugeAnswer => vec![
             ("huge answer".to_owned(), exceeded("start", &memory)),
             (

@@ -82,7 +82,7 @@ impl Reloader {
         let mut watch = Watch::new(sender);
         watch.follow(&self.seen);
         // There may have been changes while everything was loaded.
-        self.reload(false).await;
+        self.keep_up(false, &mut changed).await;
         loop {
             watch.follow(&self.seen);
             let by_hand = tokio::select! {
@@ -93,7 +93,35 @@ impl Reloader {
                 Some(()) = told.recv() => true,
                 else => return std::future::pending().await,
             };
-            self.reload(by_hand).await;
+            self.keep_up(by_hand, &mut changed).await;
+        }
+    }
+
+    /// Takes up what has changed, and what changes meanwhile. Loading may take a minute (a component that is dear to compile): where one of the
+    /// files is another one before that is done, it is left, and begun again with that.
+    async fn keep_up(&mut self, mut by_hand: bool, changed: &mut mpsc::Receiver<()>) {
+        loop {
+            let begun: Seen = self.seen.iter().map(|(path, _)| (path.clone(), mark(path))).collect();
+            let mut heard = false;
+            let outdated = async {
+                while changed.recv().await.is_some() {
+                    settle(changed).await;
+                    heard = true;
+                    if begun.iter().any(|(path, earlier)| mark(path) != *earlier) {
+                        return;
+                    }
+                }
+                std::future::pending().await
+            };
+            let is_outdated = tokio::select! {
+                () = self.reload(by_hand) => false,
+                () = outdated => true,
+            };
+            if !heard {
+                return;
+            }
+            // What was begun is to be taken up even if the files look as they did then.
+            by_hand = is_outdated;
         }
     }
 

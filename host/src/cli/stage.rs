@@ -138,10 +138,18 @@ pub(crate) fn rule_of(args: &SamplingArgs, configured: Option<Sampling>) -> Opti
 /// The engine, which shows on a terminal what it compiles.
 pub(crate) fn engine_for_plugins() -> Result<Arc<Engine>, LoadError> {
     let engine = Engine::new(Engine::cache_folder())?;
+    if let Some(program) = this_program() {
+        engine.compile_apart(program);
+    }
     if io::stderr().is_terminal() {
         engine.watch(Box::new(progress::compiling));
     }
     Ok(engine)
+}
+
+/// The program that runs, to be started again. On Linux it is that also when its file has been replaced meanwhile.
+fn this_program() -> Option<PathBuf> {
+    if cfg!(target_os = "linux") { Some(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe().ok() }
 }
 
 /// Loads the rule's plugins and makes a sampler of them.

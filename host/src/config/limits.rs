@@ -33,6 +33,8 @@ pub struct Limits {
     pub log_lines: u32,
     /// `component`: the size of a component's file. 64 MiB.
     pub component: usize,
+    /// `compile`: what compiling a component may take.
+    pub compile: Compile,
     /// `samplingRequest`: the parameters of a sampling request. 24 MiB.
     pub sampling_request: usize,
     /// `messages`: the messages of a sampling request. 1,024.
@@ -49,6 +51,36 @@ pub struct Limits {
     pub line: usize,
 }
 
+/// What compiling a component may take. A component is compiled once, and kept in the user's cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compile {
+    /// `compile.time`: time by the clock, which other programs take their part of. 5 min.
+    pub time: Duration,
+    /// `compile.cpu`: CPU time of all its threads, counted in whole seconds. 2 min.
+    pub cpu: Duration,
+    /// `compile.memory`: memory, on Linux. 2 GiB.
+    pub memory: usize,
+}
+
+impl Default for Compile {
+    fn default() -> Self {
+        Self { time: Duration::from_mins(5), cpu: Duration::from_mins(2), memory: 2048 * MIB }
+    }
+}
+
+impl Compile {
+    /// These limits with what the config's `compile` says instead.
+    fn with(self, mut section: Section) -> Result<Self, ConfigError> {
+        let compile = Self {
+            time: section.duration("time")?.unwrap_or(self.time),
+            cpu: section.duration("cpu")?.unwrap_or(self.cpu),
+            memory: section.size("memory")?.unwrap_or(self.memory),
+        };
+        section.finish()?;
+        Ok(compile)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -63,6 +95,7 @@ impl Default for Limits {
             instances: 256,
             log_lines: 100,
             component: 64 * MIB,
+            compile: Compile::default(),
             sampling_request: 24 * MIB,
             messages: 1024,
             media: 16 * MIB,
@@ -111,6 +144,10 @@ impl Limits {
             instances: section.count("instances")?.unwrap_or(self.instances),
             log_lines: section.number("logLines")?.unwrap_or(self.log_lines),
             component: section.size("component")?.unwrap_or(self.component),
+            compile: match section.section("compile")? {
+                Some(section) => self.compile.with(section)?,
+                None => self.compile,
+            },
             ..self.clone()
         })
     }

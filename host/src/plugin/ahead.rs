@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::compiler::{Abandon, Job};
 use super::engine::Engine;
 use super::loaded::Loaded;
 use super::source;
@@ -42,7 +43,9 @@ pub(super) struct Ahead {
 pub fn compile(engine: &Arc<Engine>, config: &config::Plugin, out: &Path) -> Result<String, LoadError> {
     let bytes = source::read(config)?;
     let digest = Sha256::digest(&bytes);
-    let artefact = engine.compile(&config.name, &bytes)?;
+    let (is_built_in, limits) = (config.built_in().is_some(), &config.limits.compile);
+    let abandon = &Abandon::default();
+    let artefact = engine.compile(&Job { name: &config.name, bytes: &bytes, is_built_in, limits, abandon })?;
     let mut rest = Vec::with_capacity(DIGEST + SIZE + artefact.len());
     rest.extend_from_slice(&digest);
     rest.extend_from_slice(&(bytes.len() as u64).to_le_bytes());

@@ -1,4 +1,4 @@
-//! Wasmtime's engines, and compiling.
+//! Wasmtime's engines.
 //!
 //! There are two engines with the same settings but one: where instances get their memory from. Most components run on the one with
 //! a pool, in which a fresh instance costs half as much. Those that don't fit the pool run on the other.
@@ -8,14 +8,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use rayon::ThreadPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, PoolingAllocationConfig, Store, UpdateDeadline};
 
 use super::artefacts::Artefacts;
-use super::complexity::{self, Found};
-use super::giving_way::{self, Share};
+use super::compiler::{Compiler, Job};
 use super::handed::most_handed_over;
 use super::lane::SlowLane;
 use super::loaded::{Library, Loaded};
@@ -54,7 +52,7 @@ pub struct Engine {
     /// Places in the pool: how many there are, and those that are free. Whoever finds none waits for one.
     size: usize,
     places: Arc<Semaphore>,
-    compilers: ThreadPool,
+    compiler: Compiler,
     slow: Arc<SlowLane>,
     /// How many requests are being answered, of whatever server.
     pub(super) requests: Arc<AtomicUsize>,
@@ -86,7 +84,7 @@ impl Engine {
             .ok();
         let engines = pooled.iter().chain([&on_demand]).cloned().collect();
         let ticker = Ticker::start(engines).map_err(|e| failed(e.to_string()))?;
-        let compilers = compilers().map_err(|e| failed(e.to_string()))?;
+        let compiler = Compiler::new().map_err(|e| failed(e.to_string()))?;
         let artefacts = Artefacts::new(cache, &on_demand);
         let size = usize::try_from(size).unwrap_or_default();
         let places = Arc::new(Semaphore::new(size));
@@ -98,7 +96,7 @@ impl Engine {
             library: Library::default(),
             size,
             places,
-            compilers,
+            compiler,
             slow: Arc::default(),
             requests: Arc::default(),
             watcher: OnceLock::new(),
@@ -116,19 +114,27 @@ impl Engine {
         &self.slow
     }
 
-    /// The component with these bytes, compiled. Takes seconds for large ones: not for a thread that others wait for.
+    /// Compiles components that aren't built in by starting this program from now on, which must do what [`super::compile_for_parent`] does when
+    /// its first argument is [`super::COMPILE`]. Then they are held to `limits.compile`; otherwise they are compiled in this process, and
+    /// only those that look as if that took seconds.
+    pub fn compile_apart(&self, program: PathBuf) {
+        self.compiler.apart(program);
+    }
+
+    /// The component that `compile` makes, with this digest, unless it is there already. Takes seconds for large ones: not for a thread that others
+    /// wait for.
     pub(super) fn component(
         &self,
         name: &str,
-        bytes: impl FnOnce() -> Vec<u8>,
         sha256: &str,
         limits: &Limits,
+        compile: impl FnOnce() -> Result<Vec<u8>, LoadError>,
     ) -> Result<Arc<Loaded>, LoadError> {
         self.library.get(key("component", sha256, limits), || {
             if let Some(component) = self.engines(limits).find_map(|engine| self.artefacts.load(engine, sha256)) {
                 return Ok(component);
             }
-            let artefact = self.compile(name, &bytes())?;
+            let artefact = compile()?;
             self.artefacts.keep(&artefact, sha256);
             self.trust(&artefact, limits).ok_or_else(|| LoadError::NotAComponent {
                 name: name.to_owned(),
@@ -161,31 +167,22 @@ impl Engine {
         let _ = self.watcher.set(watcher);
     }
 
-    /// The machine code of the component with these bytes.
-    pub(super) fn compile(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
-        let not_a_component = |reason: &str| LoadError::NotAComponent {
-            name: name.to_owned(),
-            reason: crate::text::one_line(reason, 500),
-        };
-        match bytes.get(..8) {
+    /// The machine code of a component.
+    pub(super) fn compile(&self, job: &Job) -> Result<Vec<u8>, LoadError> {
+        let not_a_component =
+            |reason: &str| Err(LoadError::NotAComponent { name: job.name.to_owned(), reason: reason.to_owned() });
+        match job.bytes.get(..8) {
             Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
             Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
-                return Err(not_a_component(
-                    "it is a core module; make a component of it (`wasm-tools component new`)",
-                ));
+                return not_a_component("it is a core module; make a component of it (`wasm-tools component new`)");
             }
-            _ => return Err(not_a_component("the file doesn't begin as WebAssembly does")),
+            _ => return not_a_component("the file doesn't begin as WebAssembly does"),
         }
-        complexity::check(bytes).map_err(|found| match found {
-            Found::TooMuch(reason) => LoadError::TooComplex { name: name.to_owned(), reason },
-            Found::Broken(reason) => not_a_component(&reason),
-        })?;
         let started = std::time::Instant::now();
-        let _watched = self.watcher.get().map(|watcher| watcher(name, bytes.len()));
+        let _watched = self.watcher.get().map(|watcher| watcher(job.name, job.bytes.len()));
         // Compiled for the one without a pool, which can take all: what comes of it serves both.
-        let compile = || self.on_demand.precompile_component(bytes);
-        let artefact = self.compilers.install(compile).map_err(|e| not_a_component(&format!("{e:#}")))?;
-        tracing::info!(plugin = name, took = ?started.elapsed(), "compiled");
+        let artefact = self.compiler.compile(&self.on_demand, job)?;
+        tracing::info!(plugin = job.name, took = ?started.elapsed(), "compiled");
         Ok(artefact)
     }
 
@@ -258,7 +255,8 @@ fn key(kind: &str, sha256: &str, limits: &Limits) -> String {
     format!("{kind} {sha256}{}", if fits(limits) { "" } else { ", with more memory than the pool gives" })
 }
 
-fn config() -> Config {
+/// The settings of the engine that compiles, and but for where memory comes from of both that run.
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     // A backtrace names functions without these, and each load is of so much less.
@@ -289,13 +287,6 @@ fn pool(size: u32) -> PoolingAllocationConfig {
     pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(KEPT_MEMORY).table_keep_resident(KEPT_TABLES);
     pool.max_unused_warm_slots(WARM);
     pool
-}
-
-/// The threads that compile: never all that there are, and they let others go first.
-fn compilers() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
-    let threads = thread::available_parallelism().map_or(1, |threads| threads.get().saturating_sub(1).max(1));
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| giving_way::step_back(Share::Compilers)).build()
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl SlowLane {
         if !began_long && let Some(outcome) = quick.await {
             return outcome;
         }
+        turns.be_exact();
         let Some(runtime) = self.runtime() else { return call.await };
         let call = std::future::poll_fn(move |context| giving_way::offering(|| call.as_mut().poll(context)));
         match AbortOnDropHandle::new(runtime.spawn(call)).await {

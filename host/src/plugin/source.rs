@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use understudy_plugins::BuiltIn;
 
 use super::ahead;
+use super::compiler::{Abandon, Job};
 use super::engine::Engine;
 use super::loaded::Loaded;
 use crate::config;
@@ -25,7 +26,7 @@ pub(super) struct Source {
 
 /// Reads a component, holds it to the digest that the config pins, and compiles it or finds it compiled. That may take seconds: it is not for
 /// a thread that others wait for.
-pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, LoadError> {
+pub(super) fn load(engine: &Engine, config: &config::Plugin, abandon: &Abandon) -> Result<Source, LoadError> {
     let name = &config.name;
     let pinned = |sha256: &str| match &config.sha256 {
         Some(wanted) if wanted != sha256 => {
@@ -51,7 +52,12 @@ pub(super) fn load(engine: &Engine, config: &config::Plugin) -> Result<Source, L
     }
     let sha256 = component.sha256();
     pinned(&sha256)?;
-    let loaded = engine.component(name, || component.bytes(), &sha256, &config.limits)?;
+    let compile = || {
+        let is_built_in = matches!(component, Component::BuiltIn(_));
+        let bytes = component.bytes();
+        engine.compile(&Job { name, bytes: &bytes, is_built_in, limits: &config.limits.compile, abandon })
+    };
+    let loaded = engine.component(name, &sha256, &config.limits, compile)?;
     Ok(Source { loaded, sha256, size })
 }
 

@@ -50,6 +50,12 @@ faults! {
     Recurse = "recurse",
     /// Takes so many MiB of memory; without an argument, all there is.
     EatMemory = "eat memory",
+    /// Fills memory without end, 16 MiB by each instruction.
+    FillMemory = "fill memory",
+    /// Copies memory without end, 16 MiB by each instruction.
+    CopyMemory = "copy memory",
+    /// Has the host make random bytes without end, so many KiB by each call; without an argument, as many as it may.
+    RandomBytes = "random bytes",
     /// Answers with a text of so many MiB.
     HugeAnswer = "huge answer",
     /// Answers with a text that ends far behind its memory.

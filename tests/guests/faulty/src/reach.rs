@@ -1,5 +1,7 @@
 //! What a guest may try to reach outside, through WASI and beyond it.
 
+use std::hint::black_box;
+
 use crate::imports::elsewhere::shell::commands;
 use crate::imports::wasi::cli::{environment, exit, stderr};
 use crate::imports::wasi::clocks::monotonic_clock;
@@ -36,6 +38,13 @@ pub(crate) fn clock_and_random() -> bool {
 
 pub(crate) fn random() -> u64 {
     wasi_random::get_random_u64()
+}
+
+/// Draws so many KiB, again and again.
+pub(crate) fn random_bytes(kib: usize) -> ! {
+    loop {
+        black_box(wasi_random::get_random_bytes((kib as u64) << 10));
+    }
 }
 
 pub(crate) fn environment() -> usize {

@@ -32,6 +32,24 @@ pub(crate) fn eat(most: usize) -> usize {
     eaten.len()
 }
 
+/// How much one instruction does, and so how long it takes: some milliseconds.
+const BULK: usize = 16 * MIB;
+
+pub(crate) fn fill() -> ! {
+    let mut memory = vec![0_u8; BULK];
+    for byte in (0..=u8::MAX).cycle() {
+        black_box(&mut memory).fill(byte);
+    }
+    endless()
+}
+
+pub(crate) fn copy() -> ! {
+    let mut memory = vec![0_u8; BULK + 1];
+    loop {
+        black_box(&mut memory).copy_within(1.., 0);
+    }
+}
+
 pub(crate) fn string_beyond_memory() -> String {
     let text = String::from("x");
     let pointer = text.leak().as_mut_ptr();
