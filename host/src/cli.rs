@@ -8,6 +8,7 @@ mod call;
 mod completions;
 mod demo;
 mod doctor;
+mod log;
 mod plugin;
 mod progress;
 mod proxy;
@@ -25,8 +26,8 @@ use std::process::{ExitCode, ExitStatus};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
+use crate::children;
 use crate::config::{ConfigError, Mode};
 use crate::error::LoadError;
 
@@ -172,6 +173,7 @@ pub fn program() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli);
     keep_memory_private();
+    children::keep_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::from(error).context("can't start")),
@@ -226,15 +228,7 @@ fn start_log(cli: &Cli) {
         demo::start_log();
         return;
     }
-    let level = match cli.global.verbose {
-        0 => "warn",
-        1 => "understudy=info,warn",
-        _ => "understudy=debug,info",
-    };
-    let filter = EnvFilter::try_from_env("UNDERSTUDY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // Whoever embeds this library may have a log of its own.
-    let _ = log.with_ansi(io::stderr().is_terminal()).with_target(cli.global.verbose > 0).without_time().try_init();
+    log::start(cli.global.verbose);
 }
 
 /// Keeps credentials out of core files, and away from the user's other processes.

@@ -15,10 +15,11 @@ mod limits;
 mod model;
 mod models;
 mod sampling;
+mod secrets;
 mod section;
 mod serve;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -195,19 +196,6 @@ impl Config {
         self.sampling.as_ref()
     }
 
-    /// The environment variables that credentials come from, the plugins' and our own: no server inherits them.
-    #[must_use]
-    pub fn credential_variables(&self) -> HashSet<String> {
-        let variable = |source: &Value| Some(source.get("env")?.as_str()?.to_owned());
-        let of = |holder: &Value| variable(holder.get("credential")?);
-        let origins = |plugin: &Value| plugin.get("allow").and_then(Value::as_array).cloned().unwrap_or_default();
-        let own = self.plugins.values().filter_map(of);
-        let token = self.serve.as_ref().and_then(|serve| variable(serve.get("token")?));
-        let state_key = self.state_key.as_ref().and_then(variable);
-        let origins = self.plugins.values().flat_map(origins).filter_map(|origin| of(&origin));
-        own.chain(origins).chain(token).chain(state_key).collect()
-    }
-
     /// The names of all servers.
     pub fn server_names(&self) -> impl Iterator<Item = &str> {
         self.servers.keys().map(String::as_str)
@@ -223,8 +211,13 @@ impl Config {
     /// # Errors
     /// If it means none, or a variable is not set.
     pub fn plugin(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<Plugin, ConfigError> {
+        let plugin = self.named(name, &env)?;
+        Ok(Plugin { withheld: Arc::new(self.withheld(env)), ..plugin })
+    }
+
+    fn named(&self, name: &str, env: &impl Fn(&str) -> Option<String>) -> Result<Plugin, ConfigError> {
         if let Some(value) = self.plugins.get(name) {
-            let value = expand::value(&format!("plugins.{name}"), value.clone(), &env)?;
+            let value = expand::value(&format!("plugins.{name}"), value.clone(), env)?;
             let plugin = Plugin::parse(name, value, &self.limits, &self.trust)?;
             let mut plugin = self.placed(plugin);
             let origins = plugin.allow.iter_mut().flatten().filter_map(|origin| origin.credential.as_mut());

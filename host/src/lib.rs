@@ -24,6 +24,7 @@
 //! | [`check`] | the kit that plugins are held against |
 //! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
+//! | [`children`] | programs that are started, without our secrets |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
 //! | [`client`] | a small client of our own |
@@ -31,6 +32,7 @@
 
 pub mod authoring;
 pub mod check;
+pub mod children;
 pub mod cli;
 pub mod client;
 pub mod config;

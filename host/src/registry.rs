@@ -11,7 +11,9 @@
 //! | `store` | what was fetched, by its content |
 //! | `signature` | cosign's signatures, checked with a public key |
 //! | `remote` | the registry |
+//! | `docker` | the user's login there |
 
+mod docker;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod reference;

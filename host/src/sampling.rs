@@ -12,13 +12,13 @@ mod cast;
 mod context;
 mod share;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageResult;
 
+use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::error::{Error, LoadError};
 use crate::plugin::bindings::understudy::plugin::types as wit;
@@ -180,11 +180,11 @@ impl Sampler {
         self.cast().chain.iter().map(of).collect()
     }
 
-    /// The environment variables that hold credentials, these plugins' and all others of the config: the server's process must not inherit
+    /// The environment variables that hold credentials, these plugins' and all others of the config: the server's process doesn't inherit
     /// them.
     #[must_use]
-    pub fn variables(&self) -> HashSet<String> {
-        self.cast().variables.clone()
+    pub fn withheld(&self) -> Withheld {
+        self.cast().withheld.clone()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.

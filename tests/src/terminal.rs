@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
@@ -16,27 +17,39 @@ pub fn run(command: Command) -> String {
 /// The same, with stdin there, too, where these words have been typed.
 #[must_use]
 pub fn answering(mut command: Command, typed: Option<&str>) -> String {
-    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY);
-    let master = master.unwrap_or_else(|e| panic!("no terminal: {e}"));
-    let ready = rustix::pty::grantpt(&master).and_then(|()| rustix::pty::unlockpt(&master));
-    let name = ready.and_then(|()| rustix::pty::ptsname(&master, Vec::new()));
-    let name = name.unwrap_or_else(|e| panic!("no terminal: {e}"));
-    let slave = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
-    let slave = slave.unwrap_or_else(|e| panic!("no terminal: {e}"));
+    let (mut master, slave) = open();
     let error = slave.try_clone().unwrap_or_else(|e| panic!("no terminal: {e}"));
     let stdin = match typed {
         Some(_) => Stdio::from(slave.try_clone().unwrap_or_else(|e| panic!("no terminal: {e}"))),
         None => Stdio::null(),
     };
-    let mut master = File::from(master);
     master.write_all(typed.unwrap_or_default().as_bytes()).unwrap_or_else(|e| panic!("no terminal: {e}"));
     let mut child =
         command.stdin(stdin).stdout(slave).stderr(error).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     // The command holds the other end, too; without it, the end of what the program shows is never seen.
     drop(command);
+    let shown = shown(master);
+    let _ = child.wait();
+    shown
+}
+
+/// A new terminal: what is shown on it, and what a program is given.
+#[must_use]
+pub fn open() -> (File, OwnedFd) {
+    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+    let master = master.unwrap_or_else(|e| panic!("no terminal: {e}"));
+    let ready = rustix::pty::grantpt(&master).and_then(|()| rustix::pty::unlockpt(&master));
+    let name = ready.and_then(|()| rustix::pty::ptsname(&master, Vec::new()));
+    let name = name.unwrap_or_else(|e| panic!("no terminal: {e}"));
+    let slave = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+    (File::from(master), slave.unwrap_or_else(|e| panic!("no terminal: {e}")))
+}
+
+/// All that is shown on a terminal, until no program has it any more.
+#[must_use]
+pub fn shown(mut master: File) -> String {
     let mut shown = Vec::new();
     // A terminal whose program has gone ends with an error.
     let _ = master.read_to_end(&mut shown);
-    let _ = child.wait();
     String::from_utf8_lossy(&shown).into_owned()
 }

@@ -9,7 +9,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{End, Global, Usage, note, server, stage};
-use crate::config::Transport;
+use crate::children::{self, Withheld};
+use crate::config::{Config, Transport};
 use crate::oauth::{Callback, Login, Wish};
 use crate::search_path::search_path;
 use crate::text::one_line;
@@ -70,6 +71,9 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     }
     let callback = Callback::listen(args.port).await;
     let callback = callback.with_context(|| format!("can't listen on port {} (is it taken?)", args.port))?;
+    // What is wrong with the config is no reason for no login at a URL.
+    let config = Config::find(global.config.as_deref()).unwrap_or_default();
+    let own = Withheld::credentials(args.client_secret.clone());
     let client_secret = args.client_secret.map(|name| {
         let missing = || Usage(format!("`--client-secret {name}`: this environment variable is not set"));
         stage::env(&name).map(SecretString::from).ok_or_else(missing)
@@ -85,7 +89,7 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     }
     note(&format!("Log in here:\n\n  {}\n", pending.page()));
     if !args.no_browser {
-        open(pending.page());
+        open(pending.page(), &config.withheld(stage::env).and(own));
     }
     let came_back = tokio::time::timeout(args.timeout, callback.wait(pending.state())).await;
     let came_back = came_back.with_context(|| format!("no login within {:?} (`--timeout`)", args.timeout))?;
@@ -108,10 +112,11 @@ fn remote(global: &Global, which: &Which) -> Result<Remote> {
     }
 }
 
-/// Opens a page, which `Pending` has looked at, in the user's browser; a user without one opens it by other means.
-fn open(page: &Url) {
+/// Opens a page, which `Pending` has looked at, in the user's browser, which inherits nothing that is withheld; a user without one opens it
+/// by other means.
+fn open(page: &Url, withheld: &Withheld) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let mut command = tokio::process::Command::new(opener);
+    let mut command = tokio::process::Command::from(children::command(opener, withheld));
     command.arg(page.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Some(path) = search_path() {
         command.env("PATH", path);

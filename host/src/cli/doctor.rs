@@ -12,6 +12,7 @@ use crate::config::{Config, CredentialSource, Mode, Sampling, Transport};
 use crate::provider::credential::Credential;
 use crate::provider::secret::SHORTEST_CUT;
 use crate::sampling::Understudy;
+use crate::text::one_line;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -22,11 +23,11 @@ pub(super) struct DoctorArgs {
 }
 
 fn fine(text: &str) -> Result<()> {
-    out(&format!("  ok       {text}"))
+    out(&format!("  ok       {}", one_line(text, usize::MAX)))
 }
 
 fn notable(text: &str) -> Result<()> {
-    out(&format!("  note     {text}"))
+    out(&format!("  note     {}", one_line(text, usize::MAX)))
 }
 
 /// What there is to mend so far.
@@ -38,7 +39,7 @@ struct Report {
 impl Report {
     fn trouble(&mut self, text: &str) -> Result<()> {
         self.troubles += 1;
-        out(&format!("  TROUBLE  {text}"))
+        out(&format!("  TROUBLE  {}", one_line(text, usize::MAX)))
     }
 }
 

@@ -196,7 +196,8 @@ async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
                 }
                 other => other.to_string(),
             };
-            out(&format!("{key:12} {shown}"))?;
+            // What the plugin says of itself must not look like further facts.
+            out(&format!("{key:12} {}", one_line(&shown, usize::MAX)))?;
         }
     }
     Ok(End::Done)

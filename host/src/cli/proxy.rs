@@ -63,7 +63,7 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
 pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
     let mut place = stage.place.clone();
     if let Place::Program(program) = &mut place {
-        program.hidden = stage.served.sampler.variables();
+        program.withheld = stage.served.sampler.withheld();
     }
     place.start(stage.terms.line).await.with_context(|| match &stage.place {
         Place::Program(program) => {

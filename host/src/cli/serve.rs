@@ -41,7 +41,7 @@ type Stages = Arc<OnceLock<BTreeMap<String, Arc<Stage>>>>;
 pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let config = stage::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
-    let token = token(&serve).await?;
+    let token = token(&config, &serve).await?;
     let terms = stage::terms(&config).await?;
     let names: Vec<String> =
         if args.server.is_empty() { config.server_names().map(str::to_owned).collect() } else { args.server.clone() };
@@ -124,9 +124,9 @@ fn is_loopback(address: &SocketAddr) -> bool {
 const TOKEN: &str = "serve.token";
 
 /// The bearer token that requests must carry.
-async fn token(serve: &Serve) -> Result<Option<SecretString>> {
+async fn token(config: &Config, serve: &Serve) -> Result<Option<SecretString>> {
     let Some(source) = &serve.token else { return Ok(None) };
-    let token = stage::secret(TOKEN, source).await?;
+    let token = stage::secret(config, TOKEN, source).await?;
     if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(config::wrong(TOKEN, "holds characters that no header can: it must be visible ASCII").into());
     }

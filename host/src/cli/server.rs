@@ -1,6 +1,5 @@
 //! Which server is meant, and where it is.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -24,7 +23,7 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<Server> {
     let server = config.server(name, stage::env)?;
     let place = match server.transport {
         Transport::Stdio { command, args, env, cwd } => {
-            Place::Program(Program { command, args, env, cwd, hidden: HashSet::new() })
+            Place::Program(Program { command, args, env, cwd, ..Program::default() })
         }
         Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
     };

@@ -97,7 +97,7 @@ pub(crate) async fn set_for_long(
 pub(crate) async fn terms(config: &Config) -> Result<Terms> {
     let mut terms = Terms::new(config.limits.line);
     if let Some(source) = config.state_key(env)? {
-        let secret = secret(config::STATE_KEY, &source).await?;
+        let secret = secret(config, config::STATE_KEY, &source).await?;
         let key = StateKey::from_secret(secret.expose_secret());
         terms.state_key = Some(key.map_err(|weak| config::wrong(config::STATE_KEY, &weak.to_string()))?);
     }
@@ -105,9 +105,11 @@ pub(crate) async fn terms(config: &Config) -> Result<Terms> {
 }
 
 /// A secret of our own, which the config says the source of under `key`.
-pub(crate) async fn secret(key: &str, source: &CredentialSource) -> Result<SecretString> {
+pub(crate) async fn secret(config: &Config, key: &str, source: &CredentialSource) -> Result<SecretString> {
+    let withheld = config.withheld(env);
     let wrong = |reason: &str| config::wrong(key, reason);
-    let secret = credential::read(source).await.map_err(|reason| wrong(&format!("can't be had: {reason}")))?;
+    let secret =
+        credential::read(source, &withheld).await.map_err(|reason| wrong(&format!("can't be had: {reason}")))?;
     let missing = || match source {
         CredentialSource::Env(name) => format!("is not there: set the environment variable `{name}`"),
         CredentialSource::File(path) => format!("is not there: the file `{}` is empty", path.display()),

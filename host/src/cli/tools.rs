@@ -61,7 +61,9 @@ pub(super) async fn run(global: &Global, args: ToolsArgs) -> Result<End> {
         return Ok(End::Done);
     }
     for tool in &tools {
-        out(&format!("{}  {}", name(tool), one_line(tool["description"].as_str().unwrap_or_default(), 100)))?;
+        // A name with a line's end would look like two tools.
+        let name = one_line(name(tool), usize::MAX);
+        out(&format!("{name}  {}", one_line(tool["description"].as_str().unwrap_or_default(), 100)))?;
     }
     Ok(End::Done)
 }

@@ -29,6 +29,27 @@ pub(super) fn text(text: &str, env: impl Fn(&str) -> Option<String>) -> Option<S
     string("", text, &env).ok()
 }
 
+/// The variables that a text expands, each with what stands before it and behind it.
+pub(super) fn variables(text: &str) -> Vec<(&str, &str, &str)> {
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(start) = text.get(from..).and_then(|rest| rest.find("${")).map(|start| from + start) {
+        let (before, after) = (text.get(..start).unwrap_or_default(), text.get(start + 2..).unwrap_or_default());
+        let Some((name, behind)) = after.split_once('}') else { break };
+        found.push((before, variable(name).0, behind));
+        from = text.len() - behind.len();
+    }
+    found
+}
+
+/// The variable that stands between the braces, and its default.
+fn variable(inner: &str) -> (&str, Option<&str>) {
+    let (name, default) = match inner.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inner, None),
+    };
+    (name.strip_prefix("env:").unwrap_or(name), default)
+}
+
 /// Expands `${VAR}`, `${env:VAR}` and `${VAR:-default}`; `$` alone is itself.
 fn string(key: &str, text: &str, env: &impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
     let mut expanded = String::with_capacity(text.len());
@@ -38,11 +59,8 @@ fn string(key: &str, text: &str, env: &impl Fn(&str) -> Option<String>) -> Resul
         let Some((name, behind)) = after.split_once('}') else {
             return Err(wrong(key, "has a `${` without its `}`"));
         };
-        let (name, default) = match name.split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (name, None),
-        };
-        let variable = name.strip_prefix("env:").unwrap_or(name);
+        let (variable, default) = variable(name);
+        let name = name.split_once(":-").map_or(name, |(name, _)| name);
         let home = || (name == "userHome").then(|| dirs::home_dir()?.to_str().map(str::to_owned)).flatten();
         let value = env(variable).or_else(home).or_else(|| default.map(str::to_owned));
         let Some(value) = value else {
@@ -65,6 +83,15 @@ fn string(key: &str, text: &str, env: &impl Fn(&str) -> Option<String>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_variables_of_a_text_are_those_that_are_expanded() {
+        let found = variables("a${A}b${env:B:-x}${C:-${D}}$E${F");
+        let names: Vec<&str> = found.iter().map(|(_, name, _)| *name).collect();
+        assert_eq!(names, ["A", "B", "C"]);
+        assert_eq!(found[1].0, "a${A}b");
+        assert_eq!(found[0].2, "b${env:B:-x}${C:-${D}}$E${F");
+    }
 
     fn expand(text: &str) -> Result<String, String> {
         let env = |name: &str| (name == "SET").then(|| "yes".to_owned());

@@ -10,6 +10,7 @@ use super::models::Models;
 use super::sampling::{Sampling, sampling_of};
 use super::section::Section;
 use super::{ConfigError, Limits};
+use crate::children::Withheld;
 use crate::registry::reference::{Reference, SCHEME};
 use crate::trust::pins::Pins;
 
@@ -89,6 +90,8 @@ pub struct Plugin {
     pub sha256: Option<String>,
     /// Its limits.
     pub limits: Limits,
+    /// What the command that prints its credential doesn't inherit.
+    pub withheld: Arc<Withheld>,
 }
 
 /// A credential: where it comes from and how it is applied.
@@ -163,6 +166,7 @@ impl Plugin {
             imports_allowed: true,
             sha256: None,
             limits,
+            withheld: Arc::new(Withheld::built_in()),
         }
     }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::process::Command;
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::secret::Secret;
+use crate::children::{self, Withheld};
 use crate::config::{self, CredentialSource};
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::search_path::search_path;
@@ -31,6 +31,8 @@ pub struct Credential {
     optional: bool,
     /// The endpoint that wants it, where that is a built-in's suggestion.
     made_for: Option<Url>,
+    /// What its command doesn't inherit.
+    withheld: Arc<Withheld>,
     /// What a command printed, until the provider refuses it.
     printed: Arc<Mutex<Option<Arc<Secret>>>>,
     /// What the variable or the file held last: how it may be spelt needn't be found out anew.
@@ -89,22 +91,25 @@ impl Credential {
             source,
             optional,
             made_for,
+            withheld: Arc::clone(&config.withheld),
             printed: Arc::default(),
             last: Arc::default(),
         }))
     }
 
     /// The credential of one of a handler's origins.
-    pub(super) fn of_origin(plugin: &str, config: &config::Credential) -> Result<Self, String> {
-        let word = config.scheme.as_ref().ok_or(NOT_SAID)?;
-        let scheme = Scheme::of(word, config.name.clone())?;
-        let (plugin, source) = (plugin.to_owned(), config.source.clone());
+    pub(super) fn of_origin(plugin: &config::Plugin, own: &config::Credential) -> Result<Self, String> {
+        let word = own.scheme.as_ref().ok_or(NOT_SAID)?;
+        let scheme = Scheme::of(word, own.name.clone())?;
+        let withheld = Arc::clone(&plugin.withheld);
+        let (plugin, source) = (plugin.name.clone(), own.source.clone());
         Ok(Self {
             plugin,
             scheme,
             source,
             optional: false,
             made_for: None,
+            withheld,
             printed: Arc::default(),
             last: Arc::default(),
         })
@@ -150,7 +155,7 @@ impl Credential {
         if let Some(secret) = printed.as_ref() {
             return Ok(Some(Arc::clone(secret)));
         }
-        let secret = Arc::new(Secret::new(print(command).await?));
+        let secret = Arc::new(Secret::new(print(command, &self.withheld).await?));
         *printed = Some(Arc::clone(&secret));
         Ok(Some(secret))
     }
@@ -240,13 +245,13 @@ impl Credential {
     }
 }
 
-/// What a source holds, or its command prints; `None` if that is nothing.
+/// What a source holds, or its command prints, which inherits nothing that is withheld; `None` if that is nothing.
 ///
 /// # Errors
 /// If it can't be read.
-pub async fn read(source: &CredentialSource) -> Result<Option<String>, String> {
+pub async fn read(source: &CredentialSource, withheld: &Withheld) -> Result<Option<String>, String> {
     match source {
-        CredentialSource::Command(command) => print(command).await.map(Some),
+        CredentialSource::Command(command) => print(command, withheld).await.map(Some),
         source => found(source),
     }
 }
@@ -270,12 +275,12 @@ fn shown(command: &[String]) -> String {
 }
 
 /// Runs a command for what it prints.
-async fn print(command: &[String]) -> Result<String, String> {
+async fn print(command: &[String], withheld: &Withheld) -> Result<String, String> {
     let shown = shown(command);
     let Some((program, args)) = command.split_first() else {
         return Err("the credential's command is empty".to_owned());
     };
-    let mut process = Command::new(program);
+    let mut process = tokio::process::Command::from(children::command(program, withheld));
     process.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     if let Some(path) = search_path() {
         process.env("PATH", path);
@@ -297,6 +302,7 @@ async fn print(command: &[String]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[tokio::test]
     async fn a_file_that_changes_is_another_credential_and_one_that_does_not_is_the_same() {
@@ -307,7 +313,8 @@ mod tests {
             scheme: Some("bearer".to_owned()),
             name: None,
         };
-        let credential = Credential::of_origin("p", &config).unwrap();
+        let plugin = Config::default().plugin("echo", |_| None).unwrap();
+        let credential = Credential::of_origin(&plugin, &config).unwrap();
         let mut seen = Vec::new();
         for text in ["first\n", "first\n", "second\n"] {
             fs::write(&path, text).unwrap();

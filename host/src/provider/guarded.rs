@@ -62,7 +62,7 @@ impl Guarded {
                 return Err(wrong("names an origin that stands in the list already".to_owned()));
             }
             let credential = allowed.credential.as_ref();
-            let credential = credential.map(|credential| Credential::of_origin(&config.name, credential)).transpose();
+            let credential = credential.map(|credential| Credential::of_origin(config, credential)).transpose();
             let credential = credential.map_err(|reason| wrong(format!("has a `credential` that {reason}")))?;
             let resolver = Resolver::new(allowed.private || origin::says_its_address(&url));
             places.push(Place::new(url, allowed.private, credential, resolver));

@@ -1,9 +1,7 @@
 //! A registry: what is asked of it, and what it says.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use docker_credential::{CredentialRetrievalError, DockerCredential};
 use futures_util::StreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
@@ -11,12 +9,13 @@ use oci_client::secrets::RegistryAuth;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::docker;
 use super::layout::{Artifact, CONFIG_TYPE, INDEX_TYPE, LAYER_TYPE, Layer, MANIFEST_TYPE};
 use super::reference::{Digest, Reference};
 use super::signature::Signature;
 use super::{MANIFEST, RegistryError};
+use crate::children::Withheld;
 use crate::provider::client::{causes, choose_crypto, is_here};
-use crate::search_path;
 use crate::text::one_line;
 
 /// How long a connection, and a silence, may take.
@@ -39,8 +38,8 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// The registry of a reference; the login comes from Docker's config.
-    pub(crate) async fn of(reference: &Reference) -> Result<Self, RegistryError> {
+    /// The registry of a reference; the login comes from Docker's config. A credential helper inherits nothing that is withheld.
+    pub(crate) async fn of(reference: &Reference, withheld: &Withheld) -> Result<Self, RegistryError> {
         let registry = reference.registry().to_owned();
         let failed = |reason: String| RegistryError::Remote { registry: registry.clone(), reason };
         // What Docker does: on this machine there are no certificates.
@@ -55,10 +54,7 @@ impl Remote {
         };
         choose_crypto();
         let client = oci_client::Client::try_from(config).map_err(|e| failed(e.to_string()))?;
-        let asked = registry.clone();
-        // A credential helper is a program, and may ask the user.
-        let auth = tokio::task::spawn_blocking(move || login(&asked)).await.map_err(|e| failed(e.to_string()))?;
-        let auth = auth.map_err(failed)?;
+        let auth = docker::login(&registry, withheld).await.map_err(failed)?;
         client.store_auth_if_needed(reference.inner().resolve_registry(), &auth).await;
         Ok(Self { client, auth, registry })
     }
@@ -241,58 +237,6 @@ fn is_not_found(error: &OciDistributionError) -> bool {
 /// Whether a registry is on this machine.
 fn is_loopback(registry: &str) -> bool {
     Url::parse(&format!("http://{registry}/")).is_ok_and(|url| is_here(&url))
-}
-
-/// What Docker's config says of a registry: a name and a password, or what a helper gives.
-fn login(registry: &str) -> Result<RegistryAuth, String> {
-    safe_to_ask()?;
-    // Docker Hub's entry has an older name than the registry.
-    let key =
-        if matches!(registry, "docker.io" | "index.docker.io") { "https://index.docker.io/v1/" } else { registry };
-    match docker_credential::get_credential(key) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
-        Ok(DockerCredential::IdentityToken(_)) => Err(format!(
-            "Docker's config holds an identity token for it, which can't be used here; log in with an access token (`docker login --username NAME {registry}`)"
-        )),
-        Err(CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::ConfigNotFound) => {
-            Ok(RegistryAuth::Anonymous)
-        }
-        // It may not be there at all.
-        Err(CredentialRetrievalError::ConfigReadError) => match config().filter(|path| path.exists()) {
-            Some(path) => Err(format!("`{}`, where Docker keeps logins, can't be read", path.display())),
-            None => Ok(RegistryAuth::Anonymous),
-        },
-        // By these words helpers say that they have none. What else they say could hold a password.
-        Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
-            Ok(RegistryAuth::Anonymous)
-        }
-        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-            Err(format!("Docker's credential helper `{helper}` failed"))
-        }
-        Err(other) => Err(format!("its login in Docker's config can't be used: {other}")),
-    }
-}
-
-/// Docker's config, and a credential helper that it names, are the user's, and not the current folder's.
-fn safe_to_ask() -> Result<(), String> {
-    let Some(path) = config() else { return Ok(()) };
-    if path.is_relative() {
-        let why = "`DOCKER_CONFIG` is no absolute path, and so means another folder wherever this runs";
-        return Err(format!("{why}; write one, or unset it"));
-    }
-    let helpers =
-        || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("credsStore") || text.contains("credHelpers"));
-    if search_path::depends_on_folder() && helpers() {
-        let why = "`PATH` has an entry that is no absolute path, where any folder could bring a credential helper of Docker's";
-        return Err(format!("{why}; take it out"));
-    }
-    Ok(())
-}
-
-/// Docker's config.
-fn config() -> Option<PathBuf> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    Some(folder.or_else(|| Some(dirs::home_dir()?.join(".docker")))?.join("config.json"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Who answers a server's sampling requests at one time: the chain of plugins, and the limits for all of them.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 use super::ask::Ask;
 use super::share::Share;
 use super::{Asked, Understudy};
+use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::error::Error;
 use crate::plugin::bindings::understudy::plugin::types as wit;
@@ -28,8 +28,8 @@ pub(super) struct Cast {
     server: String,
     pub(super) rule: Sampling,
     pub(super) chain: Vec<Understudy>,
-    /// Those that hold credentials.
-    pub(super) variables: HashSet<String>,
+    /// What the server's process doesn't inherit.
+    pub(super) withheld: Withheld,
     http: Arc<Http>,
     policy: Policy,
     share: Share,
@@ -46,7 +46,7 @@ impl Cast {
         Self {
             server: server.to_owned(),
             rule: rule.clone(),
-            variables: chain.iter().flat_map(variables).chain(config.credential_variables()).collect(),
+            withheld: config.withheld_from_servers(env).and(Withheld::credentials(chain.iter().flat_map(variables))),
             chain,
             http,
             policy: Policy::new(rule, limits),
@@ -148,6 +148,10 @@ impl Cast {
             extensions: "{}".to_owned(),
         }
     }
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The variables that a plugin's credentials come from.

@@ -1,11 +1,12 @@
 //! A server in the back, as a child process.
 //!
 //! The child has a process group of its own, so that a signal reaches it exactly once, through us. It never outlives us, nor does
-//! what it started: its group is killed when we end in an orderly way, and by a guard when we are killed. Its stderr is ours.
+//! what it started: its group is killed when we end in an orderly way, and by a guard when we are killed. Its stderr is ours, and where
+//! that is a terminal, what the server writes is shown as text.
 
 mod guard;
+mod stderr;
 
-use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{ExitStatus, Stdio};
@@ -18,7 +19,9 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Incoming, Message, QUEUE, Side, Splitter};
+use crate::children::{self, Withheld};
 use guard::Guard;
+use stderr::Shown;
 
 /// The most that is gathered before it goes to a server.
 const PIECE: usize = 16 * 1024;
@@ -32,8 +35,8 @@ pub struct Program {
     pub args: Vec<String>,
     /// Variables added to its environment.
     pub env: Vec<(String, String)>,
-    /// Variables that it doesn't inherit, unless `env` names them.
-    pub hidden: HashSet<String>,
+    /// Variables of ours that it doesn't inherit, unless `env` names them.
+    pub withheld: Withheld,
     /// Its working folder; ours if absent.
     pub cwd: Option<std::path::PathBuf>,
 }
@@ -44,6 +47,8 @@ pub struct Server {
     child: tokio::process::Child,
     group: Option<Pid>,
     guard: Option<Guard>,
+    /// What it writes to stderr, where that is shown by us.
+    shown: Option<Shown>,
     /// Ends the thread that the child hangs on.
     _life: std_mpsc::Sender<()>,
 }
@@ -68,21 +73,19 @@ pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)>
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let guard = group.and_then(Guard::over);
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let shown = child.stderr.take().map(Shown::start).transpose()?;
     let (to_relay, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_relay) = mpsc::channel(QUEUE);
     if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
         tokio::spawn(write(stdin, from_relay));
         tokio::spawn(read(stdout, limit, to_relay));
     }
-    Ok((Side { incoming, outgoing }, Server { child, group, guard, _life: life }))
+    Ok((Side { incoming, outgoing }, Server { child, group, guard, shown, _life: life }))
 }
 
 fn spawn(program: Program) -> io::Result<tokio::process::Child> {
-    let mut command = std::process::Command::new(&program.command);
-    command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    for variable in &program.hidden {
-        command.env_remove(variable);
-    }
+    let mut command = children::command(&program.command, &program.withheld);
+    command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr::of_child());
     command.envs(program.env);
     if let Some(cwd) = program.cwd {
         command.current_dir(cwd);
@@ -94,7 +97,8 @@ fn spawn(program: Program) -> io::Result<tokio::process::Child> {
     command.kill_on_drop(true).spawn()
 }
 
-/// Has the kernel kill the child when we die.
+/// Has the kernel kill the child when we die, and the child inherit no descriptor: wasmtime opens one in each forked process
+/// (`/proc/self/pagemap`) that would survive.
 #[cfg(target_os = "linux")]
 fn die_with_us(command: &mut std::process::Command) {
     let parent = rustix::process::getpid();
@@ -104,10 +108,15 @@ fn die_with_us(command: &mut std::process::Command) {
         if rustix::process::getppid() != Some(parent) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
+        #[expect(unsafe_code, reason = "the system call has no safe wrapper")]
+        // SAFETY: it closes nothing before the exec. Kernels before 5.11 don't know it, and refuse.
+        unsafe {
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        }
         Ok(())
     };
     #[expect(unsafe_code, reason = "code between fork and exec must be async-signal-safe")]
-    // SAFETY: three system calls, and no allocation.
+    // SAFETY: four system calls, and no allocation.
     unsafe {
         command.pre_exec(in_child);
     }
@@ -162,6 +171,10 @@ impl Server {
     /// If the system won't tell.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
+        // Its last words, which often say why it has ended.
+        if let Some(shown) = &mut self.shown {
+            shown.ended().await;
+        }
         Ok(status)
     }
 

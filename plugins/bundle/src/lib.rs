@@ -9,6 +9,9 @@ pub struct BuiltIn {
     pub size: usize,
     /// The SHA-256 of its component, in hexadecimal.
     pub sha256: &'static str,
+    /// The environment variables that its credential comes from: that of its description, and those by which the provider's
+    /// own tools know it.
+    pub secrets: &'static [&'static str],
     /// The component, deflated: a third of it.
     packed: &'static [u8],
 }

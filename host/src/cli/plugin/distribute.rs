@@ -78,7 +78,11 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
         let trust = [trust.as_slice(), &args.key].concat();
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
-        let fetched = fetch(&place, &trust, *most, &store).await;
+        let remote = Remote::of(&place, &config.withheld(stage::env)).await;
+        let fetched = match remote {
+            Ok(remote) => fetch(&remote, &place, &trust, *most, &store).await,
+            Err(error) => Err(error),
+        };
         let (digest, component) =
             fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
         if let Some(path) = &args.output {
@@ -148,12 +152,12 @@ fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
 
 /// Fetches a component with its signatures into the store, unless it is there; nothing is kept that isn't what it should be.
 async fn fetch(
+    remote: &Remote,
     reference: &Reference,
     trust: &[PathBuf],
     most: usize,
     store: &Store,
 ) -> Result<(Digest, Vec<u8>), RegistryError> {
-    let remote = Remote::of(reference).await?;
     let (digest, manifest) = remote.manifest(reference).await?;
     let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
     let signatures = match remote.signatures(reference, &digest).await {
@@ -212,7 +216,7 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
         title: file.unwrap_or_else(|| format!("{}.wasm", plugin.name)),
         annotations,
     };
-    let pushed = match Remote::of(&reference).await {
+    let pushed = match Remote::of(&reference, &config.withheld(stage::env)).await {
         Ok(remote) => remote.push(&reference, artifact).await,
         Err(error) => Err(error),
     };
