@@ -8,7 +8,7 @@ RUNS ?= 1000000
 RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
 RACED = race race-understudy race-native race-rmcp-client race-server race-provider
 
-.PHONY: demo test lint soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
+.PHONY: demo test lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
 
 demo: setup-rust
 	$(CARGO) build --workspace --bins
@@ -21,6 +21,18 @@ test: setup
 lint: setup-rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,$(RACE) -- -D warnings
+	@$(MAKE) --no-print-directory deny
+
+# Licences, sources and bans of all packages, and what is known against them where the database can be had. The test `supply.rs` holds licences
+# and sources to the same lists without it.
+deny:
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+	  echo 'deny: left out: `cargo install cargo-deny --locked` installs it (minutes)'; \
+	else \
+	  $(CARGO) deny --offline check licenses sources bans && \
+	  if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories; \
+	  else echo 'deny: advisories left out: their database (github.com/RustSec/advisory-db) can not be fetched here'; fi; \
+	fi
 
 # The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
 soak: setup-rust

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `endpoint` | joining an endpoint with a plugin's path |
 //! | `outgoing` | the request as it goes out |
+//! | `reserved` | headers and query keys that no plugin may set |
 //! | `credential` | where the value comes from, how it is applied |
 //! | `secret` | the value, and how it is cut out of what comes back |
 //! | `client` | HTTP clients |
@@ -27,6 +28,7 @@ pub mod origin;
 mod outgoing;
 mod pace;
 mod place;
+mod reserved;
 pub mod secret;
 mod stream;
 pub mod visit;
@@ -129,7 +131,7 @@ impl Destination {
     /// Why it would be refused.
     pub fn judge(&self, request: &wit::HttpRequest) -> Result<(), String> {
         let somewhere = endpoint::parse("https://provider.invalid")?.into();
-        self.main.as_ref().unwrap_or(&somewhere).join(&request.path)?;
+        self.guests_url(self.main.as_ref().unwrap_or(&somewhere), &request.path)?;
         self.guests_headers(&request.headers).map(|_| ())
     }
 
@@ -186,7 +188,11 @@ impl Destination {
         fetch: &wit::Fetch,
     ) -> Result<Answer, Error> {
         let status = response.status().as_u16();
+        if redact.is_hidden_by(response.headers().get(reqwest::header::CONTENT_ENCODING)) {
+            return Err(self.refused(secret::hidden(endpoint.origin())));
+        }
         let kept = response.headers().iter().filter(|(name, _)| *name != reqwest::header::SET_COOKIE);
+        let kept = kept.filter(|(name, _)| redact.may_name(name.as_str()));
         let headers = kept.map(|(name, value)| wit::Header {
             name: name.as_str().to_owned(),
             value: redact.words(value.as_bytes().iter().map(|byte| char::from(*byte)).collect()),
@@ -212,7 +218,8 @@ impl Destination {
             // Nobody asked for that.
             Unread::TimedOut => broken("it paused for too long".to_owned()),
         })?;
-        Ok(Answer::Whole(wit::HttpResponse { status, headers, body: redact.body(body), extensions: "{}".to_owned() }))
+        let body = redact.body(body).await;
+        Ok(Answer::Whole(wit::HttpResponse { status, headers, body, extensions: "{}".to_owned() }))
     }
 
     /// Where a request goes.

@@ -10,16 +10,22 @@
 //! | `lock` | what a tag meant when it was fetched |
 //! | `store` | what was fetched, by its content |
 //! | `signature` | cosign's signatures, checked with a public key |
-//! | `remote` | the registry |
-//! | `docker` | the user's login there |
+//! | `age` | which of two manifests is older |
+//! | `remote` | the registry: what is asked of it |
+//! | `wire` | HTTP to it: where it may send us, and how much is read |
+//! | `docker` | the user's login, as Docker's config has it |
+//! | `login` | who may have it |
 
+pub(crate) mod age;
 mod docker;
 pub(crate) mod layout;
 pub(crate) mod lock;
+mod login;
 pub(crate) mod reference;
 pub(crate) mod remote;
 pub(crate) mod signature;
 pub(crate) mod store;
+mod wire;
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +37,7 @@ use store::Store;
 use crate::config;
 
 /// More than any manifest.
-const MANIFEST: usize = 4 << 20;
+pub(crate) const MANIFEST: usize = 4 << 20;
 
 /// What can be wrong with a component from a registry.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,9 @@ pub enum RegistryError {
     /// It isn't signed by a key that is trusted.
     #[error("{0}; `trust` in the config, or `--key`, names the keys that may sign it")]
     Signature(String),
+    /// It is older than what the lock file pins.
+    #[error("{0}; a tag that goes back brings old faults back, so say `--allow-older` if that is meant")]
+    Older(String),
     /// A key can't be used.
     #[error("the key `{path}` {reason}")]
     Key {

@@ -6,11 +6,13 @@
 //! | `cast` | who answers: the chain of plugins, and the limits for all of them |
 //! | `share` | who has many requests lets others go first |
 //! | `ask` | one plugin's part: its calls, the exchanges between them, retries |
+//! | `told` | what the server is told, without the plugin's credentials |
 
 mod ask;
 mod cast;
 mod context;
 mod share;
+mod told;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,6 +25,9 @@ use crate::config::{self, Config, Sampling};
 use crate::error::{Error, LoadError};
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Engine, Plugin};
+use crate::provider::credential::Credential;
+use crate::provider::guarded::Guarded;
+use crate::provider::secret::Secret;
 use crate::provider::{Destination, Http};
 use crate::select;
 use crate::select::Catalogue;
@@ -110,6 +115,13 @@ impl Understudy {
             format!("no model is chosen; write `plugins.{name}.model` into the config, or `--model NAME`")
         });
         reach.into_iter().chain(model).collect()
+    }
+
+    /// The credentials that the plugin's requests went out with last.
+    fn secrets(&self) -> Vec<Arc<Secret>> {
+        let origins = self.plugin.guarded().into_iter().flat_map(Guarded::origins);
+        let own = self.destination.credential().into_iter();
+        own.chain(origins.filter_map(|(.., credential)| credential)).flat_map(Credential::used).collect()
     }
 
     /// Checks the plugin's answer and gives it the shape that the server can take; `tools` are the names of those in the request.

@@ -128,3 +128,16 @@ fn what_no_component_can_be_made_of_is_named() {
         assert_eq!((run.code(), run.stderr.contains(said)), (1, true), "{args:?}: {}", run.stderr);
     }
 }
+
+#[test]
+fn a_module_that_wants_no_older_wasi_becomes_a_component_whatever_revision_of_wasi_it_names() {
+    let place = Place::new();
+    let test = std::env::current_exe().unwrap_or_else(|e| panic!("where is this test? {e}"));
+    let target = test.ancestors().nth(3).unwrap_or(&test);
+    // What the build script of these tests has compiled: a guest with imports of its own, of WASI 0.2.0 among them.
+    let module = target.join("guests/wasm32-unknown-unknown/guest/guest_faulty.wasm");
+    let made = place.run(["plugin", "componentize", &module.to_string_lossy(), "--output", "faulty.wasm"]).ok();
+    assert_eq!(made.stderr, "", "{}", made.stderr);
+    let inspected = place.run(["plugin", "inspect", "./faulty.wasm"]).ok();
+    assert!(inspected.stdout.contains("wasi:clocks/monotonic-clock@0.2.0"), "{}", inspected.stdout);
+}

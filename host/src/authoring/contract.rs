@@ -11,6 +11,9 @@ use wit_parser::{Resolve, WorldId};
 
 use crate::trust::file;
 
+/// What the adapter for the older WASI stands for.
+const PREVIEW1: &str = adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
+
 /// Why there are no bindings, or no component.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
@@ -104,18 +107,22 @@ pub fn componentize(module: &Path, wit: &Path, world: &str, out: &Path) -> Resul
     let path = || module.display().to_string();
     let failed = |reason: String| ContractError::Module { path: path(), reason };
     let mut bytes = std::fs::read(module).map_err(|cause| ContractError::File { path: path(), cause })?;
-    if !says_its_world(&bytes).map_err(failed)? {
+    let says = Module::of(&bytes).map_err(failed)?;
+    if !says.says_its_world {
         let (resolve, id) = read(wit, world)?;
         wit_component::embed_component_metadata(&mut bytes, &resolve, id, StringEncoding::UTF8)
             .map_err(|e| failed(format!("{e:#}")))?;
     }
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true);
-    let name = adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
-    let encoded = encoder
-        .module(&bytes)
-        .and_then(|encoder| encoder.adapter(name, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
-        .and_then(ComponentEncoder::encode);
+    let encoded = encoder.module(&bytes).and_then(|encoder| {
+        // The adapter's revision of WASI needn't go with one that a module names which doesn't want the adapter.
+        if says.is_of_preview1 {
+            encoder.adapter(PREVIEW1, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?.encode()
+        } else {
+            encoder.encode()
+        }
+    });
     write(out, &encoded.map_err(|e| failed(format!("{e:#}")))?)
 }
 
@@ -141,19 +148,36 @@ fn only_files(wit: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the module holds the world that it is of, as Rust's do.
-fn says_its_world(bytes: &[u8]) -> Result<bool, String> {
-    if bytes.get(..8) != Some(b"\0asm\x01\0\0\0") {
-        return Err("it is not a core module of WebAssembly".to_owned());
-    }
-    for payload in Parser::new(0).parse_all(bytes) {
-        if let Payload::CustomSection(section) = payload.map_err(|e| e.to_string())?
-            && section.name().starts_with("component-type")
-        {
-            return Ok(true);
+/// What a core module says of itself.
+#[derive(Default)]
+struct Module {
+    /// It holds the world that it is of, as Rust's do.
+    says_its_world: bool,
+    /// It wants the WASI of before there were components.
+    is_of_preview1: bool,
+}
+
+impl Module {
+    fn of(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.get(..8) != Some(b"\0asm\x01\0\0\0") {
+            return Err("it is not a core module of WebAssembly".to_owned());
         }
+        let mut module = Self::default();
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(|e| e.to_string())? {
+                Payload::CustomSection(section) => {
+                    module.says_its_world |= section.name().starts_with("component-type");
+                }
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        module.is_of_preview1 |= import.map_err(|e| e.to_string())?.module == PREVIEW1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(module)
     }
-    Ok(false)
 }
 
 /// Writes a file, and the folders that it is in.

@@ -20,6 +20,9 @@ use crate::text::one_line;
 /// How long a command may take to print a credential: it may have to ask its user first.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// So many values are remembered: answers to requests with an older one are still on their way when there is a new one.
+const MOST_USED: usize = 3;
+
 /// A credential, without its value.
 #[derive(Debug, Clone)]
 pub struct Credential {
@@ -35,8 +38,8 @@ pub struct Credential {
     withheld: Arc<Withheld>,
     /// What a command printed, until the provider refuses it.
     printed: Arc<Mutex<Option<Arc<Secret>>>>,
-    /// What the variable or the file held last: how it may be spelt needn't be found out anew.
-    last: Arc<std::sync::Mutex<Option<Arc<Secret>>>>,
+    /// The values that requests went out with last, the latest first.
+    used: Arc<std::sync::Mutex<Vec<Arc<Secret>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -93,7 +96,7 @@ impl Credential {
             made_for,
             withheld: Arc::clone(&config.withheld),
             printed: Arc::default(),
-            last: Arc::default(),
+            used: Arc::default(),
         }))
     }
 
@@ -111,7 +114,7 @@ impl Credential {
             made_for: None,
             withheld,
             printed: Arc::default(),
-            last: Arc::default(),
+            used: Arc::default(),
         })
     }
 
@@ -121,6 +124,14 @@ impl Credential {
             Scheme::Header(own) => Some(own.clone()),
             Scheme::Bearer => Some(AUTHORIZATION),
             Scheme::Query(_) => None,
+        }
+    }
+
+    /// The query key that it is applied in.
+    pub(super) fn query_key(&self) -> Option<&str> {
+        match &self.scheme {
+            Scheme::Query(own) => Some(own),
+            Scheme::Header(_) | Scheme::Bearer => None,
         }
     }
 
@@ -155,7 +166,7 @@ impl Credential {
         if let Some(secret) = printed.as_ref() {
             return Ok(Some(Arc::clone(secret)));
         }
-        let secret = Arc::new(Secret::new(print(command, &self.withheld).await?));
+        let secret = self.secret(print(command, &self.withheld).await?);
         *printed = Some(Arc::clone(&secret));
         Ok(Some(secret))
     }
@@ -163,11 +174,19 @@ impl Credential {
     /// A value as a secret: the last one, if it is the same.
     fn secret(&self, text: String) -> Arc<Secret> {
         let text = SecretString::from(text);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some(secret) if secret.expose() == text.expose_secret() => Arc::clone(secret),
-            _ => Arc::clone(last.insert(Arc::new(Secret::new(text)))),
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = used.first().filter(|secret| secret.expose() == text.expose_secret()) {
+            return Arc::clone(secret);
         }
+        let secret = Arc::new(Secret::new(text));
+        used.insert(0, Arc::clone(&secret));
+        used.truncate(MOST_USED);
+        secret
+    }
+
+    /// The values that may be in what plugins make of answers: those of the last requests.
+    pub(crate) fn used(&self) -> Vec<Arc<Secret>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is missing, as far as can be told without running a command.
@@ -203,10 +222,6 @@ impl Credential {
             CredentialSource::File(path) => format!("the credential's file `{}` is empty", path.display()),
             CredentialSource::Command(command) => format!("{} printed no credential", shown(command)),
         }
-    }
-
-    pub(super) fn is_header(&self, name: &HeaderName) -> bool {
-        self.header().is_some_and(|own| own == *name)
     }
 
     pub(super) fn apply(&self, secret: &Secret, url: &mut Url, headers: &mut HeaderMap) -> Result<(), String> {

@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
+use super::reserved::is_same_key;
+
 /// Where a plugin's requests go.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -132,10 +134,9 @@ fn join(endpoint: &Url, path: &str) -> Result<Url, String> {
 }
 
 fn merge(endpoints: Option<&str>, plugins: &str) -> String {
-    let key = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let first: Vec<&str> = endpoints.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).collect();
-    let taken: Vec<String> = first.iter().map(|pair| key(pair)).collect();
-    let second = plugins.split('&').filter(|pair| !pair.is_empty() && !taken.contains(&key(pair)));
+    let is_taken = |pair: &str| first.iter().any(|taken| is_same_key(taken, pair));
+    let second = plugins.split('&').filter(|pair| !pair.is_empty() && !is_taken(pair));
     first.iter().copied().chain(second).collect::<Vec<_>>().join("&")
 }
 
@@ -153,6 +154,10 @@ mod tests {
         assert_eq!(joined("https://x.com/base/", "/v1/m").unwrap(), "https://x.com/base/v1/m");
         assert_eq!(
             joined("https://x.com/a?api-version=1", "/m?api-version=2&b=3").unwrap(),
+            "https://x.com/a/m?api-version=1&b=3"
+        );
+        assert_eq!(
+            joined("https://x.com/a?api-version=1", "/m?API%2dVersion=2&b=3").unwrap(),
             "https://x.com/a/m?api-version=1&b=3"
         );
         assert_eq!(joined("https://x.com/a?k=1", "").unwrap(), "https://x.com/a?k=1");

@@ -15,25 +15,12 @@ use super::credential::Credential;
 use super::fixed_headers;
 use super::origin::{self, Prohibited, Resolver};
 use super::place::Place;
-use super::secret::Redact;
+use super::reserved::{self, Why};
+use super::secret::{self, Redact};
 use super::visit::{Failed, Patience, within};
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
 use crate::text::one_line;
-
-/// Headers that no guest may set, besides `proxy-*` and those that credentials go into.
-const HOSTS_OWN: [&str; 10] = [
-    "authorization",
-    "connection",
-    "cookie",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Where a handler plugin may go, and what is added to its requests.
 #[derive(Debug)]
@@ -108,10 +95,7 @@ impl Guarded {
     pub fn forbids(&self) -> impl Fn(&HeaderName) -> bool + Send + Sync + 'static {
         let credentials: Vec<HeaderName> =
             self.places.iter().filter_map(|place| place.credential.as_ref()?.header()).collect();
-        move |name| {
-            let name_str = name.as_str();
-            HOSTS_OWN.contains(&name_str) || name_str.starts_with("proxy-") || credentials.contains(name)
-        }
+        move |name| !reserved::is_said_by_itself(name) && reserved::header(name, credentials.iter()).is_some()
     }
 }
 
@@ -144,6 +128,11 @@ impl Guarded {
                 "it wants {origin}, which `plugins.{name}.allow` doesn't name; add it there if the plugin may talk to it"
             ));
         };
+        let own: Vec<&str> = self.places.iter().filter_map(|place| place.credential.as_ref()?.query_key()).collect();
+        let path = request.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+        if let Some(key) = reserved::query_key(path, &own) {
+            return Err(Why::Account.in_words(&format!("the query key `{}`", one_line(&key, 60)), name));
+        }
         Ok((url, place))
     }
 
@@ -181,7 +170,7 @@ impl Guarded {
         let mut headers = HeaderMap::with_capacity(guests.len() + 2);
         for (name, value) in &guests {
             // The length is the body's, whatever the guest says of it.
-            if !forbidden(name) && *name != header::CONTENT_LENGTH && *name != header::EXPECT {
+            if !forbidden(name) && !reserved::is_said_by_itself(name) {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -221,11 +210,8 @@ impl Guarded {
         redact: Redact,
         patience: Patience,
     ) -> Result<http::Response<Vec<u8>>, (Failed, Error)> {
-        let coding = response.headers().get(header::CONTENT_ENCODING);
-        let is_coded = coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        if is_coded && redact.secret().is_some_and(|secret| secret.is_cut()) {
-            let reason = format!("{} answers compressed, so that the credential can't be cut out", place.origin());
-            return Err(self.refused(reason));
+        if redact.is_hidden_by(response.headers().get(header::CONTENT_ENCODING)) {
+            return Err(self.refused(secret::hidden(&place.origin())));
         }
         let most = self.limits.response_body;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -240,7 +226,7 @@ impl Guarded {
             }
             Unread::TimedOut => self.timed_out(place),
         })?;
-        let body = redact.body(body);
+        let body = redact.body(body).await;
         let headers = answered(&headers, &redact, body.len());
         let mut answer = http::Response::new(body);
         *answer.status_mut() = status;
@@ -263,7 +249,7 @@ impl Guarded {
 fn answered(headers: &HeaderMap, redact: &Redact, length: usize) -> HeaderMap {
     let dropped = [header::SET_COOKIE, header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers.iter().filter(|(name, _)| !dropped.contains(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| !dropped.contains(name) && redact.may_name(name.as_str())) {
         let text: String = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
         let cut = redact.words(text.clone());
         let value = if cut == text { Ok(value.clone()) } else { HeaderValue::from_str(&cut) };

@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// An origin as the user writes it: scheme, host and perhaps a port.
-pub(super) fn parse(text: &str) -> Result<Url, String> {
+pub(crate) fn parse(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text.trim()).map_err(|e| format!("is not an origin such as `https://api.example.com`: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -90,36 +90,45 @@ type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr
 /// Resolves names to addresses that may be connected to. The connection is made to one of these and no other, so that what was
 /// checked is what is reached.
 #[derive(Clone)]
-pub(super) struct Resolver {
-    /// Whether any address will do.
-    any: bool,
+pub(crate) struct Resolver {
+    /// Which addresses will do.
+    allowed: fn(IpAddr) -> bool,
     lookup: Lookup,
 }
 
 impl Resolver {
+    /// One of public addresses, or of any.
     pub(super) fn new(any: bool) -> Self {
-        Self::by(any, Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })))
+        Self::of(if any { |_| true } else { is_public })
     }
 
+    /// One of the addresses for which this holds.
+    pub(crate) fn of(allowed: fn(IpAddr) -> bool) -> Self {
+        let lookup: Lookup =
+            Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }));
+        Self { allowed, lookup }
+    }
+
+    #[cfg(test)]
     fn by(any: bool, lookup: Lookup) -> Self {
-        Self { any, lookup }
+        Self { lookup, ..Self::new(any) }
     }
 }
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").field("any", &self.any).finish_non_exhaustive()
+        f.debug_struct("Resolver").finish_non_exhaustive()
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let any = self.any;
+        let allowed = self.allowed;
         let name = name.as_str().to_owned();
         let found = (self.lookup)(name.clone());
         Box::pin(async move {
             let (kept, refused): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                found.await?.into_iter().partition(|address| any || is_public(address.ip()));
+                found.await?.into_iter().partition(|address| allowed(address.ip()));
             match refused.first() {
                 Some(address) if kept.is_empty() => Err(Prohibited { name, address: address.ip() }.into()),
                 _ => Ok(Box::new(kept.into_iter()) as Addrs),

@@ -4,31 +4,13 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::Destination;
+use super::credential::Credential;
 use super::endpoint::Endpoint;
+use super::reserved::{self, Why};
 use super::secret::Redact;
 use crate::error::Error;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::text::one_line;
-
-/// Headers that only the host may set, because they steer the connection, the credential or the reading of the answer.
-const HOSTS_OWN: [&str; 16] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "via",
-];
 
 /// A request, ready to go out.
 pub(super) struct Outgoing {
@@ -45,7 +27,7 @@ impl Destination {
         request: &wit::HttpRequest,
     ) -> Result<(Outgoing, Redact), Error> {
         let refused = |reason: String| self.refused(reason);
-        let mut url = endpoint.join(&request.path).map_err(refused)?;
+        let mut url = self.guests_url(endpoint, &request.path).map_err(refused)?;
         let mut headers = self.guests_headers(&request.headers).map_err(refused)?;
         headers.extend(self.headers.clone());
         let missing = |reason| Error::Credential { plugin: self.plugin.clone(), reason };
@@ -69,14 +51,24 @@ impl Destination {
         Ok((Outgoing { url, method, headers }, Redact::new(secret)))
     }
 
+    /// The endpoint with the plugin's path.
+    pub(super) fn guests_url(&self, endpoint: &Endpoint, path: &str) -> Result<Url, String> {
+        let own = self.credential.as_ref().and_then(Credential::query_key);
+        if let Some(key) = reserved::query_key(path, own.as_slice()) {
+            return Err(Why::Account.in_words(&format!("the query key `{}`", one_line(&key, 60)), &self.plugin));
+        }
+        endpoint.join(path)
+    }
+
     pub(super) fn guests_headers(&self, headers: &[wit::Header]) -> Result<HeaderMap, String> {
         let mut map = HeaderMap::with_capacity(headers.len() + 2);
+        let own = self.credential.as_ref().and_then(Credential::header);
         for header in headers {
             let shown = || one_line(&header.name, 60);
             let name =
                 HeaderName::try_from(&header.name).map_err(|_| format!("`{}` is not a header's name", shown()))?;
-            if HOSTS_OWN.contains(&name.as_str()) || self.credential.as_ref().is_some_and(|c| c.is_header(&name)) {
-                return Err(format!("the header `{}` is the host's to set", shown()));
+            if let Some(why) = reserved::header(&name, own.iter()) {
+                return Err(why.in_words(&format!("the header `{}`", shown()), &self.plugin));
             }
             let value = HeaderValue::try_from(&header.value)
                 .map_err(|_| format!("the header `{}` holds characters that no header can", shown()))?;

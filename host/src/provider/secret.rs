@@ -1,45 +1,46 @@
 //! A credential's value, and how it is cut out of what comes back.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `search` | where a text holds the value, however it is spelt |
+//! | `view` | a text without one layer of its spelling |
+//! | `escape` | one escape sequence |
+//! | `tail` | text that goes out piece by piece |
 
+mod escape;
+mod search;
+mod tail;
+mod view;
+
+use std::ops::Range;
 use std::sync::Arc;
 
-use base64::engine::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
-use memchr::memmem;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+use search::Search;
+pub use tail::Tail;
+
 /// What stands where a credential was.
-const CUT: &str = "[credential]";
+pub(crate) const CUT: &str = "[credential]";
 
 /// Shorter values are not cut out of answers: a word like `ollama` may well be part of one.
 pub const SHORTEST_CUT: usize = 16;
+
+/// Larger bodies are looked through on a thread of their own, so that other requests go on meanwhile.
+const LARGE: usize = 256 << 10;
 
 /// A credential's value. It is never shown, and its memory is wiped.
 #[derive(Debug)]
 pub struct Secret {
     value: SecretString,
-    /// What is cut out: the value, and as base64 writes it, alone or as a part of more.
-    spellings: Vec<SecretString>,
 }
 
 impl Secret {
     /// A value.
     #[must_use]
     pub fn new(value: impl Into<SecretString>) -> Self {
-        let value = value.into();
-        let mut spellings = Vec::new();
-        let plain = value.expose_secret();
-        if plain.len() >= SHORTEST_CUT {
-            let base64 =
-                (0..3).flat_map(|before| [in_base64(&STANDARD, before, plain), in_base64(&URL_SAFE, before, plain)]);
-            // Alone first, padding and all.
-            for spelling in [plain.to_owned(), STANDARD.encode(plain), URL_SAFE.encode(plain)].into_iter().chain(base64)
-            {
-                if !spellings.contains(&spelling) {
-                    spellings.push(spelling);
-                }
-            }
-        }
-        Self { value, spellings: spellings.into_iter().map(Into::into).collect() }
+        Self { value: value.into() }
     }
 
     /// The value itself, for the request that goes out.
@@ -50,21 +51,59 @@ impl Secret {
     /// Whether the value is long enough to be cut out of answers.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        !self.spellings.is_empty()
+        self.expose().len() >= SHORTEST_CUT
+    }
+
+    /// Where the value stands in a text, in whatever spelling, or three quarters of it: in order, and apart from one another.
+    #[must_use]
+    pub fn spans(&self, text: &[u8]) -> Vec<Range<usize>> {
+        if self.is_cut() { Search::new(self.expose().as_bytes()).spans(text) } else { Vec::new() }
     }
 
     /// The bytes without the value.
     #[must_use]
     pub fn redact(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.spellings.iter().fold(bytes, |bytes, spelling| cut(bytes, spelling.expose_secret().as_bytes()))
+        let spans = self.spans(&bytes);
+        if spans.is_empty() {
+            return bytes;
+        }
+        let (mut kept, mut at) = (Vec::with_capacity(bytes.len()), 0);
+        for span in spans {
+            kept.extend_from_slice(bytes.get(at..span.start).unwrap_or_default());
+            kept.extend_from_slice(CUT.as_bytes());
+            at = span.end;
+        }
+        kept.extend_from_slice(bytes.get(at..).unwrap_or_default());
+        kept
+    }
+
+    /// Text without the value.
+    #[must_use]
+    pub fn redact_part(&self, text: String) -> String {
+        match String::from_utf8(self.redact(text.into_bytes())) {
+            Ok(text) => text,
+            // Three quarters of a value may end within a character.
+            Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+        }
     }
 
     /// The text without the value, however short that is: for messages and logs.
     #[must_use]
     pub fn redact_text(&self, text: &str) -> String {
-        let text = text.replace(self.value.expose_secret(), CUT);
-        String::from_utf8_lossy(&self.redact(text.into_bytes())).into_owned()
+        self.redact_part(text.replace(self.expose(), CUT))
     }
+
+    /// Whether a header's name holds the value. Names are in lower case.
+    pub(super) fn is_in_name(&self, name: &str) -> bool {
+        let is_long = self.is_cut() && name.len() * 4 >= self.expose().len() * 3;
+        let holds = |secret: &Self| !secret.spans(name.as_bytes()).is_empty();
+        is_long && (holds(self) || holds(&Self::new(self.expose().to_ascii_lowercase())))
+    }
+}
+
+/// Why a compressed answer isn't handed on.
+pub(super) fn hidden(origin: &str) -> String {
+    format!("{origin} answers compressed, so that the credential can't be cut out")
 }
 
 /// Takes a credential out of what comes back; changes nothing where there is none.
@@ -83,9 +122,25 @@ impl Redact {
         self.0.as_ref()
     }
 
+    /// Whether a header's name may be shown.
+    pub(super) fn may_name(&self, name: &str) -> bool {
+        !self.0.as_ref().is_some_and(|secret| secret.is_in_name(name))
+    }
+
+    /// Whether an answer of this coding can't be looked through.
+    pub(super) fn is_hidden_by(&self, coding: Option<&HeaderValue>) -> bool {
+        let is_coded = coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        is_coded && self.0.as_ref().is_some_and(|secret| secret.is_cut())
+    }
+
     /// A body.
-    pub(super) fn body(&self, bytes: Vec<u8>) -> Vec<u8> {
+    pub(super) async fn body(&self, bytes: Vec<u8>) -> Vec<u8> {
         match &self.0 {
+            Some(secret) if bytes.len() > LARGE => {
+                let secret = Arc::clone(secret);
+                // Where it can't be looked through, it isn't handed on.
+                tokio::task::spawn_blocking(move || secret.redact(bytes)).await.unwrap_or_default()
+            }
             Some(secret) => secret.redact(bytes),
             None => bytes,
         }
@@ -94,7 +149,7 @@ impl Redact {
     /// A part of a body that is text.
     pub(super) fn part(&self, text: String) -> String {
         match &self.0 {
-            Some(secret) => String::from_utf8_lossy(&secret.redact(text.into_bytes())).into_owned(),
+            Some(secret) => secret.redact_part(text),
             None => text,
         }
     }
@@ -102,86 +157,18 @@ impl Redact {
     /// What goes into a header or a message.
     pub(super) fn words(&self, text: String) -> String {
         match &self.0 {
-            // No way to spell it is shorter than the value itself.
-            Some(secret) if text.len() >= secret.expose().len() => secret.redact_text(&text),
+            // No way to spell it is shorter than what is taken for the value.
+            Some(secret) if text.len() * 4 >= secret.expose().len() * 3 => secret.redact_text(&text),
             _ => text,
         }
     }
 }
 
-/// What base64 writes for the value behind so many other bytes, less the characters at both ends that depend on its neighbours.
-fn in_base64(alphabet: &GeneralPurpose, before: usize, value: &str) -> String {
-    let encoded = alphabet.encode([vec![0; before].as_slice(), value.as_bytes()].concat());
-    let (first, last) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
-    encoded.get(first..last).unwrap_or(&encoded).to_owned()
-}
-
-fn cut(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
-    let bytes = cut_escaped(bytes, value);
-    let finder = memmem::Finder::new(value);
-    if finder.find(&bytes).is_none() {
-        return bytes;
-    }
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.as_slice();
-    while let Some((before, after)) =
-        finder.find(rest).and_then(|at| Some((rest.get(..at)?, rest.get(at + value.len()..)?)))
-    {
-        kept.extend_from_slice(before);
-        kept.extend_from_slice(CUT.as_bytes());
-        rest = after;
-    }
-    kept.extend_from_slice(rest);
-    kept
-}
-
-/// Cuts the value out where some of it is spelt with escapes: JSON's (`\/`, `\u0061`) or a URL's (`%61`).
-fn cut_escaped(bytes: Vec<u8>, value: &[u8]) -> Vec<u8> {
-    if memchr::memchr2(b'\\', b'%', &bytes).is_none() {
-        return bytes;
-    }
-    let Some(first) = value.first() else { return bytes };
-    let (mut kept, mut taken, mut from) = (Vec::new(), 0, 0);
-    let rest = |from: usize| bytes.get(from..).unwrap_or_default();
-    // Wherever it begins, it begins with one of these.
-    while let Some(at) = memchr::memchr3(*first, b'\\', b'%', rest(from)).map(|at| from + at) {
-        from = at + 1;
-        if let Some(length) = escaped_length(rest(at), value) {
-            kept.extend_from_slice(bytes.get(taken..at).unwrap_or_default());
-            kept.extend_from_slice(CUT.as_bytes());
-            (taken, from) = (at + length, at + length);
-        }
-    }
-    if taken == 0 {
-        return bytes;
-    }
-    kept.extend_from_slice(rest(taken));
-    kept
-}
-
-/// How many bytes spell the value, if the text begins with it.
-fn escaped_length(text: &[u8], value: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for wanted in value {
-        length += match text.get(length..)? {
-            [b'\\', b'u', hex @ ..] if code(hex, 4) == Some(*wanted) => 6,
-            [b'%', hex @ ..] if code(hex, 2) == Some(*wanted) => 3,
-            [b'\\', byte, ..] if byte == wanted => 2,
-            [byte, ..] if byte == wanted => 1,
-            _ => return None,
-        };
-    }
-    Some(length)
-}
-
-/// The ASCII character of `\u00XX` or `%XX`, by so many digits.
-fn code(hex: &[u8], digits: usize) -> Option<u8> {
-    let digits = std::str::from_utf8(hex.get(..digits)?).ok()?;
-    u8::try_from(u16::from_str_radix(digits, 16).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE};
+
     use super::*;
 
     #[test]

@@ -7,11 +7,11 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
-use oci_client::secrets::RegistryAuth;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 
+use super::login::Login;
 use crate::children::{self, Withheld};
 use crate::search_path;
 
@@ -30,12 +30,12 @@ struct Answer {
 ///
 /// # Errors
 /// If there is a login that can't be used.
-pub(super) async fn login(registry: &str, withheld: &Withheld) -> Result<RegistryAuth, String> {
+pub(super) async fn login(registry: &str, withheld: &Withheld) -> Result<Option<Login>, String> {
     safe_to_ask()?;
     // Docker Hub's entry has an older name than the registry.
     let key =
         if matches!(registry, "docker.io" | "index.docker.io") { "https://index.docker.io/v1/" } else { registry };
-    let Some(path) = config().filter(|path| path.exists()) else { return Ok(RegistryAuth::Anonymous) };
+    let Some(path) = config().filter(|path| path.exists()) else { return Ok(None) };
     let unreadable = || format!("`{}`, where Docker keeps logins, can't be read", path.display());
     let bytes = std::fs::read(&path).map_err(|_| unreadable())?;
     let mut config: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
@@ -47,11 +47,11 @@ pub(super) async fn login(registry: &str, withheld: &Withheld) -> Result<Registr
     }
     let config = Value::Object(config).to_string();
     match docker_credential::get_credential_from_reader(config.as_bytes(), key) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
+        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Login { user, password })),
         Ok(DockerCredential::IdentityToken(_)) => Err(identity_token(registry)),
         Err(CredentialRetrievalError::NoCredentialConfigured) => match store.as_ref().and_then(named) {
             Some(helper) => ask(&helper, key, registry, withheld).await,
-            None => Ok(RegistryAuth::Anonymous),
+            None => Ok(None),
         },
         Err(CredentialRetrievalError::ConfigReadError) => Err(unreadable()),
         Err(other) => Err(format!("its login in Docker's config can't be used: {other}")),
@@ -65,7 +65,11 @@ fn identity_token(registry: &str) -> String {
 }
 
 /// Asks a helper. What it says if it fails could hold a password, so nobody is told.
-async fn ask(helper: &str, key: &str, registry: &str, withheld: &Withheld) -> Result<RegistryAuth, String> {
+async fn ask(helper: &str, key: &str, registry: &str, withheld: &Withheld) -> Result<Option<Login>, String> {
+    if !is_plain(helper) {
+        let helper = crate::text::one_line(helper, 60);
+        return Err(format!("Docker's config names the credential helper `{helper}`, which is no program's name"));
+    }
     let program = format!("docker-credential-{helper}");
     let failed = |why: &str| format!("Docker's credential helper `{program}` {why}");
     let output = match tokio::time::timeout(PATIENCE, run(&program, key, withheld)).await {
@@ -75,14 +79,14 @@ async fn ask(helper: &str, key: &str, registry: &str, withheld: &Withheld) -> Re
     if !output.status.success() {
         // By these words helpers say that they have none.
         let has_none = String::from_utf8_lossy(&output.stdout).contains("credentials not found");
-        return if has_none { Ok(RegistryAuth::Anonymous) } else { Err(failed("failed")) };
+        return if has_none { Ok(None) } else { Err(failed("failed")) };
     }
     let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|_| failed("gave no login"))?;
     // By this name it says that the secret is one.
     if answer.username == "<token>" {
         return Err(identity_token(registry));
     }
-    Ok(RegistryAuth::Basic(answer.username, answer.secret))
+    Ok(Some(Login { user: answer.username, password: answer.secret }))
 }
 
 async fn run(program: &str, key: &str, withheld: &Withheld) -> std::io::Result<Output> {
@@ -116,4 +120,21 @@ fn safe_to_ask() -> Result<(), String> {
 fn config() -> Option<PathBuf> {
     let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     Some(folder.or_else(|| Some(dirs::home_dir()?.join(".docker")))?.join("config.json"))
+}
+
+/// Whether a helper's name is the end of a program's name, and no path.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.chars().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helpers_name_is_no_path() {
+        assert!(is_plain("osxkeychain") && is_plain("ecr-login") && is_plain("wincred.exe"));
+        assert!(!is_plain("../../tmp/x") && !is_plain("a b") && !is_plain("x\\y") && !is_plain("x\0"));
+    }
 }

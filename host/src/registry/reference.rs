@@ -9,7 +9,7 @@ pub(crate) const SCHEME: &str = "oci://";
 
 /// A component in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reference(oci_client::Reference);
+pub(crate) struct Reference(oci_spec::distribution::Reference);
 
 impl Reference {
     /// Reads one; the registry is always named, and a tag or a digest.
@@ -25,7 +25,8 @@ impl Reference {
         if !name.contains([':', '@']) {
             return Err(wrong("has neither tag nor digest"));
         }
-        let parsed = oci_client::Reference::try_from(rest).map_err(|e| wrong(&format!("can't be read ({e})")))?;
+        let parsed =
+            oci_spec::distribution::Reference::try_from(rest).map_err(|e| wrong(&format!("can't be read ({e})")))?;
         if parsed.digest().is_some_and(|digest| Digest::parse(digest).is_none()) {
             return Err(wrong("has a digest that isn't a SHA-256"));
         }
@@ -61,11 +62,31 @@ impl Reference {
     /// The same repository's manifest with this tag.
     pub(crate) fn tagged(&self, tag: &str) -> Self {
         let (registry, repository) = (self.0.registry().to_owned(), self.0.repository().to_owned());
-        Self(oci_client::Reference::with_tag(registry, repository, tag.to_owned()))
+        Self(oci_spec::distribution::Reference::with_tag(registry, repository, tag.to_owned()))
     }
 
-    pub(super) fn inner(&self) -> &oci_client::Reference {
-        &self.0
+    /// The host that speaks for the registry.
+    pub(super) fn host(&self) -> &str {
+        match self.registry() {
+            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            registry => registry,
+        }
+    }
+
+    /// The repository's name.
+    pub(super) fn repository(&self) -> &str {
+        self.0.repository()
+    }
+
+    /// The path of its manifest.
+    pub(super) fn manifest_path(&self) -> String {
+        let name = self.0.digest().or_else(|| self.0.tag()).unwrap_or("latest");
+        format!("/v2/{}/manifests/{name}", self.repository())
+    }
+
+    /// What a token for it is to allow: `pull`, or `pull,push`.
+    pub(super) fn scope(&self, actions: &str) -> String {
+        format!("repository:{}:{actions}", self.repository())
     }
 }
 

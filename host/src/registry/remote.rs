@@ -1,76 +1,69 @@
 //! A registry: what is asked of it, and what it says.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use futures_util::StreamExt;
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::LOCATION;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::age::CREATED;
 use super::docker;
 use super::layout::{Artifact, CONFIG_TYPE, INDEX_TYPE, LAYER_TYPE, Layer, MANIFEST_TYPE};
 use super::reference::{Digest, Reference};
 use super::signature::Signature;
+use super::wire::{Ask, Trouble, Wire, bounded};
 use super::{MANIFEST, RegistryError};
 use crate::children::Withheld;
-use crate::provider::client::{causes, choose_crypto, is_here};
 use crate::text::one_line;
-
-/// How long a connection, and a silence, may take.
-const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_mins(1);
 
 /// cosign's media types.
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIMPLE_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
-/// Signatures that are looked at, and the bytes of one.
+/// Signatures that are looked at, and the bytes of one, and of the manifest that it is in.
 const MOST_SIGNATURES: usize = 32;
 const SIGNATURE: usize = 128 << 10;
+/// A blob on its way.
+const BINARY: &str = "application/octet-stream";
 
 /// One registry, with the user's login there.
 pub(crate) struct Remote {
-    client: oci_client::Client,
-    auth: RegistryAuth,
+    wire: Wire,
     registry: String,
 }
 
 impl Remote {
-    /// The registry of a reference; the login comes from Docker's config. A credential helper inherits nothing that is withheld.
-    pub(crate) async fn of(reference: &Reference, withheld: &Withheld) -> Result<Self, RegistryError> {
+    /// The registry of a reference, with the login of Docker's config; a credential helper inherits nothing that is withheld. The login may also be
+    /// sent to these `realms`, if the registry says that tokens come from there.
+    pub(crate) async fn of(reference: &Reference, realms: &[Url], withheld: &Withheld) -> Result<Self, RegistryError> {
         let registry = reference.registry().to_owned();
         let failed = |reason: String| RegistryError::Remote { registry: registry.clone(), reason };
-        // What Docker does: on this machine there are no certificates.
-        let protocol = if is_loopback(&registry) { ClientProtocol::Http } else { ClientProtocol::Https };
-        let config = ClientConfig {
-            protocol,
-            user_agent: concat!("understudy/", env!("CARGO_PKG_VERSION")),
-            connect_timeout: Some(CONNECT),
-            read_timeout: Some(SILENCE),
-            platform_resolver: None,
-            ..ClientConfig::default()
-        };
-        choose_crypto();
-        let client = oci_client::Client::try_from(config).map_err(|e| failed(e.to_string()))?;
-        let auth = docker::login(&registry, withheld).await.map_err(failed)?;
-        client.store_auth_if_needed(reference.inner().resolve_registry(), &auth).await;
-        Ok(Self { client, auth, registry })
+        let login = docker::login(&registry, withheld).await.map_err(failed)?;
+        let wire = Wire::new(reference.host(), login, realms.to_vec()).map_err(failed)?;
+        Ok(Self { wire, registry })
     }
 
     /// The manifest that a reference means, and its digest.
     pub(crate) async fn manifest(&self, reference: &Reference) -> Result<(Digest, Vec<u8>), RegistryError> {
-        let kinds = [MANIFEST_TYPE, INDEX_TYPE];
-        let pulled = self.client.pull_manifest_raw(reference.inner(), &self.auth, &kinds).await;
-        let (bytes, _) = pulled.map_err(|e| self.failed(&e, reference))?;
+        let (path, scope) = (reference.manifest_path(), reference.scope("pull"));
+        let get = async {
+            let (url, accept) = (self.wire.url(&path)?, [MANIFEST_TYPE, INDEX_TYPE]);
+            let ask = Ask { method: Method::GET, url, scope: &scope, accept: &accept, body: None };
+            let response = self.wire.send(&ask).await?;
+            let said = response.headers().get("docker-content-digest").and_then(|said| said.to_str().ok());
+            let said = said.and_then(Digest::parse);
+            Ok((said, bounded(response, MANIFEST).await?))
+        };
+        let (said, bytes) = get.await.map_err(|trouble| match trouble {
+            Trouble::Said(why) => self.said(&format!("the manifest can't be had: {why}")),
+            trouble => self.failed(trouble, reference),
+        })?;
         let digest = Digest::of(&bytes);
-        if bytes.len() > MANIFEST {
-            return Err(self.said("it has a manifest that is far too large"));
-        }
-        match reference.digest() {
+        match reference.digest().or(said) {
             Some(wanted) if wanted != digest => Err(self.said(&format!("it sent {digest}, and not {wanted}"))),
-            _ => Ok((digest, bytes.to_vec())),
+            _ => Ok((digest, bytes)),
         }
     }
 
@@ -81,18 +74,15 @@ impl Remote {
         digest: &Digest,
         most: usize,
     ) -> Result<Vec<u8>, RegistryError> {
-        let wanted = digest.to_string();
-        let stream = self.client.pull_blob_stream(reference.inner(), wanted.as_str()).await;
-        let mut stream = stream.map_err(|e| self.failed(&e, reference))?;
-        let mut bytes = Vec::new();
-        while let Some(part) = stream.next().await {
-            bytes.extend_from_slice(&part.map_err(|e| self.said(&format!("it broke off, or sent another blob: {e}")))?);
-            if bytes.len() > most {
-                return Err(self.said(&format!("it sent more than {most} bytes")));
-            }
-        }
+        let path = format!("/v2/{}/blobs/{digest}", reference.repository());
+        let got = self.wire.get(&path, &reference.scope("pull"), &[], most).await;
+        let bytes = got.map_err(|trouble| self.failed(trouble, reference))?;
         let found = Digest::of(&bytes);
-        if found == *digest { Ok(bytes) } else { Err(self.said(&format!("it sent {found}, and not {digest}"))) }
+        if found == *digest {
+            Ok(bytes)
+        } else {
+            Err(self.said(&format!("it sent another blob: {found}, and not {digest}")))
+        }
     }
 
     /// cosign's signatures of a manifest, of both kinds. What can't be read is none: anybody who may push could have put it there.
@@ -119,16 +109,13 @@ impl Remote {
     }
 
     async fn bundles(&self, reference: &Reference) -> Result<Vec<Signature>, RegistryError> {
-        let referrers = self.client.pull_referrers(reference.inner(), None).await;
-        let referrers = match referrers {
-            Ok(referrers) => referrers.manifests,
-            Err(e) if is_not_found(&e) => Vec::new(),
-            Err(e) => return Err(self.failed(&e, reference)),
-        };
-        let is_bundle = |kind: &Option<String>| kind.as_ref().is_none_or(|kind| kind.starts_with(BUNDLE));
-        let digests = referrers.iter().filter(|entry| is_bundle(&entry.artifact_type));
+        let referrers = self.referrers(reference).await?;
+        let entries = referrers.get("manifests").and_then(Value::as_array).into_iter().flatten();
+        let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+        let is_bundle = |entry: &&Value| text(entry, "artifactType").is_none_or(|kind| kind.starts_with(BUNDLE));
+        let digests = entries.filter(is_bundle).filter_map(|entry| Digest::parse(&text(entry, "digest")?));
         let mut found = Vec::new();
-        for digest in digests.filter_map(|entry| Digest::parse(&entry.digest)).take(MOST_SIGNATURES) {
+        for digest in digests.take(MOST_SIGNATURES) {
             let reference = reference.at(&digest);
             let Some(manifest) = self.manifest_if_any(&reference).await? else { continue };
             // A bundle is all that is in its artifact.
@@ -140,18 +127,35 @@ impl Remote {
         Ok(found)
     }
 
+    /// What refers to a manifest: an index. Registries that don't know the question keep it under a tag.
+    async fn referrers(&self, reference: &Reference) -> Result<Value, RegistryError> {
+        let Some(digest) = reference.digest() else { return Ok(Value::Null) };
+        let tag = reference.tagged(&format!("sha256-{}", digest.hex())).manifest_path();
+        for path in [format!("/v2/{}/referrers/{digest}", reference.repository()), tag] {
+            match self.wire.get(&path, &reference.scope("pull"), &[INDEX_TYPE], MANIFEST).await {
+                Ok(bytes) => return Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+                Err(Trouble::NotFound) => {}
+                Err(trouble) => return Err(self.failed(trouble, reference)),
+            }
+        }
+        Ok(Value::Null)
+    }
+
     async fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Value>, RegistryError> {
-        let pulled = self.client.pull_manifest_raw(reference.inner(), &self.auth, &[MANIFEST_TYPE]).await;
-        match pulled {
-            Ok((bytes, _)) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(e) if is_not_found(&e) => Ok(None),
-            Err(e) => Err(self.failed(&e, reference)),
+        let path = reference.manifest_path();
+        match self.wire.get(&path, &reference.scope("pull"), &[MANIFEST_TYPE], SIGNATURE).await {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(Trouble::NotFound) => Ok(None),
+            Err(trouble) => Err(self.failed(trouble, reference)),
         }
     }
 
     /// Puts a component under a reference; the digest of its manifest.
     pub(crate) async fn push(&self, reference: &Reference, artifact: Artifact) -> Result<Digest, RegistryError> {
-        let config = artifact.config(SystemTime::now()).to_string();
+        let now = SystemTime::now();
+        let config = artifact.config(now).to_string();
+        let mut annotations = artifact.annotations;
+        annotations.entry(CREATED.to_owned()).or_insert_with(|| humantime::format_rfc3339_seconds(now).to_string());
         let layer = Layer { digest: Digest::of(&artifact.component), size: artifact.component.len() as u64 };
         let manifest = json!({
             "schemaVersion": 2,
@@ -163,43 +167,53 @@ impl Remote {
                 "size": layer.size,
                 "annotations": { "org.opencontainers.image.title": artifact.title },
             }],
-            "annotations": artifact.annotations,
+            "annotations": annotations,
         })
         .to_string();
         let digest = Digest::of(manifest.as_bytes());
-        let push = async {
-            let layer = layer.digest.to_string();
-            self.client.push_blob(reference.inner(), artifact.component, &layer).await?;
-            let of_config = Digest::of(config.as_bytes()).to_string();
-            self.client.push_blob(reference.inner(), config, &of_config).await?;
-            let kind = http::HeaderValue::from_static(MANIFEST_TYPE);
-            self.client.push_manifest_raw(reference.inner(), manifest, kind).await
+        let put = async {
+            self.put_blob(reference, &layer.digest, artifact.component.into()).await?;
+            self.put_blob(reference, &Digest::of(config.as_bytes()), config.into()).await?;
+            let (url, scope) = (self.wire.url(&reference.manifest_path())?, reference.scope("pull,push"));
+            let body = Some((MANIFEST_TYPE, Bytes::from(manifest)));
+            self.wire.send(&Ask { method: Method::PUT, url, scope: &scope, accept: &[], body }).await
         };
-        push.await.map_err(|e| self.failed(&e, reference))?;
+        put.await.map_err(|trouble| self.failed(trouble, reference))?;
         Ok(digest)
+    }
+
+    /// Puts a blob into the reference's repository, unless it is there.
+    async fn put_blob(&self, reference: &Reference, digest: &Digest, blob: Bytes) -> Result<(), Trouble> {
+        let (scope, repository) = (reference.scope("pull,push"), reference.repository());
+        let ask = |method, url, body| Ask { method, url, scope: &scope, accept: &[], body };
+        let there = self.wire.url(&format!("/v2/{repository}/blobs/{digest}"))?;
+        match self.wire.send(&ask(Method::HEAD, there, None)).await {
+            Ok(_) => return Ok(()),
+            // Some answer the question with a redirect.
+            Err(Trouble::NotFound | Trouble::Said(_)) => {}
+            Err(trouble) => return Err(trouble),
+        }
+        let uploads = self.wire.url(&format!("/v2/{repository}/blobs/uploads/"))?;
+        let begun = self.wire.send(&ask(Method::POST, uploads.clone(), Some((BINARY, Bytes::new())))).await?;
+        let place = begun.headers().get(LOCATION).and_then(|place| uploads.join(place.to_str().ok()?).ok());
+        let mut place = place.ok_or_else(|| Trouble::Said("it doesn't say where the upload goes".to_owned()))?;
+        bounded(begun, SIGNATURE).await?;
+        place.query_pairs_mut().append_pair("digest", &digest.to_string());
+        self.wire.send(&ask(Method::PUT, place, Some((BINARY, blob)))).await?;
+        Ok(())
     }
 
     fn said(&self, reason: &str) -> RegistryError {
         RegistryError::Remote { registry: self.registry.clone(), reason: one_line(reason, 500) }
     }
 
-    fn failed(&self, error: &OciDistributionError, reference: &Reference) -> RegistryError {
-        let login = format!("it wants a login that may do that; `docker login {}` keeps one", self.registry);
-        match error {
-            e if is_not_found(e) => self.said(&format!("it has no `{reference}`")),
-            OciDistributionError::UnauthorizedError { .. }
-            | OciDistributionError::ServerError { code: 401 | 403, .. } => self.said(&login),
-            OciDistributionError::AuthenticationFailure(why) => self.said(&format!("{login} ({why})")),
-            OciDistributionError::RegistryError { envelope, .. }
-                if envelope
-                    .errors
-                    .iter()
-                    .any(|e| matches!(e.code, OciErrorCode::Denied | OciErrorCode::Unauthorized)) =>
-            {
-                self.said(&login)
+    fn failed(&self, trouble: Trouble, reference: &Reference) -> RegistryError {
+        match trouble {
+            Trouble::NotFound => self.said(&format!("it has no `{reference}`")),
+            Trouble::Login => {
+                self.said(&format!("it wants a login that may do that; `docker login {}` keeps one", self.registry))
             }
-            OciDistributionError::RequestError(e) => self.said(&causes(e)),
-            other => self.said(&other.to_string()),
+            Trouble::Said(why) => self.said(&why),
         }
     }
 }
@@ -211,45 +225,4 @@ fn layers<'a>(manifest: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a V
     all.filter(move |layer| text(layer, "mediaType").is_some_and(|found| found.starts_with(kind)))
         .filter_map(move |layer| Some((layer, Digest::parse(text(layer, "digest")?)?)))
         .take(MOST_SIGNATURES)
-}
-
-fn is_not_found(error: &OciDistributionError) -> bool {
-    match error {
-        OciDistributionError::ImageManifestNotFoundError(_) | OciDistributionError::ServerError { code: 404, .. } => {
-            true
-        }
-        OciDistributionError::RegistryError { envelope, .. } => {
-            let unknown = |code: &OciErrorCode| {
-                matches!(
-                    code,
-                    OciErrorCode::ManifestUnknown
-                        | OciErrorCode::NameUnknown
-                        | OciErrorCode::NotFound
-                        | OciErrorCode::BlobUnknown
-                )
-            };
-            envelope.errors.iter().any(|error| unknown(&error.code))
-        }
-        _ => false,
-    }
-}
-
-/// Whether a registry is on this machine.
-fn is_loopback(registry: &str) -> bool {
-    Url::parse(&format!("http://{registry}/")).is_ok_and(|url| is_here(&url))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_spoken_to_without_tls() {
-        for here in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.0.1", "[::1]:5000"] {
-            assert!(is_loopback(here), "{here}");
-        }
-        for elsewhere in ["ghcr.io", "localhost.example.com", "10.0.0.1:5000", "127.example.com", "0.0.0.0:1"] {
-            assert!(!is_loopback(elsewhere), "{elsewhere}");
-        }
-    }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Understudy, hop};
+use super::{Understudy, hop, told};
 use crate::error::{Error, Limit};
 use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::StreamingStep;
 use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::provider::secret::Tail;
 use crate::provider::{Answer, Events, Http};
 use crate::retry;
 
@@ -78,6 +79,7 @@ impl Ask<'_> {
     async fn pause(&self, error: Error, attempt: u32) -> Result<u32, Error> {
         let left = self.until.saturating_duration_since(Instant::now());
         let retries = self.link.plugin.limits().retries;
+        let error = told::without(error, &self.link.secrets());
         let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
         let attempt = attempt + 1;
         tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
@@ -122,6 +124,7 @@ impl Ask<'_> {
         let plugin = &self.link.plugin;
         let began = Instant::now();
         let (mut calls, mut count) = (0, 0);
+        let mut telling = self.progress.map(|sender| (sender, Tail::new(self.link.secrets())));
         loop {
             let arrived = events.next().await?;
             calls += 1;
@@ -135,17 +138,27 @@ impl Ask<'_> {
                 }
                 StreamingStep::More(progress) => {
                     state = progress.state.into();
-                    if let Some(sender) = self.progress.filter(|_| !progress.text.is_empty()) {
-                        // Nobody listens any more: the answer is what counts.
-                        let _ = sender.send(progress.text).await;
+                    if let Some((sender, tail)) = &mut telling {
+                        tell(sender, tail.push(progress.text)).await;
                     }
                     continue;
                 }
                 StreamingStep::Done(completion) => wit::Step::Done(completion),
                 StreamingStep::Fetch(fetch) => wit::Step::Fetch(fetch),
             };
+            if let Some((sender, tail)) = &mut telling {
+                tell(sender, tail.rest()).await;
+            }
             hop!(self.id, began, "the plugin `{}` ran `next` {calls} times for {count} events", plugin.name);
             return Ok(step);
         }
+    }
+}
+
+/// Tells the asking server of more text, if there is any.
+async fn tell(sender: &mpsc::Sender<String>, text: String) {
+    if !text.is_empty() {
+        // Nobody listens any more: the answer is what counts.
+        let _ = sender.send(text).await;
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
+use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::ask::Ask;
 use super::share::Share;
-use super::{Asked, Understudy};
+use super::{Asked, Understudy, told};
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::error::Error;
@@ -87,19 +87,17 @@ impl Cast {
         if let Some(context) = &context {
             context.attach(&self.server, &mut request);
         }
-        let result = self.ask_chain(request, id, until, progress.as_ref()).await?;
-        serde_json::to_string(&result)
-            .map_err(|e| Error::BadAnswer { plugin: self.server.clone(), reason: e.to_string() })
+        self.ask_chain(request, id, until, progress.as_ref()).await
     }
 
-    /// Asks the plugins in order until one answers.
+    /// Asks the plugins in order until one answers; its result, JSON.
     async fn ask_chain(
         &self,
         request: CreateMessageRequestParams,
         id: &str,
         until: Instant,
         progress: Option<&mpsc::Sender<String>>,
-    ) -> Result<CreateMessageResult, Error> {
+    ) -> Result<String, Error> {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
         let request = Arc::new(wit::CreateMessageRequest::from(request));
@@ -124,11 +122,15 @@ impl Cast {
             let until = until.min(Instant::now() + after);
             let ask = Ask { link, http: &self.http, id: &options.request_id, until, progress };
             let asked = tokio::time::timeout(after, ask.answer(&request, &options)).await;
+            let secrets = link.secrets();
             let answer = match asked {
-                Ok(Ok(completion)) => link.finish(completion, tools.as_deref()),
+                Ok(Ok(completion)) => link
+                    .finish(completion, tools.as_deref())
+                    .and_then(|result| told::written(&link.plugin.name, result, &secrets)),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(Error::Deadline { after }),
             };
+            let answer = answer.map_err(|error| told::without(error, &secrets));
             match (answer, links.peek()) {
                 (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
                     tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);

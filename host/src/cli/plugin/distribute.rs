@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use url::Url;
 
 use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
+use crate::children::Withheld;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::registry::layout::{self, Artifact};
@@ -14,9 +17,12 @@ use crate::registry::lock::{self, Lock};
 use crate::registry::reference::{Digest, Reference};
 use crate::registry::remote::Remote;
 use crate::registry::store::Store;
-use crate::registry::{self, RegistryError};
+use crate::registry::{self, MANIFEST, RegistryError, age};
 use crate::sampling::Understudy;
 use crate::trust::file;
+
+/// How long a component may take, however slowly it comes.
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Arguments of `plugin pull`.
 #[derive(Debug, Args)]
@@ -27,6 +33,13 @@ pub(in crate::cli) struct PullArgs {
     /// Ask anew what the tags mean, and pin that
     #[arg(long)]
     update: bool,
+    /// With `--update`, take also what says that it is older than what is pinned
+    #[arg(long)]
+    allow_older: bool,
+    /// An origin, such as `https://auth.example.com`, that may have the login for the registry, if the registry says that tokens
+    /// come from there; several are possible
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    realm: Vec<Url>,
     /// A public key (PEM) that must have signed it, beside those of the config's `trust`; several are alternatives
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
@@ -47,6 +60,10 @@ pub(in crate::cli) struct PushArgs {
     /// The author's name
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
+    /// An origin, such as `https://auth.example.com`, that may have the login for the registry, if the registry says that tokens
+    /// come from there; several are possible
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    realm: Vec<Url>,
     /// An annotation of the manifest, such as `org.opencontainers.image.source=URL`; several are possible
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
@@ -78,10 +95,12 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
         let trust = [trust.as_slice(), &args.key].concat();
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
-        let remote = Remote::of(&place, &config.withheld(stage::env)).await;
-        let fetched = match remote {
-            Ok(remote) => fetch(&remote, &place, &trust, *most, &store).await,
-            Err(error) => Err(error),
+        let pinned = lock.digest(reference).filter(|_| args.update && !args.allow_older);
+        let withheld = config.withheld(stage::env);
+        let want = Fetch { reference: &place, trust: &trust, most: *most, realms: &args.realm, pinned, withheld: &withheld };
+        let fetched = match tokio::time::timeout(PATIENCE, fetch(want, &store)).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(took_too_long(reference)),
         };
         let (digest, component) =
             fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
@@ -150,29 +169,37 @@ fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
     Ok(Some(Wanted { reference, trust: plugin.trust, most: plugin.limits.component }))
 }
 
-/// Fetches a component with its signatures into the store, unless it is there; nothing is kept that isn't what it should be.
-async fn fetch(
-    remote: &Remote,
-    reference: &Reference,
-    trust: &[PathBuf],
+/// What is to be fetched.
+struct Fetch<'a> {
+    reference: &'a Reference,
+    trust: &'a [PathBuf],
     most: usize,
-    store: &Store,
-) -> Result<(Digest, Vec<u8>), RegistryError> {
+    /// Other places that may have the login.
+    realms: &'a [Url],
+    /// What it must not be older than.
+    pinned: Option<Digest>,
+    /// What a credential helper doesn't inherit.
+    withheld: &'a Withheld,
+}
+
+/// Fetches a component into the store, unless it is there, with its signatures if some are wanted; nothing is kept that isn't what it
+/// should be.
+async fn fetch(want: Fetch<'_>, store: &Store) -> Result<(Digest, Vec<u8>), RegistryError> {
+    let Fetch { reference, trust, most, realms, pinned, withheld } = want;
+    let remote = Remote::of(reference, realms, withheld).await?;
     let (digest, manifest) = remote.manifest(reference).await?;
     let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
-    let signatures = match remote.signatures(reference, &digest).await {
-        Ok(signatures) => Some(signatures),
-        // Nobody wants one.
-        Err(error) if trust.is_empty() => {
-            tracing::warn!("the signatures of `{reference}` can't be had: {error}");
-            None
-        }
-        Err(error) => return Err(error),
-    };
+    let signatures = if trust.is_empty() { None } else { Some(remote.signatures(reference, &digest).await?) };
     registry::verify(&digest, signatures.as_deref().unwrap_or_default(), trust)?;
+    if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
+        not_older(&manifest, &pinned, reference, !trust.is_empty(), (&remote, store)).await?;
+    }
     let component = match store.read(&layer.digest, most) {
         Ok(Some(component)) => component,
-        Ok(None) | Err(_) => remote.blob(reference, &layer.digest, most).await?,
+        Ok(None) | Err(_) => {
+            let size = usize::try_from(layer.size).unwrap_or(most).min(most);
+            remote.blob(reference, &layer.digest, size).await?
+        }
     };
     store.keep(&component)?;
     if let Some(signatures) = signatures {
@@ -181,6 +208,43 @@ async fn fetch(
     // Last: where the manifest is, all is.
     store.keep(&manifest)?;
     Ok((digest, component))
+}
+
+/// Whether what a tag means now is at least as new as what is pinned.
+async fn not_older(
+    manifest: &[u8],
+    pinned: &Digest,
+    reference: &Reference,
+    is_signed: bool,
+    (remote, store): (&Remote, &Store),
+) -> Result<(), RegistryError> {
+    let before = match store.read(pinned, MANIFEST) {
+        Ok(Some(before)) => Ok(before),
+        Ok(None) | Err(_) => remote.manifest(&reference.at(pinned)).await.map(|(_, before)| before),
+    };
+    match before {
+        Ok(before) => age::is_older(manifest, &before).map_or(Ok(()), |words| Err(RegistryError::Older(words))),
+        // Who gives the old component wouldn't give what tells that it is old.
+        Err(cause) if is_signed => Err(RegistryError::Older(format!(
+            "what the lock file pins ({pinned}) isn't here any more to be compared with ({cause})"
+        ))),
+        Err(_) => {
+            note(&format!(
+                "`{reference}`: what was pinned isn't there any more, so nobody knows whether this is older"
+            ));
+            Ok(())
+        }
+    }
+}
+
+fn took_too_long(reference: &Reference) -> RegistryError {
+    let reason = format!("it took longer than {} minutes", PATIENCE.as_secs() / 60);
+    RegistryError::Remote { registry: reference.registry().to_owned(), reason }
+}
+
+/// Reads an origin.
+fn origin(text: &str) -> Result<Url, String> {
+    crate::provider::origin::parse(text)
 }
 
 pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
@@ -216,10 +280,9 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
         title: file.unwrap_or_else(|| format!("{}.wasm", plugin.name)),
         annotations,
     };
-    let pushed = match Remote::of(&reference, &config.withheld(stage::env)).await {
-        Ok(remote) => remote.push(&reference, artifact).await,
-        Err(error) => Err(error),
-    };
+    let withheld = config.withheld(stage::env);
+    let pushed = async { Remote::of(&reference, &args.realm, &withheld).await?.push(&reference, artifact).await };
+    let pushed = tokio::time::timeout(PATIENCE, pushed).await.unwrap_or_else(|_| Err(took_too_long(&reference)));
     let digest = pushed.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
     note(&format!("`{reference}` is there; who wants this one and no other writes"));
     out(&reference.at(&digest).to_string())?;
