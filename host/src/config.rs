@@ -30,7 +30,7 @@ pub use allowed::Allowed;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
 pub use limits::{Compile, Limits};
-pub use model::{Credential, CredentialSource, Plugin, Server, Transport};
+pub use model::{Clients, Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, Mode, Sampling};
 use section::Section;

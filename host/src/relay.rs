@@ -64,13 +64,37 @@ pub struct Terms {
     pub line: usize,
     /// What a `requestState` of ours is sealed with; if absent, a key that only this relay has.
     pub state_key: Option<StateKey>,
+    /// Whose the front is: one client's by default.
+    pub clients: Clients,
+}
+
+/// How many clients the front stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Clients {
+    /// One: what the server says without naming a call is for this client.
+    #[default]
+    One,
+    /// Several that can't be told apart (2026-07-28 over HTTP). A client gets only what the transport, or a number of ours in the message,
+    /// assigns to one of its requests; what nothing assigns is refused, or dropped if it is a notification.
+    Several {
+        /// Whether the server's transport assigns its requests to calls: Streamable HTTP does, by the stream of the call's POST; stdio and
+        /// HTTP+SSE don't.
+        told: bool,
+    },
+}
+
+impl Clients {
+    /// Whether there may be more than one.
+    fn are_several(self) -> bool {
+        matches!(self, Self::Several { .. })
+    }
 }
 
 impl Terms {
     /// Lines of at most so many bytes, all else by default.
     #[must_use]
     pub fn new(line: usize) -> Self {
-        Self { line, state_key: None }
+        Self { line, state_key: None, clients: Clients::One }
     }
 }
 
@@ -119,7 +143,7 @@ pub(crate) fn envelope() -> Value {
 /// Relays as the client's era wants it, which its first message tells.
 async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms, ended: CancellationToken) {
     let Some((rule, sampler)) = answering else {
-        return legacy::run(front, back, None, terms.line, Spoken { ended, ..Spoken::default() }).await;
+        return legacy::run(front, back, None, terms, Spoken { ended, ..Spoken::default() }).await;
     };
     let spoken = tokio::select! {
         biased;
@@ -131,7 +155,7 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms
             let first = first.clone();
             era::meet(front, back, (rule, sampler), terms, (first, spoken.ended)).await;
         }
-        _ => legacy::run(front, back, Some((rule, sampler)), terms.line, spoken).await,
+        _ => legacy::run(front, back, Some((rule, sampler)), terms, spoken).await,
     }
 }
 

@@ -21,6 +21,7 @@ pub mod registry;
 pub mod relayed;
 pub mod remote;
 pub mod schema;
+pub mod scripted;
 pub mod served;
 pub mod session;
 pub mod terminal;

@@ -75,7 +75,8 @@ fn cannot_tell(version: &str) {
     let (_server, direct) = reference(version);
     let servers = json!({
         "http": { "url": direct },
-        "stdio": { "command": node(), "args": [script(version), "--transport", "stdio"] }
+        // The suite is the one client: what the server says on stdio without naming a request is for it.
+        "stdio": { "command": node(), "args": [script(version), "--transport", "stdio"], "clients": "one" }
     });
     let served = Served::start(&place, &json!({ "mcpServers": servers, "sampling": { "mode": "off" } }));
     let expected = findings(&place, &direct, version, "direct");

@@ -117,6 +117,7 @@ fn a_config_that_the_program_refuses_does_not_fit_the_schema() {
         json!({"plugins": {"p": {"component": "x.wasm", "allow": "https://a.example"}}}),
         json!({"plugins": {"p": {"component": "x.wasm", "allow": [{"private": true}]}}}),
         json!({"mcpServers": {"s": {"args": []}}}),
+        json!({"mcpServers": {"s": {"command": "cat", "clients": "many"}}}),
         json!({"serve": {"listen": "8765"}}),
         json!({"serve": {"token": "secret"}}),
         json!({"serve": {"allowedOrigins": ["*"]}}),

@@ -34,7 +34,9 @@ fn run((client, client_era, server, server_era): Pair, front: Over, back: Over) 
         Some(http) => json!({ "url": http.url }),
         None => json!({ "command": command.first(), "args": command.get(1..) }),
     };
-    let config = config(&entry, &llm);
+    let mut config = config(&entry, &llm);
+    // Elicitation on stdio reaches a client of 2026-07-28 only where it is the one client.
+    config["mcpServers"]["server"]["clients"] = json!("one");
     let served = (front == Over::Http).then(|| Served::start(&place, &config));
     let towards = match &served {
         Some(served) => vec!["--url".to_owned(), served.url("server")],

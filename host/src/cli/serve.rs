@@ -17,10 +17,10 @@ use super::reload::{self, Reloader};
 use super::stage::{self, Common, Stage};
 use super::{End, Global, SamplingArgs, Usage, out, proxy, server};
 use crate::config::{self, Config, Serve};
-use crate::relay::Relay;
+use crate::relay::{Relay, Terms};
 use crate::transport::Side;
 use crate::transport::back::Back;
-use crate::transport::endpoint::{Front, Guard, Open, Settings};
+use crate::transport::endpoint::{Front, Guard, Open, Settings, Whose};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -55,6 +55,8 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let listener = TcpListener::bind(serve.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {} (is the port taken?)", serve.listen))?;
     let (stages, ends) = (Stages::default(), TaskTracker::new());
+    let named =
+        |clients| servers.iter().filter(|server| server.clients == clients).map(|server| server.name.clone()).collect();
     let settings = Settings {
         token,
         origins: serve.allowed_origins.clone(),
@@ -62,6 +64,8 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         idle: serve.idle,
         sessions: serve.sessions as usize,
         line: config.limits.line,
+        apart: named(config::Clients::Apart),
+        one: named(config::Clients::One),
     };
     let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
 
@@ -135,21 +139,22 @@ async fn token(config: &Config, serve: &Serve) -> Result<Option<SecretString>> {
 
 /// Begins sessions.
 fn opener(stages: Stages, ends: TaskTracker) -> Open {
-    Arc::new(move |name, side, _| {
+    Arc::new(move |name, side, whose| {
         let stage = stages.get().and_then(|stages| stages.get(name)).cloned();
         let (name, ends) = (name.to_owned(), ends.clone());
         async move {
             let stage = stage.ok_or_else(|| format!("there is no server `{name}`"))?;
-            begin(&stage, side, ends).await.map_err(|error| format!("{error:#}"))
+            begin(&stage, side, whose, ends).await.map_err(|error| format!("{error:#}"))
         }
         .boxed()
     })
 }
 
 /// Begins a session: a relay, and a back of its own.
-async fn begin(stage: &Stage, side: Side, ends: TaskTracker) -> Result<Guard> {
+async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Result<Guard> {
     let (servers, back) = proxy::start(stage).await?;
-    let relay = Relay::start(side, servers, stage.answering(), stage.terms.clone());
+    let terms = Terms { clients: stage.clients_of(whose), ..stage.terms.clone() };
+    let relay = Relay::start(side, servers, stage.answering(), terms);
     Ok(Box::new(Session { parts: Some((relay, back)), ends }))
 }
 

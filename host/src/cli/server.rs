@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{ServerArgs, Usage, reload, stage};
-use crate::config::{self, Config, ConfigError, Sampling, Transport};
+use crate::config::{self, Clients, Config, ConfigError, Sampling, Transport};
 use crate::transport::back::Place;
 use crate::transport::child::Program;
 use crate::transport::remote::Remote;
@@ -16,6 +16,8 @@ pub(super) struct Server {
     pub(super) key: reload::Key,
     pub(super) place: Place,
     pub(super) rule: Option<Sampling>,
+    /// Whose it is in `serve`.
+    pub(super) clients: Clients,
 }
 
 /// The server of this name in the config.
@@ -27,7 +29,8 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<Server> {
         }
         Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
     };
-    Ok(Server { key: Some(server.name.clone()), name: server.name, place, rule: server.sampling })
+    let (name, rule, clients) = (server.name, server.sampling, server.clients);
+    Ok(Server { key: Some(name.clone()), name, place, rule, clients })
 }
 
 /// Which server was meant: its name, its place and the config's rule for it.
@@ -53,7 +56,13 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
     let rule = config.sampling().cloned();
     if let Some(url) = &which.url {
         let remote = Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")))?;
-        return Ok(Server { name: remote.name().to_owned(), key: None, place: with_headers(remote)?, rule });
+        return Ok(Server {
+            name: remote.name().to_owned(),
+            key: None,
+            place: with_headers(remote)?,
+            rule,
+            clients: Clients::One,
+        });
     }
     let Some((command, args)) = which.command.split_first() else {
         let ways = "name a server: `--server NAME`, `--url URL`, or `-- COMMAND ARGS…`";
@@ -62,7 +71,7 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
     let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
     let name = stem.unwrap_or_else(|| command.clone());
-    Ok(Server { name, key: None, place: without_headers(program)?, rule })
+    Ok(Server { name, key: None, place: without_headers(program)?, rule, clients: Clients::One })
 }
 
 /// A server at a URL, as the config has it.

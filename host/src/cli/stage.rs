@@ -15,9 +15,10 @@ use crate::config::{self, Config, CredentialSource, Mode, Sampling};
 use crate::error::LoadError;
 use crate::plugin::Engine;
 use crate::provider::{Http, credential};
-use crate::relay::{Answering, StateKey, Terms};
+use crate::relay::{Answering, Clients, StateKey, Terms};
 use crate::sampling::{Sampler, Understudy};
 use crate::transport::back::Place;
+use crate::transport::endpoint::Whose;
 
 /// What the plugins of all servers share.
 #[derive(Default)]
@@ -36,6 +37,8 @@ pub(crate) struct Stage {
     /// Who answers its sampling requests, and where the rule for that is found.
     pub(crate) served: Served,
     pub(crate) terms: Terms,
+    /// Whose it is in `serve`.
+    pub(crate) clients: config::Clients,
 }
 
 impl Stage {
@@ -44,6 +47,15 @@ impl Stage {
         let sampler = &self.served.sampler;
         let rule = sampler.rule();
         (rule.mode != Mode::Off).then(|| (rule, Arc::clone(sampler)))
+    }
+
+    /// How many clients a side of `serve` stands for.
+    pub(crate) fn clients_of(&self, whose: Whose) -> Clients {
+        let told = matches!(&self.place, Place::Remote(remote) if !remote.is_old());
+        match whose {
+            Whose::Everybodys if self.clients != config::Clients::One => Clients::Several { told },
+            _ => Clients::One,
+        }
     }
 
     /// Says so if nobody answers the server's sampling requests, unless that was asked for.
@@ -121,14 +133,14 @@ pub(crate) async fn secret(config: &Config, key: &str, source: &CredentialSource
 /// Sets the stage for a server.
 pub(crate) async fn of_server(
     config: &Config,
-    Server { name, key, place, rule }: Server,
+    Server { name, key, place, rule, clients }: Server,
     sampling: &SamplingArgs,
     terms: Terms,
     common: &mut Common,
 ) -> Result<Stage> {
     let rule = rule_of(sampling, rule).unwrap_or_else(reload::nobody);
     let sampler = Arc::new(loaded(config, &name, &rule, sampling, common).await?);
-    Ok(Stage { name, place, served: Served { key, sampler }, terms })
+    Ok(Stage { name, place, served: Served { key, sampler }, terms, clients })
 }
 
 /// The command line's rule comes before the config's.

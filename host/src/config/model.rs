@@ -28,6 +28,20 @@ pub struct Server {
     pub transport: Transport,
     /// Who answers its sampling requests: its own rule, else the global one.
     pub sampling: Option<Sampling>,
+    /// How `serve` has it for clients of revision 2026-07-28.
+    pub clients: Clients,
+}
+
+/// Whose a server is in `serve`, for clients of revision 2026-07-28, which can't be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Clients {
+    /// Several clients share it; what nothing assigns to one of their calls reaches none of them.
+    #[default]
+    Several,
+    /// There is one client, and all that the server says is for it.
+    One,
+    /// Each call has a server of its own, which ends with it.
+    Apart,
 }
 
 /// How to reach a server.
@@ -120,6 +134,12 @@ impl Server {
     pub(super) fn parse(name: &str, value: Value, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let mut section = Section::of(&format!("mcpServers.{name}"), value)?;
         let sampling = sampling_of(&mut section, warnings)?;
+        let clients = match section.string("clients")?.as_deref() {
+            None | Some("several") => Clients::Several,
+            Some("one") => Clients::One,
+            Some("apart") => Clients::Apart,
+            Some(_) => return Err(section.wrong("clients", "must be `several`, `one` or `apart`")),
+        };
         let command = section.string("command")?;
         let url = section.string("url")?;
         let args = section.strings("args")?.unwrap_or_default();
@@ -142,7 +162,7 @@ impl Server {
             (None, None) => return Err(section.wrong("command", "is missing: a server needs `command` or `url`")),
         };
         section.finish_leniently(warnings)?;
-        Ok(Self { name: name.to_owned(), transport, sampling })
+        Ok(Self { name: name.to_owned(), transport, sampling, clients })
     }
 }
 

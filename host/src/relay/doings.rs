@@ -1,5 +1,8 @@
 //! What the server is doing: its instructions, and the calls of its tools that are going on. Kept only where the config asks for
 //! it: what may be attached to a server's request (`context`), or when it may ask at all (`tools`).
+//!
+//! Where several clients share the server, a request is attached the call that the transport assigns it to, and no other; and `tools` must name
+//! the tool of every call that is going on, since each of them may be the cause.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Clients;
 use crate::jsonrpc::{Head, Kind, Parts, cancelled};
 use crate::sampling::{Context, ToolCall};
 
@@ -18,7 +22,10 @@ const MOST_ATTACHED: usize = 16;
 
 /// What one server is doing.
 #[derive(Debug, Default)]
-pub(super) struct Doings(Mutex<State>);
+pub(super) struct Doings {
+    state: Mutex<State>,
+    clients: Clients,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -30,16 +37,29 @@ struct State {
 }
 
 impl Doings {
-    /// What may be attached now.
-    pub(super) fn context(&self) -> Context {
+    /// Those of a server that these clients have.
+    pub(super) fn of(clients: Clients) -> Self {
+        Self { state: Mutex::default(), clients }
+    }
+
+    /// What may be attached now to a request that the transport assigns to the call `about`, if to any.
+    pub(super) fn context(&self, about: Option<&[u8]>) -> Context {
         let state = self.lock();
-        let calls = state.calls.iter().take(MOST_ATTACHED).map(|(_, call)| call.clone()).collect();
+        let is_own = |id: &[u8]| !self.clients.are_several() || about == Some(id);
+        let calls = state.calls.iter().filter(|(id, _)| is_own(id)).take(MOST_ATTACHED);
+        let calls = calls.map(|(_, call)| call.clone()).collect();
         Context { instructions: state.instructions.clone(), calls }
     }
 
-    /// Whether one of these tools is being called.
+    /// Whether one of these tools is being called; with several clients, whether no other one is.
     pub(super) fn calls_one_of(&self, tools: &[String]) -> bool {
-        self.lock().calls.iter().any(|(_, call)| tools.contains(&call.tool))
+        let state = self.lock();
+        let mut called = state.calls.iter().map(|(_, call)| tools.contains(&call.tool));
+        if self.clients.are_several() {
+            // Of more calls than are remembered, some tool may be another one.
+            return !state.calls.is_empty() && state.calls.len() < MOST_CALLS && called.all(|is_one| is_one);
+        }
+        called.any(|is_one| is_one)
     }
 
     /// A message of the client's.
@@ -80,7 +100,7 @@ impl Doings {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,7 +151,7 @@ mod tests {
     }
 
     fn tools(doings: &Doings) -> Vec<String> {
-        doings.context().calls.into_iter().map(|call| format!("{} {}", call.tool, call.arguments)).collect()
+        doings.context(None).calls.into_iter().map(|call| format!("{} {}", call.tool, call.arguments)).collect()
     }
 
     #[test]
@@ -144,7 +164,7 @@ mod tests {
         client(&doings, r#"{"id":2,"method":"tools/call","params":{"name":"c"}}"#);
         client(&doings, r#"{"id":3,"method":"tools/call","params":{"nome":"d"}}"#);
         client(&doings, r#"{"id":4,"method":"tools/list"}"#);
-        assert_eq!(doings.context().instructions.as_deref(), Some("Be brief."));
+        assert_eq!(doings.context(None).instructions.as_deref(), Some("Be brief."));
         assert_eq!(tools(&doings), [r#"a {"n": 1.0}"#, "b {}", "c {}"]);
         server(&doings, r#"{"id":1,"error":{"code":1,"message":""}}"#);
         client(&doings, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
@@ -157,6 +177,21 @@ mod tests {
         assert_eq!(tools(&doings), ["c {}"]);
         server(&doings, r#"{"id":2,"result":{"instructions":"others"}}"#);
         assert_eq!(tools(&doings), Vec::<String>::new());
-        assert_eq!(doings.context().instructions.as_deref(), Some("Be brief."));
+        assert_eq!(doings.context(None).instructions.as_deref(), Some("Be brief."));
+    }
+
+    #[test]
+    fn of_several_clients_calls_only_the_requests_own_is_attached() {
+        let doings = Doings::of(Clients::Several { told: true });
+        client(&doings, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"secret":1}}}"#);
+        assert!(doings.calls_one_of(&["a".to_owned()]));
+        client(&doings, r#"{"id":2,"method":"tools/call","params":{"name":"b"}}"#);
+        let attached = |about: Option<&[u8]>| doings.context(about).calls.into_iter().map(|call| call.tool).collect();
+        let (none, own, stranger): (Vec<_>, Vec<_>, Vec<_>) =
+            (attached(None), attached(Some(b"2")), attached(Some(b"3")));
+        assert_eq!((none.len(), own, stranger.len()), (0, vec!["b".to_owned()], 0));
+        // Either call may be why the server asks.
+        assert!(!doings.calls_one_of(&["a".to_owned()]));
+        assert!(doings.calls_one_of(&["b".to_owned(), "a".to_owned()]));
     }
 }

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
-use super::{Answering, Spoken, create, downgrade, refuse_length};
+use super::{Answering, Spoken, Terms, create, downgrade, refuse_length};
 use crate::jsonrpc::{error_line, result_line};
 use crate::sampling::{Asked, hop};
 use crate::transport::{Incoming, Message, Side};
@@ -38,15 +38,15 @@ struct Shared {
 }
 
 /// Relays until neither side has anything to say.
-pub(super) async fn run(front: Side, back: Side, answering: Answering, limit: usize, spoken: Spoken) {
+pub(super) async fn run(front: Side, back: Side, answering: Answering, terms: Terms, spoken: Spoken) {
     let shared = Arc::new(Shared {
-        session: Session::new(answering),
+        session: Session::new(answering, terms.clients),
         answers: Arc::new(Answers::default()),
         tasks: Arc::default(),
         in_a_row: AtomicUsize::new(0),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
-        limit,
+        limit: terms.line,
         garbled: AtomicBool::new(false),
     });
     let _end = Closing(Arc::clone(&shared));
@@ -211,7 +211,7 @@ impl Shared {
         let began = Instant::now();
         tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
         let key = id.clone();
-        let context = self.session.context();
+        let context = self.session.context(about.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
             let asked = Asked { params: &params, context, progress };
@@ -276,7 +276,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::{Relay, Terms};
+    use super::super::Relay;
     use super::*;
     use crate::config::{Config, Sampling};
     use crate::sampling::Sampler;

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Answering;
 use super::capabilities::{self, Declared};
 use super::doings::Doings;
 use super::era;
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
+use super::{Answering, Clients};
 use crate::config::{Attached, Mode};
 use crate::jsonrpc::{self, Head, Kind, Parts};
 use crate::sampling::{Context, Sampler};
@@ -65,11 +65,11 @@ struct Initialize {
 }
 
 impl Session {
-    pub(super) fn new(answering: Answering) -> Self {
+    pub(super) fn new(answering: Answering, clients: Clients) -> Self {
         let rule = answering.as_ref().map(|(rule, _)| rule);
         let attaches = rule.is_some_and(|rule| rule.context == Attached::ThisServer);
         let watches = attaches || rule.is_some_and(|rule| rule.tools.is_some());
-        let doings = watches.then(Doings::default);
+        let doings = watches.then(|| Doings::of(clients));
         Self {
             answering,
             declared: OnceLock::new(),
@@ -95,9 +95,9 @@ impl Session {
         self.declared.get().is_some_and(|told| told.tasks)
     }
 
-    /// What the server may have attached to what it asks now.
-    pub(super) fn context(&self) -> Option<Context> {
-        self.doings.as_ref().filter(|_| self.attaches).map(Doings::context)
+    /// What the server may have attached to what it asks now, in the course of a call if the transport tells that.
+    pub(super) fn context(&self, about: Option<&[u8]>) -> Option<Context> {
+        self.doings.as_ref().filter(|_| self.attaches).map(|doings| doings.context(about))
     }
 
     /// A message of the client's.

@@ -4,12 +4,17 @@
 //! off each request, and gives each result what that era wants. What the server asks the client for in the course of a call
 //! (elicitation, roots) ends that round of it: the client gets `input_required`, the call is parked, and goes on with the client's retry.
 //!
+//! Where several clients share the server, it is told of none of them who it is, and what nothing assigns to a call reaches no client: on stdio and
+//! HTTP+SSE that is all that the server asks.
+//!
 //! | module | what it holds |
 //! | --- | --- |
 //! | `parked` | what the server asks in the course of a call |
 //! | `listening` | notifications |
+//! | `log` | log lines, and the level that each call wants |
 
 mod listening;
+mod log;
 mod parked;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -27,7 +32,7 @@ use super::members::Members;
 use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, VERSION, VERSION_KEY};
 use super::rounds::request;
 use super::seal::{self, Seal};
-use super::{Spoken, Terms, edit, legacy, rounds};
+use super::{Clients, Spoken, Terms, edit, legacy, rounds};
 use crate::config::Sampling;
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
 use crate::sampling::Sampler;
@@ -39,6 +44,12 @@ const LEGACY: &str = "2025-11-25";
 
 /// Our id for `initialize`.
 const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
+
+/// The capabilities of a client that a server asks by.
+const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
+
+/// A client's notifications that belong to a session.
+const SESSIONS: [&str; 3] = ["notifications/initialized", "notifications/progress", "notifications/roots/list_changed"];
 
 const LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
@@ -53,8 +64,10 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), t
     // Long, so that a relay that answers the client while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
     let side = Side { incoming: relays, outgoing: relay_says };
-    let seal = Seal::new(terms.state_key.as_ref(), by.1.server());
-    let relay = legacy::run(side, back, Some(by), terms.line, Spoken::default());
+    // A call is parked in this bridge alone, and another one has calls of the same ids: no other's states must open here.
+    let seal = Seal::new(None, by.1.server());
+    let clients = terms.clients;
+    let relay = legacy::run(side, back, Some(by), terms, Spoken::default());
     let _relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let meta = modern::meta(&first.line).unwrap_or_default();
     let Some(seal) = seal else { return };
@@ -63,6 +76,7 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), t
         to_relay,
         server: Members::default(),
         seal,
+        clients,
         level: None,
         calls: HashMap::new(),
         by_front: HashMap::new(),
@@ -80,8 +94,9 @@ struct Bridge {
     /// What the server answered to `initialize`.
     server: Members,
     seal: Seal,
-    /// The level of log messages that the server was told, as spelt.
-    level: Option<String>,
+    clients: Clients,
+    /// The level of log messages that the server was told.
+    level: Option<log::Level>,
     /// By the ids that the server knows them by.
     calls: HashMap<Vec<u8>, Going>,
     /// These ids, by the client's.
@@ -101,13 +116,19 @@ struct Going {
     binding: Vec<u8>,
     /// What the client declared with it.
     capabilities: Members,
-    wants_log: bool,
+    /// The least level of the log lines that it wants, if any.
+    log: Option<log::Level>,
+    /// The client's progress token: as the server knows it, and as the client's latest request has it.
+    token: Option<Box<RawValue>>,
+    newest_token: Option<Box<RawValue>>,
     /// What the server asked for, and the client hasn't been asked yet: the server's ids and the requests.
     waiting: VecDeque<(Vec<u8>, Members)>,
     /// What the client has been asked: the server's ids by our keys.
     asked: HashMap<String, Vec<u8>>,
     /// The answer, if it came while the call was parked.
     answer: Option<Bytes>,
+    /// How often it was parked. The state of an earlier time opens no later one: its answers are to other questions.
+    rounds: u32,
     parked: Option<Instant>,
 }
 
@@ -171,8 +192,8 @@ impl Bridge {
         let mut params = Members::default();
         params.put("protocolVersion", &LEGACY);
         let object = |key| meta.get(key).filter(|value| edit::is_object(value)).map(ToOwned::to_owned);
-        params.set("capabilities", object(CAPABILITIES_KEY).unwrap_or_else(|| Members::default().raw()));
-        match object(CLIENT_KEY) {
+        params.set("capabilities", self.declares(object(CAPABILITIES_KEY)));
+        match object(CLIENT_KEY).filter(|_| !self.clients.are_several()) {
             Some(client) => params.set("clientInfo", client),
             None => params.put("clientInfo", &json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") })),
         }
@@ -195,6 +216,21 @@ impl Bridge {
         self.say(line).await.ok_or_else(gone)
     }
 
+    /// What is declared to the server: what the first client has. Of several clients, only what each call can be held to.
+    fn declares(&self, capabilities: Option<Box<RawValue>>) -> Box<RawValue> {
+        let none = || Members::default().raw();
+        match self.clients {
+            Clients::One => capabilities.unwrap_or_else(none),
+            Clients::Several { told: false } => none(),
+            Clients::Several { told: true } => {
+                let all = capabilities.as_deref().and_then(Members::of).unwrap_or_default();
+                let mut kept = Members::default();
+                kept.extend(all.into_iter().filter(|(key, _)| ASKED.contains(&key.as_str())));
+                kept.raw()
+            }
+        }
+    }
+
     async fn client_says(&mut self, message: Message) -> Open {
         let head = Head::of(&message.line);
         match (head.kind(), head.method(), head.id()) {
@@ -202,6 +238,10 @@ impl Bridge {
             (Kind::Notification, Some("notifications/cancelled"), _) => self.cancelled(&message.line).await,
             // This era has none.
             (Kind::Response, ..) => Some(()),
+            // Nor these, and one client's would be about what another is asked.
+            (Kind::Notification, Some(method), _) if self.clients.are_several() && SESSIONS.contains(&method) => {
+                Some(())
+            }
             _ => self.say(message.line).await,
         }
     }
@@ -218,12 +258,19 @@ impl Bridge {
         }
         let capabilities = meta.remove(CAPABILITIES_KEY).as_deref().and_then(Members::of).unwrap_or_default();
         meta.remove(CLIENT_KEY);
-        let level = meta.remove(LEVEL_KEY);
+        let log = meta.remove(LEVEL_KEY).as_deref().and_then(log::Level::of);
+        let token = meta.get("progressToken").map(ToOwned::to_owned);
         match method {
             DISCOVER => return self.discovered(id).await,
             "subscriptions/listen" => return self.listen(id, &params).await,
             "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
                 return self.tell(error_line(id, -32601, &format!("revision {VERSION} has no `{method}`")), None).await;
+            }
+            // The server's tasks are its session's, and so all clients': whoever lists them would see the others'.
+            _ if self.clients.are_several() && (method.starts_with("tasks/") || params.get("task").is_some()) => {
+                let reason =
+                    format!("revision {VERSION} has no tasks of earlier revisions: `tasks/…`, and `task` in `params`");
+                return self.tell(error_line(id, -32601, &reason), None).await;
             }
             _ => {}
         }
@@ -231,9 +278,9 @@ impl Bridge {
         let state = params.remove("requestState");
         let binding = seal::binding(method, &params);
         if responses.is_some() || state.is_some() {
-            return self.goes_on(id, &binding, responses.unwrap_or_default(), state.as_deref()).await;
+            return self.goes_on((id, token), &binding, responses.unwrap_or_default(), state.as_deref()).await;
         }
-        if let Some(level) = &level {
+        if let Some(level) = log {
             self.log_at(level).await?;
         }
         if !meta.is_empty() {
@@ -247,10 +294,13 @@ impl Bridge {
             method: method.to_owned(),
             binding,
             capabilities,
-            wants_log: level.is_some(),
+            log,
+            newest_token: token.clone(),
+            token,
             waiting: VecDeque::new(),
             asked: HashMap::new(),
             answer: None,
+            rounds: 0,
             parked: None,
         };
         self.calls.insert(own, going);
@@ -262,8 +312,11 @@ impl Bridge {
         let mut result = Members::default();
         result.put("resultType", &"complete");
         result.put("supportedVersions", &[VERSION]);
-        let capabilities = self.server.get("capabilities").map(ToOwned::to_owned);
-        result.set("capabilities", capabilities.unwrap_or_else(|| Members::default().raw()));
+        let mut capabilities = self.server.object("capabilities").unwrap_or_default();
+        if self.clients.are_several() {
+            capabilities.remove("tasks");
+        }
+        result.set("capabilities", capabilities.raw());
         if let Some(instructions) = self.server.get("instructions") {
             result.set("instructions", instructions.to_owned());
         }

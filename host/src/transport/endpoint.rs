@@ -13,9 +13,11 @@
 //! | `log` | one stream, kept for a client that comes back |
 //! | `modern` | POST of 2026-07-28: no sessions, one side for all clients |
 //! | `shared_side` | that side: who gets what |
+//! | `apart` | calls that have a side, and so a server, of their own |
 //! | `mirror` | whether its headers say what its body says |
 //! | `part` | one part of a message, found and replaced |
 
+mod apart;
 mod door;
 mod legacy;
 mod listen;
@@ -30,7 +32,7 @@ mod session;
 mod sessions;
 mod shared_side;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -65,20 +67,22 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long connections may take to send what is left once all requests have been answered.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// In which a client speaks.
+/// Whose a side is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Era {
-    /// It begins with `initialize`: the side is one client's.
-    Legacy,
-    /// Every request stands by itself: the side is that of all such clients.
-    Modern,
+pub enum Whose {
+    /// A session's, and so one client's: it begins with `initialize`.
+    Session,
+    /// That of all clients whose requests stand by themselves.
+    Everybodys,
+    /// That of one such request, through all its rounds.
+    Call,
 }
 
 /// Whatever keeps a session going. Dropping it ends the session.
 pub type Guard = Box<dyn Send + Sync>;
 
 /// Begins a session with the server of a name: a relay for this front, and a back for that. The error is for clients.
-pub type Open = Arc<dyn Fn(&str, Side, Era) -> BoxFuture<'static, Result<Guard, String>> + Send + Sync>;
+pub type Open = Arc<dyn Fn(&str, Side, Whose) -> BoxFuture<'static, Result<Guard, String>> + Send + Sync>;
 
 /// How to listen, and whom to let in.
 #[derive(Debug, Default)]
@@ -95,6 +99,10 @@ pub struct Settings {
     pub sessions: usize,
     /// The longest message, in bytes.
     pub line: usize,
+    /// The servers that each call of a client without a session has one of its own of.
+    pub apart: HashSet<String>,
+    /// The servers whose clients without a session are one.
+    pub one: HashSet<String>,
 }
 
 /// What is served, from the first connection to the last.

@@ -1,10 +1,12 @@
 //! Notifications: what a session brings by itself, and this era on a stream that is asked for.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::edit;
 use super::super::members::Members;
-use super::{Bridge, Open, subscription, uris};
+use super::{Bridge, Going, Open, subscription, uris};
 use crate::jsonrpc::Parts;
 use crate::transport::Message;
 
@@ -38,10 +40,11 @@ impl Bridge {
                 self.withdrawn(&message.line);
                 return Some(());
             }
-            "notifications/message" if !self.calls.values().any(|going| going.wants_log) => return Some(()),
+            "notifications/message" => return self.logged(message).await,
+            "notifications/progress" => return self.progressed(message).await,
             _ => {
-                let about = message.about.as_ref().and_then(|about| self.calls.get(about.as_ref())?.front.clone());
-                return self.tell(message.line.clone(), about.map(Bytes::from)).await;
+                let about = self.about(message);
+                return self.tell(message.line.clone(), about).await;
             }
         };
         let mut params = Parts::of(&message.line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
@@ -63,15 +66,31 @@ impl Bridge {
         Some(())
     }
 
-    /// The server's log is set for all; a request that names no level gets none of it.
-    pub(super) async fn log_at(&mut self, level: &RawValue) -> Open {
-        let has_log = self.server.object("capabilities").is_some_and(|has| has.get("logging").is_some());
-        if !has_log || self.level.as_deref() == Some(level.get()) {
-            return Some(());
-        }
-        self.level = Some(level.get().to_owned());
-        let mut params = Members::default();
-        params.set("level", level.to_owned());
-        self.ask("logging/setLevel", &params).await
+    /// The client's request that a notification belongs to, if the transport tells.
+    pub(super) fn about(&self, message: &Message) -> Option<Bytes> {
+        let front = message.about.as_ref().and_then(|about| self.calls.get(about.as_ref())?.front.as_ref());
+        front.map(|front| Bytes::copy_from_slice(front))
     }
+
+    /// Progress of a call; by the token of the client's latest request for it, if the call was parked since the server got its own.
+    async fn progressed(&mut self, message: &Message) -> Open {
+        let is_of = |going: &&Going, token: &str| going.token.as_ref().is_some_and(|own| own.get() == token);
+        let told = Parts::of(&message.line).ok().and_then(|parts| token(parts.params?));
+        let going = told.and_then(|told| self.calls.values().find(|going| is_of(going, told.get())));
+        let line = match (told, going.and_then(|going| going.newest_token.as_ref())) {
+            (Some(told), Some(newest)) => edit::replace(&message.line, told, newest.get().as_bytes()),
+            _ => message.line.clone(),
+        };
+        self.tell(line, self.about(message)).await
+    }
+}
+
+/// `progressToken`
+fn token(params: &RawValue) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Progress<'a> {
+        #[serde(borrow, rename = "progressToken")]
+        token: &'a RawValue,
+    }
+    serde_json::from_str::<Progress>(params.get()).ok().map(|progress| progress.token)
 }

@@ -13,30 +13,36 @@ use super::{Bridge, Going, Open, PARKED, may_ask};
 use crate::jsonrpc::{self, Parts, error_line, result_line};
 use crate::transport::Message;
 
+/// What to do where several clients share a server that can't tell them apart.
+const REMEDY: &str = "write `\"clients\": \"apart\"` for this server into the config and each call has a server of its own, or `\"one\"` if \
+                      there is one client only; with `understudy proxy`, or a session of an earlier revision, a client has its own, too";
+
 impl Bridge {
     /// A parked call goes on with what the client brings.
     pub(super) async fn goes_on(
         &mut self,
-        id: &[u8],
+        (id, token): (&[u8], Option<Box<RawValue>>),
         binding: &[u8],
         responses: Members,
         state: Option<&RawValue>,
     ) -> Open {
         let state = state.and_then(|state| serde_json::from_str::<String>(state.get()).ok()).unwrap_or_default();
-        let own = match self.seal.unseal(&state, binding) {
-            Some(Ok(Remembered { state: Some(own), .. })) => own.get().as_bytes().to_vec(),
+        let (own, round) = match self.seal.unseal(&state, binding) {
+            Some(Ok(Remembered { state: Some(own), rounds, .. })) => (own.get().as_bytes().to_vec(), rounds),
             Some(Err(reason)) => return self.tell(error_line(id, -32602, &reason.to_string()), None).await,
             _ => {
                 let reason = "the `requestState` is not one that this server gave; make the request again without it";
                 return self.tell(error_line(id, -32602, reason), None).await;
             }
         };
-        let Some(going) = self.calls.get_mut(&own).filter(|going| going.front.is_none()) else {
+        let waits = |going: &&mut Going| going.front.is_none() && going.rounds == round;
+        let Some(going) = self.calls.get_mut(&own).filter(waits) else {
             let reason = "the call that this `requestState` belongs to goes on already, or has ended; make the request again without it";
             return self.tell(error_line(id, -32602, reason), None).await;
         };
         going.front = Some(id.to_vec());
         going.parked = None;
+        going.newest_token = token;
         let answers: Vec<(Vec<u8>, Option<Box<RawValue>>)> =
             going.asked.drain().map(|(key, servers)| (servers, responses.get(&key).map(ToOwned::to_owned))).collect();
         let answer = going.answer.take();
@@ -62,7 +68,7 @@ impl Bridge {
         if method != CREATE_MESSAGE && !OTHER_INPUTS.contains(&method) {
             return self.say(error_line(id, -32601, "the client has no such method")).await;
         }
-        // The call that it belongs to, if the server tells; else the latest that the client waits for.
+        // The call that it belongs to, if the transport tells; else, of one client, the latest that it waits for.
         let told = message.about.as_ref().map(|about| about.to_vec()).filter(|about| self.calls.contains_key(about));
         let latest = || {
             self.calls
@@ -70,6 +76,17 @@ impl Bridge {
                 .filter(|(_, going)| may_ask(going))
                 .max_by_key(|(own, going)| (going.front.is_some(), own.len(), (*own).clone()))
         };
+        if self.clients.are_several()
+            && told.as_ref().and_then(|own| self.calls.get(own)).is_none_or(|going| !may_ask(going))
+        {
+            tracing::warn!("the server asks for `{method}`, and nothing says whose call that belongs to: {REMEDY}");
+            // Of sampling that means that the client can't, so that the plugin does.
+            let code = if method == CREATE_MESSAGE { -32601 } else { -32603 };
+            let reason = format!(
+                "several clients share this server, and nothing says whose call this belongs to, so no client is asked; {REMEDY}"
+            );
+            return self.say(error_line(id, code, &reason)).await;
+        }
         let Some(own) = told.or_else(|| latest().map(|(own, _)| own.clone())) else {
             let reason = format!("revision {VERSION}, which the client speaks, has no place for this outside a call");
             return self.say(error_line(id, -32603, &reason)).await;
@@ -96,7 +113,8 @@ impl Bridge {
             return Some(());
         }
         let id = RawValue::from_string(String::from_utf8_lossy(own).into_owned()).unwrap_or_default();
-        let remembered = Remembered::new(Some(id), Members::default(), 1);
+        going.rounds += 1;
+        let remembered = Remembered::new(Some(id), Members::default(), going.rounds);
         let (Some(state), Some(front)) = (self.seal.seal(&remembered, &going.binding), going.front.take()) else {
             return Some(());
         };

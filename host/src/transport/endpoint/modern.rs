@@ -13,13 +13,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, mpsc};
 
+use super::apart::{self, Apart};
 use super::log::Reader;
 use super::mirror::{self, Mirrored};
+use super::part;
 use super::posted::Posted;
 use super::reply::{self, Response, empty, json, refusal};
 use super::shared_side::{Going, SharedSide};
-use super::{Endpoint, Era, Guard};
+use super::{Endpoint, Guard, Whose};
 use crate::jsonrpc::{Kind, Parts};
+use crate::text::one_line;
 use crate::transport::{Incoming, Message, Side};
 
 /// How long the first word is waited for before a stream is begun.
@@ -30,6 +33,7 @@ const GRACE: Duration = Duration::from_secs(15);
 pub(super) struct Modern {
     side: Mutex<Option<Arc<SharedSide>>>,
     mirrored: Arc<Mirrored>,
+    apart: Arc<Apart>,
 }
 
 /// A message of a client's.
@@ -42,13 +46,17 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
             return refusal(StatusCode::BAD_REQUEST, id, -32600, reason);
         }
     }
+    if let Some(member) = part::ambiguous(&posted.line) {
+        let reason = format!("the member `{}` comes twice, or with other letters' case", one_line(&member, 20));
+        return refusal(StatusCode::BAD_REQUEST, id, -32600, &reason);
+    }
     if let Err(refusal) = mirror::check(headers, &posted, &endpoint.modern.mirrored) {
         return *refusal;
     }
     if endpoint.shared.is_ending() {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, id, -32000, "Understudy is shutting down");
     }
-    let side = match endpoint.modern.side(endpoint).await {
+    let side = match endpoint.modern.side_for(endpoint, &posted).await {
         Ok(side) => side,
         Err(reason) => {
             tracing::error!("{reason}");
@@ -133,6 +141,14 @@ fn events(going: Going, reader: Reader) -> impl Stream<Item = Bytes> {
 }
 
 impl Modern {
+    /// The side that a message takes.
+    async fn side_for(&self, endpoint: &Arc<Endpoint>, posted: &Posted) -> Result<Arc<SharedSide>, String> {
+        if endpoint.shared.settings.apart.contains(&endpoint.name) && apart::is_call(&posted.head) {
+            return self.apart.side(endpoint, posted, &self.mirrored).await;
+        }
+        self.side(endpoint).await
+    }
+
     /// The side, begun if need be.
     async fn side(&self, endpoint: &Arc<Endpoint>) -> Result<Arc<SharedSide>, String> {
         let mut current = self.side.lock().await;
@@ -140,8 +156,9 @@ impl Modern {
             return Ok(Arc::clone(side));
         }
         let (side, peer) = Side::pair();
-        let guard = (endpoint.shared.open)(&endpoint.name, side, Era::Modern).await?;
-        let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(&self.mirrored)));
+        let has_one_client = endpoint.shared.settings.one.contains(&endpoint.name);
+        let guard = (endpoint.shared.open)(&endpoint.name, side, Whose::Everybodys).await?;
+        let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(&self.mirrored), has_one_client));
         endpoint.shared.tasks.spawn(carry(Arc::clone(&side), peer.incoming, guard));
         if endpoint.shared.is_ending() {
             // It came too late to be ended with the others.
@@ -164,6 +181,7 @@ impl Modern {
         if let Some(side) = self.side.lock().await.take() {
             side.end(reason);
         }
+        self.apart.end(reason);
     }
 
     /// What time brings: a side that nobody uses ends.

@@ -1,7 +1,9 @@
 //! Finding one part of a message, and putting another in its place: every other byte stays.
 
+use std::fmt;
+
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A part of a message that has a name here.
@@ -19,7 +21,7 @@ pub(super) enum Named {
     RequestId,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
@@ -27,7 +29,7 @@ struct Message<'a> {
     params: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Params<'a> {
     #[serde(borrow, rename = "_meta", default)]
     meta: Option<&'a RawValue>,
@@ -37,7 +39,7 @@ struct Params<'a> {
     request_id: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Meta<'a> {
     #[serde(borrow, rename = "progressToken", default)]
     token: Option<&'a RawValue>,
@@ -70,6 +72,71 @@ pub(super) fn named(line: &Bytes, name: Named) -> Option<&RawValue> {
         }
     };
     found.filter(|part| !part.get().starts_with(['{', '[', 'n', 't', 'f']))
+}
+
+/// The `requestState` that a request brings.
+pub(super) fn state(line: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Params {
+        #[serde(rename = "requestState")]
+        state: String,
+    }
+    memchr::memmem::find(line, b"requestState")?;
+    let message: Message = serde_json::from_slice(line).ok()?;
+    Some(serde_json::from_str::<Params>(message.params?.get()).ok()?.state)
+}
+
+/// The `requestState` of an answer that wants input.
+pub(super) fn required(line: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        result: Wanted,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wanted {
+        result_type: String,
+        request_state: String,
+    }
+    memchr::memmem::find(line, b"input_required")?;
+    let Answer { result } = serde_json::from_slice(line).ok()?;
+    Some(result.request_state).filter(|_| result.result_type == "input_required")
+}
+
+/// The member of a message that two readers may find in two places: it comes twice, or once more with other letters' case, which some readers don't
+/// look at.
+pub(super) fn ambiguous(line: &[u8]) -> Option<String> {
+    const MEMBERS: [&str; 5] = ["id", "method", "params", "result", "error"];
+    let Keys(keys) = serde_json::from_slice(line).ok()?;
+    let is_other = |(at, key): (usize, &String)| {
+        let known = MEMBERS.iter().any(|member| member.eq_ignore_ascii_case(key));
+        known && (!MEMBERS.contains(&key.as_str()) || keys.iter().take(at).any(|earlier| earlier == key))
+    };
+    let at = keys.iter().enumerate().position(is_other)?;
+    keys.into_iter().nth(at)
+}
+
+/// The keys of an object, as often as they come.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Keys;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
 }
 
 /// The message with another text in the place of one of its parts.
@@ -116,5 +183,21 @@ mod tests {
             assert_eq!(replaced(line, Named::Token, "1"), None, "{line}");
         }
         assert_eq!(replaced(r#"{"params":{"progressToken":1}}"#, Named::Token, "1"), None);
+    }
+
+    #[test]
+    fn what_two_readers_may_read_differently_is_found() {
+        for (line, found) in [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"id":1,"ID":2,"method":"x"},"Extra":1,"Extra":2}"#,
+                None,
+            ),
+            (r#"{"method":"m","id":1,"id":2}"#, Some("id")),
+            (r#"{"method":"m","\u006dethod":"notifications/cancelled"}"#, Some("method")),
+            (r#"{"method":"m","METHOD":"notifications/cancelled"}"#, Some("METHOD")),
+            (r#"{"method":"m","params":{},"Params":{}}"#, Some("Params")),
+        ] {
+            assert_eq!(ambiguous(line.as_bytes()).as_deref(), found, "{line}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::session::Session;
-use super::{Era, Guard, Shared};
+use super::{Guard, Shared, Whose};
 use crate::transport::{Message, Side};
 
 /// Why no session begins.
@@ -40,7 +40,7 @@ impl Sessions {
         let id =
             random_id().map_err(|error| Refused::Failed(format!("no random number for a session's id: {error}")))?;
         let (side, peer) = Side::pair();
-        let guard = (self.shared.open)(&self.server, side, Era::Legacy).await.map_err(Refused::Failed)?;
+        let guard = (self.shared.open)(&self.server, side, Whose::Session).await.map_err(Refused::Failed)?;
         let session = Arc::new(Session::new(id, peer.outgoing));
         self.lock().insert(session.id.clone(), Arc::clone(&session));
         self.shared.tasks.spawn(Arc::clone(self).carry(Arc::clone(&session), peer.incoming, guard, place));
@@ -50,6 +50,11 @@ impl Sessions {
             return Err(Refused::Failed("Understudy is shutting down".to_owned()));
         }
         Ok(session)
+    }
+
+    /// A place for a server beside those of the sessions, if there is one left.
+    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
     /// The session of this id.
@@ -107,7 +112,7 @@ impl Sessions {
 }
 
 /// 128 random bits, as text.
-fn random_id() -> Result<String, getrandom::Error> {
+pub(super) fn random_id() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))

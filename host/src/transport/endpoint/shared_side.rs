@@ -1,4 +1,7 @@
 //! One side for the requests of many clients: who gets what.
+//!
+//! A client gets what carries the number of its request or the token that we gave it, or what the transport assigns to its request. What carries a
+//! number that nobody has, or none, reaches nobody, however few requests are open; only where there is one client for certain, its only request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +17,7 @@ use super::log::{Log, Reader};
 use super::mirror::Mirrored;
 use super::part::{self, Named};
 use super::posted::{Posted, flat, parts};
+use super::sessions::random_id;
 use crate::jsonrpc::{Head, Kind, error_line};
 use crate::transport::{Incoming, Message};
 
@@ -24,12 +28,16 @@ pub(super) struct SharedSide {
     end: CancellationToken,
     state: Mutex<State>,
     mirrored: Arc<Mirrored>,
+    /// Whether all requests are one client's.
+    has_one_client: bool,
 }
 
 #[derive(Debug)]
 struct State {
     /// By the number that each got.
     exchanges: HashMap<u64, Exchange>,
+    /// These numbers, by the progress tokens that the server knows, as spelt.
+    tokens: HashMap<String, u64>,
     last: u64,
     /// When the last exchange ended.
     used: Instant,
@@ -37,9 +45,10 @@ struct State {
 
 #[derive(Debug)]
 struct Exchange {
-    /// The client's own id and progress token, as spelt.
+    /// The client's own id, as spelt.
     id: Bytes,
-    token: Option<Bytes>,
+    /// Its progress token and ours in its place, as spelt.
+    token: Option<(Bytes, String)>,
     log: Arc<Log>,
     /// It goes on until it is cancelled.
     listens: bool,
@@ -57,9 +66,9 @@ pub(super) struct Going {
 }
 
 impl SharedSide {
-    pub(super) fn new(relay: mpsc::Sender<Incoming>, mirrored: Arc<Mirrored>) -> Self {
-        let state = State { exchanges: HashMap::new(), last: 0, used: Instant::now() };
-        Self { relay, end: CancellationToken::new(), state: Mutex::new(state), mirrored }
+    pub(super) fn new(relay: mpsc::Sender<Incoming>, mirrored: Arc<Mirrored>, has_one_client: bool) -> Self {
+        let state = State { exchanges: HashMap::new(), tokens: HashMap::new(), last: 0, used: Instant::now() };
+        Self { relay, end: CancellationToken::new(), state: Mutex::new(state), mirrored, has_one_client }
     }
 
     /// The way to the server.
@@ -83,6 +92,11 @@ impl SharedSide {
         state.exchanges.is_empty() && now.saturating_duration_since(state.used) > idle
     }
 
+    /// It is about to be used.
+    pub(super) fn touch(&self) {
+        self.lock().used = Instant::now();
+    }
+
     /// Begins a request: what holds it, what its client reads, and the line for the server.
     pub(super) fn begin(
         self: &Arc<Self>,
@@ -98,14 +112,21 @@ impl SharedSide {
         let own = part::named(&posted.line, Named::Id)?;
         let id = posted.line.slice_ref(own.get().as_bytes());
         let line = part::replace(&posted.line, own, spelt.as_bytes());
-        let token = part::named(&line, Named::Token).map(|token| line.slice_ref(token.get().as_bytes()));
-        let line =
-            part::named(&line, Named::Token).map(|token| part::replace(&line, token, spelt.as_bytes())).unwrap_or(line);
+        let (token, line) = match part::named(&line, Named::Token) {
+            None => (None, line),
+            Some(own) => {
+                // Nobody can guess it, and so claim it: not even by a spelling that the server reads and we don't.
+                let ours = format!("\"understudy-{}\"", random_id().ok()?);
+                let replaced = part::replace(&line, own, ours.as_bytes());
+                (Some((line.slice_ref(own.get().as_bytes()), ours)), replaced)
+            }
+        };
         let log = Arc::new(Log::new(number));
         let reader = log.reader();
         let listens = posted.head.is_request("subscriptions/listen");
         let lists_tools = posted.head.is_request("tools/list");
         state.last = number;
+        state.tokens.extend(token.iter().map(|(_, ours)| (ours.clone(), number)));
         state.exchanges.insert(number, Exchange { id, token, log, listens, lists_tools, _open: (!listens).then(open) });
         Some((Going { side: Arc::clone(self), number }, reader, line))
     }
@@ -150,10 +171,14 @@ impl SharedSide {
             ended.inspect(|exchange| exchange.log.end());
             return;
         }
-        let alone = || (state.exchanges.len() == 1).then(|| state.exchanges.keys().next().copied()).flatten();
-        let number = about.and_then(number);
-        let number =
-            number.or_else(|| named(Named::ProgressToken)).or_else(|| named(Named::Subscription)).or_else(alone);
+        // What the message says of itself comes before the stream that it was said on.
+        let number = if let Some(token) = part::named(line, Named::ProgressToken) {
+            state.tokens.get(token.get()).copied()
+        } else if part::named(line, Named::Subscription).is_some() {
+            named(Named::Subscription)
+        } else {
+            about.and_then(number).or_else(|| state.only().filter(|_| self.has_one_client))
+        };
         let Some(exchange) = number.and_then(|number| state.exchanges.get(&number)) else {
             tracing::debug!(
                 method = head.method(),
@@ -162,8 +187,8 @@ impl SharedSide {
             return;
         };
         let mut line = line.clone();
-        for (name, own) in [(Named::ProgressToken, exchange.token.as_ref()), (Named::Subscription, Some(&exchange.id))]
-        {
+        let token = exchange.token.as_ref().map(|(own, _)| own);
+        for (name, own) in [(Named::ProgressToken, token), (Named::Subscription, Some(&exchange.id))] {
             if let (Some(ours), Some(own)) = (part::named(&line, name), own) {
                 line = part::replace(&line, ours, own);
             }
@@ -176,7 +201,9 @@ impl SharedSide {
     /// Ends the subscriptions, which get no answer any more.
     pub(super) fn end_listening(&self) {
         let mut state = self.lock();
-        state.exchanges.extract_if(|_, exchange| exchange.listens).for_each(|(_, exchange)| exchange.log.end());
+        let listening: Vec<u64> =
+            state.exchanges.iter().filter(|(_, exchange)| exchange.listens).map(|(number, _)| *number).collect();
+        listening.into_iter().filter_map(|number| state.take(number)).for_each(|exchange| exchange.log.end());
     }
 
     /// Ends everything. Whoever still waits for an answer gets `reason`.
@@ -202,9 +229,18 @@ impl SharedSide {
 }
 
 impl State {
+    /// The only request that is open.
+    fn only(&self) -> Option<u64> {
+        self.exchanges.keys().next().copied().filter(|_| self.exchanges.len() == 1)
+    }
+
     fn take(&mut self, number: u64) -> Option<Exchange> {
         self.used = Instant::now();
-        self.exchanges.remove(&number)
+        let exchange = self.exchanges.remove(&number)?;
+        if let Some((_, ours)) = &exchange.token {
+            self.tokens.remove(ours);
+        }
+        Some(exchange)
     }
 }
 
@@ -236,9 +272,9 @@ mod tests {
         (going, reader, String::from_utf8(line.to_vec()).unwrap())
     }
 
-    fn say(side: &SharedSide, line: &'static str, about: Option<&'static str>) {
+    fn say(side: &SharedSide, line: impl Into<String>, about: Option<&'static str>) {
         let about = about.map(|about| Bytes::from_static(about.as_bytes()));
-        side.say(&Message { line: Bytes::from_static(line.as_bytes()), about });
+        side.say(&Message { line: Bytes::from(line.into()), about });
     }
 
     fn next(reader: &mut Reader) -> Option<String> {
@@ -248,26 +284,47 @@ mod tests {
     #[tokio::test]
     async fn clients_with_the_same_id_and_token_get_each_their_own() {
         let (sender, mut relay) = mpsc::channel(16);
-        let side = Arc::new(SharedSide::new(sender, Arc::default()));
+        let side = Arc::new(SharedSide::new(sender, Arc::default(), false));
         let request = r#"{"id": "x" ,"method":"m","params":{"_meta":{"progressToken":0}}}"#;
+        let token = |line: &str, id: &str| {
+            let rest =
+                line.strip_prefix(&format!(r#"{{"id": {id} ,"method":"m","params":{{"_meta":{{"progressToken":"#));
+            rest.and_then(|rest| rest.strip_suffix("}}}")).unwrap().to_owned()
+        };
         let (first, mut first_reads, line) = begin(&side, request);
-        assert_eq!(line, r#"{"id": 1 ,"method":"m","params":{"_meta":{"progressToken":1}}}"#);
+        let firsts = token(&line, "1");
         let (second, mut second_reads, line) = begin(&side, request);
-        assert_eq!(line, r#"{"id": 2 ,"method":"m","params":{"_meta":{"progressToken":2}}}"#);
-        say(
-            &side,
-            "{\"method\":\"notifications/progress\",\"params\":{\"progressToken\":2, \"progress\":1.0}}\n",
-            None,
-        );
+        let seconds = token(&line, "2");
+        assert!(firsts.len() > 40 && firsts.starts_with("\"understudy-") && firsts != seconds, "{firsts} {seconds}");
+        let progress = |token: &str| {
+            format!(r#"{{"method":"notifications/progress","params":{{"progressToken":{token}, "progress":1.0}}}}"#)
+        };
+        // It belongs to whose token it has, whatever stream it comes on.
+        for about in [None, Some("2"), Some("1")] {
+            say(&side, progress(&seconds), about);
+        }
+        for _ in 0..2 {
+            assert_eq!(next(&mut second_reads).unwrap(), progress("0"));
+        }
         assert_eq!(
             next(&mut second_reads).unwrap(),
             r#"{"method":"notifications/progress","params":{"progressToken":0, "progress":1.0}}"#
         );
         say(&side, r#"{"method":"notifications/message","params":{}}"#, Some("1"));
         assert_eq!(next(&mut first_reads).unwrap(), r#"{"method":"notifications/message","params":{}}"#);
-        // Nobody knows whose this is.
+        // Nobody knows whose these are.
         say(&side, r#"{"method":"notifications/message","params":{}}"#, None);
+        for token in ["1", "2", "2.0", "\"2\"", "null", "\"understudy-\""] {
+            say(&side, progress(token), None);
+        }
+        say(&side, r#"{"result":{},"id":2.0}"#, None);
+        say(&side, r#"{"result":{},"id":"2"}"#, None);
         say(&side, r#"{"result":{},"id":2}"#, None);
+        // Also when it is late, and only one request is left that it could belong to.
+        say(&side, progress(&seconds), None);
+        say(&side, progress(&seconds), Some("1"));
+        say(&side, r#"{"method":"notifications/message","params":{}}"#, None);
+        say(&side, r#"{"method":"notifications/message","params":{}}"#, Some("2"));
         assert_eq!(next(&mut second_reads).unwrap(), r#"{"result":{},"id":"x"}"#);
         assert_eq!((next(&mut first_reads), next(&mut second_reads)), (None, None));
         drop(second);
@@ -287,7 +344,7 @@ mod tests {
     #[tokio::test]
     async fn a_subscription_is_known_by_the_clients_id_and_ends_as_the_server_says() {
         let (sender, _relay) = mpsc::channel(16);
-        let side = Arc::new(SharedSide::new(sender, Arc::default()));
+        let side = Arc::new(SharedSide::new(sender, Arc::default(), false));
         let (_going, mut reader, _) = begin(&side, r#"{"id":"s","method":"subscriptions/listen","params":{}}"#);
         let (_other, mut other, _) = begin(&side, r#"{"id":"s","method":"ping"}"#);
         say(&side, r#"{"method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#, None);
@@ -303,5 +360,24 @@ mod tests {
         assert_eq!(listener.next().now_or_never(), Some(None), "it is told more than its end");
         assert_eq!(next(&mut other).unwrap(), r#"{"jsonrpc":"2.0","id":"s","error":{"code":-32000,"message":"over"}}"#);
         assert!(side.is_over());
+    }
+
+    #[tokio::test]
+    async fn of_one_client_the_only_request_gets_what_is_assigned_to_none() {
+        let log = r#"{"method":"notifications/message","params":{}}"#;
+        for has_one_client in [true, false] {
+            let (sender, _relay) = mpsc::channel(16);
+            let side = Arc::new(SharedSide::new(sender, Arc::default(), has_one_client));
+            let (first, mut reads, _) = begin(&side, r#"{"id":1,"method":"m"}"#);
+            say(&side, log, None);
+            assert_eq!(next(&mut reads).is_some(), has_one_client);
+            let (_second, mut others, _) = begin(&side, r#"{"id":1,"method":"m"}"#);
+            say(&side, log, None);
+            assert_eq!((next(&mut reads), next(&mut others)), (None, None));
+            drop(first);
+            // What carries a number that nobody has any more is nobody's all the same.
+            say(&side, r#"{"method":"notifications/progress","params":{"progressToken":1}}"#, None);
+            assert_eq!(next(&mut others), None);
+        }
     }
 }
