@@ -35,7 +35,7 @@ pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, Mode, Sampling};
 use section::Section;
 pub(crate) use section::wrong;
-pub use serve::Serve;
+pub use serve::{Listen, Serve, Token};
 
 use crate::registry::lock;
 use crate::registry::reference::{Reference, SCHEME};
@@ -173,8 +173,11 @@ impl Config {
     pub fn serve(&self, env: impl Fn(&str) -> Option<String>) -> Result<Serve, ConfigError> {
         let Some(value) = self.serve.clone() else { return Ok(Serve::default()) };
         let mut serve = Serve::parse(expand::value("serve", value, &env)?)?;
-        if let Some(source) = &mut serve.token {
+        if let Token::From(source) = &mut serve.token {
             self.place(source);
+        }
+        if let Listen::Unix(path) = &mut serve.listen {
+            *path = PathBuf::from(self.beside(&path.to_string_lossy()));
         }
         Ok(serve)
     }

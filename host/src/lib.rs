@@ -36,6 +36,7 @@ pub mod children;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod descriptors;
 pub mod error;
 mod held;
 pub mod jsonrpc;

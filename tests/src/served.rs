@@ -32,9 +32,22 @@ impl Served {
     /// Serves what a config says, on a free port.
     #[must_use]
     pub fn start(place: &Place, config: &Value) -> Self {
+        Self::with(place, config, &[])
+    }
+
+    /// The same without a token, for clients that have nowhere to put one.
+    #[must_use]
+    pub fn open(place: &Place, config: &Value) -> Self {
+        Self::with(place, config, &["--no-token"])
+    }
+
+    /// The same, with more arguments.
+    #[must_use]
+    pub fn with(place: &Place, config: &Value, args: &[&str]) -> Self {
         let file = place.file("understudy.json", config.to_string());
         let file = file.to_string_lossy();
-        Self::run(place.understudy(["serve", "--listen", "127.0.0.1:0", "--config", &file]))
+        let usual = ["serve", "--listen", "127.0.0.1:0", "--config", &file];
+        Self::run(place.understudy(usual.iter().chain(args)))
     }
 
     /// Serves `cat`, with more keys in the config.
@@ -77,10 +90,21 @@ impl Served {
         self.said["endpoints"][server].as_str().unwrap_or_else(|| panic!("no {server}: {}", self.said)).to_owned()
     }
 
-    /// Makes a request.
+    /// The token that it made, if it made one.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.said["token"].as_str()
+    }
+
+    /// Makes a request, with the token unless there is another one.
     #[must_use]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        send(self.address, method, path, headers, body.as_bytes())
+        let bearer = self.token().map(|token| format!("Bearer {token}")).unwrap_or_default();
+        let is_given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let own = [("authorization", bearer.as_str())];
+        let own = own.iter().filter(|_| !is_given);
+        let all: Vec<(&str, &str)> = own.chain(headers).copied().collect();
+        send(self.address, method, path, &all, body.as_bytes())
     }
 
     /// The process.

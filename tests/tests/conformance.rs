@@ -78,7 +78,7 @@ fn cannot_tell(version: &str) {
         // The suite is the one client: what the server says on stdio without naming a request is for it.
         "stdio": { "command": node(), "args": [script(version), "--transport", "stdio"], "clients": "one" }
     });
-    let served = Served::start(&place, &json!({ "mcpServers": servers, "sampling": { "mode": "off" } }));
+    let served = Served::open(&place, &json!({ "mcpServers": servers, "sampling": { "mode": "off" } }));
     let expected = findings(&place, &direct, version, "direct");
     assert!(expected.len() > 30, "{expected:#?}");
     for name in ["http", "stdio"] {

@@ -37,7 +37,7 @@ fn run((client, client_era, server, server_era): Pair, front: Over, back: Over) 
     let mut config = config(&entry, &llm);
     // Elicitation on stdio reaches a client of 2026-07-28 only where it is the one client.
     config["mcpServers"]["server"]["clients"] = json!("one");
-    let served = (front == Over::Http).then(|| Served::start(&place, &config));
+    let served = (front == Over::Http).then(|| Served::open(&place, &config));
     let towards = match &served {
         Some(served) => vec!["--url".to_owned(), served.url("server")],
         None => {

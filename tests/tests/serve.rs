@@ -77,6 +77,7 @@ fn a_token_is_wanted_of_everybody_and_no_server_learns_it() {
     command.env("SERVE_TOKEN", "correct-horse");
     let mut served = Served::run(command);
     served.address.set_ip([127, 0, 0, 1].into());
+    assert_eq!(served.token(), None, "it is the user's own, and said nowhere");
     let send = |headers: &[(&str, &str)]| served.send("POST", "/s/mcp", headers, &initialize("2025-11-25").to_string());
     for wrong in ["", "Bearer wrong", "Bearer correct-horse-", "Basic correct-horse"] {
         let answer = send(&[("authorization", wrong)]);

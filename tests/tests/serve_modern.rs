@@ -180,8 +180,9 @@ fn a_client_that_hangs_up_cancels_its_request_and_no_other() {
             let body = call(1, "hang", None).to_string();
             let head = format!(
                 "POST /s/mcp HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\nmcp-protocol-version: {VERSION}\r\n\
-                 mcp-method: tools/call\r\nmcp-name: hang\r\ncontent-length: {}\r\n\r\n{body}",
+                 mcp-method: tools/call\r\nmcp-name: hang\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
                 served.address,
+                served.token().unwrap_or_default(),
                 body.len()
             );
             let stream = std::net::TcpStream::connect(served.address).unwrap();

@@ -19,7 +19,7 @@ fn serve(place: &Place) -> Served {
         ((*server).to_owned(), json!({ "command": program, "args": args }))
     };
     let servers: Map<String, Value> = SERVERS.iter().map(entry).collect();
-    Served::start(place, &json!({ "mcpServers": servers, "sampling": "echo" }))
+    Served::open(place, &json!({ "mcpServers": servers, "sampling": "echo" }))
 }
 
 /// Everything that the servers have, of a client that can't sample.
@@ -92,7 +92,7 @@ fn the_examples_of_two_documentations_work_without_their_callbacks() {
         "mcpServers": { "docs": { "command": python(), "args": [script("docs_server.py"), "--transport", "stdio"] } },
         "sampling": "echo",
     });
-    let served = Served::start(&place, &config);
+    let served = Served::open(&place, &config);
     for (example, said) in [("mcp-use", "Text to analyze: Hello"), ("fastmcp", "All the world's a stage.")] {
         let mut client = Command::new(python());
         client.args([&script("docs_clients.py"), example, "--url", &served.url("docs")]);

@@ -1,13 +1,14 @@
 //! `understudy serve`: HTTP in front of every configured server.
 
+mod token;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use futures_util::FutureExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,19 +16,27 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::reload::{self, Reloader};
 use super::stage::{self, Common, Stage};
-use super::{End, Global, SamplingArgs, Usage, out, proxy, server};
-use crate::config::{self, Config, Serve};
+use super::{End, Global, SamplingArgs, Usage, note, out, proxy, server};
+use crate::config::{self, Config, Listen, Serve};
+use crate::descriptors;
 use crate::relay::{Relay, Terms};
 use crate::transport::Side;
 use crate::transport::back::Back;
-use crate::transport::endpoint::{Front, Guard, Open, Settings, Whose};
+use crate::transport::endpoint::{Front, Guard, Listener, Open, Settings, Socket, Whose};
+use token::Wanted;
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where to listen: an IP address and a port, 0 for a free one [default: 127.0.0.1:8765]
+    /// Where to listen: an IP address and a port, 0 for a free one, or `unix:` and a path [default: 127.0.0.1:8765]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Let every user of this machine in, and not only requests that carry the bearer token
+    #[arg(long, conflicts_with = "new_token")]
+    no_token: bool,
+    /// Make a new bearer token, in the place of the one that is kept for this user; clients need it then
+    #[arg(long)]
+    new_token: bool,
     /// Serve the server of this name in the config's `mcpServers`, and others only if they are named too
     #[arg(long, value_name = "NAME")]
     server: Vec<String>,
@@ -41,7 +50,7 @@ type Stages = Arc<OnceLock<BTreeMap<String, Arc<Stage>>>>;
 pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let config = stage::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
-    let token = token(&config, &serve).await?;
+    let wanted = token::wanted(&config, &serve, args.no_token, args.new_token).await?;
     let terms = stage::terms(&config).await?;
     let names: Vec<String> =
         if args.server.is_empty() { config.server_names().map(str::to_owned).collect() } else { args.server.clone() };
@@ -52,20 +61,22 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let servers = names.iter().map(|name| server::configured(&config, name)).collect::<Result<Vec<_>>>()?;
 
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let listener = TcpListener::bind(serve.listen).await;
-    let listener = listener.with_context(|| format!("can't listen on {} (is the port taken?)", serve.listen))?;
+    let listener = listener(&serve.listen).await?;
     let (stages, ends) = (Stages::default(), TaskTracker::new());
     let named =
         |clients| servers.iter().filter(|server| server.clients == clients).map(|server| server.name.clone()).collect();
     let settings = Settings {
-        token,
+        token: wanted.token(),
         origins: serve.allowed_origins.clone(),
         hosts: serve.allowed_hosts.clone(),
         idle: serve.idle,
+        handshake: serve.handshake,
         sessions: serve.sessions as usize,
         line: config.limits.line,
         apart: named(config::Clients::Apart),
         one: named(config::Clients::One),
+        bodies: config.limits.bodies_total,
+        descriptors: descriptors::raise(),
     };
     let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
 
@@ -80,7 +91,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let samplers = stages.get().into_iter().flat_map(BTreeMap::values).map(|stage| stage.served.clone()).collect();
     let reloader = Reloader::new(global, &args.sampling, seen, samplers, common);
     let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
-    out(&json!({ "listening": front.url(), "endpoints": endpoints }).to_string())?;
+    announce(&front.url(), &endpoints, &wanted)?;
 
     told_to_end(&mut signals).await;
     drop(reloading);
@@ -107,34 +118,38 @@ async fn told_to_end((terminate, interrupt): &mut (Signal, Signal)) {
 fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
     let mut serve = config.serve(stage::env)?;
     if let Some(text) = listen {
-        serve.listen = Serve::address(text).map_err(|reason| Usage(format!("`--listen {text}` {reason}")))?;
-    }
-    if serve.token.is_none() && !is_loopback(&serve.listen) {
-        let reason = format!(
-            "is missing: {} can be reached from other machines, so requests must carry a token; write `\"token\": {{\"env\": NAME}}`, \
-             or listen on 127.0.0.1",
-            serve.listen
-        );
-        return Err(config::wrong(TOKEN, &reason).into());
+        serve.listen = Listen::parse(text).map_err(|reason| Usage(format!("`--listen {text}` {reason}")))?;
     }
     Ok(serve)
 }
 
-fn is_loopback(address: &SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
+/// Listens.
+async fn listener(listen: &Listen) -> Result<Listener> {
+    match listen {
+        Listen::Tcp(address) => {
+            let listener = TcpListener::bind(address).await;
+            Ok(Listener::Tcp(listener.with_context(|| format!("can't listen on {listen} (is the port taken?)"))?))
+        }
+        Listen::Unix(path) => {
+            let bound = Socket::bind(path).map_err(anyhow::Error::msg);
+            Ok(Listener::Unix(bound.with_context(|| format!("can't listen on {listen}"))?))
+        }
+    }
 }
 
-/// The config's key of the token.
-const TOKEN: &str = "serve.token";
-
-/// The bearer token that requests must carry.
-async fn token(config: &Config, serve: &Serve) -> Result<Option<SecretString>> {
-    let Some(source) = &serve.token else { return Ok(None) };
-    let token = stage::secret(config, TOKEN, source).await?;
-    if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(config::wrong(TOKEN, "holds characters that no header can: it must be visible ASCII").into());
+/// Says where the servers are: to programs on stdout, and with a token that was made here to people on stderr.
+fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &Wanted) -> Result<()> {
+    let Wanted::Made(token, file) = wanted else {
+        return out(&json!({ "listening": url, "endpoints": endpoints }).to_string());
+    };
+    let header = format!("Authorization: Bearer {}", token.expose_secret());
+    if let Some(endpoint) = endpoints.values().next() {
+        note(&format!("requests must carry the token: understudy tools --url {endpoint} --header '{header}'"));
     }
-    Ok(Some(token))
+    if let Some(file) = file {
+        note(&format!("it stays the same until `--new-token` (it is kept in `{}`)", file.display()));
+    }
+    out(&json!({ "listening": url, "endpoints": endpoints, "token": token.expose_secret() }).to_string())
 }
 
 /// Begins sessions.

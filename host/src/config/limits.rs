@@ -49,6 +49,8 @@ pub struct Limits {
     pub waiting: u32,
     /// `line`: one message between client and server. 256 MiB.
     pub line: usize,
+    /// `bodiesTotal`: the bodies of all requests at `understudy serve`, until their messages are with the server. 512 MiB.
+    pub bodies_total: usize,
 }
 
 /// What compiling a component may take. A component is compiled once, and kept in the user's cache.
@@ -103,6 +105,7 @@ impl Default for Limits {
             concurrent: 256,
             waiting: 4096,
             line: 256 * MIB,
+            bodies_total: 512 * MIB,
         }
     }
 }
@@ -118,6 +121,7 @@ impl Limits {
             concurrent: section.count("concurrent")?.unwrap_or(self.concurrent),
             waiting: section.count("waiting")?.unwrap_or(self.waiting),
             line: section.size("line")?.unwrap_or(self.line),
+            bodies_total: section.size("bodiesTotal")?.unwrap_or(self.bodies_total),
             ..self.of_a_plugin(&mut section)?
         };
         section.finish()?;

@@ -103,6 +103,7 @@ fn spawn(program: Program) -> io::Result<tokio::process::Child> {
 fn die_with_us(command: &mut std::process::Command) {
     let parent = rustix::process::getpid();
     let in_child = move || {
+        crate::descriptors::give_back()?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // We may have died before that took effect.
         if rustix::process::getppid() != Some(parent) {
@@ -116,7 +117,7 @@ fn die_with_us(command: &mut std::process::Command) {
         Ok(())
     };
     #[expect(unsafe_code, reason = "code between fork and exec must be async-signal-safe")]
-    // SAFETY: four system calls, and no allocation.
+    // SAFETY: a few system calls, and no allocation.
     unsafe {
         command.pre_exec(in_child);
     }

@@ -3,9 +3,12 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `listen` | connections |
+//! | `socket` | a Unix socket to listen on |
+//! | `callers` | who is connected, and who has to go when others come |
 //! | `route` | from a request to whoever answers it |
-//! | `door` | who may come in: `Host`, `Origin`, token |
+//! | `door` | who may come in: token, `Host`, `Origin` |
 //! | `posted` | what a client posts, made a line |
+//! | `bodies` | where bodies are held, and how much they hold together |
 //! | `reply` | what goes back over HTTP |
 //! | `legacy` | POST, GET and DELETE of the revisions that have sessions |
 //! | `sessions` | the sessions with one server |
@@ -18,6 +21,8 @@
 //! | `part` | one part of a message, found and replaced |
 
 mod apart;
+mod bodies;
+mod callers;
 mod door;
 mod legacy;
 mod listen;
@@ -31,10 +36,12 @@ mod route;
 mod session;
 mod sessions;
 mod shared_side;
+mod socket;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -43,14 +50,17 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Side;
+use bodies::Bodies;
+use callers::{Callers, Places};
 use door::Door;
+pub use listen::Listener;
 use modern::Modern;
 use sessions::Sessions;
+pub use socket::Socket;
 
 /// The revisions that have sessions.
 const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
@@ -95,6 +105,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// A session of which nothing is heard for this long ends.
     pub idle: Duration,
+    /// So does one whose client says nothing after `initialize` for this long.
+    pub handshake: Duration,
     /// Sessions with one server at once.
     pub sessions: usize,
     /// The longest message, in bytes.
@@ -103,19 +115,32 @@ pub struct Settings {
     pub apart: HashSet<String>,
     /// The servers whose clients without a session are one.
     pub one: HashSet<String>,
+    /// What the bodies of all requests may hold together, in bytes.
+    pub bodies: usize,
+    /// How many files and connections this process may have open.
+    pub descriptors: u64,
 }
 
 /// What is served, from the first connection to the last.
 #[derive(Debug)]
 pub struct Front {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    address: Address,
+}
+
+/// Where it listens.
+#[derive(Debug)]
+enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 /// What everything here shares.
 struct Shared {
     settings: Settings,
     door: Door,
+    callers: Arc<Callers>,
+    bodies: Arc<Bodies>,
     open: Open,
     endpoints: OnceLock<BTreeMap<String, Arc<Endpoint>>>,
     stage: AtomicU8,
@@ -146,12 +171,21 @@ impl Front {
     ///
     /// # Errors
     /// If the listener has no address.
-    pub fn start(listener: TcpListener, settings: Settings, open: Open) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
+    pub fn start(listener: Listener, settings: Settings, open: Open) -> std::io::Result<Self> {
+        let address = match &listener {
+            Listener::Tcp(listener) => Address::Tcp(listener.local_addr()?),
+            Listener::Unix(socket) => Address::Unix(socket.path().to_owned()),
+        };
+        let tcp = match &address {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        };
         let mut settings = settings;
         let (hosts, origins) = (std::mem::take(&mut settings.hosts), std::mem::take(&mut settings.origins));
         let shared = Arc::new(Shared {
-            door: Door::new(address, hosts, origins, settings.token.take()),
+            door: Door::new(tcp, hosts, origins, settings.token.take()),
+            callers: Callers::new(Places::of(settings.descriptors)),
+            bodies: Bodies::new(settings.bodies),
             settings,
             open,
             endpoints: OnceLock::new(),
@@ -161,7 +195,7 @@ impl Front {
             connections: TaskTracker::new(),
             last_call: CancellationToken::new(),
         });
-        tokio::spawn(listen::listen(listener, Arc::clone(&shared)));
+        shared.tasks.spawn(listen::listen(listener, Arc::clone(&shared)));
         tokio::spawn(watch(Arc::clone(&shared)));
         Ok(Self { shared, address })
     }
@@ -176,13 +210,20 @@ impl Front {
         let all = servers.into_iter().map(|name| (name.to_owned(), endpoint(name)));
         let endpoints = self.shared.endpoints.get_or_init(|| all.collect());
         self.shared.stage.store(READY, Ordering::SeqCst);
-        endpoints.keys().map(|name| (name.clone(), format!("{}{}", self.url(), path(name)))).collect()
+        let origin = match &self.address {
+            Address::Tcp(_) => self.url(),
+            Address::Unix(_) => "http://localhost".to_owned(),
+        };
+        endpoints.keys().map(|name| (name.clone(), format!("{origin}{}", path(name)))).collect()
     }
 
-    /// Where it listens.
+    /// Where it listens: a URL, or `unix:` and the path of a socket.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 
     /// Begins nothing new, waits for the requests in flight for as long as `patience` lasts, and ends everything.
@@ -221,6 +262,17 @@ impl Shared {
         self.stage() == ENDING
     }
 
+    /// Begins a session with a server.
+    async fn begin(&self, server: &str, side: Side, whose: Whose) -> Result<Guard, String> {
+        if !self.callers.have_room_for_server() {
+            let most = self.settings.descriptors;
+            return Err(format!(
+                "too many files are open to begin another session (`ulimit -H -n` allows {most}); end some sessions"
+            ));
+        }
+        (self.open)(server, side, whose).await
+    }
+
     fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.endpoints.get().into_iter().flat_map(BTreeMap::values)
     }
@@ -234,13 +286,13 @@ impl fmt::Debug for Shared {
 
 /// Looks at the sessions now and then.
 async fn watch(shared: Arc<Shared>) {
-    let idle = shared.settings.idle;
-    let mut ticks = tokio::time::interval(TICK.min(idle / 4).max(Duration::from_millis(10)));
+    let Settings { idle, handshake, .. } = shared.settings;
+    let mut ticks = tokio::time::interval(TICK.min(idle.min(handshake) / 4).max(Duration::from_millis(10)));
     while !shared.last_call.is_cancelled() {
         ticks.tick().await;
         let now = Instant::now();
         for endpoint in shared.endpoints() {
-            endpoint.sessions.tick(now, idle);
+            endpoint.sessions.tick(now, idle, handshake);
             endpoint.modern.tick(now, idle);
         }
     }

@@ -56,7 +56,7 @@ impl Apart {
         let place = endpoint.sessions.place();
         let place = place.ok_or("there are as many servers as `serve.sessions` allows; try again later")?;
         let (side, peer) = Side::pair();
-        let guard = (endpoint.shared.open)(&endpoint.name, side, Whose::Call).await?;
+        let guard = endpoint.shared.begin(&endpoint.name, side, Whose::Call).await?;
         let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(mirrored), true));
         let number = {
             let mut state = self.lock();

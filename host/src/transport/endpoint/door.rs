@@ -1,14 +1,16 @@
-//! Who may come in: `Host`, `Origin` and the bearer token.
+//! Who may come in: the bearer token, `Host` and `Origin`.
+//!
+//! The token comes first: what has none learns nothing but that one is wanted.
 //!
 //! A web page that a user visits can have its own name resolve to this machine (DNS rebinding) and then ask whatever listens here.
 //! It can't choose the `Host` and `Origin` that the browser sends with that, so those are looked at.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST,
-    HeaderMap, HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION,
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use http::{Method, StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +24,8 @@ use crate::text::one_line;
 /// Who may come in.
 #[derive(Debug)]
 pub(super) struct Door {
-    port: u16,
+    /// None, if it is a Unix socket.
+    port: Option<u16>,
     /// In lower case, with a port or without.
     hosts: Vec<String>,
     /// As browsers spell them.
@@ -32,31 +35,28 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn new(
-        address: SocketAddr,
+        address: Option<SocketAddr>,
         mut hosts: Vec<String>,
         origins: Vec<String>,
         token: Option<SecretString>,
     ) -> Self {
-        if !address.ip().is_unspecified() {
-            hosts.push(bare(&address.ip()));
-        }
-        Self { port: address.port(), hosts, origins, token }
+        let ip = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
+        hosts.extend(ip.map(|ip| bare(&ip)));
+        Self { port: address.map(|address| address.port()), hosts, origins, token }
     }
 
     /// Looks at a request; the refusal if it may not come in.
     pub(super) fn look(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
-        let hosts: Vec<&str> = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).collect();
-        if let Some(host) = hosts.iter().find(|host| !self.is_host(host)) {
-            let reason = format!(
-                "the host `{}` is none of this server's; if it should be, name it in `serve.allowedHosts`",
-                one_line(host, 80)
-            );
-            return Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, -32600, &reason).into());
+        is_unambiguous(headers)?;
+        let is_preflight = method == Method::OPTIONS && self.is_allowed_page(headers);
+        if !is_preflight && !self.has_token(headers) {
+            let reason = "the bearer token is missing or wrong: the header `Authorization: Bearer TOKEN` is wanted, with the token \
+                          that `understudy serve` printed when it started, or that of `serve.token`";
+            let mut response = refusal(StatusCode::UNAUTHORIZED, None, -32600, reason);
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return Err(response.into());
         }
-        if hosts.is_empty() {
-            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, "the header `Host` is missing").into());
-        }
+        self.look_at_host(uri, headers, |host| self.is_host(host))?;
         if let Some(origin) = headers.get(ORIGIN)
             && !self.is_origin(origin.to_str().unwrap_or_default())
         {
@@ -66,14 +66,33 @@ impl Door {
             );
             return Err(refusal(StatusCode::FORBIDDEN, None, -32600, &reason).into());
         }
-        // A browser asks whether it may ask without the token that it would ask with.
-        if method == Method::OPTIONS || self.has_token(headers) {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Looks at a request of a monitor, which knows neither token nor name and asks by an address. A page that has its own name
+    /// resolve to this machine asks by that name.
+    pub(super) fn look_at_monitor(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        is_unambiguous(headers)?;
+        self.look_at_host(uri, headers, |host| self.is_host(host) || is_address(host))
+    }
+
+    fn look_at_host(&self, uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+        let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        let mut hosts = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).peekable();
+        if hosts.peek().is_none() {
+            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, "the header `Host` is missing").into());
         }
-        let reason = "the bearer token is missing or wrong: this server wants that of `serve.token`";
-        let mut response = refusal(StatusCode::UNAUTHORIZED, None, -32600, reason);
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(response.into())
+        let Some(host) = hosts.find(|host| !is_host(host)) else { return Ok(()) };
+        let reason = format!(
+            "the host `{}` is none of this server's; if it should be, name it in `serve.allowedHosts`",
+            one_line(host, 80)
+        );
+        Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, -32600, &reason).into())
+    }
+
+    /// Whether a browser asks for the page of an allowed origin, which it does without the token that the page will ask with.
+    fn is_allowed_page(&self, headers: &HeaderMap) -> bool {
+        headers.get(ORIGIN).is_some_and(|origin| self.is_origin(origin.to_str().unwrap_or_default()))
     }
 
     /// Tells the browser of an allowed origin what its page may see.
@@ -112,7 +131,7 @@ impl Door {
         }
         // A page from this very address, which is not one of ours only if another server had the port before.
         let Ok(url) = Url::parse(origin) else { return false };
-        url.scheme() == "http" && url.port().unwrap_or(80) == self.port && url.host_str().is_some_and(is_loopback)
+        url.scheme() == "http" && Some(url.port().unwrap_or(80)) == self.port && url.host_str().is_some_and(is_loopback)
     }
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
@@ -121,6 +140,36 @@ impl Door {
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         given.is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(token.expose_secret().as_bytes()).into())
     }
+}
+
+/// Headers that say one thing. Where one comes twice, we and whatever stands in front of us could each take another.
+static SINGLE: [HeaderName; 10] = [
+    HOST,
+    ORIGIN,
+    AUTHORIZATION,
+    CONTENT_TYPE,
+    CONTENT_LENGTH,
+    HeaderName::from_static(SESSION_ID),
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-method"),
+    HeaderName::from_static("mcp-name"),
+    HeaderName::from_static("last-event-id"),
+];
+
+/// Refuses a request in which one of these comes twice.
+fn is_unambiguous(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let Some(twice) = SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) else { return Ok(()) };
+    Err(refusal(StatusCode::BAD_REQUEST, None, -32600, &format!("the header `{twice}` comes twice")).into())
+}
+
+/// Whether a host is an address, and no name that somebody could have.
+fn is_address(host: &str) -> bool {
+    let name = without_port(host);
+    name.parse::<Ipv4Addr>().is_ok()
+        || name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok()).is_some()
 }
 
 /// The address as a `Host` header spells it.
@@ -153,7 +202,7 @@ mod tests {
     fn door(token: Option<&str>) -> Door {
         let hosts = vec!["tools.example.com".to_owned(), "10.0.0.1:81".to_owned()];
         let address = SocketAddr::from(([192, 168, 0, 7], 8765));
-        Door::new(address, hosts, vec!["https://app.example.com".to_owned()], token.map(SecretString::from))
+        Door::new(Some(address), hosts, vec!["https://app.example.com".to_owned()], token.map(SecretString::from))
     }
 
     fn status(door: &Door, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
@@ -195,7 +244,7 @@ mod tests {
             assert_eq!(status(&door, "/x", &[("host", host)]), 421, "{host}");
         }
         assert_eq!(status(&door, "/x", &[]), 400);
-        assert_eq!(status(&door, "/x", &[("host", "localhost"), ("host", "evil.example")]), 421);
+        assert_eq!(status(&door, "/x", &[("host", "localhost"), ("host", "evil.example")]), 400);
         assert_eq!(status(&door, "http://evil.example/x", &[("host", "localhost")]), 421);
     }
 
@@ -229,5 +278,60 @@ mod tests {
             assert_eq!(with(value), 401, "{value}");
         }
         assert_eq!(status(&door, "/x", &[("host", "localhost")]), 401);
+    }
+
+    #[test]
+    fn without_the_token_nothing_is_told_apart() {
+        let door = door(Some("0123456789"));
+        for (uri, headers) in [
+            ("/x", &[("host", "localhost")][..]),
+            ("/x", &[]),
+            ("/x", &[("host", "evil.example")]),
+            ("http://evil.example/x", &[("host", "localhost")]),
+            ("/x", &[("host", "localhost"), ("origin", "http://evil.example")]),
+            ("/x?token=0123456789", &[("host", "localhost")]),
+        ] {
+            assert_eq!(status(&door, uri, headers), 401, "{uri} {headers:?}");
+        }
+        let asks = |origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("localhost"));
+            headers.extend(origin.map(|origin| (ORIGIN, HeaderValue::from_static(origin))));
+            door.look(&Method::OPTIONS, &Uri::from_static("/x"), &headers).is_ok()
+        };
+        assert!(asks(Some("https://app.example.com")) && !asks(Some("https://evil.example")) && !asks(None));
+    }
+
+    #[test]
+    fn a_header_that_says_one_thing_comes_once() {
+        let door = door(Some("0123456789"));
+        let right = [("host", "localhost"), ("authorization", "Bearer 0123456789"), ("mcp-session-id", "1")];
+        assert_eq!(status(&door, "/x", &right), 200);
+        for name in SINGLE.iter().map(HeaderName::as_str) {
+            for values in [["Bearer 0123456789", "x"], ["x", "Bearer 0123456789"], ["1", "1"]] {
+                let twice: Vec<_> = values.iter().map(|value| (name, *value)).collect();
+                let others = right.iter().copied().filter(|(other, _)| *other != name);
+                let all: Vec<_> = others.chain(twice).collect();
+                assert_eq!(status(&door, "/x", &all), 400, "{all:?}");
+            }
+        }
+        assert_eq!(status(&door, "/x", &[right[0], right[1], ("accept", "a/b"), ("accept", "c/d")]), 200);
+    }
+
+    #[test]
+    fn a_monitor_asks_by_an_address_and_a_page_by_its_name() {
+        let door = door(Some("0123456789"));
+        let look = |uri: &'static str, host: &'static str| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            let looked = door.look_at_monitor(&Uri::from_static(uri), &headers);
+            looked.map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
+        };
+        for host in ["10.1.2.3", "10.1.2.3:8765", "[2001:db8::1]:80", "localhost", "tools.example.com"] {
+            assert_eq!(look("/healthz", host), 200, "{host}");
+        }
+        for host in ["evil.example", "10.1.2.3.evil.example", "2001:db8::1", "0x7f000001", "127.1", ""] {
+            assert_eq!(look("/healthz", host), 421, "{host}");
+        }
+        assert_eq!(look("http://evil.example/healthz", "localhost"), 421);
     }
 }

@@ -157,7 +157,7 @@ impl Modern {
         }
         let (side, peer) = Side::pair();
         let has_one_client = endpoint.shared.settings.one.contains(&endpoint.name);
-        let guard = (endpoint.shared.open)(&endpoint.name, side, Whose::Everybodys).await?;
+        let guard = endpoint.shared.begin(&endpoint.name, side, Whose::Everybodys).await?;
         let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(&self.mirrored), has_one_client));
         endpoint.shared.tasks.spawn(carry(Arc::clone(&side), peer.incoming, guard));
         if endpoint.shared.is_ending() {

@@ -1,18 +1,26 @@
 //! What a client posts: one JSON-RPC message, made a line.
 
+use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as Incoming;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
+use super::bodies::{Bodies, Body};
 use super::reply::{Refusal, refusal};
 use crate::jsonrpc::{Head, Kind};
 
-/// How long a client may take to send the next piece of a body.
+/// How long a client may take for the next `LEAST` bytes of a body, or its end; and how long a body waits for room.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So much of a body comes within `PATIENCE`, or the body is given up: one byte now and then doesn't keep what it holds. 64 KiB.
+const LEAST: usize = 64 * 1024;
 
 /// A message that came by POST.
 #[derive(Debug)]
@@ -25,8 +33,12 @@ pub(super) struct Posted {
 
 impl Posted {
     /// Reads a body of at most `limit` bytes.
-    pub(super) async fn read(body: Incoming, limit: usize) -> Result<Self, Refusal> {
-        let line = line(whole(body, limit).await?).map_err(|reason| {
+    pub(super) async fn read(
+        body: impl Incoming<Data = Bytes, Error: Display> + Unpin,
+        limit: usize,
+        bodies: &Arc<Bodies>,
+    ) -> Result<Self, Refusal> {
+        let line = line(whole(body, limit, bodies, PATIENCE).await?).map_err(|reason| {
             Box::new(refusal(StatusCode::BAD_REQUEST, None, -32700, &format!("the body is not valid JSON: {reason}")))
         })?;
         let head = Head::of(&line);
@@ -53,17 +65,25 @@ pub(super) fn parts(line: &Bytes, head: &Head) -> Vec<(Bytes, Head)> {
     parts.map(|part| (part.clone(), Head::of(&part))).collect()
 }
 
-async fn whole(mut body: Incoming, limit: usize) -> Result<BytesMut, Refusal> {
+async fn whole(
+    mut body: impl Incoming<Data = Bytes, Error: Display> + Unpin,
+    limit: usize,
+    bodies: &Arc<Bodies>,
+    patience: Duration,
+) -> Result<Body, Refusal> {
+    let (most, key) = if bodies.total() < limit { (bodies.total(), "bodiesTotal") } else { (limit, "line") };
     let too_large = || {
-        let reason = format!("the body holds more than `limits.line` allows ({limit} bytes)");
+        let reason = format!("the body holds more than `limits.{key}` allows ({most} bytes)");
         Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, None, -32600, &reason))
     };
-    if body.size_hint().lower() > limit as u64 {
+    let size = body.size_hint();
+    if size.lower() > most as u64 {
         return Err(too_large());
     }
-    let mut whole = BytesMut::new();
+    let mut whole = Body::new(bodies, size.exact().and_then(|size| size.try_into().ok()).unwrap_or(most));
+    let (mut due, mut came) = (Instant::now() + patience, 0);
     loop {
-        let frame = match tokio::time::timeout(PATIENCE, body.frame()).await {
+        let frame = match tokio::time::timeout_at(due, body.frame()).await {
             Ok(None) => return Ok(whole),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => {
@@ -72,25 +92,45 @@ async fn whole(mut body: Incoming, limit: usize) -> Result<BytesMut, Refusal> {
                 );
             }
             Err(_) => {
-                let reason = format!("nothing more of the body came for {PATIENCE:?}");
+                let reason = format!("the body comes too slowly: {came} bytes in {patience:?}");
                 return Err(refusal(StatusCode::REQUEST_TIMEOUT, None, -32700, &reason).into());
             }
         };
         let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > limit {
+        if data.len() > most - whole.len() {
             return Err(too_large());
         }
-        whole.extend_from_slice(&data);
+        // While there is no room the body isn't read on, and its client waits as it would for a full pipe.
+        let waited = match tokio::time::timeout(patience, whole.take(&data)).await {
+            Ok(Ok(waited)) => waited,
+            Ok(Err(error)) => return Err(no_room(&format!("there is no memory for the body: {error}"))),
+            Err(_) => {
+                return Err(no_room(&format!(
+                    "the bodies of all requests together hold what `limits.bodiesTotal` allows ({} bytes); try again",
+                    bodies.total()
+                )));
+            }
+        };
+        due += waited;
+        came += data.len();
+        if came >= LEAST {
+            (due, came) = (Instant::now() + patience, 0);
+        }
     }
+}
+
+fn no_room(reason: &str) -> Refusal {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, -32000, reason);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response.into()
 }
 
 /// A JSON text as one line, with its end. Line breaks inside are white space (in a string JSON has none): they become spaces,
 /// and every other byte stays.
-fn line(mut text: BytesMut) -> Result<Bytes, serde_json::Error> {
-    let _: &RawValue = serde_json::from_slice(&text)?;
-    flatten(&mut text);
-    text.extend_from_slice(b"\n");
-    Ok(text.freeze())
+fn line(mut text: Body) -> Result<Bytes, serde_json::Error> {
+    let _: &RawValue = serde_json::from_slice(text.bytes())?;
+    flatten(text.bytes_mut());
+    Ok(text.into_line())
 }
 
 /// A message of the server's without the end of its line, or any line break inside.
@@ -110,16 +150,60 @@ fn flatten(line: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::FutureExt;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
     use super::*;
 
-    #[test]
-    fn a_posted_text_becomes_one_line_and_keeps_every_other_byte() {
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    /// What becomes of a text.
+    fn line_of(text: &[u8]) -> Result<Bytes, String> {
+        let (bodies, body) = (Bodies::new(1024), Full::new(Bytes::copy_from_slice(text)));
+        let read = whole(body, 1024, &bodies, PATIENT).now_or_never().unwrap();
+        line(read.unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_posted_text_becomes_one_line_and_keeps_every_other_byte() {
         let text = "\n{ \"id\" : 1.0,\r\n\"x\":\"a\\nb é\" }\r\n";
-        assert_eq!(line(text.as_bytes().into()).unwrap(), " { \"id\" : 1.0,  \"x\":\"a\\nb é\" }  \n");
+        assert_eq!(line_of(text.as_bytes()).unwrap(), " { \"id\" : 1.0,  \"x\":\"a\\nb é\" }  \n");
         for broken in ["", "{", "{} {}", "{\"a\":\"\n\"}", "\u{feff}{}"] {
-            assert!(line(broken.as_bytes().into()).is_err(), "{broken:?}");
+            assert!(line_of(broken.as_bytes()).is_err(), "{broken:?}");
         }
-        assert!(line(b"{\"a\":\"\xff\"}"[..].into()).is_err());
+        assert!(line_of(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_byte_by_byte_is_given_up() {
+        let bodies = Bodies::new(1 << 20);
+        let drop_by_drop = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
+        });
+        let slow = StreamBody::new(Box::pin(drop_by_drop));
+        let refused = whole(slow, 1 << 20, &bodies, Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn a_body_waits_for_room_and_not_for_ever() {
+        let bodies = Bodies::new(1 << 20);
+        let body = |size: usize| Full::new(Bytes::from(vec![b'1'; size]));
+        let first = whole(body(1 << 20), 1 << 20, &bodies, PATIENT).await.unwrap();
+        let refused = whole(body(1 << 20), 1 << 20, &bodies, Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(
+            (refused.status(), refused.headers()[RETRY_AFTER].as_bytes()),
+            (StatusCode::SERVICE_UNAVAILABLE, &b"1"[..])
+        );
+        assert_eq!(whole(body(1000), 1 << 20, &bodies, PATIENT).await.unwrap().len(), 1000);
+        drop(first);
+        assert!(whole(body(1 << 20), 1 << 20, &bodies, PATIENT).await.is_ok());
+        let refused = whole(body(1 + (1 << 20)), 2 << 20, &bodies, PATIENT).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]

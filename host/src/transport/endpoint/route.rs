@@ -7,20 +7,25 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
+use super::callers::Visit;
 use super::door::Door;
 use super::posted::Posted;
 use super::reply::{self, Response, empty, refusal, text};
 use super::{ENDING, Endpoint, LEGACY, METHODS, MODERN, READY, SESSION_ID, Shared, header, legacy, modern};
 
 /// Answers a request.
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response {
-    match request.uri().path() {
-        "/healthz" => return text(StatusCode::OK, "ok\n"),
-        "/readyz" => return readiness(shared),
-        _ => {}
-    }
+pub(super) async fn answer(shared: &Arc<Shared>, visit: &Visit, request: Request<Incoming>) -> Response {
     let (head, body) = request.into_parts();
+    if let Some(monitor) = monitor(&head.method, head.uri.path()) {
+        return match shared.door.look_at_monitor(&head.uri, &head.headers) {
+            Ok(()) => monitor(shared),
+            Err(refusal) => *refusal,
+        };
+    }
     let mut response = match shared.door.look(&head.method, &head.uri, &head.headers) {
+        // What a browser asks first is the same everywhere.
+        Ok(()) if head.method == Method::OPTIONS => Door::preflight(&head.headers),
+        Ok(()) if !visit.is_welcome() => crowded(),
         Ok(()) => match endpoint(shared, head.uri.path()) {
             Some(endpoint) => by_method(&endpoint, &head.method, &head.headers, body).await,
             None => refusal(StatusCode::NOT_FOUND, None, -32600, &nothing_here(shared)),
@@ -28,6 +33,27 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         Err(refusal) => *refusal,
     };
     shared.door.tell_browser(head.headers.get(http::header::ORIGIN), &mut response);
+    response
+}
+
+/// What tells a monitor how this process is.
+fn monitor(method: &Method, path: &str) -> Option<fn(&Shared) -> Response> {
+    if method != Method::GET && method != Method::HEAD {
+        return None;
+    }
+    match path {
+        "/healthz" => Some(|_| text(StatusCode::OK, "ok\n")),
+        "/readyz" => Some(readiness),
+        _ => None,
+    }
+}
+
+/// There is no place for the connection among those that have shown the token.
+fn crowded() -> Response {
+    let reason = "too many connections are busy; try again";
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, -32000, reason);
+    response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     response
 }
 
@@ -56,9 +82,6 @@ fn nothing_here(shared: &Shared) -> String {
 }
 
 async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMap, body: Incoming) -> Response {
-    if method == Method::OPTIONS {
-        return Door::preflight(headers);
-    }
     let version = header(headers, "mcp-protocol-version");
     let is_modern = version.is_some_and(|version| MODERN.contains(&version));
     let unknown = version.filter(|version| !is_modern && !LEGACY.contains(version));
@@ -67,7 +90,7 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
     }
     match method.as_str() {
         "POST" => {
-            let posted = match Posted::read(body, endpoint.shared.settings.line).await {
+            let posted = match Posted::read(body, endpoint.shared.settings.line, &endpoint.shared.bodies).await {
                 Ok(posted) => posted,
                 Err(refusal) => return *refusal,
             };

@@ -53,6 +53,8 @@ struct State {
     busy: usize,
     /// When the client was last heard of.
     heard: Instant,
+    /// The HTTP requests that were dealt with, or are. The first one is `initialize`.
+    words: u64,
     /// Whether it has been said that messages are dropped.
     dropped: bool,
 }
@@ -92,6 +94,7 @@ impl Session {
             last_stream: 0,
             busy: 0,
             heard: Instant::now(),
+            words: 0,
             dropped: false,
         };
         Self { id, end: CancellationToken::new(), state: Mutex::new(state) }
@@ -101,6 +104,7 @@ impl Session {
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         let mut state = self.lock();
         state.busy += 1;
+        state.words += 1;
         state.heard = Instant::now();
         Busy(Arc::clone(self))
     }
@@ -205,9 +209,9 @@ impl Session {
         }
     }
 
-    /// What time brings: cancelled requests that nobody answers, and streams that nobody came back to. Whether the session is to
-    /// end because its client is gone.
-    pub(super) fn tick(&self, now: Instant, idle: Duration) -> bool {
+    /// What time brings: cancelled requests that nobody answers, and streams that nobody came back to. If the session is to end
+    /// because its client is gone, the key that says so.
+    pub(super) fn tick(&self, now: Instant, idle: Duration, handshake: Duration) -> Option<&'static str> {
         let mut state = self.lock();
         let is_over =
             |request: &Request| request.cancelled.is_some_and(|at| now.saturating_duration_since(at) > CANCELLED);
@@ -217,11 +221,17 @@ impl Session {
             state.close(&id, None);
         }
         state.streams.retain(|_, stream| !stream.log.is_over(now));
+        let is_new = state.words <= 1 && !state.standalone.is_read();
         let is_read = state.standalone.is_read() || state.streams.values().any(|stream| stream.log.is_read());
-        if is_read || state.busy > 0 {
+        // Reading the answer to `initialize`, slowly or not at all, is no word.
+        if state.busy > 0 || (is_read && !(is_new && state.initialize.is_none())) {
             state.heard = now;
         }
-        now.saturating_duration_since(state.heard) > idle
+        let silence = now.saturating_duration_since(state.heard);
+        if is_new && silence > handshake {
+            return Some("serve.handshake");
+        }
+        (silence > idle).then_some("serve.idle")
     }
 
     /// Ends the session. Whoever still waits for an answer gets `reason`.
@@ -249,6 +259,7 @@ impl State {
         }
         if self.initialize.as_deref() == Some(id) {
             self.initialize = None;
+            self.heard = Instant::now();
             self.version = version(&line);
         }
         self.close(id, Some(line));
@@ -330,4 +341,51 @@ fn version(line: &[u8]) -> Option<String> {
     }
     let result: Initialized = serde_json::from_str(Parts::of(line).ok()?.result?.get()).ok()?;
     Some(result.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// A session whose `initialize` has been sent.
+    fn begun() -> (Arc<Session>, Arc<Log>) {
+        let (relay, _) = mpsc::channel(1);
+        let session = Arc::new(Session::new("id".to_owned(), relay));
+        let line = Bytes::from_static(br#"{"id":1,"method":"initialize"}"#);
+        let head = Head::of(&line);
+        drop(session.busy());
+        let log = session.begin(&[(line, head)], true, || TaskTracker::new().token()).unwrap();
+        (session, log)
+    }
+
+    fn answer(session: &Session) {
+        session.say(&Bytes::from_static(br#"{"id":1,"result":{"protocolVersion":"2025-11-25"}}"#).into());
+    }
+
+    #[test]
+    fn a_client_has_to_say_something_after_initialize() {
+        let later = || Instant::now() + MINUTE * 2;
+        let (session, log) = begun();
+        let reader = log.reader();
+        assert_eq!(session.tick(later(), HOUR, MINUTE), None, "the server takes its time, and the client waits");
+        answer(&session);
+        assert_eq!(session.tick(later(), HOUR, MINUTE), Some("serve.handshake"), "the answer isn't read");
+        drop(reader);
+        drop(session.busy());
+        assert_eq!(session.tick(later(), HOUR, MINUTE), None);
+        assert_eq!(session.tick(later() + HOUR, HOUR, MINUTE), Some("serve.idle"));
+        // Whoever listens has said something.
+        let (session, _) = begun();
+        answer(&session);
+        let _listening = session.standalone().reader();
+        assert_eq!(session.tick(later(), HOUR, MINUTE), None);
+        // Whoever hangs up before the answer has not.
+        let (session, _) = begun();
+        assert_eq!(session.tick(later(), HOUR, MINUTE), Some("serve.handshake"));
+    }
 }

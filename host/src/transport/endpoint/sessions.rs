@@ -40,7 +40,7 @@ impl Sessions {
         let id =
             random_id().map_err(|error| Refused::Failed(format!("no random number for a session's id: {error}")))?;
         let (side, peer) = Side::pair();
-        let guard = (self.shared.open)(&self.server, side, Whose::Session).await.map_err(Refused::Failed)?;
+        let guard = self.shared.begin(&self.server, side, Whose::Session).await.map_err(Refused::Failed)?;
         let session = Arc::new(Session::new(id, peer.outgoing));
         self.lock().insert(session.id.clone(), Arc::clone(&session));
         self.shared.tasks.spawn(Arc::clone(self).carry(Arc::clone(&session), peer.incoming, guard, place));
@@ -77,11 +77,12 @@ impl Sessions {
     }
 
     /// What time brings.
-    pub(super) fn tick(&self, now: Instant, idle: Duration) {
+    pub(super) fn tick(&self, now: Instant, idle: Duration, handshake: Duration) {
         let all: Vec<Arc<Session>> = self.lock().values().cloned().collect();
-        for session in all.iter().filter(|session| session.tick(now, idle)) {
-            tracing::info!(server = self.server, "a session ends, for nothing was heard of its client for {idle:?}");
-            self.end(session, "nothing was heard of the client for too long (`serve.idle`)");
+        for session in all {
+            let Some(key) = session.tick(now, idle, handshake) else { continue };
+            tracing::info!(server = self.server, "a session ends, for nothing was heard of its client (`{key}`)");
+            self.end(&session, &format!("nothing was heard of the client for too long (`{key}`)"));
         }
     }
 

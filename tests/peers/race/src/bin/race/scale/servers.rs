@@ -109,7 +109,7 @@ fn measure(place: &Place, kind: &'static str, servers: u32) -> Option<Seen> {
     let all: Map<String, Value> = names.iter().map(|name| (name.clone(), server.clone())).collect();
     let sampling = if kind == ANSWERED { json!("anthropic") } else { json!({ "mode": "off" }) };
     let config = place.file("serve.json", json!({ "mcpServers": all, "sampling": sampling }).to_string());
-    let words = ["serve", "--listen", "127.0.0.1:0", "--config"].map(str::to_owned);
+    let words = ["serve", "--no-token", "--listen", "127.0.0.1:0", "--config"].map(str::to_owned);
     let config = [config.to_string_lossy().into_owned()];
     let words: Vec<String> = std::iter::once(place.program("race-understudy")).chain(words).chain(config).collect();
 
