@@ -131,6 +131,15 @@ pub struct SamplingArgs {
     /// Who answers first: the client if it can (`fallback`), the plugin (`always`), or the client alone (`off`)
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
+    /// The most tokens of one answer [default: 4096; with `sample`, what the request asks for]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
+    /// The most sampling requests in the course of one tool call [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_call: Option<u32>,
+    /// The most of these that carry tools [default: 64]
+    #[arg(long, value_name = "N")]
+    tool_rounds: Option<u32>,
 }
 
 /// How a verb ended.

@@ -34,7 +34,7 @@ pub enum Error {
     },
     /// More requests of one server in a minute than the config allows.
     #[error(
-        "the server asks more than {most} times a minute (`sampling.requestsPerMinute`); it may ask again in {wait:.1?}"
+        "the server asks more than {most} times a minute (`sampling.requestsPerMinute`), and the turn of this request would come in {wait:.1?}, after its deadline (`limits.deadline`)"
     )]
     TooOften {
         /// `sampling.requestsPerMinute`

@@ -30,6 +30,10 @@ pub struct Head {
     id: Option<Vec<u8>>,
     answers: bool,
     batch: bool,
+    /// What another reader might take for the method.
+    others: Vec<String>,
+    /// Whether there is something around the value.
+    odd: bool,
 }
 
 impl Head {
@@ -57,6 +61,19 @@ impl Head {
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         self.method.as_deref().and_then(|method| std::str::from_utf8(method).ok())
+    }
+
+    /// What another reader might take for the method: a value that a later one of the same key replaces, one whose key differs in case, and one
+    /// that is too long or no valid text. Nearly always nothing.
+    #[must_use]
+    pub fn other_methods(&self) -> &[String] {
+        &self.others
+    }
+
+    /// Whether this is anything but one value on its line: another reader may find a second message in it, or begin elsewhere.
+    #[must_use]
+    pub fn is_odd(&self) -> bool {
+        self.odd
     }
 
     /// The id as it is spelt in the message: `7`, `"a"`.
@@ -130,6 +147,8 @@ impl Scanner {
             match byte {
                 b'"' => self.open_text(),
                 b'{' | b'[' => {
+                    // A second value, or one behind something else.
+                    self.head.odd |= self.begun && self.depth == 0;
                     if !self.begun {
                         self.head.batch = byte == b'[';
                         self.at_key = byte == b'{';
@@ -141,12 +160,18 @@ impl Scanner {
                     self.depth += 1;
                 }
                 b'}' | b']' => {
+                    self.head.odd |= self.depth == 0;
                     if self.depth == 1 {
                         self.end_value();
                     }
                     self.depth = self.depth.saturating_sub(1);
                 }
-                _ if self.depth != 1 => self.begun |= !byte.is_ascii_whitespace(),
+                _ if self.depth != 1 => {
+                    if !byte.is_ascii_whitespace() {
+                        self.head.odd |= self.depth == 0;
+                        self.begun = true;
+                    }
+                }
                 b',' => {
                     self.end_value();
                     self.at_key = !self.head.batch;
@@ -219,13 +244,30 @@ impl Scanner {
         let decoded = plain.contains(&b'\\').then(|| decode(&self.key)).flatten();
         match decoded.as_deref().unwrap_or(plain) {
             b"id" => self.head.id = scalar(&self.value).map(<[u8]>::to_vec),
-            b"method" => self.head.method = decode(&self.value),
+            b"method" => {
+                let method = decode(&self.value);
+                if method.is_none() {
+                    self.head.others.push(String::from_utf8_lossy(&self.value).trim_matches('"').to_owned());
+                }
+                let before = std::mem::replace(&mut self.head.method, method);
+                self.head.others.extend(before.map(|before| String::from_utf8_lossy(&before).into_owned()));
+            }
             b"result" | b"error" => self.head.answers = true,
+            // Some readers look at the letters alone, and some at what stands before a NUL.
+            other if other.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"method")) && is_method(other) => {
+                let value = decode(&self.value).unwrap_or_else(|| self.value.clone());
+                self.head.others.push(String::from_utf8_lossy(&value).trim_matches('"').to_owned());
+            }
             _ => {}
         }
         self.key.clear();
         self.value.clear();
     }
+}
+
+/// Whether some reader takes this key for `method`.
+fn is_method(key: &[u8]) -> bool {
+    key.get(6..).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == 0 || byte.is_ascii_whitespace()))
 }
 
 fn push(to: &mut Vec<u8>, byte: u8, most: usize) {
@@ -263,17 +305,42 @@ pub struct Parts<'a> {
     pub error: Option<ErrorObject>,
 }
 
-/// A JSON-RPC error.
-#[derive(Debug, Clone, Deserialize)]
+/// A JSON-RPC error, or what a peer sends in the place of one.
+#[derive(Debug, Clone, Default)]
 pub struct ErrorObject {
-    /// `code`
+    /// `code`; also from a text or a number with a fraction of zero. 0 if it is none of these.
     pub code: i64,
-    /// `message`
-    #[serde(default)]
+    /// `message`; empty if it is no text. An error that is a text itself is its message.
     pub message: String,
     /// `data`
-    #[serde(default)]
     pub data: Value,
+}
+
+impl<'de> Deserialize<'de> for ErrorObject {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = match Value::deserialize(deserializer)? {
+            Value::Object(members) => members,
+            Value::String(message) => return Ok(Self { message, ..Self::default() }),
+            data => return Ok(Self { data, ..Self::default() }),
+        };
+        let message = match members.remove("message") {
+            Some(Value::String(message)) => message,
+            None | Some(Value::Null) => String::new(),
+            Some(other) => other.to_string(),
+        };
+        let code = members.remove("code").as_ref().and_then(whole).unwrap_or_default();
+        Ok(Self { code, message, data: members.remove("data").unwrap_or_default() })
+    }
+}
+
+/// A whole number, however it is written.
+fn whole(value: &Value) -> Option<i64> {
+    let of_text = |text: &str| text.trim().parse::<i64>().ok();
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| of_text(number.to_string().strip_suffix(".0")?)),
+        Value::String(text) => of_text(text.trim().strip_suffix(".0").unwrap_or(text)),
+        _ => None,
+    }
 }
 
 impl<'a> Parts<'a> {
@@ -381,6 +448,38 @@ mod tests {
         assert_eq!(seen(&format!(r#"{{"id":1,"method":"{long}"}}"#)), (Kind::Other, None, Some("1".to_owned())));
         assert_eq!(seen(&format!(r#"{{"{long}":1,"method":"m"}}"#)).0, Kind::Notification);
         assert_eq!(seen(&format!(r#"{{"id":"{}","method":"m"}}"#, "y".repeat(LONGEST_ID))).2, None);
+    }
+
+    #[test]
+    fn what_another_reader_might_take_for_the_method_is_told() {
+        let others = |message: &str| Head::of(message.as_bytes()).other_methods().join(" ");
+        assert_eq!(others(r#"{"id":1,"method":"a","meth\u006fd":"b"}"#), "a");
+        assert_eq!(others(r#"{"id":1,"Method":"a","method":"b","METHOD\u0000x":"c","method ":"d"}"#), "a c d");
+        assert_eq!(others(r#"{"id":1,"method":"a\ud800"}"#), "a\\ud800");
+        assert_eq!(others(&format!(r#"{{"id":1,"method":"a{}"}}"#, " ".repeat(300))).trim(), "a");
+        assert_eq!(others(r#"{"id":1,"methods":"a","params":{"method":"b"},"method":"c"}"#), "");
+        for odd in ["{\"id\":1}\r{}", "x {}", "\u{feff}{}", "\0{}", "{} []", "{}\u{2028}{}", "/**/{}"] {
+            assert!(Head::of(odd.as_bytes()).is_odd(), "{odd:?}");
+        }
+        for plain in ["{\"a\":[{}]} \r\n", " []\n", "", "\n", "{\"a\":\"}{\"}"] {
+            assert!(!Head::of(plain.as_bytes()).is_odd(), "{plain:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_read_however_a_peer_writes_it() {
+        let read = |error: &str| {
+            let message = format!(r#"{{"id":1,"error":{error}}}"#);
+            Parts::of(message.as_bytes()).unwrap().error.map(|error| (error.code, error.message))
+        };
+        let is = |code: i64, message: &str| Some((code, message.to_owned()));
+        assert_eq!(read(r#"{"code":-1,"message":"m"}"#), is(-1, "m"));
+        assert_eq!(read(r#"{"code":"-32601","message":null}"#), is(-32601, ""));
+        assert_eq!(read(r#"{"code":-32601.0,"message":7}"#), is(-32601, "7"));
+        assert_eq!(read(r#"{"code":1.5}"#), is(0, ""));
+        assert_eq!(read(r#""denied""#), is(0, "denied"));
+        assert_eq!(read("true"), is(0, ""));
+        assert_eq!(read("null"), None);
     }
 
     #[test]

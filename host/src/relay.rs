@@ -14,12 +14,16 @@
 //! | `upgrade`, `downgrade` | the bridge: a legacy server for a modern client, and the reverse |
 //! | `capabilities` | declaring `sampling` for a client |
 //! | `doings` | what the server is doing, for `includeContext` |
+//! | `allowance` | how much the server may ask in the course of a call |
+//! | `lookalike` | what could be taken for a sampling request, and is none |
+//! | `refusal` | what a client's error says: that it can't, or that somebody won't |
 //! | `answers` | the sampling requests that are being answered |
 //! | `tasks` | those that are answered as tasks |
 //! | `progress` | telling the server how far an answer has come |
 //! | `outlet` | the way to one side |
 //! | `edit`, `members` | raw JSON, edited without touching the rest |
 
+mod allowance;
 mod answers;
 mod capabilities;
 mod doings;
@@ -27,10 +31,12 @@ mod downgrade;
 mod edit;
 mod era;
 mod legacy;
+mod lookalike;
 mod members;
 mod modern;
 mod outlet;
 mod progress;
+mod refusal;
 mod rounds;
 mod seal;
 mod session;

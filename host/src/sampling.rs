@@ -16,6 +16,7 @@ mod told;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageResult;
@@ -25,6 +26,7 @@ use crate::config::{self, Config, Sampling};
 use crate::error::{Error, LoadError};
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Engine, Plugin};
+use crate::policy::Lowered;
 use crate::provider::credential::Credential;
 use crate::provider::guarded::Guarded;
 use crate::provider::secret::Secret;
@@ -70,6 +72,8 @@ pub struct Asked<'a> {
     pub context: Option<Context>,
     /// Where the text of an answer goes as it comes in, if the server wants to see it.
     pub progress: Option<mpsc::Sender<String>>,
+    /// Whether it has been counted already (`requestsPerMinute`): when the client was asked, which couldn't answer.
+    pub has_had_turn: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -197,6 +201,42 @@ impl Sampler {
     #[must_use]
     pub fn withheld(&self) -> Withheld {
         self.cast().withheld.clone()
+    }
+
+    /// Holds a request that a client is to answer to what one may contain, as plugins' are. What is to be changed in it.
+    ///
+    /// # Errors
+    /// What the server is to be told.
+    pub(crate) fn review<'a>(&self, params: &'a [u8]) -> Result<Option<Lowered<'a>>, Error> {
+        self.cast().policy.review(&self.server, params)
+    }
+
+    /// Whether it is the turn of one more request now (`requestsPerMinute`).
+    pub(crate) fn is_turn(&self) -> bool {
+        self.cast().policy.is_turn()
+    }
+
+    /// Waits for the turn of a request of this size, within the deadline.
+    ///
+    /// # Errors
+    /// What the server is to be told.
+    pub(crate) async fn turn(&self, size: usize) -> Result<(), Error> {
+        let cast = self.cast();
+        cast.policy.turn(size, Instant::now() + cast.deadline).await
+    }
+
+    /// Whether so many requests of so many bytes may be with the client at once.
+    ///
+    /// # Errors
+    /// What the server is to be told.
+    pub(crate) fn has_room(&self, requests: usize, bytes: usize) -> Result<(), Error> {
+        let cast = self.cast();
+        let (most, most_bytes) = cast.policy.room();
+        match requests <= most {
+            false => Err(cast.policy.too_many()),
+            true if bytes > most_bytes => Err(Error::TooMuch { most: most_bytes }),
+            true => Ok(()),
+        }
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.

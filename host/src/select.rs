@@ -3,6 +3,9 @@
 //! The server's hints come first, in order: each is looked for in the catalogues of all plugins of the chain, so a hint may
 //! choose the plugin. With no match the first plugin of the chain decides: by the config's thresholds, else by weighing the three
 //! priorities, else by its default. The other plugins stay in the chain behind it, each with its own choice.
+//!
+//! A server's wishes spend the user's money, so they choose no model that costs more than the plugin's default, unless the config says which
+//! models may be used (`allowedModels`, `models`) or what a hint stands for (`aliases`, `hints`).
 
 use crate::config::{self, Comparison, Models, Priority, Threshold};
 use crate::plugin::bindings::understudy::plugin::types as wit;
@@ -13,6 +16,10 @@ pub struct Catalogue {
     models: Vec<Model>,
     default: Option<String>,
     rules: Models,
+    /// What a model may cost that a server's wishes choose.
+    ceiling: f64,
+    /// The plugin's name in the config.
+    plugin: String,
 }
 
 #[derive(Debug, Clone)]
@@ -33,6 +40,17 @@ pub struct Choice {
     pub model: String,
     /// The reason, in words.
     pub why: String,
+    /// A dearer model that the server wished for and doesn't get, in words.
+    pub dearer: Option<String>,
+}
+
+/// What a hint finds.
+enum Found {
+    /// A model, and why.
+    Model(String, String),
+    /// Only models that cost too much; the first of them.
+    Dearer(String),
+    Nothing,
 }
 
 impl Catalogue {
@@ -56,7 +74,8 @@ impl Catalogue {
         let known = |name: &String| rules.catalogue.is_empty() || models.iter().any(|model| model.name == *name);
         let default = default.filter(|name| allowed(name) && (config.model.is_some() || known(name)));
         let default = default.or_else(|| Some(models.first()?.name.clone())).or_else(|| rules.allowed.clone()?.pop());
-        Self { models, default, rules }
+        let ceiling = ceiling(&rules, &models, default.as_deref());
+        Self { models, default, rules, ceiling, plugin: config.name.clone() }
     }
 
     /// The names of the models.
@@ -68,28 +87,43 @@ impl Catalogue {
         self.rules.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == name))
     }
 
-    fn by_hint(&self, hint: &str) -> Option<(String, String)> {
+    fn by_hint(&self, hint: &str) -> Found {
         let lower = hint.to_lowercase();
         let alias = self.rules.aliases.iter().find(|(from, _)| lower.contains(&from.to_lowercase()));
         if let Some((from, model)) = alias.filter(|(_, model)| self.allows(model)) {
-            return Some((model.clone(), format!("the hint `{hint}` fits the alias `{from}`")));
+            return Found::Model(model.clone(), format!("the hint `{hint}` fits the alias `{from}`"));
         }
         if self.rules.verbatim && self.allows(hint) {
-            return Some((hint.to_owned(), format!("the hint `{hint}` is taken verbatim")));
+            return Found::Model(hint.to_owned(), format!("the hint `{hint}` is taken verbatim"));
         }
         let fits = |name: &str| name.to_lowercase().contains(&lower);
+        let mut dearer = None;
         for model in &self.models {
-            if fits(&model.name) {
-                return Some((model.name.clone(), format!("the hint `{hint}` is part of its name")));
+            let why = if fits(&model.name) {
+                format!("the hint `{hint}` is part of its name")
+            } else if let Some(family) = model.families.iter().find(|family| fits(family)) {
+                format!("the hint `{hint}` is part of its family `{family}`")
+            } else {
+                continue;
+            };
+            if model.cost <= self.ceiling {
+                return Found::Model(model.name.clone(), why);
             }
-            if let Some(family) = model.families.iter().find(|family| fits(family)) {
-                return Some((model.name.clone(), format!("the hint `{hint}` is part of its family `{family}`")));
-            }
+            dearer.get_or_insert(&model.name);
         }
-        None
+        dearer.map_or(Found::Nothing, |name| Found::Dearer(self.in_words(&format!("the hint `{hint}`"), name)))
     }
 
-    fn without_hint(&self, preferences: Option<&wit::ModelPreferences>) -> (String, String) {
+    /// Why a dearer model isn't chosen.
+    fn in_words(&self, wish: &str, model: &str) -> String {
+        let (wish, plugin) = (crate::text::one_line(wish, 120), &self.plugin);
+        format!(
+            "{wish} would choose `{model}`, which costs more than the default; `plugins.{plugin}.allowedModels` allows it"
+        )
+    }
+
+    /// The model, why, and the dearer one that it would be otherwise.
+    fn without_hint(&self, preferences: Option<&wit::ModelPreferences>) -> (String, String, Option<String>) {
         let priority = |which: Priority| {
             preferences.and_then(|p| match which {
                 Priority::Cost => p.cost_priority,
@@ -99,27 +133,45 @@ impl Catalogue {
         };
         let threshold = self.rules.thresholds.iter().find(|t| holds(t, &priority) && self.allows(&t.model));
         if let Some(threshold) = threshold {
-            return (threshold.model.clone(), format!("`{}` holds", threshold.text));
+            return (threshold.model.clone(), format!("`{}` holds", threshold.text), None);
         }
         let [cost, speed, intelligence] =
             [Priority::Cost, Priority::Speed, Priority::Intelligence].map(|which| priority(which).unwrap_or_default());
         if self.rules.thresholds.is_empty() && cost + speed + intelligence > 0.0 {
             let score = |m: &Model| cost * (1.0 - m.cost) + speed * m.speed + intelligence * m.intelligence;
             // Of equals the first.
-            let best = self.models.iter().rev().max_by(|a, b| score(a).total_cmp(&score(b)));
-            if let Some(best) = best {
+            let best = |most: f64| {
+                let affordable = self.models.iter().rev().filter(|model| model.cost <= most);
+                affordable.max_by(|a, b| score(a).total_cmp(&score(b)))
+            };
+            if let Some(best) = best(self.ceiling) {
+                let first = self.models.iter().rev().max_by(|a, b| score(a).total_cmp(&score(b)));
+                let wish = "the server's priorities";
+                let dearer =
+                    first.filter(|first| first.cost > self.ceiling).map(|first| self.in_words(wish, &first.name));
                 let why = format!(
                     "it scores best, {:.2}, by cost {cost}, speed {speed}, intelligence {intelligence}",
                     score(best)
                 );
-                return (best.name.clone(), why);
+                return (best.name.clone(), why, dearer);
             }
         }
         match &self.default {
-            Some(default) => (default.clone(), "it is the default".to_owned()),
-            None => (String::new(), "neither the config nor the plugin names a model".to_owned()),
+            Some(default) => (default.clone(), "it is the default".to_owned(), None),
+            None => (String::new(), "neither the config nor the plugin names a model".to_owned(), None),
         }
     }
+}
+
+/// What a model may cost that a server's wishes choose: as much as the default, unless the config says which there are. Of a default that nobody
+/// describes the cost isn't known: then as much as the cheapest.
+fn ceiling(rules: &Models, models: &[Model], default: Option<&str>) -> f64 {
+    if rules.allowed.is_some() || !rules.catalogue.is_empty() {
+        return f64::INFINITY;
+    }
+    let of_default = models.iter().find(|model| default == Some(model.name.as_str())).map(|model| model.cost);
+    let cheapest = || models.iter().map(|model| model.cost).min_by(f64::total_cmp);
+    of_default.or_else(cheapest).unwrap_or_default()
 }
 
 impl Model {
@@ -169,13 +221,21 @@ pub fn choose(chain: &[&Catalogue], preferences: Option<&wit::ModelPreferences>)
         .filter(|hint| !hint.trim().is_empty())
         .collect();
     let of_one = |plugin: usize, catalogue: &Catalogue| {
-        let by_hint = hints.iter().find_map(|hint| catalogue.by_hint(hint));
-        let (model, why) = by_hint.unwrap_or_else(|| catalogue.without_hint(preferences));
-        Choice { plugin, model, why }
+        let mut passed = None;
+        for hint in &hints {
+            match catalogue.by_hint(hint) {
+                Found::Model(model, why) => return Choice { plugin, model, why, dearer: passed },
+                Found::Dearer(words) => passed = passed.or(Some(words)),
+                Found::Nothing => {}
+            }
+        }
+        let (model, why, dearer) = catalogue.without_hint(preferences);
+        Choice { plugin, model, why, dearer: passed.or(dearer) }
     };
     let mut choices: Vec<Choice> =
         chain.iter().enumerate().map(|(plugin, catalogue)| of_one(plugin, catalogue)).collect();
-    let hinted = hints.iter().find_map(|hint| chain.iter().position(|catalogue| catalogue.by_hint(hint).is_some()));
+    let finds = |catalogue: &&Catalogue, hint: &str| matches!(catalogue.by_hint(hint), Found::Model(..));
+    let hinted = hints.iter().find_map(|hint| chain.iter().position(|catalogue| finds(catalogue, hint)));
     if let Some(first) = hinted {
         let chosen = choices.remove(first);
         choices.insert(0, chosen);
@@ -256,21 +316,58 @@ mod tests {
     fn hints_are_tried_in_order_over_the_whole_chain_and_may_choose_the_plugin() {
         let (gpt, claude) = (catalogue("", &gpt()), catalogue("", &claude()));
         let chain = [&gpt, &claude];
-        assert_eq!(first(&chain, &hinted(&["unknown", "Claude", "gpt"])), (1, "claude-large-1".to_owned()));
+        // Of two that fit, the one that costs no more than the default.
+        assert_eq!(first(&chain, &hinted(&["unknown", "Claude", "gpt"])), (1, "claude-small-1".to_owned()));
         assert_eq!(first(&chain, &hinted(&["HAIKU"])), (1, "claude-small-1".to_owned()));
         assert_eq!(first(&chain, &hinted(&["unknown", " "])), (0, "gpt-mini".to_owned()));
         // The others stay behind the chosen one, each with its own choice.
-        let all = choose(&chain, Some(&hinted(&["opus"])));
+        let all = choose(&chain, Some(&hinted(&["haiku"])));
         assert_eq!(
             all.iter().map(|c| (c.plugin, c.model.as_str())).collect::<Vec<_>>(),
-            [(1, "claude-large-1"), (0, "gpt-mini")]
+            [(1, "claude-small-1"), (0, "gpt-mini")]
         );
         assert_eq!(choose(&chain, None)[0].why, "it is the default");
     }
 
     #[test]
+    fn no_wish_of_a_servers_chooses_a_dearer_model_than_the_default_unless_the_config_says_so() {
+        let opus = || preferences(&["opus"], [None, None, Some(1.0)]);
+        let plain = catalogue("", &claude());
+        let choice = choose(&[&plain], Some(&opus())).remove(0);
+        assert_eq!(choice.model, "claude-small-1");
+        let dearer = choice.dearer.unwrap();
+        assert!(
+            dearer.contains("the hint `opus` would choose `claude-large-1`")
+                && dearer.contains("`plugins.p.allowedModels`")
+        );
+        let prefers = preferences(&[], [None, None, Some(1.0)]);
+        let choice = choose(&[&plain], Some(&prefers)).remove(0);
+        assert_eq!(choice.model, "claude-small-1");
+        assert!(choice.dearer.unwrap().contains("priorities would choose `claude-large-1`"));
+        // The next hint is as good.
+        assert_eq!(first(&[&plain], &hinted(&["opus", "haiku"])).1, "claude-small-1");
+        for config in [
+            r#", "allowedModels": ["claude-small-1", "claude-large-1"]"#,
+            r#", "models": ["claude-small-1", "claude-large-1"]"#,
+            r#", "aliases": {"opus": "claude-large-1"}"#,
+            r#", "model": "claude-large-1", "hints": "catalogue""#,
+        ] {
+            assert_eq!(first(&[&catalogue(config, &claude())], &hinted(&["opus"])).1, "claude-large-1", "{config}");
+        }
+        // A hint doesn't lead to a plugin of the chain for the sake of a model that it doesn't get.
+        let gpt = catalogue("", &gpt());
+        assert_eq!(first(&[&gpt, &plain], &hinted(&["opus"])), (0, "gpt-mini".to_owned()));
+        // Of a default that nobody describes the cost isn't known.
+        let unknown = catalogue(r#", "model": "new", "aliases": {"x": "new"}"#, &claude());
+        assert_eq!(first(&[&unknown], &hinted(&["opus"])).1, "new");
+        assert_eq!(first(&[&unknown], &hinted(&["haiku"])).1, "claude-small-1");
+    }
+
+    #[test]
     fn priorities_weigh_the_first_plugins_models() {
-        let (gpt, claude) = (catalogue("", &gpt()), catalogue("", &claude()));
+        let allowed = |names: &str| format!(r#", "allowedModels": [{names}]"#);
+        let gpt = catalogue(&allowed(r#""gpt-big", "gpt-mini""#), &gpt());
+        let claude = catalogue("", &claude());
         let chain = [&gpt, &claude];
         let weighed = |priorities| first(&chain, &preferences(&[], priorities)).1;
         assert_eq!(weighed([None, None, Some(1.0)]), "gpt-big");

@@ -65,7 +65,9 @@ fn print(name: &str, mut times: Vec<Duration>) {
 async fn connection(by_client: bool) -> Vec<Duration> {
     let (url, mut noticed) = provider().await;
     let config = json!({ "plugins": { "p": { "component": "builtin:ollama", "endpoint": url, "model": "m" } } });
-    let mut relayed = Relayed::with(&config, Sampling::by(vec!["p".to_owned()]), None).await;
+    let mut relayed =
+        Relayed::with(&config, Sampling { requests_per_call: u32::MAX, ..Sampling::by(vec!["p".to_owned()]) }, None)
+            .await;
     let mut times = Vec::new();
     for id in 0..RUNS {
         let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "t" } });
@@ -99,7 +101,9 @@ async fn guest() -> Vec<Duration> {
     let limits = json!({ "instances": 1, "cpu": "1 min" });
     let config =
         json!({ "plugins": { "p": { "component": component, "endpoint": "http://127.0.0.1:9", "limits": limits } } });
-    let mut relayed = Relayed::with(&config, Sampling::by(vec!["p".to_owned()]), None).await;
+    let mut relayed =
+        Relayed::with(&config, Sampling { requests_per_call: u32::MAX, ..Sampling::by(vec!["p".to_owned()]) }, None)
+            .await;
     let mut times = Vec::new();
     for id in 0..RUNS {
         relayed.server.say(&sampling(2 * id, "loop")).await;

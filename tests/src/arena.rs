@@ -189,7 +189,7 @@ impl Arena {
         let bomb = config.plugin("bomb", |_| None).unwrap_or_else(|e| panic!("{e}"));
         let http = Arc::new(Http::default());
         let server = async |plugin: &str| {
-            let rule = Sampling::by(vec![plugin.to_owned()]);
+            let rule = Sampling { requests_per_call: u32::MAX, ..Sampling::by(vec![plugin.to_owned()]) };
             let plugin = config.plugin(plugin, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
             let sampler = Sampler::new("server", &rule, vec![plugin], Arc::clone(&http), &config);

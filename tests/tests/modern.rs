@@ -213,11 +213,12 @@ async fn what_nobody_can_answer_and_what_never_ends_is_one_error() {
         let asked = relayed.server.hear().await;
         rounds += 1;
         relayed.server.say(&required(&asked["id"], &json!({ "x": asks("again") }), Some("s"))).await;
-        if rounds == 10 {
+        if rounds == 101 {
             break relayed.client.hear().await;
         }
     };
-    assert_eq!(error["error"]["message"], "the server asked 10 times in one call, and no more are answered");
+    let reason = "this server has asked for 100 completions in the course of one call, and gets no more (`sampling.requestsPerCall`)";
+    assert_eq!(error["error"]["message"], reason);
 }
 
 #[tokio::test]

@@ -304,8 +304,8 @@ fn two_hundred_requests_are_with_the_provider_at_once() {
         gate.wait_for(MANY);
         respond(stream, "200 OK", "", openai_answer("all here").as_bytes());
     });
-    let mut session =
-        Session::start(&place, &["--plugin", "openai", "--model", "m", "--endpoint", &provider.url], &["cat"]);
+    let args = ["--plugin", "openai", "--model", "m", "--endpoint", &provider.url, "--requests-per-call", "200"];
+    let mut session = Session::start(&place, &args, &["cat"]);
     for id in 0..MANY {
         session.say(&sampling(id, "hello"));
     }

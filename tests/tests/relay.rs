@@ -29,8 +29,8 @@ fn what_is_not_sampling_passes_through_byte_for_byte_in_order() {
         "this is no JSON \u{1b}[31m\n",
         "{\"half\": \n",
         &big,
-        "{\"id\":null,\"method\":\"sampling/createMessage\",\"params\":{}}\n",
-        "{\"method\":\"sampling/createMessage\",\"params\":{\"a notification\":1}}\n",
+        "{\"id\":null,\"method\":\"sampling/createMessages\",\"params\":{}}\n",
+        "{\"method\":\"notifications/message\",\"params\":{\"method\":\"sampling/createMessage\"}}\n",
         "the last line has no end",
     ];
     for line in lines {
@@ -148,7 +148,8 @@ fn a_server_asks_only_while_a_tool_is_called_that_may_lead_to_it() {
 #[test]
 fn a_server_that_asks_too_often_is_told_when_it_may_ask_again() {
     let place = Place::new();
-    let config = place.file("understudy.json", r#"{"sampling": {"use": "echo", "requestsPerMinute": 2}}"#);
+    let rule = r#"{"sampling": {"use": "echo", "requestsPerMinute": 2}, "limits": {"deadline": "5 s"}}"#;
+    let config = place.file("understudy.json", rule);
     let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
     for id in 1..=2 {
         session.say(&sampling(id, "hi"));
@@ -260,19 +261,16 @@ fn a_batch_is_taken_apart_only_where_it_must_be() {
 fn a_batch_that_only_speaks_of_sampling_passes_as_it_is() {
     let place = Place::new();
     let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
-    let request = sampling(7, "in a batch in a batch");
-    for batch in [
-        "[ {\"method\":\"notifications/message\",\"params\":{\"data\":\"sampling/createMessage\"}}, 1.0 ]\n".to_owned(),
-        format!("[[{request}]]\n"),
-    ] {
-        session.say_bytes(batch.as_bytes());
-        assert_eq!(String::from_utf8_lossy(&session.line()), batch);
-    }
-    // What is left of a batch may speak of it too.
-    session.say_bytes(format!("[[{request}],{request}]\n").as_bytes());
+    let request = sampling(7, "in a batch");
+    let speaks = "{\"method\":\"notifications/message\",\"params\":{\"data\":\"sampling/createMessage\"}}";
+    let batch = format!("[ {speaks}, 1.0 ]\n");
+    session.say_bytes(batch.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&session.line()), batch);
+    // What is left of a batch may speak of it too. There are no batches of batches.
+    session.say_bytes(format!("[{speaks},[{request}],{request}]\n").as_bytes());
     let mut heard = [session.line(), session.line()];
     heard.sort_by_key(|line| line.first() != Some(&b'['));
-    assert_eq!(String::from_utf8_lossy(&heard[0]), format!("[[{request}]]\n"));
+    assert_eq!(String::from_utf8_lossy(&heard[0]), format!("[{speaks}]\n"));
     assert!(String::from_utf8_lossy(&heard[1]).contains("\"result\""));
 }
 
@@ -311,7 +309,7 @@ fn a_server_that_no_longer_listens_is_heard_to_the_end() {
 #[test]
 fn many_requests_at_once_are_each_answered_once() {
     let place = Place::new();
-    let mut session = Session::start(&place, &["--plugin", "echo"], &["cat"]);
+    let mut session = Session::start(&place, &["--plugin", "echo", "--requests-per-call", "500"], &["cat"]);
     for id in 0..500 {
         session.say(&sampling(id, &format!("text {id}")));
     }

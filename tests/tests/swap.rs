@@ -58,7 +58,7 @@ impl Stage {
     fn config(&self, component: &str) -> String {
         let limits = json!({ "cpu": "100 ms" });
         let plugin = json!({ "component": component, "endpoint": self.provider.url, "limits": limits });
-        json!({ "mcpServers": { "cat": { "command": "cat" } }, "sampling": "p", "plugins": { "p": plugin } })
+        json!({ "mcpServers": { "cat": { "command": "cat" } }, "sampling": { "use": "p", "requestsPerCall": u32::MAX }, "plugins": { "p": plugin } })
             .to_string()
     }
 

@@ -112,6 +112,9 @@ async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
         let Some(link) = chain.get(choice.plugin) else { continue };
         let place = if i == 0 { "asked first" } else { "asked if that fails" };
         out(&format!("{}: `{}`, {place}: {}", link.plugin.name, choice.model, choice.why))?;
+        if let Some(dearer) = &choice.dearer {
+            out(&format!("    {dearer}"))?;
+        }
         out(&format!("    of {}", list(link.catalogue.names())))?;
     }
     Ok(End::Done)

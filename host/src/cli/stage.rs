@@ -143,10 +143,22 @@ pub(crate) async fn of_server(
     Ok(Stage { name, place, served: Served { key, sampler }, terms, clients })
 }
 
-/// The command line's rule comes before the config's.
+/// The command line's rule comes before the config's. `--plugin` says who answers; what the config lets a server ask holds all the same.
 pub(crate) fn rule_of(args: &SamplingArgs, configured: Option<Sampling>) -> Option<Sampling> {
-    let rule = if args.plugin.is_empty() { configured } else { Some(Sampling::by(args.plugin.clone())) };
-    rule.map(|rule| Sampling { mode: args.mode.unwrap_or(rule.mode), ..rule })
+    let rule = if args.plugin.is_empty() {
+        configured?
+    } else {
+        let plugins = args.plugin.clone();
+        let named = Sampling::by(plugins.clone());
+        configured.map_or(named, |rule| Sampling { plugins, mode: Mode::Fallback, ..rule })
+    };
+    Some(Sampling {
+        mode: args.mode.unwrap_or(rule.mode),
+        max_tokens: args.max_tokens.or(rule.max_tokens),
+        requests_per_call: args.requests_per_call.unwrap_or(rule.requests_per_call),
+        tool_rounds: args.tool_rounds.unwrap_or(rule.tool_rounds),
+        ..rule
+    })
 }
 
 /// The engine, which shows on a terminal what it compiles.
@@ -241,6 +253,8 @@ pub(crate) async fn alone(global: &Global, args: &SamplingArgs) -> Result<Arc<Sa
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))
     })?;
+    // The request is the user's own, not a server's: only a limit that somebody wrote down holds.
+    let rule = Sampling { max_tokens: rule.max_tokens.or(Some(u32::MAX)), ..rule };
     Ok(Arc::new(loaded(&config, "sample", &rule, args, &mut Common::default()).await?))
 }
 
@@ -305,7 +319,11 @@ mod tests {
         let rule = rule_of(&typed, Some(configured.clone())).unwrap();
         assert_eq!((rule.mode, rule.max_tokens, rule.plugins), (Mode::Always, Some(7), vec!["a".to_owned()]));
         let typed = SamplingArgs { plugin: vec!["b".to_owned()], ..SamplingArgs::default() };
-        assert_eq!(rule_of(&typed, Some(configured)).unwrap().plugins, ["b"]);
+        let rule = rule_of(&typed, Some(configured)).unwrap();
+        assert_eq!((rule.plugins.as_slice(), rule.max_tokens), (["b".to_owned()].as_slice(), Some(7)));
+        let typed = SamplingArgs { max_tokens: Some(9), requests_per_call: Some(1), tool_rounds: Some(0), ..typed };
+        let rule = rule_of(&typed, None).unwrap();
+        assert_eq!((rule.max_tokens, rule.requests_per_call, rule.tool_rounds), (Some(9), 1, 0));
         assert_eq!(rule_of(&SamplingArgs::default(), None), None);
     }
 

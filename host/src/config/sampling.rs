@@ -10,6 +10,11 @@ use super::section::{Section, kind, strings, wrong};
 /// `heartbeat` where the config says nothing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// What a server gets without any config: tokens in one answer, requests in the course of one call, and those among them that carry tools.
+const MAX_TOKENS: u32 = 4096;
+const REQUESTS_PER_CALL: u32 = 100;
+const TOOL_ROUNDS: u32 = 64;
+
 /// Who answers sampling requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sampling {
@@ -17,13 +22,18 @@ pub struct Sampling {
     pub plugins: Vec<String>,
     /// Who comes first, the client or the plugin.
     pub mode: Mode,
-    /// `maxTokens` of a request is lowered to this.
+    /// `maxTokens` of a request is lowered to this. `None`, the default, is 4,096 for a server; see [`Sampling::most_tokens`].
     pub max_tokens: Option<u32>,
+    /// Requests in the course of one call of the client's, whoever answers them. Default 100. Outside of any call a server has as many at
+    /// once, and as many an hour.
+    pub requests_per_call: u32,
+    /// Those among them that carry tools or the results of tools. Default 64; 0 refuses all of them.
+    pub tool_rounds: u32,
     /// Whether `sampling.tools` is declared where the plugin can carry tools. Default true; some strict old servers fail on it.
     pub declare_tools: bool,
     /// What a server that asks for `includeContext` gets attached. Default nothing.
     pub context: Attached,
-    /// So many requests a minute are answered, and so many at once after a pause. Default as many as come.
+    /// Requests a minute, and at once after a pause; more wait for their turn within their deadline. Default as many as come.
     pub requests_per_minute: Option<u32>,
     /// Requests are answered only while one of these tools of the server's is being called. Default always.
     pub tools: Option<Vec<String>>,
@@ -51,6 +61,8 @@ impl Sampling {
             plugins,
             mode: Mode::Fallback,
             max_tokens: None,
+            requests_per_call: REQUESTS_PER_CALL,
+            tool_rounds: TOOL_ROUNDS,
             declare_tools: true,
             context: Attached::None,
             requests_per_minute: None,
@@ -58,6 +70,12 @@ impl Sampling {
             declare_tasks: false,
             heartbeat: HEARTBEAT,
         }
+    }
+
+    /// The most tokens of one answer for a server.
+    #[must_use]
+    pub fn most_tokens(&self) -> u32 {
+        self.max_tokens.unwrap_or(MAX_TOKENS)
     }
 }
 
@@ -68,7 +86,7 @@ pub enum Mode {
     Fallback,
     /// The plugin.
     Always,
-    /// The client or nobody: everything passes through.
+    /// The client or nobody: everything passes through, and no rule is applied.
     Off,
 }
 
@@ -116,6 +134,8 @@ impl Sampling {
         let sampling = Self {
             mode,
             max_tokens: section.count("maxTokens")?,
+            requests_per_call: section.count("requestsPerCall")?.unwrap_or(REQUESTS_PER_CALL),
+            tool_rounds: section.number("toolRounds")?.unwrap_or(TOOL_ROUNDS),
             requests_per_minute: section.count("requestsPerMinute")?,
             tools: section.strings("tools")?,
             declare_tasks: section.boolean("declareTasks")?.unwrap_or(false),

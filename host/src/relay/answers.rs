@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use super::Outlet;
+use crate::transport::Message;
 
 /// By the id that the server gave each.
 #[derive(Debug, Default)]
@@ -29,13 +30,12 @@ struct Running {
 }
 
 impl Answers {
-    /// Begins to answer a request; the line that comes of it goes to `to_back`. `false` if its id is in use.
+    /// Begins to answer a request; what comes of it goes where it belongs. `false` if its id is in use.
     pub(super) fn begin(
         self: &Arc<Self>,
         id: Vec<u8>,
         about: Option<Bytes>,
-        answer: impl Future<Output = Bytes> + Send + 'static,
-        to_back: Outlet,
+        answer: impl Future<Output = (Outlet, Message)> + Send + 'static,
     ) -> bool {
         let mut state = self.lock();
         if state.closed {
@@ -46,10 +46,10 @@ impl Answers {
         }
         let (answers, key) = (Arc::clone(self), id.clone());
         let task = tokio::spawn(async move {
-            let line = answer.await;
+            let (outlet, message) = answer.await;
             // The server may use the id again as soon as it has the answer.
             if answers.end(&key) {
-                to_back.send(line).await;
+                outlet.send(message).await;
             }
         });
         state.running.insert(id, Running { about, task: task.abort_handle() });
@@ -107,10 +107,11 @@ mod tests {
         let answer = async move {
             // The answer is there; but before it is sent the server cancels, and asks anew under the same id.
             assert!(again.cancel(b"1"));
-            assert!(again.begin(b"1".to_vec(), None, async { Bytes::from_static(b"second") }, to_back));
-            Bytes::from_static(b"first")
+            let second = (to_back.clone(), Bytes::from_static(b"second").into());
+            assert!(again.begin(b"1".to_vec(), None, async { second }));
+            (to_back, Bytes::from_static(b"first").into())
         };
-        assert!(answers.begin(b"1".to_vec(), None, answer, outlet.clone()));
+        assert!(answers.begin(b"1".to_vec(), None, answer));
         assert_eq!(heard.recv().await.unwrap().line, "second");
         outlet.close();
         drop(outlet);

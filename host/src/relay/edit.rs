@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::policy::Lowered;
+
 /// Where a part of a line begins.
 fn offset(line: &[u8], part: &RawValue) -> usize {
     // `part` was borrowed from `line`.
@@ -25,6 +27,14 @@ pub(super) fn insert(line: &Bytes, object: &RawValue, members: &str) -> Bytes {
     let empty = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
     let comma: &[u8] = if empty { b"" } else { b"," };
     [before, members.as_bytes(), comma, after].concat().into()
+}
+
+/// A request with the `maxTokens` that it may have; `params` are its parameters.
+pub(super) fn lower(line: &Bytes, params: &RawValue, lowered: Lowered<'_>) -> Bytes {
+    match lowered.old {
+        Some(old) => replace(line, old, lowered.new.to_string().as_bytes()),
+        None => insert(line, params, &format!("\"maxTokens\":{}", lowered.new)),
+    }
 }
 
 /// The line with another id, as it is to be spelt; as it is if it has none.

@@ -25,7 +25,7 @@ const IN_A_ROW: usize = 8;
 
 /// What both loops share.
 struct Shared {
-    session: Session,
+    session: Arc<Session>,
     answers: Arc<Answers>,
     tasks: Arc<Tasks>,
     /// The server's requests that have been begun since it had last said nothing.
@@ -40,7 +40,7 @@ struct Shared {
 /// Relays until neither side has anything to say.
 pub(super) async fn run(front: Side, back: Side, answering: Answering, terms: Terms, spoken: Spoken) {
     let shared = Arc::new(Shared {
-        session: Session::new(answering, terms.clients),
+        session: Arc::new(Session::new(answering, terms.clients)),
         answers: Arc::new(Answers::default()),
         tasks: Arc::default(),
         in_a_row: AtomicUsize::new(0),
@@ -131,13 +131,17 @@ impl Shared {
             Incoming::Message(message) => match self.session.client_says(&message.line) {
                 Verdict::Pass => self.to_back.send(message).await,
                 Verdict::Replace(line) => self.to_back.send(line).await,
-                Verdict::Answer { id, params } => self.answer(id, params, None).await,
+                Verdict::Answer { id, params, has_had_turn } => self.answer(id, params, None, has_had_turn).await,
                 Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
                 Verdict::Cancelled { call, alone } => {
                     let open = self.to_back.send(message).await;
                     open && self.give_up(&call, alone).await
                 }
-                Verdict::Cancel { .. } | Verdict::Apart { .. } | Verdict::Task { .. } => true,
+                Verdict::Cancel { .. }
+                | Verdict::Apart { .. }
+                | Verdict::Task { .. }
+                | Verdict::Wait { .. }
+                | Verdict::Drop => true,
             },
         }
     }
@@ -157,20 +161,26 @@ impl Shared {
     /// Deals with one message of the server's; whether there is any use in reading on.
     async fn server_says(&self, message: Message) -> bool {
         let Message { line, about } = &message;
-        match self.session.server_says(line) {
+        match self.session.server_says(line, about.as_deref()) {
             Verdict::Pass => {
                 self.report_garbage(line);
                 self.to_front.send(message).await
             }
             Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
             // A server that no longer listens may still have something to say.
-            Verdict::Answer { id, params } => {
-                self.answer(id, params, about.clone()).await;
+            Verdict::Answer { id, params, has_had_turn } => {
+                self.answer(id, params, about.clone(), has_had_turn).await;
                 if self.in_a_row.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
                     tokio::task::yield_now().await;
                 }
                 true
             }
+            Verdict::Wait { id, params, line } => {
+                let message = Message { line, about: about.clone() };
+                self.ask_later(id, params, message).await;
+                true
+            }
+            Verdict::Drop => true,
             Verdict::Task { id, method, params } => {
                 self.answer_of_task(id, method, params).await;
                 true
@@ -182,6 +192,8 @@ impl Shared {
             Verdict::Cancelled { .. } => true,
             Verdict::Cancel { id } => {
                 if self.answers.cancel(&id) {
+                    // Its turn may have come in this moment.
+                    self.session.forget(&id);
                     tracing::info!(request = %String::from_utf8_lossy(&id), "the server cancelled its sampling request");
                     true
                 } else {
@@ -203,7 +215,7 @@ impl Shared {
     }
 
     /// Answers a sampling request beside the loops.
-    async fn answer(&self, id: Vec<u8>, params: Bytes, about: Option<Bytes>) -> bool {
+    async fn answer(&self, id: Vec<u8>, params: Bytes, about: Option<Bytes>, has_had_turn: bool) -> bool {
         let Some(sampler) = self.session.sampler() else { return true };
         let sampler = Arc::clone(sampler);
         let shown = String::from_utf8_lossy(&id).into_owned();
@@ -214,7 +226,7 @@ impl Shared {
         let context = self.session.context(about.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = Asked { params: &params, context, progress };
+            let asked = Asked { params: &params, context, progress, has_had_turn };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {
@@ -227,22 +239,35 @@ impl Shared {
             return self.to_back.send(answer_line(&id, begun)).await;
         }
         // A box: it is large, and everything that it is handed to until it runs would move it.
-        let answer = Box::pin(async move { answer_line(&key, create.await) });
-        let begun = self.begin(&id, about, answer);
+        let to_back = self.to_back.clone();
+        let answer = Box::pin(async move { (to_back, answer_line(&key, create.await).into()) });
+        let begun = self.answers.begin(id.clone(), about, answer);
         begun || self.refuse_id(&id).await
     }
 
     /// What the server asks of its tasks, answered beside the loops too: a result may take its time.
     async fn answer_of_task(&self, id: Vec<u8>, method: String, params: Bytes) -> bool {
         let (tasks, key) = (Arc::clone(&self.tasks), id.clone());
-        let answer = async move { answer_line(&key, tasks.answer(&method, &params).await) };
-        let begun = self.begin(&id, None, answer);
+        let to_back = self.to_back.clone();
+        let answer = async move { (to_back, answer_line(&key, tasks.answer(&method, &params).await).into()) };
+        let begun = self.answers.begin(id.clone(), None, answer);
         begun || self.refuse_id(&id).await
     }
 
-    /// Begins to answer a request; `false` if its id is in use.
-    fn begin(&self, id: &[u8], about: Option<Bytes>, answer: impl Future<Output = Bytes> + Send + 'static) -> bool {
-        self.answers.begin(id.to_vec(), about, answer, self.to_back.clone())
+    /// Asks the client when the request's turn has come.
+    async fn ask_later(&self, id: Vec<u8>, params: Bytes, message: Message) -> bool {
+        let Some(sampler) = self.session.sampler().cloned() else { return true };
+        let (session, key, about) = (Arc::clone(&self.session), id.clone(), message.about.clone());
+        let (to_front, to_back) = (self.to_front.clone(), self.to_back.clone());
+        let asking = async move {
+            let turn = sampler.turn(params.len()).await.map_err(|error| (error.code(), error.to_string()));
+            match turn.and_then(|()| session.goes_to_client(&key, &params)) {
+                Ok(()) => (to_front, message),
+                Err((code, reason)) => (to_back, error_line(&key, code, &reason).into()),
+            }
+        };
+        let begun = self.answers.begin(id.clone(), about, asking);
+        begun || self.refuse_id(&id).await
     }
 
     async fn refuse_id(&self, id: &[u8]) -> bool {

@@ -52,6 +52,19 @@ impl Members {
         Some(self.0.remove(at).1)
     }
 
+    /// Whether each of these keys is there once at most, and none that differs from them in spelling alone.
+    pub(super) fn is_unambiguous(&self, keys: &[&str]) -> bool {
+        let is_once = |key: &str| self.0.iter().filter(|(own, _)| own == key).count() <= 1;
+        let differs = |own: &str| keys.iter().any(|key| own != *key && crate::folded::same(own, key));
+        keys.iter().all(|key| is_once(key)) && !self.0.iter().any(|(own, _)| differs(own))
+    }
+
+    /// Whether no key is there twice.
+    pub(super) fn has_each_once(&self) -> bool {
+        let keys: std::collections::HashSet<&str> = self.iter().map(|(key, _)| key).collect();
+        keys.len() == self.0.len()
+    }
+
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_ref()))

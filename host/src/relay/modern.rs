@@ -7,8 +7,10 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `answer` | what is required of the client and is ours to answer |
+//! | `kept` | what has been asked in the course of calls that are with their client |
 
 mod answer;
+mod kept;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,16 +23,18 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::allowance::Most;
 use super::capabilities::{self, Declared, Parts as Offer};
 use super::members::Members;
 use super::outlet::Outlet;
 use super::rounds::{Call, Required};
 use super::seal::{Remembered, Seal};
-use super::{Terms, edit, refuse_length, rounds};
+use super::{Terms, edit, lookalike, refuse_length, rounds};
 use crate::config::{Attached, Sampling};
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, Side};
+use kept::Kept;
 
 /// The revision.
 pub(super) const VERSION: &str = "2026-07-28";
@@ -57,6 +61,8 @@ pub(super) fn meta(line: &[u8]) -> Option<Members> {
 /// One relay of this era.
 struct Exchange {
     rule: Sampling,
+    /// What may be asked in the course of one call.
+    most: Most,
     sampler: Arc<Sampler>,
     offer: Offer,
     seal: Option<Seal>,
@@ -77,6 +83,8 @@ struct Calls {
     answering: HashMap<Vec<u8>, AbortHandle>,
     made: u64,
     closed: bool,
+    /// What was asked in the course of calls that are with their client.
+    kept: Kept,
 }
 
 /// A call that is going on.
@@ -122,6 +130,7 @@ pub(super) async fn run(
     let offer =
         Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
     let exchange = Arc::new(Exchange {
+        most: Most::of(&rule),
         rule,
         seal: Seal::new(terms.state_key.as_ref(), sampler.server()),
         sampler,
@@ -208,9 +217,15 @@ impl Exchange {
         let state = brought.state.as_ref().and_then(|state| serde_json::from_str::<String>(state.get()).ok());
         let unsealed = state.zip(self.seal.as_ref()).and_then(|(state, seal)| seal.unseal(&state, &call.binding()));
         let line = match unsealed {
-            None => line,
+            None => {
+                if brought.state.is_some() || !brought.responses.is_empty() {
+                    call.spent = self.calls().kept.of(&call.binding(), brought.state.as_deref());
+                }
+                line
+            }
             Some(Err(reason)) => return self.to_front.send(error_line(&call.id, -32602, &reason.to_string())).await,
-            Some(Ok(Remembered { state, mut answers, rounds, .. })) => {
+            Some(Ok(Remembered { state, mut answers, rounds, spent, .. })) => {
+                call.spent = spent;
                 answers.extend(brought.responses);
                 call.rounds = rounds + 1;
                 call.again(&call.id, &answers, state.as_deref())
@@ -239,6 +254,9 @@ impl Exchange {
     async fn server_says(self: &Arc<Self>, message: Message) -> bool {
         let head = Head::of(&message.line);
         let (Kind::Response, Some(id)) = (head.kind(), head.id()) else {
+            if lookalike::is_one(&message.line, &head) {
+                return self.asks_as_before(&head).await;
+            }
             let about = message.about.map(|about| self.fronts_id(&about).map_or(about, Bytes::from));
             return self.to_front.send(Message { line: message.line, about }).await;
         };
@@ -263,6 +281,20 @@ impl Exchange {
                 self.to_front.send(restored(&message.line)).await
             }
         }
+    }
+
+    /// The server asks as it would in an earlier revision, or something that could be taken for that.
+    async fn asks_as_before(&self, head: &Head) -> bool {
+        let reason = format!(
+            "revision {VERSION} has no request `sampling/createMessage`: a result asks for input (`input_required`)"
+        );
+        tracing::debug!("not passed on: {reason}");
+        match head.id() {
+            // A server that no longer listens may still have something to say.
+            Some(id) => drop(self.to_back.send(error_line(id, -32600, &reason)).await),
+            None => {}
+        }
+        true
     }
 
     fn fronts_id(&self, back: &[u8]) -> Option<Vec<u8>> {

@@ -5,16 +5,20 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::allowance::Spent;
 use super::capabilities::Declared;
 use super::members::Members;
-use super::seal;
+use super::session::CREATE_MESSAGE;
+use super::{lookalike, seal};
+use crate::folded;
 use crate::jsonrpc::{Head, Parts};
 use crate::sampling::ToolCall;
 
 /// The methods that may be answered so.
 const METHODS: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 
-/// How often a request is made at most. The SDKs have the same number.
+/// How often a request is made at most for what isn't sampling. The SDKs have the same number. (What is, counts as each other request for a
+/// completion.)
 pub(super) const MOST_ROUNDS: u32 = 10;
 
 /// A request that may take several rounds.
@@ -29,6 +33,8 @@ pub(super) struct Call {
     pub(super) clients: Declared,
     /// How often it has been made.
     pub(super) rounds: u32,
+    /// What the server has asked in its course.
+    pub(super) spent: Spent,
 }
 
 /// What a client's request brings of an earlier round.
@@ -44,7 +50,14 @@ impl Call {
         let mut params = Members::of(Parts::of(line).ok()?.params?)?;
         let responses = params.remove("inputResponses").and_then(|responses| Members::of(&responses));
         let brought = Brought { responses: responses.unwrap_or_default(), state: params.remove("requestState") };
-        let call = Self { id: head.id()?.to_vec(), method: method.to_owned(), params, clients, rounds: 1 };
+        let call = Self {
+            id: head.id()?.to_vec(),
+            method: method.to_owned(),
+            params,
+            clients,
+            rounds: 1,
+            spent: Spent::default(),
+        };
         Some((call, brought))
     }
 
@@ -119,8 +132,16 @@ pub(super) struct Input {
 impl Required {
     /// What a response requires; `None` if it is complete, and an error if nobody could tell what it wants.
     pub(super) fn of(line: &[u8]) -> Option<Result<Self, String>> {
-        memchr::memmem::find(line, b"input_required")?;
-        let mut rest = Members::of(Parts::of(line).ok()?.result?)?;
+        // Nearly all have neither the words nor anything that could be an escape of a letter in them.
+        memchr::memmem::find(line, b"input_required").or_else(|| memchr::memmem::find(line, b"\\u00"))?;
+        let unclear = |reason: &str| lookalike::speaks_of_it(line).then(|| Err(reason.to_owned()));
+        let Ok(Parts { result: Some(result), .. }) = Parts::of(line) else {
+            return unclear("the message can't be read in one way only");
+        };
+        let mut rest = Members::of(result)?;
+        if !rest.is_unambiguous(&["resultType", "inputRequests", "requestState"]) {
+            return unclear("a key is there twice, or in other letters");
+        }
         if rest.text("resultType").as_deref() != Some("input_required") {
             return None;
         }
@@ -130,7 +151,13 @@ impl Required {
             |requests| Members::of(requests).ok_or_else(|| "`inputRequests` is not an object".to_owned()),
         );
         Some(requests.and_then(|requests: Members| {
+            if !requests.has_each_once() {
+                return Err("a key of `inputRequests` is there twice".to_owned());
+            }
             let requests = requests.into_iter().map(|(key, request)| match serde_json::from_str(request.get()) {
+                Ok(Input { method, .. }) if method != CREATE_MESSAGE && folded::same(&method, CREATE_MESSAGE) => {
+                    Err(format!("the method of the input request `{}` is misspelt", crate::text::one_line(&key, 100)))
+                }
                 Ok(request) => Ok((key, request)),
                 Err(error) => {
                     Err(format!("the input request `{}` can't be read: {error}", crate::text::one_line(&key, 100)))

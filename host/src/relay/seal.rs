@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::allowance::Spent;
 use super::members::Members;
 
 /// How a state of ours begins; a server's own never does.
@@ -34,13 +35,16 @@ pub(super) struct Remembered {
     pub(super) answers: Members,
     /// How often the request has been made.
     pub(super) rounds: u32,
+    /// What has been asked in its course.
+    #[serde(default)]
+    pub(super) spent: Spent,
     /// When it expires, in seconds since 1970.
     until: u64,
 }
 
 impl Remembered {
     pub(super) fn new(state: Option<Box<RawValue>>, answers: Members, rounds: u32) -> Self {
-        Self { state, answers, rounds, until: now().saturating_add(LIFETIME) }
+        Self { state, answers, rounds, spent: Spent::default(), until: now().saturating_add(LIFETIME) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,24 +9,19 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::allowance::Allowance;
 use super::capabilities::{self, Declared};
 use super::doings::Doings;
-use super::era;
+use super::refusal::{self, Meaning};
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
-use super::{Answering, Clients};
+use super::{Answering, Clients, edit, era, lookalike};
 use crate::config::{Attached, Mode};
 use crate::jsonrpc::{self, Head, Kind, Parts};
 use crate::sampling::{Context, Sampler};
 
 /// The method that all this is about.
 pub(super) const CREATE_MESSAGE: &str = "sampling/createMessage";
-
-/// "User rejected sampling request": an answer that stands.
-const REJECTED: i64 = -1;
-
-/// So many requests that the client is answering are remembered. Beyond that its answer stands, whatever it is.
-const MOST_WITH_CLIENT: usize = 1024;
 
 /// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
 const MOST_GOING: usize = 65_536;
@@ -37,6 +33,12 @@ pub(super) struct Session {
     declared: OnceLock<Told>,
     /// Sampling requests that the client is answering: what they ask, in case it can't.
     with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
+    /// What the server may still ask.
+    allowance: Option<Allowance>,
+    /// Whether it has been said that a client's error wasn't taken for one of a client that can't.
+    told_unclear: AtomicBool,
+    /// Whether it has been said that something was taken for a disguised request.
+    told_lookalike: AtomicBool,
     /// What the server is doing, where the config asks for it.
     doings: Option<Doings>,
     /// Whether that may be attached to what it asks.
@@ -71,6 +73,9 @@ impl Session {
         let watches = attaches || rule.is_some_and(|rule| rule.tools.is_some());
         let doings = watches.then(|| Doings::of(clients));
         Self {
+            allowance: answering.as_ref().map(|(rule, sampler)| Allowance::new(sampler.server(), rule)),
+            told_unclear: AtomicBool::new(false),
+            told_lookalike: AtomicBool::new(false),
             answering,
             declared: OnceLock::new(),
             with_client: Mutex::default(),
@@ -124,14 +129,21 @@ impl Session {
         match (head.kind(), head.id()) {
             (Kind::Response, Some(id)) => self.answer_of_client(line, id),
             (Kind::Request, Some(id)) => {
-                let mut going = self.going();
-                if going.len() < MOST_GOING {
-                    going.insert(id.to_vec());
-                }
+                self.begins(&head, id);
+                Verdict::Pass
+            }
+            (Kind::Batch, _) => {
+                each(line, |head| match (head.kind(), head.id()) {
+                    (Kind::Request, Some(id)) => self.begins(head, id),
+                    // Its answer stands, whatever it is.
+                    (Kind::Response, Some(id)) => drop(self.with_client().remove(id)),
+                    _ => {}
+                });
                 Verdict::Pass
             }
             (Kind::Notification, _) if head.method() == Some("notifications/cancelled") => {
                 let Some(call) = jsonrpc::cancelled(line) else { return Verdict::Pass };
+                self.ends(&call);
                 let mut going = self.going();
                 let alone = going.len() < MOST_GOING && going.remove(&call) && going.is_empty();
                 Verdict::Cancelled { call, alone }
@@ -140,35 +152,74 @@ impl Session {
         }
     }
 
+    /// A request of the client's begins.
+    fn begins(&self, head: &Head, id: &[u8]) {
+        if let Some(allowance) = &self.allowance {
+            allowance.begins(head.method(), id);
+        }
+        let mut going = self.going();
+        if going.len() < MOST_GOING {
+            going.insert(id.to_vec());
+        }
+    }
+
+    /// A request of the client's has its answer, or is given up.
+    fn ends(&self, id: &[u8]) {
+        if let Some(allowance) = &self.allowance {
+            allowance.ends(id);
+        }
+    }
+
+    fn with_client(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Bytes>> {
+        self.with_client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn going(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
         self.going.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client's answer to a sampling request: an error that isn't a refusal calls the understudy.
+    /// A client's answer to a sampling request: an error that says that it can't calls the understudy.
     fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Verdict {
-        let asked = self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        let error = asked.as_ref().and_then(|_| Parts::of(line).ok()?.error);
-        match (asked, error) {
-            (Some(params), Some(error)) if error.code != REJECTED => {
-                tracing::info!(
-                    "the client couldn't answer ({}); the plugin does",
-                    crate::text::one_line(&error.message, 200)
-                );
-                self.answer(id.to_vec(), params)
+        let Some(params) = self.with_client().remove(id) else { return Verdict::Pass };
+        // A result is the client's answer, whatever is in it; so is what can't be read.
+        let Some(error) = Parts::of(line).ok().filter(|parts| parts.result.is_none()).and_then(|parts| parts.error)
+        else {
+            return Verdict::Pass;
+        };
+        let said = format!("{}, code {}", crate::text::one_line(&error.message, 200), error.code);
+        match refusal::meaning(&error) {
+            Meaning::Cannot => {
+                tracing::info!("the client can't sample ({said}): the plugin answers");
+                match self.while_a_tool_is_called(id) {
+                    Some(refusal) => refusal,
+                    None => Verdict::Answer { id: id.to_vec(), params, has_had_turn: true },
+                }
             }
-            _ => Verdict::Pass,
+            Meaning::Refused => {
+                tracing::info!("the client has refused ({said}): the server is told so");
+                Verdict::Pass
+            }
+            Meaning::Unclear => {
+                if self.told_unclear.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        "the client failed, and doesn't say that it can't sample ({said}): the server is told so"
+                    );
+                } else {
+                    tracing::warn!(
+                        "the client failed, and doesn't say that it can't sample ({said}): the server is told so, since it may be a refusal; \
+                         with `--mode always` the plugin answers (said once)"
+                    );
+                }
+                Verdict::Pass
+            }
         }
     }
 
-    /// A sampling request is for us, if the server may ask now.
-    fn answer(&self, id: Vec<u8>, params: Bytes) -> Verdict {
-        let tools = self.answering.as_ref().and_then(|(rule, _)| rule.tools.as_deref());
-        match tools {
-            Some(tools) if !self.doings.as_ref().is_some_and(|doings| doings.calls_one_of(tools)) => {
-                Verdict::Refuse { id, code: -32603, message: only_while(tools) }
-            }
-            _ => Verdict::Answer { id, params },
-        }
+    /// Why the server may not ask now, if it may ask only while certain tools are called.
+    fn while_a_tool_is_called(&self, id: &[u8]) -> Option<Verdict> {
+        let tools = self.answering.as_ref().and_then(|(rule, _)| rule.tools.as_deref())?;
+        let may_ask = self.doings.as_ref().is_some_and(|doings| doings.calls_one_of(tools));
+        (!may_ask).then(|| Verdict::Refuse { id: id.to_vec(), code: -32603, message: only_while(tools) })
     }
 
     /// The client's `initialize`, if this is the refusal of it by a server of the era without sessions.
@@ -185,7 +236,8 @@ impl Session {
     }
 
     /// A message of the server's.
-    pub(super) fn server_says(&self, line: &Bytes) -> Verdict {
+    /// `about` is the client's request in whose course it is said, where that is known.
+    pub(super) fn server_says(&self, line: &Bytes, about: Option<&[u8]>) -> Verdict {
         if self.answering.is_none() {
             return Verdict::Pass;
         }
@@ -194,58 +246,161 @@ impl Session {
             doings.server_says(line, &head);
         }
         match head.kind() {
+            Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head, about),
+            _ if lookalike::is_one(line, &head) => self.lookalike(&head),
             Kind::Response => {
                 if let Some(id) = head.id() {
-                    self.going().remove(id);
+                    self.answered(id);
                 }
                 Verdict::Pass
             }
-            Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head),
             Kind::Request if self.has_tasks() && head.method().is_some_and(Tasks::knows) => task(line, &head),
             Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
-            Kind::Batch if memchr::memmem::find(line, CREATE_MESSAGE.as_bytes()).is_some() => batch(line),
+            Kind::Batch => self.batch(line),
             _ => Verdict::Pass,
         }
     }
 
-    fn sampling_request(&self, line: &Bytes, head: &Head) -> Verdict {
+    /// The server has answered a request of the client's.
+    fn answered(&self, id: &[u8]) {
+        self.going().remove(id);
+        self.ends(id);
+    }
+
+    /// What could be taken for a sampling request, and is none.
+    fn lookalike(&self, head: &Head) -> Verdict {
+        let reason = "this is no valid JSON-RPC request, and could be taken for one of `sampling/createMessage`";
+        if !self.told_lookalike.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the server wrote a message that is no valid request, and could be taken for one of `sampling/createMessage`: it is not passed on (said once)"
+            );
+        }
+        match (head.kind(), head.id()) {
+            // The client waits for it.
+            (Kind::Response, Some(id)) => {
+                self.answered(id);
+                let reason = "the server's answer could be taken for a request of `sampling/createMessage`, and is not passed on";
+                Verdict::Replace(jsonrpc::error_line(id, -32603, reason))
+            }
+            (_, Some(id)) => Verdict::Refuse { id: id.to_vec(), code: -32600, message: reason.to_owned() },
+            (_, None) => Verdict::Drop,
+        }
+    }
+
+    /// A request for a completion: held to the rule, whoever is to answer it.
+    fn sampling_request(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) -> Verdict {
         let id = head.id().unwrap_or_default().to_vec();
         let refuse = |code, message: String| Verdict::Refuse { id: id.clone(), code, message };
-        let params = match Parts::of(line) {
-            Ok(parts) => parts.params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes())),
+        let raw = match Parts::of(line) {
+            Ok(parts) => parts.params,
             Err(error) => return refuse(-32700, format!("the request is not valid JSON: {error}")),
         };
-        if params.is_empty() {
+        let Some(raw) = raw else {
             return refuse(-32602, "invalid sampling request: `params` is missing".to_owned());
-        }
+        };
+        let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
+        let params = line.slice_ref(raw.get().as_bytes());
         let Told { clients, all, .. } = self.declared.get().copied().unwrap_or_default();
-        let mode = self.answering.as_ref().map(|(rule, _)| rule.mode);
         let needs = needs(&params);
         // Tasks are ours, not the client's.
         let is_task = self.has_tasks() && tasks::wanted(&params).is_some();
         // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
         let can =
             (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
-        if mode == Some(Mode::Fallback) && clients.sampling && can && !is_task {
-            let mut with_client = self.with_client.lock().unwrap_or_else(PoisonError::into_inner);
-            if with_client.len() < MOST_WITH_CLIENT {
-                with_client.insert(id, params);
-            }
-            return Verdict::Pass;
-        }
-        if needs.tools && self.declared.get().is_some() && !all.parts.tools {
+        let is_clients = rule.mode == Mode::Fallback && clients.sampling && can && !is_task;
+        if !is_clients && needs.tools && self.declared.get().is_some() && !all.parts.tools {
             let reason =
                 "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
             return refuse(-32602, reason.to_owned());
         }
-        self.answer(id, params)
+        if let Some(refusal) = self.while_a_tool_is_called(&id) {
+            return refusal;
+        }
+        if is_clients && lookalike::has_other_params(line) {
+            return refuse(
+                -32600,
+                "invalid sampling request: a member could be read as `params`, and isn't it".to_owned(),
+            );
+        }
+        // What the plugin answers is held to the rest when it is read.
+        let line = match is_clients.then(|| sampler.review(&params)) {
+            None => line.clone(),
+            Some(Ok(lowered)) => lowered.map_or_else(|| line.clone(), |lowered| edit::lower(line, raw, lowered)),
+            Some(Err(error)) => return refuse(error.code(), error.to_string()),
+        };
+        let charged =
+            self.allowance.as_ref().map(|allowance| allowance.charge(about, needs.tools || has_results(&params)));
+        if let Some(Err(reason)) = charged {
+            return refuse(-32603, reason);
+        }
+        match is_clients {
+            false => Verdict::Answer { id, params, has_had_turn: false },
+            true if sampler.is_turn() => match self.goes_to_client(&id, &params) {
+                Ok(()) => Verdict::Replace(line),
+                Err((code, reason)) => refuse(code, reason),
+            },
+            true => Verdict::Wait { id, params, line },
+        }
+    }
+
+    /// The client answers it from now on, if it can.
+    pub(super) fn goes_to_client(&self, id: &[u8], params: &Bytes) -> Result<(), (i64, String)> {
+        let Some(sampler) = self.sampler() else { return Ok(()) };
+        let mut with_client = self.with_client();
+        let bytes = with_client.values().map(Bytes::len).sum::<usize>();
+        sampler
+            .has_room(with_client.len() + 1, bytes + params.len())
+            .map_err(|error| (error.code(), error.to_string()))?;
+        with_client.insert(id.to_vec(), params.clone());
+        Ok(())
+    }
+
+    /// The server wants no answer of the client's any more.
+    pub(super) fn forget(&self, id: &[u8]) {
+        self.with_client().remove(id);
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {
         let Some(id) = jsonrpc::cancelled(line) else { return Verdict::Pass };
-        self.with_client.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.forget(&id);
         Verdict::Cancel { id }
     }
+
+    /// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
+    fn batch(&self, line: &Bytes) -> Verdict {
+        let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line) else {
+            // Nobody knows what a lenient reader makes of it.
+            return if lookalike::speaks_of_it(line) { self.lookalike(&Head::default()) } else { Verdict::Pass };
+        };
+        let (mut ours, mut others, mut dropped) = (Vec::new(), Vec::new(), false);
+        for element in elements.into_iter().map(RawValue::get) {
+            let head = Head::of(element.as_bytes());
+            if head.kind() == Kind::Batch && lookalike::speaks_of_it(element.as_bytes()) {
+                // There are no batches of batches.
+                self.lookalike(&Head::default());
+                dropped = true;
+            } else if head.is_request(CREATE_MESSAGE) || lookalike::is_one(element.as_bytes(), &head) {
+                ours.push(Bytes::from(format!("{element}\n")));
+            } else {
+                if let (Kind::Response, Some(id)) = (head.kind(), head.id()) {
+                    self.answered(id);
+                }
+                others.push(element);
+            }
+        }
+        if ours.is_empty() && !dropped {
+            // At most it speaks of it.
+            return Verdict::Pass;
+        }
+        let rest = (!others.is_empty()).then(|| Bytes::from(format!("[{}]\n", others.join(","))));
+        Verdict::Apart { rest, ours }
+    }
+}
+
+/// The heads of a batch's messages.
+fn each(line: &[u8], says: impl Fn(&Head)) {
+    let elements: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
+    elements.into_iter().for_each(|element| says(&Head::of(element.get().as_bytes())));
 }
 
 /// What the server asks of our tasks.
@@ -281,17 +436,25 @@ pub(super) fn needs(params: &[u8]) -> capabilities::Parts {
     }
 }
 
-/// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
-fn batch(line: &Bytes) -> Verdict {
-    let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line) else { return Verdict::Pass };
-    let elements = elements.into_iter().map(RawValue::get);
-    let is_ours = |element: &&str| Head::of(element.as_bytes()).is_request(CREATE_MESSAGE);
-    let (ours, others): (Vec<&str>, Vec<&str>) = elements.partition(is_ours);
-    if ours.is_empty() {
-        // It only speaks of it.
-        return Verdict::Pass;
+/// Whether results of tools are among its messages.
+pub(super) fn has_results(params: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Params {
+        messages: Vec<Message>,
     }
-    let rest = (!others.is_empty()).then(|| Bytes::from(format!("[{}]\n", others.join(","))));
-    let ours = ours.into_iter().map(|element| Bytes::from(format!("{element}\n"))).collect();
-    Verdict::Apart { rest, ours }
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(default)]
+        content: serde_json::Value,
+    }
+    let is_result = |block: &serde_json::Value| block.get("type").is_some_and(|kind| kind == "tool_result");
+    // Nearly all have neither the words nor anything that could be an escape in them.
+    let may_have = memchr::memmem::find(params, b"tool_result").or_else(|| memchr::memmem::find(params, b"\\u00"));
+    may_have.is_some_and(|_| {
+        let messages = serde_json::from_slice::<Params>(params).map(|params| params.messages).unwrap_or_default();
+        messages.iter().any(|message| match &message.content {
+            serde_json::Value::Array(blocks) => blocks.iter().any(is_result),
+            block => is_result(block),
+        })
+    })
 }

@@ -9,12 +9,25 @@ pub(super) enum Verdict {
     Pass,
     /// This goes on in its place.
     Replace(Bytes),
+    /// It isn't passed on, and there is nobody to be told.
+    Drop,
     /// It is a sampling request for us.
     Answer {
         /// Its id, as spelt.
         id: Vec<u8>,
         /// Its parameters.
         params: Bytes,
+        /// Whether it has had its turn (`sampling.requestsPerMinute`).
+        has_had_turn: bool,
+    },
+    /// It is a sampling request for the client, when its turn has come.
+    Wait {
+        /// Its id, as spelt.
+        id: Vec<u8>,
+        /// Its parameters, as the server wrote them.
+        params: Bytes,
+        /// What the client gets.
+        line: Bytes,
     },
     /// The server asks for one of our tasks.
     Task {

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -31,10 +32,11 @@ pub(super) struct Cast {
     /// What the server's process doesn't inherit.
     pub(super) withheld: Withheld,
     http: Arc<Http>,
-    policy: Policy,
+    pub(super) policy: Policy,
     share: Share,
-    largest: usize,
-    deadline: Duration,
+    pub(super) deadline: Duration,
+    /// Whether it has been said that a hint asked for a dearer model.
+    told: AtomicBool,
 }
 
 impl Cast {
@@ -51,8 +53,8 @@ impl Cast {
             http,
             policy: Policy::new(rule, limits),
             share: Share::new(of_all_servers),
-            largest: limits.sampling_request,
             deadline,
+            told: AtomicBool::new(false),
         }
     }
 
@@ -64,15 +66,12 @@ impl Cast {
     /// What the server is to be told.
     pub(super) async fn create_message(&self, asked: Asked<'_>, id: &str) -> Result<String, Error> {
         let size = asked.params.len();
-        if size > self.largest {
-            let what = format!("{size} bytes");
-            return Err(Error::RequestTooLarge { what, key: "samplingRequest", most: self.largest });
-        }
+        self.policy.measure(size)?;
         let after = self.deadline;
         let until = Instant::now() + after;
         // It is large, and all that it is wrapped in until it runs would be as large again, several times over.
         let answer = Box::pin(async {
-            let _place = self.policy.admit(size).await?;
+            let _place = self.policy.admit(size, asked.has_had_turn, until).await?;
             self.share.work(pin!(self.answer(asked, id, until))).await
         });
         tokio::time::timeout(after, answer).await.map_err(|_| Error::Deadline { after })?
@@ -80,10 +79,10 @@ impl Cast {
 
     /// Answers a request that has its place.
     async fn answer(&self, asked: Asked<'_>, id: &str, until: Instant) -> Result<String, Error> {
-        let Asked { params, context, progress } = asked;
+        let Asked { params, context, progress, .. } = asked;
         let request = parse(params)?;
         self.policy.check(&request)?;
-        let mut request = self.policy.clamp(request);
+        let mut request = self.policy.clamp(&self.server, request);
         if let Some(context) = &context {
             context.attach(&self.server, &mut request);
         }
@@ -103,6 +102,11 @@ impl Cast {
         let request = Arc::new(wit::CreateMessageRequest::from(request));
         let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
         let choices = select::choose(&catalogues, request.model_preferences.as_ref());
+        if let Some(dearer) = choices.iter().find_map(|choice| choice.dearer.as_ref())
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("`{}` asks for a dearer model: {dearer} (said once)", self.server);
+        }
         let mut links = Vec::with_capacity(choices.len());
         for choice in &choices {
             links.extend(self.chain.get(choice.plugin).map(|link| (choice, link)));

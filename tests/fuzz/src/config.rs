@@ -57,7 +57,7 @@ const EVERY_KEY: &str = r#"{
     "b": { "url": "https://x.example/mcp", "headers": { "x-a": "b" }, "samplingCallback": "echo" }
   },
   "sampling": {
-    "use": ["gpt", "mine"], "mode": "always", "maxTokens": 10, "declareTools": false, "requestsPerMinute": 3,
+    "use": ["gpt", "mine"], "mode": "always", "maxTokens": 10, "requestsPerCall": 5, "toolRounds": 0, "declareTools": false, "requestsPerMinute": 3,
     "tools": ["a"], "context": "thisServer"
   },
   "plugins": {

@@ -271,7 +271,7 @@ impl Account {
         let mut to_client = play.to_client.relays.clone();
         let mut untold: Vec<Vec<u8>> = Vec::new();
         let mut answer = |id: &[u8]| *answers.entry(id.to_vec()).or_default() += 1;
-        for said in missing(&play.server.said, &play.to_client.others, same) {
+        for said in missing(&play.server.said, &play.to_client.others, same_but_for_what_is_lowered) {
             let Said { head, line, is_too_long } = said;
             let id = head.id().unwrap_or_default();
             match head.kind() {
@@ -282,6 +282,17 @@ impl Account {
                 Kind::Request if head.method() == Some(CREATE_MESSAGE) => answer(id),
                 Kind::Notification if head.method() == Some("notifications/cancelled") => {
                     cancelled.push(cancelled_id(line));
+                }
+                // What could be taken for a sampling request: its sender is told, or whoever waits for it, if there is an id.
+                Kind::Response if speaks_of_sampling(line) => untold.push(id.to_vec()),
+                Kind::Request if speaks_of_sampling(line) => answer(id),
+                Kind::Notification | Kind::Other if speaks_of_sampling(line) => {
+                    if head.id().is_some() {
+                        answer(id);
+                    }
+                }
+                Kind::Batch if head.is_odd() || serde_json::from_slice::<Value>(line).is_err() => {
+                    assert!(speaks_of_sampling(line), "{said:?} is gone");
                 }
                 Kind::Batch => {
                     for id in taken_apart(line, &mut to_client) {
@@ -356,10 +367,6 @@ fn missing<'a>(said: &'a [Said], heard: &[(usize, Bytes)], is_same: fn(&Said, &[
     missing
 }
 
-fn same(said: &Said, heard: &[u8]) -> bool {
-    said.line == heard
-}
-
 /// An `initialize` may have a member put in; nothing else may differ.
 fn same_but_for_what_is_declared(said: &Said, heard: &[u8]) -> bool {
     if said.line == heard {
@@ -395,15 +402,62 @@ fn taken_apart(line: &[u8], to_client: &mut Vec<Bytes>) -> Vec<Vec<u8>> {
     let (mut rest, mut ids) = (Vec::new(), Vec::new());
     for element in elements.iter().map(|element| element.get()) {
         let head = Head::of(element.as_bytes());
-        if !head.is_request(CREATE_MESSAGE) {
+        if head.kind() == Kind::Batch && speaks_of_sampling(element.as_bytes()) {
+            // There are no batches of batches.
+        } else if head.is_request(CREATE_MESSAGE) {
+            if !take(&format!("{element}\n")) && !take_lowered(element, to_client) {
+                ids.push(head.id().unwrap_or_default().to_vec());
+            }
+        } else if is_passed(&head, element) {
             rest.push(element);
-        } else if !take(&format!("{element}\n")) {
-            ids.push(head.id().unwrap_or_default().to_vec());
+        } else if head.kind() != Kind::Response {
+            ids.extend(head.id().map(<[u8]>::to_vec));
         }
     }
+    let mut take = |line: &str| {
+        let at = to_client.iter().position(|heard| *heard == line);
+        at.map(|at| to_client.swap_remove(at)).is_some()
+    };
     assert!(rest.is_empty() || take(&format!("[{}]\n", rest.join(","))), "the rest of a batch is gone");
     assert!(rest.len() < elements.len(), "a batch with nothing of ours in it was taken apart");
     ids
+}
+
+/// Whether the method's name may stand in a line, in whatever spelling: what is escaped is taken to be anything.
+fn speaks_of_sampling(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line).to_lowercase();
+    let letters: String = text.chars().filter(char::is_ascii_alphabetic).collect();
+    letters.contains("createmessage") || text.contains("\\u") || !text.is_ascii()
+}
+
+/// Whether an element of a batch is nothing that could be taken for a sampling request.
+fn is_passed(head: &Head, element: &str) -> bool {
+    let plain = |method: &str| method.is_ascii() && !method.to_lowercase().contains("createmessage");
+    head.other_methods().is_empty() && head.method().is_none_or(plain) && head.kind() != Kind::Other
+        || !speaks_of_sampling(element.as_bytes())
+}
+
+/// Takes a request for the client with other `maxTokens` out of what it has heard.
+fn take_lowered(element: &str, to_client: &mut Vec<Bytes>) -> bool {
+    let at = to_client.iter().position(|heard| is_lowered(element.as_bytes(), heard));
+    at.map(|at| to_client.swap_remove(at)).is_some()
+}
+
+/// Whether a request differs in nothing but its `maxTokens`.
+fn is_lowered(said: &[u8], heard: &[u8]) -> bool {
+    let [said, heard] = [said, heard].map(|line| {
+        let mut value = serde_json::from_slice::<Value>(line).unwrap_or_default();
+        if let Some(params) = value["params"].as_object_mut() {
+            params.remove("maxTokens");
+        }
+        value
+    });
+    !said.is_null() && said == heard
+}
+
+/// A request for a completion may have its `maxTokens` lowered; nothing else may differ.
+fn same_but_for_what_is_lowered(said: &Said, heard: &[u8]) -> bool {
+    said.line == heard || (said.head.is_request(CREATE_MESSAGE) && is_lowered(&said.line, heard))
 }
 
 fn cancelled_id(line: &[u8]) -> Vec<u8> {
@@ -471,12 +525,23 @@ pub fn seeds() {
     let long = format!("<{{\"id\":8,\"method\":\"m\",\"params\":\"{}\"}}", "x".repeat(LINE));
     let (long_answer, long_request) = (long.replace("method", "result"), long.replacen('<', ">", 1));
     let (plain, all) = (initialize("{}"), initialize(r#"{"sampling":{"tools":{},"context":{}},"roots":{}}"#));
-    let sessions: [(&str, Vec<&str>); 9] = [
+    let sessions: [(&str, Vec<&str>); 10] = [
         ("asks", vec![&plain, initialized, &seven, &text, ".", cancel, &seven, cancel]),
         ("fallback", vec![&all, initialized, &seven, answer, ".", &seven, no, ".", &seven, rejected]),
         ("tools", vec![&plain, &tools, call, &tools, called, &tools]),
         ("context", vec![&plain, initialized, call, &context, ".", called, &context]),
         ("batches", vec![&all, &batch, ".", &plain, &batch, r#"<[{"method":"sampling/createMessage"}]"#]),
+        (
+            "lookalikes",
+            vec![
+                &all,
+                r#"<{"id":null,"method":"sampling/createMessage"}"#,
+                r#"<{"id":3,"method":"sampling/createMessage\u0000"}"#,
+                r#"<{"id":3,"Method":"sampling/createMessage","result":{}}"#,
+                r#"<[[{"id":3,"method":"sampling/createMessage"}],{"method":"x"}]"#,
+                r#"<{"method":"x"} {"id":3,"method":"sampling/createMessage"}"#,
+            ],
+        ),
         ("twice", vec![&seven, &seven, &seven, &text]),
         ("long", vec![&long, &long_answer, &long_request]),
         ("odd", vec![">", "<", ">not JSON", "<{\"half\":", "<{\"id\":1,\"method\":\"sampling/createMessage\"}"]),

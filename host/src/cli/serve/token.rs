@@ -4,7 +4,6 @@
 //! for this user alone, since clients have it in their settings.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -120,11 +119,7 @@ fn turn(path: &Path) -> std::io::Result<File> {
 }
 
 fn read(path: &Path) -> Result<SecretString, String> {
-    let bytes = private::read(path)?;
-    let mode = std::fs::symlink_metadata(path).map_err(|error| error.to_string())?.mode();
-    if mode & 0o077 != 0 {
-        return Err(format!("others can read `{}` (its mode is {:o})", path.display(), mode & 0o777));
-    }
+    let bytes = private::read(path)?.ok_or_else(|| format!("`{}` is gone", path.display()))?;
     let token = String::from_utf8(bytes).ok().filter(|token| is_token(token));
     token.map(SecretString::from).ok_or_else(|| format!("`{}` holds no token", path.display()))
 }

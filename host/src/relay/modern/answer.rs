@@ -1,5 +1,6 @@
 //! What is required of the client and is ours to answer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,13 +8,27 @@ use futures_util::future::join_all;
 use serde_json::value::RawValue;
 
 use super::super::create;
+use super::super::edit;
 use super::super::members::Members;
-use super::super::rounds::{Call, Input, MOST_ROUNDS, Required};
+use super::super::rounds::{Call, Input, Required};
 use super::super::seal::Remembered;
 use super::super::session::{self, CREATE_MESSAGE, needs};
 use super::{Exchange, OTHER_INPUTS};
 use crate::config::Mode;
+use crate::jsonrpc::Parts;
+use crate::policy::Lowered;
 use crate::sampling::{Asked, Context};
+
+/// What the server requires, held to the rule.
+pub(super) struct Held {
+    /// The call, with what it has cost.
+    call: Call,
+    required: Required,
+    /// The server's message, as the client gets it if nothing of it is ours.
+    line: Bytes,
+    /// The sizes of the requests for completions that the client answers.
+    clients: Vec<usize>,
+}
 
 impl Exchange {
     /// The server requires something: what is ours of it is answered beside the loops.
@@ -24,27 +39,52 @@ impl Exchange {
             let reason = format!("the server asks for `{}` (as `{}`), which no client can answer", shown.0, shown.1);
             return self.fail(&call.id, -32603, &reason).await;
         }
-        if !required.requests.iter().any(|(_, input)| self.is_ours(&call, input)) {
+        if !required.requests.iter().any(|(_, input)| input.method == CREATE_MESSAGE) {
             self.calls().end(&call.id);
             return self.to_front.send(line).await;
         }
-        if call.rounds >= MOST_ROUNDS {
-            let reason = format!("the server asked {MOST_ROUNDS} times in one call, and no more are answered");
-            return self.fail(&call.id, -32603, &reason).await;
-        }
-        let tools = self.rule.tools.as_deref();
-        let called = call.tool().map(|call| call.tool);
-        if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
-            return self.fail(&call.id, -32603, &session::only_while(tools)).await;
-        }
+        let held = match self.hold(&call, &required, &line) {
+            Ok(held) => held,
+            Err((code, reason)) => return self.fail(&call.id, code, &reason).await,
+        };
         let id = call.id.clone();
         let exchange = Arc::clone(self);
         let mut calls = self.calls();
         if !calls.closed {
-            let task = tokio::spawn(async move { exchange.answer(&call, required).await });
+            let task = tokio::spawn(async move { exchange.answer(held).await });
             calls.answering.insert(id, task.abort_handle());
         }
         true
+    }
+
+    /// Holds what the server requires to the rule, whoever is to answer it.
+    fn hold(&self, call: &Call, required: &Required, line: &Bytes) -> Result<Held, (i64, String)> {
+        let tools = self.rule.tools.as_deref();
+        let called = call.tool().map(|call| call.tool);
+        if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
+            return Err((-32603, session::only_while(tools)));
+        }
+        let mut call = call.clone();
+        let (mut clients, mut lowered) = (Vec::new(), Vec::new());
+        for (key, input) in required.requests.iter().filter(|(_, input)| input.method == CREATE_MESSAGE) {
+            let params = input.params.as_ref().map_or("{}", |params| params.get());
+            let with_tools = needs(params.as_bytes()).tools || session::has_results(params.as_bytes());
+            call.spent.charge(self.sampler.server(), self.most, with_tools).map_err(|reason| (-32603, reason))?;
+            if !self.is_ours(&call, input) {
+                clients.push(params.len());
+                let change =
+                    self.sampler.review(params.as_bytes()).map_err(|error| (error.code(), error.to_string()))?;
+                if let Some(Lowered { new, .. }) = change {
+                    lowered.push((key.as_str(), new));
+                }
+            }
+        }
+        let line = if lowered.is_empty() { Some(line.clone()) } else { lower_all(line, &lowered) };
+        let again = line.as_ref().and_then(|line| Required::of(line));
+        match (line, again) {
+            (Some(line), Some(Ok(required))) => Ok(Held { call, required, line, clients }),
+            _ => Err((-32603, "what the server asks for can't be held to `sampling.maxTokens`".to_owned())),
+        }
     }
 
     pub(super) fn is_ours(&self, call: &Call, input: &Input) -> bool {
@@ -57,9 +97,28 @@ impl Exchange {
     }
 
     /// Answers what is ours, then makes the call again, or leaves the rest to the client.
-    pub(super) async fn answer(&self, call: &Call, mut required: Required) {
+    async fn answer(&self, held: Held) {
+        let Held { call, mut required, line, clients } = held;
+        let call = &call;
+        for size in clients {
+            if let Err(error) = self.sampler.turn(size).await {
+                self.calls().answering.remove(&call.id);
+                self.fail(&call.id, error.code(), &error.to_string()).await;
+                return;
+            }
+        }
         let all = std::mem::take(&mut required.requests);
         let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, input)| self.is_ours(call, input));
+        if ours.is_empty() {
+            {
+                let mut calls = self.calls();
+                calls.answering.remove(&call.id);
+                calls.end(&call.id);
+                calls.kept.keep(&call.binding(), required.state.as_deref(), call.spent);
+            }
+            self.to_front.send(line).await;
+            return;
+        }
         let answers = join_all(ours.iter().map(|(_, input)| self.create(call, input))).await;
         // What ends the call must not end this task, which has still to say so.
         self.calls().answering.remove(&call.id);
@@ -85,7 +144,8 @@ impl Exchange {
             return;
         }
         required.requests = others;
-        let remembered = Remembered::new(required.state.take(), responses, call.rounds);
+        let mut remembered = Remembered::new(required.state.take(), responses, call.rounds);
+        remembered.spent = call.spent;
         let sealed = self.seal.as_ref().and_then(|seal| seal.seal(&remembered, &call.binding()));
         match sealed {
             Some(state) => {
@@ -102,7 +162,24 @@ impl Exchange {
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
-        let asked = Asked { params: params.as_bytes(), context, progress: None };
+        let asked = Asked { params: params.as_bytes(), context, ..Asked::default() };
         create(&self.sampler, asked, &id).await
     }
+}
+
+/// The message with other `maxTokens` in some of its input requests, by their keys.
+fn lower_all(line: &Bytes, lowered: &[(&str, u32)]) -> Option<Bytes> {
+    type Raw<'a> = HashMap<String, &'a RawValue>;
+    let mut line = line.clone();
+    for (key, new) in lowered {
+        line = {
+            let result: Raw<'_> = serde_json::from_str(Parts::of(&line).ok()?.result?.get()).ok()?;
+            let requests: Raw<'_> = serde_json::from_str(result.get("inputRequests")?.get()).ok()?;
+            let input: Raw<'_> = serde_json::from_str(requests.get(*key)?.get()).ok()?;
+            let params = *input.get("params")?;
+            let members: Raw<'_> = serde_json::from_str(params.get()).ok()?;
+            edit::lower(&line, params, Lowered { old: members.get("maxTokens").copied(), new: *new })
+        };
+    }
+    Some(line)
 }

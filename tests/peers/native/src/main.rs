@@ -39,7 +39,7 @@ async fn run() -> Result<()> {
 
 async fn proxy(config: &Config, command: String, args: Vec<String>) -> Result<()> {
     let env = |name: &str| std::env::var(name).ok();
-    let rule = Sampling::by(vec!["anthropic".to_owned()]);
+    let rule = Sampling { requests_per_call: u32::MAX, ..Sampling::by(vec!["anthropic".to_owned()]) };
     let plugin = config.plugin("anthropic", env)?;
     let chain = vec![Understudy::load(&Arc::new(Engine), &plugin, env).await?];
     let sampler = Arc::new(Sampler::new("race", &rule, chain, Arc::new(Http::default()), config));

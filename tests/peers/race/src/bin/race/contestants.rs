@@ -78,7 +78,11 @@ impl Who {
             Self::Understudy => {
                 // A config names the plugin itself.
                 let plugin: &[&str] = if config().next().is_some() { &[] } else { &["--plugin", "anthropic"] };
-                let proxy = [&["proxy"], plugin, &["--"]].concat().into_iter().map(str::to_owned);
+                // The race's server asks as often as it can.
+                let proxy = [&["proxy", "--requests-per-call", "4294967295"], plugin, &["--"]]
+                    .concat()
+                    .into_iter()
+                    .map(str::to_owned);
                 std::iter::once(place.program("race-understudy")).chain(config()).chain(proxy).collect()
             }
             Self::Rmcp => vec![place.program("race-rmcp-client"), "--".to_owned()],
