@@ -16,9 +16,9 @@ pub fn one_line(text: &str, most: usize) -> String {
             break;
         }
         if is_hidden(c) {
-            line.extend(c.escape_unicode())
+            line.extend(c.escape_unicode());
         } else {
-            line.push(c)
+            line.push(c);
         }
         count += 1;
     }

@@ -119,7 +119,7 @@ async fn hostile_providers_cost_nobody_else_anything() {
 async fn loading_what_is_dear_to_compile_costs_nobody_anything() {
     let _turn = TURN.lock().await;
     let arena = arena().await;
-    mount(&arena, "a bomb is loaded", async || arena.load_bomb().await).await;
+    Box::pin(mount(&arena, "a bomb is loaded", async || arena.load_bomb().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

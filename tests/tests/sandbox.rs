@@ -27,7 +27,7 @@ mod faults;
 fn session(place: &Place, endpoint: &str) -> Session {
     let component = guests::write("faulty", place.path());
     let config = json!({
-        "sampling": "faulty",
+        "sampling": { "use": "faulty", "requestsPerCall": u32::MAX },
         "limits": { "cpu": "200 ms", "memory": "64 MiB", "deadline": "5 s", "logLines": 7 },
         "plugins": { "faulty": { "component": component, "endpoint": endpoint, "endpoints": { "other": endpoint } } }
     });

@@ -1,6 +1,6 @@
 //! Whose code is built in: each package's licence and source are ones that `deny.toml` allows. `cargo deny check` says the same, and more,
 //! where it is installed.
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -44,15 +44,12 @@ fn shown(event: &str) -> String {
     text::for_log(pieces.next().unwrap_or_default(), &mut shown);
     for piece in pieces {
         let is_colour = |style: &str| style.bytes().all(|byte| byte.is_ascii_digit() || byte == b';');
-        match piece.split_once('m').filter(|(style, _)| is_colour(style)) {
-            Some((style, rest)) => {
-                shown.extend([ESCAPE, style, "m"]);
-                text::for_log(rest, &mut shown);
-            }
-            None => {
-                text::for_log(ESCAPE, &mut shown);
-                text::for_log(piece, &mut shown);
-            }
+        if let Some((style, rest)) = piece.split_once('m').filter(|(style, _)| is_colour(style)) {
+            shown.extend([ESCAPE, style, "m"]);
+            text::for_log(rest, &mut shown);
+        } else {
+            text::for_log(ESCAPE, &mut shown);
+            text::for_log(piece, &mut shown);
         }
     }
     shown

@@ -101,7 +101,8 @@ impl Reloader {
     /// files is another one before that is done, it is left, and begun again with that.
     async fn keep_up(&mut self, mut by_hand: bool, changed: &mut mpsc::Receiver<()>) {
         loop {
-            let begun: Seen = self.seen.iter().map(|(path, _)| (path.clone(), mark(path))).collect();
+            let watched = self.seen.files.iter().chain(&self.seen.trust);
+            let begun: Marks = watched.map(|(path, _)| (path.clone(), mark(path))).collect();
             let mut heard = false;
             let outdated = async {
                 while changed.recv().await.is_some() {
@@ -111,7 +112,7 @@ impl Reloader {
                         return;
                     }
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             let is_outdated = tokio::select! {
                 () = self.reload(by_hand) => false,

@@ -120,6 +120,9 @@ fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
     if let Some(text) = listen {
         serve.listen = Listen::parse(text).map_err(|reason| Usage(format!("`--listen {text}` {reason}")))?;
     }
+    if let Listen::Unix(path) = &mut serve.listen {
+        *path = std::path::absolute(&*path).with_context(|| format!("`{}` is no path", path.display()))?;
+    }
     Ok(serve)
 }
 

@@ -20,6 +20,7 @@ pub(super) const VARIABLE: &str = "UNDERSTUDY_CONFIG";
 
 /// Arguments of `trust`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct TrustArgs {
     /// The config, or the folder that it is in [default: understudy.json here]
     #[arg(value_name = "FILE")]
@@ -105,7 +106,7 @@ fn describe(path: &Path, deeds: &Deeds, trusted: &Trusted, absent: &[String]) ->
     for (file, sha256) in &trusted.files {
         out(&format!("together with `{}` (sha256 {sha256})", quoted(file, 4000)))?;
     }
-    for file in absent.iter().filter(|file| !file.ends_with(".lock")) {
+    for file in absent.iter().filter(|file| Path::new(file).extension().is_none_or(|extension| extension != "lock")) {
         note(&format!("`{}` is not there: once it is, you are asked anew", quoted(file, 4000)));
     }
     if let Ok(target) = std::fs::read_link(path) {
@@ -168,9 +169,9 @@ pub(super) fn announce(config: &Config) {
     }
     let used = used(config);
     if config.origin == Origin::Folder || is_relative(config) {
-        tracing::warn!("{used}")
+        tracing::warn!("{used}");
     } else {
-        tracing::info!("{used}")
+        tracing::info!("{used}");
     }
 }
 

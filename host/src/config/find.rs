@@ -154,13 +154,13 @@ impl Config {
             paths.extend(component.filter(|path| !path.starts_with(SCHEME) && !path.starts_with(model::BUILT_IN)));
             paths.extend(texts(plugin.get(model::TRUST)).iter().filter_map(|key| expanded(key)));
         }
-        paths.extend(self.named().filter(|name| is_component(name) && !name.starts_with(SCHEME)));
+        paths.extend(self.plugins_of_rules().filter(|name| is_component(name) && !name.starts_with(SCHEME)));
         files.extend(paths.iter().map(|path| PathBuf::from(self.beside(path))));
         files
     }
 
     /// The names that the config's own rules have of plugins.
-    fn named(&self) -> impl Iterator<Item = String> {
+    fn plugins_of_rules(&self) -> impl Iterator<Item = String> {
         let env = |name: &str| std::env::var(name).ok();
         let rule =
             |(name, value): (&String, &Value)| Server::parse(name, value.clone(), &mut Vec::new()).ok()?.sampling;
@@ -170,7 +170,7 @@ impl Config {
 
     /// Whether a component's path stands in the config, and not on the command line.
     pub(super) fn names(&self, path: &str) -> bool {
-        self.named().any(|name| name == path || self.beside(&name) == path)
+        self.plugins_of_rules().any(|name| name == path || self.beside(&name) == path)
     }
 
     /// Keeps the trust in a config whose lock file was written by the user's own `plugin pull`.
@@ -276,7 +276,7 @@ mod tests {
             "sampling": ["./rule.wasm", "mine", "echo"],
             "mcpServers": { "s": { "command": "x", "sampling": "other.wasm" } },
             "plugins": {
-                "mine": { "component": "x.wasm" }, "far": { "component": "oci://a/b:1", "trust": ["b.pub"] },
+                "mine": { "component": "x.wasm" }, "far": { "component": "oci://ghcr.io/a/b:1", "trust": ["b.pub"] },
                 "odd": { "component": "${NOT_SET_ANYWHERE_AT_ALL}" }, "echo": {}
             }
         }"#;

@@ -93,7 +93,11 @@ fn next<'a>(rest: &mut &'a str) -> Option<Item<'a>> {
         let end = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at_checked(end)?;
         if word.is_empty() {
-            skip(rest);
+            // A text that belongs to nothing names no scheme.
+            match rest.strip_prefix('"') {
+                Some(quoted) => *rest = quoted_string(quoted).1,
+                None => skip(rest),
+            }
             continue;
         }
         let value = after.trim_start_matches([' ', '\t']);
@@ -102,13 +106,12 @@ fn next<'a>(rest: &mut &'a str) -> Option<Item<'a>> {
             return Some(Item::Scheme(word));
         };
         let value = value.trim_start_matches([' ', '\t']);
-        let (value, after) = match value.strip_prefix('"') {
-            Some(quoted) => quoted_string(quoted),
-            None => {
-                let end = value.find([',', ' ', '\t']).unwrap_or(value.len());
-                let (plain, after) = value.split_at_checked(end)?;
-                (plain.to_owned(), after)
-            }
+        let (value, after) = if let Some(quoted) = value.strip_prefix('"') {
+            quoted_string(quoted)
+        } else {
+            let end = value.find([',', ' ', '\t']).unwrap_or(value.len());
+            let (plain, after) = value.split_at_checked(end)?;
+            (plain.to_owned(), after)
         };
         *rest = after;
         return Some(Item::Parameter(word, value));

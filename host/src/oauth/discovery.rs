@@ -1,4 +1,4 @@
-//! Finding the authorization server of a server: the resource's metadata (RFC 9728) names it, its own metadata (RFC 8414, or OpenID Connect's)
+//! Finding the authorization server of a server: the resource's metadata (RFC 9728) names it, its own metadata (RFC 8414, or that of `OpenID` Connect)
 //! names its endpoints. A server of MCP's first revision has the latter alone, or none at all, and is its own authorization server.
 
 use serde_json::{Map, Value};

@@ -167,7 +167,7 @@ impl Redact {
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
-    use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE};
+    use base64::prelude::BASE64_STANDARD as STANDARD;
 
     use super::*;
 

@@ -180,7 +180,6 @@ impl Shared {
                 self.ask_later(id, params, message).await;
                 true
             }
-            Verdict::Drop => true,
             Verdict::Task { id, method, params } => {
                 self.answer_of_task(id, method, params).await;
                 true
@@ -189,7 +188,7 @@ impl Shared {
                 self.to_back.send(error_line(&id, code, &message)).await;
                 true
             }
-            Verdict::Cancelled { .. } => true,
+            Verdict::Cancelled { .. } | Verdict::Drop => true,
             Verdict::Cancel { id } => {
                 if self.answers.cancel(&id) {
                     // Its turn may have come in this moment.

@@ -289,10 +289,9 @@ impl Exchange {
             "revision {VERSION} has no request `sampling/createMessage`: a result asks for input (`input_required`)"
         );
         tracing::debug!("not passed on: {reason}");
-        match head.id() {
+        if let Some(id) = head.id() {
             // A server that no longer listens may still have something to say.
-            Some(id) => drop(self.to_back.send(error_line(id, -32600, &reason)).await),
-            None => {}
+            let _ = self.to_back.send(error_line(id, -32600, &reason)).await;
         }
         true
     }

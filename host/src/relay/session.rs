@@ -400,7 +400,9 @@ impl Session {
 /// The heads of a batch's messages.
 fn each(line: &[u8], says: impl Fn(&Head)) {
     let elements: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    elements.into_iter().for_each(|element| says(&Head::of(element.get().as_bytes())));
+    for element in elements {
+        says(&Head::of(element.get().as_bytes()));
+    }
 }
 
 /// What the server asks of our tasks.

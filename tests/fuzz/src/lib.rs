@@ -11,12 +11,7 @@
 //! | `relay` | what client and server say | `relay` |
 //! | `stream` | a provider's stream, as the host reads it | `stream` |
 //! | `wit` | what a component returns, as the canonical ABI has it | `wit_…` |
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a panic is what a target reports by"
-)]
+#![expect(clippy::panic, clippy::missing_panics_doc, reason = "a panic is what a target reports by")]
 
 pub mod answers;
 #[cfg(feature = "host")]

@@ -311,7 +311,8 @@ fn a_server_that_looks_into_its_users_other_processes_finds_no_key() {
     open(place.path(), 0o777).unwrap_or_else(|e| panic!("{e}"));
     let program = place.path().join("understudy");
     fs::copy(binary("understudy"), &program).unwrap_or_else(|e| panic!("{e}"));
-    let look = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline >all 2>/dev/null; echo '{}'; cat";
+    // What it is told comes after its guard is there.
+    let look = "read go; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline >all 2>/dev/null; echo '{}'; cat";
     let mut command = Command::new(&program);
     command.current_dir(place.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", place.path()).env("ANTHROPIC_API_KEY", &unique);
@@ -322,6 +323,7 @@ fn a_server_that_looks_into_its_users_other_processes_finds_no_key() {
     }
     command.env("OTHER", "a value like any other");
     let mut session = Session::run(command, &[]);
+    session.say(&json!({ "method": "go" }));
     assert_eq!(session.line(), b"{}\n");
     let all = fs::read(place.path().join("all")).unwrap_or_else(|e| panic!("{e}"));
     let all = String::from_utf8_lossy(&all);

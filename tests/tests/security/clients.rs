@@ -679,9 +679,11 @@ fn sessions_of_earlier_revisions_have_a_server_each() {
             id
         };
         let (a, b) = (begin(), begin());
-        let call = |id: &str, tool: &str| {
+        // The scripted server tells requests by their ids where it has no sessions.
+        let same = if kind == Kind::ModernHttp { 8 } else { 7 };
+        let call = |id: &str, tool: &str, number: u32| {
             let params = json!({ "name": tool, "arguments": {} });
-            let message = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params });
+            let message = json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params });
             let (served, id) = (Arc::clone(&both.served), id.to_owned());
             let (sender, receiver) = mpsc::channel();
             thread::spawn(move || {
@@ -689,7 +691,7 @@ fn sessions_of_earlier_revisions_have_a_server_each() {
             });
             (Asking(receiver), both.server.hear("tools/call"))
         };
-        let ((first, alice), (second, bob)) = (call(&a, "alice"), call(&b, "bob"));
+        let ((first, alice), (second, bob)) = (call(&a, "alice", 7), call(&b, "bob", same));
         if MODERN.contains(&kind) {
             let question = json!({ "method": "elicitation/create", "params": elicitation("alice's password") });
             both.server.result(&alice, &json!({ "resultType": "input_required", "inputRequests": { "k": question } }));
@@ -697,7 +699,8 @@ fn sessions_of_earlier_revisions_have_a_server_each() {
             assert_ne!(alice.place, bob.place, "{kind:?}");
             let _ = both.server.ask(alice.place, "elicitation/create", &elicitation("alice's password"), None);
         }
-        assert_eq!(first.hear()["params"]["message"], "alice's password", "{kind:?}");
+        let told = first.hear();
+        assert_eq!(told["params"]["message"], "alice's password", "{kind:?}: {told}");
         both.server.answer(&bob, "done");
         assert_eq!(second.text(), "done", "{kind:?}");
     }

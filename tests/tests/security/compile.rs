@@ -198,8 +198,7 @@ impl Proxy {
         });
         let file = place.file("plugin.wasm", guests::planted("version 1"));
         let plugin = json!({ "component": file, "endpoint": provider.url, "limits": limits });
-        let config =
-            json!({ "mcpServers": { "cat": { "command": "cat" } }, "sampling": "p", "plugins": { "p": plugin } });
+        let config = json!({ "mcpServers": { "cat": { "command": "cat" } }, "sampling": { "use": "p", "requestsPerCall": u32::MAX }, "plugins": { "p": plugin } });
         let config = place.file("understudy.json", config.to_string());
         let log = place.file("log", "");
         let understudy = place.understudy(["--config", &config.to_string_lossy(), "proxy", "--server", "cat"]);
@@ -301,7 +300,7 @@ fn bulk_operations_and_calls_of_the_host_s_count_as_cpu_time() {
         let before = cpu_time(session.id());
         session.say(&sampling(id, fault));
         let answer = session.hear();
-        let spent = cpu_time(session.id()) - before;
+        let spent = cpu_time(session.id()).checked_sub(before).unwrap();
         let message = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains("500ms of CPU time (`limits.cpu`)"), "{fault}: {answer}");
         assert!(spent < MOST * 2, "{fault}: {spent:?}");

@@ -1,8 +1,11 @@
 //! The user's key, in whatever spelling it comes back, and a plugin's own account.
 
+use std::sync::{Mutex, PoisonError, mpsc};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use understudy_tests::PATIENCE;
 use understudy_tests::guests;
 use understudy_tests::program::{Place, Run, run};
 use understudy_tests::provider::{Provider, begin, piece, respond};
@@ -72,23 +75,41 @@ fn a_key_that_comes_in_pieces_of_a_stream_is_not_in_the_answer() {
 
 #[test]
 fn a_key_that_comes_in_pieces_is_not_in_what_is_told_of_the_progress_either() {
-    let (place, provider) = (Place::new(), streaming());
+    let place = Place::new();
+    let (to_stream, pieces) = mpsc::channel::<String>();
+    let pieces = Mutex::new(pieces);
+    let provider = Provider::start(move |_, stream, _| {
+        let pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        begin(stream, "text/event-stream");
+        while let Ok(text) = pieces.recv_timeout(PATIENCE) {
+            if text.is_empty() {
+                break;
+            }
+            piece(stream, &chunk(&text));
+        }
+        piece(stream, b"data: [DONE]\n\n");
+        piece(stream, b"");
+    });
     let config = openai(&place, &provider);
     let mut session = Session::start(&place, &["--plugin", "p", "--config", &config], &["cat"]);
-    for (id, pieces) in (1..).zip(PIECES) {
-        let mut request = sampling(id, pieces);
+    for (id, secret) in (1..).zip([KEY.to_owned(), hex::encode(KEY), BASE64_STANDARD.encode(KEY)]) {
+        let mut request = sampling(id, "go on");
         request["params"]["_meta"] = json!({ "progressToken": id });
         session.say(&request);
-        let (mut told, mut said) = (String::new(), String::new());
-        while said.is_empty() {
-            let message = session.hear();
-            told.push_str(message["params"]["message"].as_str().unwrap_or_default());
-            said.push_str(message["result"]["content"]["text"].as_str().unwrap_or_default());
-        }
-        assert_eq!(said, "the key is [credential], no more", "{pieces}");
-        let secret = if pieces.contains("hex") { hex::encode(KEY) } else { KEY.to_owned() };
-        assert!(!told.contains(&secret[4..]), "{pieces}: {told}");
-        assert!(told.starts_with("the key is ") && told.ends_with("[credential], no more"), "{pieces}: {told}");
+        let feed = |text: &str| to_stream.send(text.to_owned()).unwrap_or_else(|e| panic!("{e}"));
+        // Each goes out when the one before has been seen, and what may be the key's beginning not at all.
+        feed("the key ");
+        assert_eq!(session.hear()["params"]["message"], "the key ");
+        feed(&format!("is {}", &secret[..8]));
+        assert_eq!(session.hear()["params"]["message"], "is ");
+        feed(&secret[8..20]);
+        feed(&secret[20..]);
+        let cut = session.hear();
+        assert_eq!(cut["params"]["message"], "[credential]", "{cut}");
+        feed(", no more");
+        assert_eq!(session.hear()["params"]["message"], ", no more");
+        feed("");
+        assert_eq!(session.hear()["result"]["content"]["text"], "the key is [credential], no more");
     }
     assert!(session.end().1.is_empty());
 }
@@ -127,8 +148,8 @@ type Spelling = (&'static str, fn(&str) -> String);
 /// How endpoints that repeat a key, and proxies before them, spell it.
 const SPELLINGS: [Spelling; 20] = [
     ("as it is", str::to_owned),
-    ("hexadecimal", hex::encode),
-    ("upper hexadecimal", hex::encode_upper),
+    ("hexadecimal", |key| hex::encode(key)),
+    ("upper hexadecimal", |key| hex::encode_upper(key)),
     ("hexadecimal bytes", |key| key.bytes().map(|byte| format!("{byte:02x}:")).collect()),
     ("Base64", |key| BASE64_STANDARD.encode(key)),
     ("Base64 of more", |key| BASE64_STANDARD.encode(format!("Authorization: Bearer {key}\r\n"))),
@@ -286,7 +307,8 @@ fn a_plugin_brings_no_account_of_its_own() {
     for path in queries {
         let run = handled(&place, &plugin, &[request(&provider, path)]);
         let words = "is the host's to set: it may name an account, and `plugins.x` says in `credential` or `headers` whose that is";
-        assert!(run.code() != 0 && run.stderr.contains(words), "{path}: {}{}", run.stdout, run.stderr);
+        let is_refused = run.stdout.contains("HttpRequestDenied") && run.stderr.contains(words);
+        assert!(is_refused, "{path}: {}{}", run.stdout, run.stderr);
     }
     assert!(provider.seen().is_empty(), "{:?}", provider.seen());
 

@@ -112,7 +112,9 @@ fn a_call_leads_to_so_many_requests_whoever_answers_them() {
         let granted = (300..600).filter(|id| passes(&asked(&mut session, &request(*id, "5", "")))).count();
         assert_eq!(granted, 200, "{mode}");
         // Those with tools are counted by themselves.
-        ["a", "b", "c"].into_iter().for_each(|id| end_call(&mut session, id));
+        for id in ["a", "b", "c"] {
+            end_call(&mut session, id);
+        }
         begin_call(&mut session, "d", "t");
         let tools = r#","tools":[{"name":"t","inputSchema":{"type":"object"}}]"#;
         let passes = |answer: &str| answer.contains(CREATE) || answer.contains("result");
@@ -138,19 +140,19 @@ fn more_requests_than_a_minute_has_wait_for_their_turn_or_are_told_that_it_would
         let rule = json!({ "use": "echo", "mode": mode, "requestsPerMinute": 60 });
         let mut session = session(&place, &rule, &json!({ "deadline": "3 s" }));
         let began = Instant::now();
-        (1..=70).for_each(|id| session.say_bytes(format!("{}\n", request(id, "5", "")).as_bytes()));
+        (1..=90).for_each(|id| session.say_bytes(format!("{}\n", request(id, "5", "")).as_bytes()));
         let (mut granted, mut refused) = (0, 0);
-        for _ in 0..70 {
+        for _ in 0..90 {
             let answer = session.hear();
             if answer["error"].is_object() {
-                assert!(answer["error"]["message"].to_string().contains("`sampling.requestsPerMinute`"), "{answer}");
-                refused += 1;
+                assert!(answer["error"]["message"].to_string().contains("`limits.deadline`"), "{answer}");
+                refused += usize::from(answer["error"]["message"].to_string().contains("`sampling.requestsPerMinute`"));
             } else {
                 granted += 1;
             }
         }
         // One a second within three seconds, and what a slow machine has let pass meanwhile.
-        assert!(granted >= 62 && refused >= 1, "{mode}: {granted} {refused}");
+        assert!(granted >= 61 && refused >= 1, "{mode}: {granted} {refused}");
         assert!(began.elapsed() > Duration::from_millis(1500), "{mode}: those beyond a minute's worth didn't wait");
     }
 }

@@ -1,6 +1,7 @@
 //! A project's files do nothing until the user has trusted them.
 
 mod files;
+mod pulled;
 mod running;
 mod strange;
 

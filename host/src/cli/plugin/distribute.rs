@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::Args;
 use url::Url;
 
-use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
 use crate::children::Withheld;
+use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::registry::layout::{self, Artifact};
@@ -97,7 +97,8 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
         let pinned = lock.digest(reference).filter(|_| args.update && !args.allow_older);
         let withheld = config.withheld(stage::env);
-        let want = Fetch { reference: &place, trust: &trust, most: *most, realms: &args.realm, pinned, withheld: &withheld };
+        let want =
+            Fetch { reference: &place, trust: &trust, most: *most, realms: &args.realm, pinned, withheld: &withheld };
         let fetched = match tokio::time::timeout(PATIENCE, fetch(want, &store)).await {
             Ok(fetched) => fetched,
             Err(_) => Err(took_too_long(reference)),
@@ -194,12 +195,11 @@ async fn fetch(want: Fetch<'_>, store: &Store) -> Result<(Digest, Vec<u8>), Regi
     if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
         not_older(&manifest, &pinned, reference, !trust.is_empty(), (&remote, store)).await?;
     }
-    let component = match store.read(&layer.digest, most) {
-        Ok(Some(component)) => component,
-        Ok(None) | Err(_) => {
-            let size = usize::try_from(layer.size).unwrap_or(most).min(most);
-            remote.blob(reference, &layer.digest, size).await?
-        }
+    let component = if let Ok(Some(component)) = store.read(&layer.digest, most) {
+        component
+    } else {
+        let size = usize::try_from(layer.size).unwrap_or(most).min(most);
+        remote.blob(reference, &layer.digest, size).await?
     };
     store.keep(&component)?;
     if let Some(signatures) = signatures {

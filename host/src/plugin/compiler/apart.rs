@@ -7,7 +7,7 @@
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::Job;
 use super::child::{COMPILE, COMPILED, DIGEST, NO_MEMORY, REFUSED};
+use crate::children;
 
 /// What came of it.
 pub(super) enum Outcome {
@@ -89,12 +90,11 @@ pub(super) fn compile(program: &Path, job: &Job) -> io::Result<Outcome> {
 /// Starts the child: it inherits nothing but its three streams.
 fn start(program: &Path, job: &Job) -> io::Result<(Child, PipeReader)> {
     let (reader, writer) = io::pipe()?;
-    let mut command = Command::new(program);
+    let mut command = children::bare(program);
     // Part of a second is a whole one.
     let seconds = job.limits.cpu.as_secs().saturating_add(u64::from(job.limits.cpu.subsec_nanos() > 0));
     command.arg(COMPILE).args([job.limits.memory.to_string(), seconds.to_string()]);
-    // Every child's environment is cleared here; the founder joins this with the function that all children use.
-    command.env_clear().env(NO_EAGER_COMMIT.0, NO_EAGER_COMMIT.1).current_dir("/");
+    command.env(NO_EAGER_COMMIT.0, NO_EAGER_COMMIT.1).current_dir("/");
     command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
     // With the command go our own ends of the pipe.
     Ok((command.spawn()?, reader))

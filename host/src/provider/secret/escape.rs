@@ -48,6 +48,12 @@ const NAMED: [(&[u8], u8); 38] = [
 /// The escape sequence that the text begins with: of JSON and C (`\/`, `\u002f`, `\u{2f}`, `\x2f`, `\057`), a URL (`%2f`, `%u002f`)
 /// or HTML (`&#47;`, `&#x2f;`, `&sol;`).
 pub(super) fn escape(text: &[u8]) -> Option<Escape> {
+    // A NUL is half of a character of UTF-16.
+    let (byte, length) = any(text)?;
+    Some((byte.filter(|byte| *byte != 0), length))
+}
+
+fn any(text: &[u8]) -> Option<Escape> {
     match text {
         [b'\\', rest @ ..] => backslash(rest).map(|(byte, length)| (byte, length + 1)),
         [b'%', b'u' | b'U', hex @ ..] => Some((Some(code(hex, 4, 16)?), 6)),
@@ -64,7 +70,7 @@ pub(super) fn escape(text: &[u8]) -> Option<Escape> {
 pub(super) fn quoted(text: &[u8]) -> Option<Escape> {
     match text {
         [b'=', b'\r', b'\n', ..] => Some((None, 3)),
-        [b'=', b'\n', ..] => Some((None, 2)),
+        [b'=', b'\n' | b'\r', ..] => Some((None, 2)),
         [b'=', hex @ ..] => Some((Some(code(hex, 2, 16)?), 3)),
         _ => None,
     }
@@ -77,18 +83,16 @@ fn backslash(rest: &[u8]) -> Option<Escape> {
             let closed = braced.get(digits) == Some(&b'}');
             (Some(code(braced, digits, 16).filter(|_| closed)?), digits + 3)
         }
-        [b'u', hex @ ..] => match code(hex, 4, 16)? {
-            0 => (None, 5),
-            byte => (Some(byte), 5),
-        },
+        [b'u', hex @ ..] => (Some(code(hex, 4, 16)?), 5),
         [b'U', hex @ ..] if code(hex, 8, 16).is_some() => (code(hex, 8, 16), 9),
         [b'x', hex @ ..] => (Some(code(hex, 2, 16)?), 3),
         [b'0'..=b'3', ..] => (Some(code(rest, 3, 8)?), 3),
         [b'\r', b'\n', ..] => (None, 2),
         [b'\n', ..] => (None, 1),
         [b'b' | b'f' | b'n' | b'r' | b't' | b'v', ..] => (Some(b'\n'), 1),
+        // A backslash of UTF-16.
+        [0, ..] | [] => return None,
         [byte, ..] => (Some(*byte), 1),
-        [] => return None,
     })
 }
 

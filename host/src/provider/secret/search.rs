@@ -5,6 +5,7 @@
 //! is done only near what could be such a layer: an escape sequence of a character that matters, or a long row of digits. The time
 //! that it takes grows as the text does.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -31,8 +32,6 @@ pub(super) struct Search<'a> {
     enough: usize,
     /// What every such piece holds.
     middle: memmem::Finder<'a>,
-    /// The middle in UTF-16.
-    wide: Vec<u8>,
     /// The characters that an escape sequence must stand for to be a hint.
     matters: [bool; 256],
 }
@@ -41,15 +40,17 @@ impl<'a> Search<'a> {
     pub(super) fn new(value: &'a [u8]) -> Self {
         let enough = (value.len() * 3).div_ceil(4);
         let middle = value.get(value.len() - enough..enough).unwrap_or(value);
-        let wide = middle.iter().flat_map(|byte| [*byte, 0]).take((middle.len() * 2).saturating_sub(1)).collect();
         let mut matters = [false; 256];
-        // Beside its own, those of Base64, and those that begin an escape sequence themselves.
-        for byte in value.iter().chain(b"+/=%&") {
+        // Beside its own, those of Base64 and of digits, and those that begin an escape sequence themselves.
+        for (byte, matters) in (0..=u8::MAX).zip(&mut matters) {
+            *matters = byte.is_ascii_alphanumeric() || b"+/=%&\\".contains(&byte);
+        }
+        for byte in value {
             if let Some(matters) = matters.get_mut(usize::from(*byte)) {
                 *matters = true;
             }
         }
-        Self { value, enough, middle: memmem::Finder::new(middle), wide, matters }
+        Self { value, enough, middle: memmem::Finder::new(middle), matters }
     }
 
     /// Where the value stands, or three quarters of it: in order, and apart from one another.
@@ -61,22 +62,34 @@ impl<'a> Search<'a> {
         for window in windows(self.hints(text), reach, text.len()) {
             for from in window.clone().step_by(step) {
                 let part = text.get(from..window.end.min(from + step + 2 * reach)).unwrap_or_default();
-                self.behind(&View::of(part), DEPTH, &mut |span| found.push(from + span.start..from + span.end));
+                self.behind(View::of(part), &mut |span| found.push(from + span.start..from + span.end));
             }
         }
         merged(found)
     }
 
-    /// Looks at text as it is, and at what is behind each layer that it may have.
-    fn behind(&self, view: &View, depth: usize, found: &mut dyn FnMut(Range<usize>)) {
-        self.plain(&view.bytes, |span| found(view.place(&span)));
-        let Some(depth) = depth.checked_sub(1) else { return };
-        for read in [view.unescaped(), view.unquoted(), view.decimals(self.enough)].into_iter().flatten() {
-            self.behind(&read, depth, found);
-        }
-        let may = |bytes: &[u8]| self.middle.find(bytes).is_some() || (depth > 0 && self.hints(bytes).next().is_some());
-        for read in [view.base64(self.enough * 4 / 3, may), view.hex(self.enough * 2, may)].into_iter().flatten() {
-            self.behind(&read, depth, found);
+    /// Looks at text as it is, and at what is behind each layer that it may have: one layer after the other, and no text twice, in
+    /// whatever order its layers were taken off.
+    fn behind(&self, view: View, found: &mut dyn FnMut(Range<usize>)) {
+        let (mut level, mut seen) = (vec![view], HashSet::new());
+        for depth in (0..=DEPTH).rev() {
+            // Behind the last layer nothing else is looked for.
+            let may =
+                |bytes: &[u8]| self.middle.find(bytes).is_some() || (depth > 1 && self.hints(bytes).next().is_some());
+            let mut next = Vec::new();
+            for view in std::mem::take(&mut level) {
+                if !seen.insert(view.mark()) {
+                    continue;
+                }
+                self.plain(&view.bytes, |span| found(view.place(&span)));
+                if depth > 0 {
+                    let plain = [view.unescaped(), view.unquoted(), view.decimals(self.enough)].into_iter().flatten();
+                    next.extend(plain.filter(|read| may(&read.bytes)));
+                    next.append(&mut view.base64(self.enough * 4 / 3, may));
+                    next.append(&mut view.hex(self.enough * 2, may));
+                }
+            }
+            level = next;
         }
     }
 
@@ -116,12 +129,23 @@ impl<'a> Search<'a> {
         };
         let escapes = memchr::memchr3_iter(b'\\', b'%', b'&', text).filter(move |at| match text.get(*at) {
             Some(b'\\') => of_backslash(*at),
-            _ => escape(rest(*at)).is_some_and(|(byte, _)| byte.is_none_or(|byte| matters(byte) || byte == b'\\')),
+            _ => escape(rest(*at)).is_some_and(|(byte, _)| byte.is_none_or(matters)),
         });
-        let quoteds = memchr::memchr_iter(b'=', text);
-        let quoteds = quoteds.filter(move |at| quoted(rest(*at)).is_some_and(|(byte, _)| byte.is_none_or(matters)));
-        let wide = memchr::memchr(0, text).map(|_| memmem::find_iter(text, &self.wide)).into_iter().flatten();
+        // A line that goes on may have its end escaped.
+        let quoteds = memchr::memchr_iter(b'=', text).filter(move |at| match rest(*at) {
+            [_, b'\\', b'n' | b'r' | b'u' | b'\\', ..] | [_, b'%', b'0', ..] | [_, b'&', b'#', ..] => true,
+            rest => quoted(rest).is_some_and(|(byte, _)| byte.is_none_or(matters)),
+        });
+        let is_wide = move |at: &usize| matches!(rest(*at), [0, one, 0, other, 0, ..] if *one != 0 && *other != 0);
+        let wide = memchr::memchr_iter(0, text).filter(is_wide);
+        // A row that is too short for the value may go on behind the end of its line, escaped or not. The ids of an answer don't.
+        let (least, goes_on) = (self.enough * 4 / 3, move |at: Option<usize>| {
+            at.and_then(|at| text.get(at))
+                .is_some_and(|byte| matches!(byte, b'\\' | b'%' | b'&' | b';' | b'=' | b'\r' | b'\n'))
+        });
         let words = Rows { text, least: WORD, at: WORD - 1, is: |byte| is_base64(byte) };
+        let words =
+            words.filter(move |row| row.len() >= least || goes_on(row.start.checked_sub(1)) || goes_on(Some(row.end)));
         let numbers =
             Rows { text, least: self.enough * 3 - 1, at: self.enough * 3 - 2, is: |byte| is_of_numbers(byte) };
         let enough = self.enough;
@@ -165,10 +189,9 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
-/// Of lists of bytes, in hexadecimal or decimal digits.
+/// Of lists of bytes, in hexadecimal or decimal digits, and of what is between them, escaped or not.
 fn is_of_numbers(byte: u8) -> bool {
-    byte.is_ascii_hexdigit()
-        || matches!(byte, b'x' | b'X' | b' ' | b'\t' | b'\r' | b'\n' | b':' | b';' | b',' | b'-' | b'\\' | b'"' | b'\'')
+    byte.is_ascii_hexdigit() || byte.is_ascii_whitespace() || b"xXnrtu{}:;,-\\\"'%&#".contains(&byte)
 }
 
 /// What lies around hints, within the text.
@@ -299,7 +322,7 @@ mod tests {
                 let cut = kept.replace(['\0', '"', ' ', ',', ':', '\n'], "");
                 assert!(cut.starts_with("{ax.") && cut.ends_with(".yb\\n}"), "{name}: {kept}");
                 assert!(kept.len() < 40, "{name}: {kept}");
-                assert_eq!(search.spans(kept.as_bytes()), [], "{name}");
+                assert!(search.spans(kept.as_bytes()).is_empty(), "{name}");
             }
         }
     }
@@ -307,7 +330,7 @@ mod tests {
     #[test]
     fn chains_of_spellings_are_found_wherever_they_are() {
         let mut random = Rng::with_seed(19);
-        for _ in 0..1500 {
+        for _ in 0..400 {
             let key = key(&mut random);
             let search = Search::new(key.as_bytes());
             let mut around = |text: Vec<u8>| {
@@ -329,7 +352,7 @@ mod tests {
             let spans = search.spans(&text);
             assert!(!spans.is_empty(), "{key} in {names:?}: {}", String::from_utf8_lossy(&text));
             let kept = kept(&text, &spans);
-            assert_eq!(search.spans(&kept), [], "{key} in {names:?}");
+            assert!(search.spans(&kept).is_empty(), "{key} in {names:?}");
             assert!(kept.starts_with(filler) || text.starts_with(b" ") || kept.len() > filler.len(), "{names:?}");
         }
     }
@@ -340,7 +363,7 @@ mod tests {
         let key = "sk-ant-api03-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
         let search = Search::new(key.as_bytes());
         let half = &key[..key.len() / 2];
-        let encoded = BASE64_STANDARD.encode([b'x'; 5000]);
+        let encoded = BASE64_STANDARD.encode([b'x'; 1000]);
         let pieces = [
             "{\"a\":",
             "\"\\u0073k\"",
@@ -363,7 +386,7 @@ mod tests {
             "=",
             "\u{e4}",
         ];
-        for _ in 0..2000 {
+        for _ in 0..500 {
             let text: String = (0..random.usize(..30)).map(|_| pieces[random.usize(..pieces.len())]).collect();
             let is_without = !text.contains(&key[..key.len() * 3 / 4]);
             assert!(is_without && search.spans(text.as_bytes()).is_empty(), "{text}");
@@ -371,14 +394,15 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "one span is found")]
     fn three_quarters_are_as_good_as_all_and_a_half_is_not() {
         let key = "sk-proj-AbCdEf0123456789xyzw";
         let search = Search::new(key.as_bytes());
         for from in 0..=7 {
             assert_eq!(search.spans(&key.as_bytes()[from..from + 21]), [0..21], "{from}");
         }
-        assert_eq!(search.spans(&key.as_bytes()[..20]), []);
-        assert_eq!(search.spans(&key.as_bytes()[14..]), []);
+        assert!(search.spans(&key.as_bytes()[..20]).is_empty());
+        assert!(search.spans(&key.as_bytes()[14..]).is_empty());
         assert_eq!(search.spans(format!("{key}{key}").as_bytes()), [0..28, 28..56]);
         let same = "aaaaaaaaaaaaaaaaaaaa";
         assert_eq!(Search::new(same.as_bytes()).spans(same.as_bytes()).last().unwrap().end, 20);

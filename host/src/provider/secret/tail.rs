@@ -117,7 +117,7 @@ mod tests {
             );
             assert!(said.starts_with("a ") && said.ends_with(" b"), "{size}: {said}");
         }
-        assert_eq!(told(&["Hello, ", "wörld", "sk-proj-", "ect"]), ["Hello, ", "wörld", "", "sk-project", ""]);
+        assert_eq!(told(&["Hello, ", "wörld", "sk-proj-", "ect"]), ["Hello, ", "wörld", "", "sk-proj-ect", ""]);
         assert_eq!(told(&["the key is sk-proj"]), ["the key is ", "sk-proj"]);
         let hex = hex::encode(KEY);
         assert_eq!(told(&[&hex[..20], &hex[20..], "."]), ["", CUT, ".", ""]);

@@ -1,5 +1,6 @@
 //! Text as it reads when one layer of its spelling is taken off, with the place of each byte in the text that it came from.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::escape::{Escape, escape, quoted};
@@ -26,8 +27,8 @@ enum Digit {
 struct Row {
     values: Vec<u8>,
     at: Vec<usize>,
-    /// Behind the last one and what fills up the row.
-    end: usize,
+    /// The last character of what fills up the row, if something does.
+    filled: Option<usize>,
 }
 
 impl View {
@@ -42,6 +43,13 @@ impl View {
         let first = self.at.get(bytes.start).map_or(0, |(start, _)| *start);
         let last = bytes.end.checked_sub(1).and_then(|last| self.at.get(last)).map_or(first, |(_, end)| *end);
         first as usize..last as usize
+    }
+
+    /// What tells it from other views: its text and where that is from.
+    pub(super) fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.bytes, self.at.first(), self.at.last()).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn push(&mut self, byte: u8, (start, end): (u32, u32)) {
@@ -104,12 +112,11 @@ impl View {
                 Digit::Value(value) if !is_full => {
                     row.values.push(value);
                     row.at.push(at);
-                    row.end = at + 1;
                 }
                 Digit::Between(characters) if !is_full => length = characters,
                 Digit::Padding if !row.values.is_empty() => {
                     is_full = true;
-                    row.end = at + 1;
+                    row.filled = Some(at);
                 }
                 _ => {
                     // What ends a row may begin another.
@@ -143,7 +150,7 @@ impl View {
             let place = |byte: usize| {
                 let (first, end) = (byte * 8 / bits, (byte * 8 + 7) / bits);
                 let is_last = byte == last && skipped + end + 2 >= row.values.len();
-                self.joined(digit(first), if is_last { row.end.saturating_sub(1) } else { digit(end) })
+                self.joined(digit(first), row.filled.filter(|_| is_last).unwrap_or_else(|| digit(end)))
             };
             views.push(Self { at: (0..bytes.len()).map(place).collect(), bytes });
         }

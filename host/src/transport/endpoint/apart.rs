@@ -78,7 +78,9 @@ impl Apart {
     /// Ends everything. Whoever still waits for an answer gets `reason`.
     pub(super) fn end(&self, reason: &str) {
         let open: Vec<_> = self.lock().open.drain().collect();
-        open.into_iter().for_each(|(_, side)| side.end(reason));
+        for (_, side) in open {
+            side.end(reason);
+        }
     }
 
     /// Carries what the server says to the client, until the call is over.

@@ -144,7 +144,8 @@ impl Callers {
 }
 
 impl Connected {
-    /// Where most strangers are from.
+    /// Where most strangers are from: an address, or none for a Unix socket; `None` without any.
+    #[expect(clippy::option_option, reason = "a stranger on a Unix socket has no address")]
     fn crowd(&self) -> Option<Option<IpAddr>> {
         let mut counts: HashMap<Option<IpAddr>, usize> = HashMap::new();
         for stranger in self.strangers.values() {
@@ -256,7 +257,7 @@ fn lowest_descriptor() -> io::Result<usize> {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -264,6 +265,7 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what the callers are made of")]
     fn from(last: u8) -> Option<IpAddr> {
         Some(IpAddr::from([10, 0, 0, last]))
     }

@@ -21,6 +21,10 @@ use super::reply::{Refusal, Response, empty, refusal};
 use super::{METHODS, SESSION_ID};
 use crate::text::one_line;
 
+/// What is said to a client of this very address that shows no token.
+const WANTED: &str = "the bearer token is missing or wrong: the header `Authorization: Bearer TOKEN` is wanted, with the token \
+                      that `understudy serve` printed when it started, or that of `serve.token`";
+
 /// Who may come in.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -50,13 +54,16 @@ impl Door {
         is_unambiguous(headers)?;
         let is_preflight = method == Method::OPTIONS && self.is_allowed_page(headers);
         if !is_preflight && !self.has_token(headers) {
-            let reason = "the bearer token is missing or wrong: the header `Authorization: Bearer TOKEN` is wanted, with the token \
-                          that `understudy serve` printed when it started, or that of `serve.token`";
+            // A page under a name of its own isn't told whom it has found.
+            let reason = match look_at_host(uri, headers, |host| self.is_host(host)) {
+                Ok(()) => WANTED,
+                Err(_) => "the bearer token is missing or wrong",
+            };
             let mut response = refusal(StatusCode::UNAUTHORIZED, None, -32600, reason);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(response.into());
         }
-        self.look_at_host(uri, headers, |host| self.is_host(host))?;
+        look_at_host(uri, headers, |host| self.is_host(host))?;
         if let Some(origin) = headers.get(ORIGIN)
             && !self.is_origin(origin.to_str().unwrap_or_default())
         {
@@ -73,21 +80,10 @@ impl Door {
     /// resolve to this machine asks by that name.
     pub(super) fn look_at_monitor(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         is_unambiguous(headers)?;
-        self.look_at_host(uri, headers, |host| self.is_host(host) || is_address(host))
-    }
-
-    fn look_at_host(&self, uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) -> Result<(), Refusal> {
-        let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
-        let mut hosts = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).peekable();
-        if hosts.peek().is_none() {
-            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, "the header `Host` is missing").into());
-        }
-        let Some(host) = hosts.find(|host| !is_host(host)) else { return Ok(()) };
-        let reason = format!(
-            "the host `{}` is none of this server's; if it should be, name it in `serve.allowedHosts`",
-            one_line(host, 80)
-        );
-        Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, -32600, &reason).into())
+        let looked = look_at_host(uri, headers, |host| self.is_host(host) || is_address(host));
+        // Nor is this one.
+        let reason = "the host is missing, or none of this server's";
+        looked.map_err(|refused| refusal(refused.status(), None, -32600, reason).into())
     }
 
     /// Whether a browser asks for the page of an allowed origin, which it does without the token that the page will ask with.
@@ -193,6 +189,21 @@ fn without_port(host: &str) -> &str {
 
 fn is_loopback(name: &str) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// An error unless all that the request names as its host is one of these.
+fn look_at_host(uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+    let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let mut hosts = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).peekable();
+    if hosts.peek().is_none() {
+        return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, "the header `Host` is missing").into());
+    }
+    let Some(host) = hosts.find(|host| !is_host(host)) else { return Ok(()) };
+    let reason = format!(
+        "the host `{}` is none of this server's; if it should be, name it in `serve.allowedHosts`",
+        one_line(host, 80)
+    );
+    Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, -32600, &reason).into())
 }
 
 #[cfg(test)]

@@ -119,6 +119,7 @@ async fn whole(
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "a refusal is a box everywhere")]
 fn no_room(reason: &str) -> Refusal {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, -32000, reason);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -158,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENT: Duration = Duration::from_secs(60);
+    const PATIENT: Duration = Duration::from_mins(1);
 
     /// What becomes of a text.
     fn line_of(text: &[u8]) -> Result<Bytes, String> {

@@ -70,7 +70,8 @@ fn what_the_servers_behind_serve_write_is_text_on_a_terminal() {
     let place = Place::new();
     let config = json!({ "mcpServers": { "s": { "command": "sh", "args": ["-c", HOSTILE] } } });
     let config = place.file("hostile.json", config.to_string());
-    let mut command = place.understudy(["serve", "--listen", "127.0.0.1:0", "--config", &config.to_string_lossy()]);
+    let mut command =
+        place.understudy(["serve", "--no-token", "--listen", "127.0.0.1:0", "--config", &config.to_string_lossy()]);
     let (master, slave) = terminal::open();
     let mut serve = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(slave).spawn().unwrap();
     drop(command);

@@ -79,10 +79,11 @@ fn bodies_together_hold_no_more_than_the_total_and_it_is_given_back() {
         let text = "x".repeat(size);
         session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/n", "params": { "text": text } }));
         assert!(listening.hear().message()["params"]["text"] == text, "{size}");
-        assert!(held() < 72 * MIB, "{} MiB", held() / MIB);
+        // Beside the bodies there are the buffers of their connections.
+        assert!(held() < 80 * MIB, "{} MiB", held() / MIB);
     }
     drop(slow);
-    wait_for("the memory isn't given back", || held() < 8 * MIB);
+    wait_for("the memory isn't given back", || held() < 16 * MIB);
     let text = "x".repeat(8 * MIB);
     session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/n", "params": { "text": text } }));
     assert!(listening.hear().message()["params"]["text"] == text);

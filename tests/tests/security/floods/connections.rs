@@ -169,7 +169,7 @@ fn a_server_gets_the_limit_of_open_files_that_we_were_given() {
     let config = json!({ "mcpServers": { "s": { "command": "sh", "args": ["-c", script] } } });
     let _ = place.file("understudy.json", config.to_string());
     let whole = place.understudy(["serve", "--listen", "127.0.0.1:0"]);
-    let served = Served::run(behind(&whole, "ulimit -H -n 2000; ulimit -S -n 300; exec \"$@\""));
+    let served = Served::run(behind(&whole, "ulimit -S -n 300; ulimit -H -n 2000; exec \"$@\""));
     let answer = served.send("POST", "/s/mcp", &[], &initialize("2025-11-25").to_string()).json();
     assert_eq!((&answer["result"]["soft"], &answer["result"]["hard"]), (&json!("300"), &json!("2000")), "{answer}");
     let own = std::fs::read_to_string(format!("/proc/{}/limits", served.id())).unwrap_or_default();

@@ -60,8 +60,10 @@ fn the_line_on_stderr_works_as_it_stands() {
             *'"tools/list"'*) echo '{"id":'"$id"',"result":{"tools":[{"name":"only","inputSchema":{"type":"object"}}]}}' ;;
         esac
         done"#;
-    let served =
-        Served::start(&place, &json!({ "mcpServers": { "s": { "command": "bash", "args": ["-c", script] } } }));
+    let served = Served::start(
+        &place,
+        &json!({ "mcpServers": { "s": { "command": "bash", "args": [place.file("server.sh", script)] } } }),
+    );
     let header = format!("Authorization: Bearer {}", served.token().unwrap_or_default());
     let run = place.run(["tools", "--url", &served.url("s"), "--header", &header]);
     assert!(run.code() == 0 && run.stdout.contains("only"), "{}{}", run.stdout, run.stderr);

@@ -98,7 +98,7 @@ fn who(session: &mut Session, id: u64) -> String {
 fn at(provider: &Provider) -> Value {
     let credential = json!({ "header": "x-api-key", "env": "ANTHROPIC_API_KEY" });
     let plugin = json!({ "endpoint": provider.url, "credential": credential, "model": "claude-x" });
-    json!({ "sampling": { "use": "anthropic", "mode": "always" }, "plugins": { "anthropic": plugin } })
+    json!({ "sampling": { "use": "anthropic", "mode": "always", "requestsPerCall": u32::MAX }, "plugins": { "anthropic": plugin } })
 }
 
 #[test]
