@@ -26,7 +26,7 @@ pub fn read(text: &[u8]) {
     for name in config.plugin_names().chain(["echo", "openai", "./x.wasm", "nothing"]) {
         let _ = config.plugin(name, variable).map_err(|error| refused(&error));
     }
-    let _ = config.credential_variables();
+    let _ = (config.withheld_from_servers(variable), config.withheld(variable));
 }
 
 fn refused(error: &ConfigError) {

@@ -395,17 +395,13 @@ fn same_but_for_what_is_declared(said: &Said, heard: &[u8]) -> bool {
 /// A batch that was taken apart: the client has heard the rest, and each sampling request that is its own to answer. The ids of the others.
 fn taken_apart(line: &[u8], to_client: &mut Vec<Bytes>) -> Vec<Vec<u8>> {
     let elements: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    let mut take = |line: &str| {
-        let at = to_client.iter().position(|heard| *heard == line);
-        at.map(|at| to_client.swap_remove(at)).is_some()
-    };
     let (mut rest, mut ids) = (Vec::new(), Vec::new());
     for element in elements.iter().map(|element| element.get()) {
         let head = Head::of(element.as_bytes());
         if head.kind() == Kind::Batch && speaks_of_sampling(element.as_bytes()) {
             // There are no batches of batches.
         } else if head.is_request(CREATE_MESSAGE) {
-            if !take(&format!("{element}\n")) && !take_lowered(element, to_client) {
+            if !take(&format!("{element}\n"), to_client) && !take_lowered(element, to_client) {
                 ids.push(head.id().unwrap_or_default().to_vec());
             }
         } else if is_passed(&head, element) {
@@ -414,13 +410,15 @@ fn taken_apart(line: &[u8], to_client: &mut Vec<Bytes>) -> Vec<Vec<u8>> {
             ids.extend(head.id().map(<[u8]>::to_vec));
         }
     }
-    let mut take = |line: &str| {
-        let at = to_client.iter().position(|heard| *heard == line);
-        at.map(|at| to_client.swap_remove(at)).is_some()
-    };
-    assert!(rest.is_empty() || take(&format!("[{}]\n", rest.join(","))), "the rest of a batch is gone");
+    assert!(rest.is_empty() || take(&format!("[{}]\n", rest.join(",")), to_client), "the rest of a batch is gone");
     assert!(rest.len() < elements.len(), "a batch with nothing of ours in it was taken apart");
     ids
+}
+
+/// Takes a line out of what the client has heard; whether it was there.
+fn take(line: &str, to_client: &mut Vec<Bytes>) -> bool {
+    let at = to_client.iter().position(|heard| *heard == line);
+    at.map(|at| to_client.swap_remove(at)).is_some()
 }
 
 /// Whether the method's name may stand in a line, in whatever spelling: what is escaped is taken to be anything.
@@ -447,7 +445,7 @@ fn take_lowered(element: &str, to_client: &mut Vec<Bytes>) -> bool {
 fn is_lowered(said: &[u8], heard: &[u8]) -> bool {
     let [said, heard] = [said, heard].map(|line| {
         let mut value = serde_json::from_slice::<Value>(line).unwrap_or_default();
-        if let Some(params) = value["params"].as_object_mut() {
+        if let Some(params) = value.get_mut("params").and_then(Value::as_object_mut) {
             params.remove("maxTokens");
         }
         value
