@@ -395,22 +395,40 @@ fn same_but_for_what_is_declared(said: &Said, heard: &[u8]) -> bool {
 /// A batch that was taken apart: the client has heard the rest, and each sampling request that is its own to answer. The ids of the others.
 fn taken_apart(line: &[u8], to_client: &mut Vec<Bytes>) -> Vec<Vec<u8>> {
     let elements: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    let (mut rest, mut ids) = (Vec::new(), Vec::new());
+    let (mut rest, mut ids, mut may_go) = (Vec::new(), Vec::new(), Vec::new());
     for element in elements.iter().map(|element| element.get()) {
         let head = Head::of(element.as_bytes());
         if head.kind() == Kind::Batch && speaks_of_sampling(element.as_bytes()) {
-            // There are no batches of batches.
+            // There are no batches of batches; what this one says of sampling may be something else.
+            may_go.push(element);
         } else if head.is_request(CREATE_MESSAGE) {
             if !take(&format!("{element}\n"), to_client) && !take_lowered(element, to_client) {
                 ids.push(head.id().unwrap_or_default().to_vec());
             }
         } else if is_passed(&head, element) {
             rest.push(element);
-        } else if head.kind() != Kind::Response {
+        } else {
+            // What only resembles our method may be refused, or passed on.
+            may_go.push(element);
+        }
+    }
+    let is_rest = |heard: &Bytes| {
+        let kept: Vec<&RawValue> = serde_json::from_slice(heard).unwrap_or_default();
+        let kept: Vec<&str> = kept.iter().map(|element| element.get()).collect();
+        !kept.is_empty()
+            && rest.iter().all(|element| kept.contains(element))
+            && kept.iter().all(|element| rest.contains(element) || may_go.contains(element))
+    };
+    let at = to_client.iter().position(is_rest);
+    assert!(rest.is_empty() || at.is_some(), "the rest of a batch is gone");
+    let heard = at.map(|at| to_client.swap_remove(at)).unwrap_or_default();
+    let kept: Vec<&RawValue> = serde_json::from_slice(&heard).unwrap_or_default();
+    for element in may_go.into_iter().filter(|element| !kept.iter().any(|kept| kept.get() == *element)) {
+        let head = Head::of(element.as_bytes());
+        if !matches!(head.kind(), Kind::Response | Kind::Batch) {
             ids.extend(head.id().map(<[u8]>::to_vec));
         }
     }
-    assert!(rest.is_empty() || take(&format!("[{}]\n", rest.join(",")), to_client), "the rest of a batch is gone");
     assert!(rest.len() < elements.len(), "a batch with nothing of ours in it was taken apart");
     ids
 }
