@@ -280,7 +280,10 @@ impl Account {
                 _ if *is_too_long => {}
                 _ if !play.touches => panic!("{said:?} is gone"),
                 Kind::Request if head.method() == Some(CREATE_MESSAGE) => answer(id),
-                Kind::Notification if head.method() == Some("notifications/cancelled") => {
+                Kind::Notification
+                    if head.method() == Some("notifications/cancelled")
+                        && serde_json::from_slice::<Value>(line).is_ok() =>
+                {
                     cancelled.push(cancelled_id(line));
                 }
                 // What could be taken for a sampling request: its sender is told, or whoever waits for it, if there is an id.
@@ -488,8 +491,9 @@ fn cancelled_id(line: &[u8]) -> Vec<u8> {
         #[serde(borrow)]
         request_id: &'a RawValue,
     }
-    let message: Message = serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
-    message.params.request_id.get().as_bytes().to_vec()
+    // A line that only looks like a cancellation cancels nothing.
+    let message = serde_json::from_slice::<Message>(line).ok();
+    message.map(|message| message.params.request_id.get().as_bytes().to_vec()).unwrap_or_default()
 }
 
 /// A line of the relay's is an answer as JSON-RPC has them, unless the id to be answered is no JSON.
