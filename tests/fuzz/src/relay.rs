@@ -281,8 +281,7 @@ impl Account {
                 _ if !play.touches => panic!("{said:?} is gone"),
                 Kind::Request if head.method() == Some(CREATE_MESSAGE) => answer(id),
                 Kind::Notification
-                    if head.method() == Some("notifications/cancelled")
-                        && serde_json::from_slice::<Value>(line).is_ok() =>
+                    if head.method() == Some("notifications/cancelled") && !cancelled_id(line).is_empty() =>
                 {
                     cancelled.push(cancelled_id(line));
                 }
