@@ -59,7 +59,7 @@ impl<'a> Search<'a> {
         self.plain(text, |span| found.push(span));
         let reach = self.value.len() * LONGEST;
         let step = PART.max(reach * 4);
-        for window in windows(self.hints(text), reach, text.len()) {
+        for window in windows(self.hints(text, false), reach, text.len()) {
             for from in window.clone().step_by(step) {
                 let part = text.get(from..window.end.min(from + step + 2 * reach)).unwrap_or_default();
                 self.behind(View::of(part), &mut |span| found.push(from + span.start..from + span.end));
@@ -74,8 +74,9 @@ impl<'a> Search<'a> {
         let (mut level, mut seen) = (vec![view], HashSet::new());
         for depth in (0..=DEPTH).rev() {
             // Behind the last layer nothing else is looked for.
-            let may =
-                |bytes: &[u8]| self.middle.find(bytes).is_some() || (depth > 1 && self.hints(bytes).next().is_some());
+            let may = |bytes: &[u8]| {
+                self.middle.find(bytes).is_some() || (depth > 1 && self.hints(bytes, true).next().is_some())
+            };
             let mut next = Vec::new();
             for view in std::mem::take(&mut level) {
                 if !seen.insert(view.mark()) {
@@ -119,8 +120,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Places at which the value may be spelt otherwise, in any order.
-    fn hints<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = Range<usize>> + 't {
+    /// Places at which the value may be spelt otherwise, in any order; behind a layer, more of them are looked at.
+    fn hints<'t>(&'t self, text: &'t [u8], is_inner: bool) -> impl Iterator<Item = Range<usize>> + 't {
         let matters = move |byte: u8| self.matters.get(usize::from(byte)).is_some_and(|matters| *matters);
         let rest = move |at: usize| text.get(at..).unwrap_or_default();
         let of_backslash = move |at: usize| {
@@ -138,14 +139,17 @@ impl<'a> Search<'a> {
         });
         let is_wide = move |at: &usize| matches!(rest(*at), [0, one, 0, other, 0, ..] if *one != 0 && *other != 0);
         let wide = memchr::memchr_iter(0, text).filter(is_wide);
-        // A row that is too short for the value may go on behind the end of its line, escaped or not. The ids of an answer don't.
-        let (least, goes_on) = (self.enough * 4 / 3, move |at: Option<usize>| {
-            at.and_then(|at| text.get(at))
-                .is_some_and(|byte| matches!(byte, b'\\' | b'%' | b'&' | b';' | b'=' | b'\r' | b'\n'))
-        });
+        // A row that is too short for the value may go on in the next line, whose beginning may be spelt otherwise, too. The ids in an answer
+        // don't.
+        let least = self.enough * 4 / 3;
+        let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+        let is_end = |byte: &u8| matches!(byte, b'\\' | b'%' | b'&' | b';' | b'=' | b'\r' | b'\n');
+        let goes_on = move |row: &Range<usize>| {
+            let before = text.get(..row.start).unwrap_or_default().iter().rev().find(|byte| !is_blank(byte));
+            before.is_some_and(is_end) || rest(row.end).iter().find(|byte| !is_blank(byte)).is_some_and(is_end)
+        };
         let words = Rows { text, least: WORD, at: WORD - 1, is: |byte| is_base64(byte) };
-        let words =
-            words.filter(move |row| row.len() >= least || goes_on(row.start.checked_sub(1)) || goes_on(Some(row.end)));
+        let words = words.filter(move |row| is_inner || row.len() >= least || goes_on(row));
         let numbers =
             Rows { text, least: self.enough * 3 - 1, at: self.enough * 3 - 2, is: |byte| is_of_numbers(byte) };
         let enough = self.enough;
