@@ -75,7 +75,8 @@ impl<'a> Search<'a> {
         for depth in (0..=DEPTH).rev() {
             // Behind the last layer nothing else is looked for.
             let may = |bytes: &[u8]| {
-                self.middle.find(bytes).is_some() || (depth > 1 && self.hints(bytes, true).next().is_some())
+                self.middle.find(bytes).is_some()
+                    || (depth > 1 && is_text(bytes) && self.hints(bytes, true).next().is_some())
             };
             let mut next = Vec::new();
             for view in std::mem::take(&mut level) {
@@ -187,6 +188,12 @@ impl<F: Fn(u8) -> bool> Iterator for Rows<'_, F> {
             }
         }
     }
+}
+
+/// Whether what a layer stands for may have another. An image in Base64, or digits read from the wrong one on, is as good as random: half of its
+/// bytes are beyond ASCII.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().filter(|byte| !byte.is_ascii()).count() * 4 <= bytes.len()
 }
 
 fn is_base64(byte: u8) -> bool {
