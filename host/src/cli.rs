@@ -28,7 +28,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::children;
-use crate::config::{ConfigError, Mode};
+use crate::config::{ConfigError, EraChoice, Mode};
 use crate::error::LoadError;
 
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
@@ -140,6 +140,9 @@ pub struct SamplingArgs {
     /// The most of these that carry tools [default: 64]
     #[arg(long, value_name = "N")]
     tool_rounds: Option<u32>,
+    /// The era in which a server is spoken to that speaks both: that of sessions (`sessions`), or the client's (`client`) [default: sessions]
+    #[arg(long, value_name = "ERA")]
+    era: Option<EraChoice>,
 }
 
 /// How a verb ended.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::config::{EraChoice, Mode, Sampling};
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::relay::{self, Answering, Relay, Terms};
 use crate::text::one_line;
@@ -150,10 +151,16 @@ pub enum Era {
 }
 
 impl Era {
-    /// The era of the server at a place. One at a URL is asked beforehand, on a connection of its own; a program, which would have to be started
-    /// twice for that, is first spoken to as most are, and says it if that is wrong.
-    pub async fn of(place: &Place, limit: usize) -> Self {
+    /// The era of the server at a place.
+    ///
+    /// Where a plugin answers, a server that has sessions is spoken to in one, and the relay sees to a server that has none. Otherwise one at a URL
+    /// is asked beforehand, on a connection of its own; a program, which would have to be started twice for that, is first spoken to as most are,
+    /// and says it if that is wrong.
+    pub async fn of(place: &Place, limit: usize, answering: Option<&Sampling>) -> Self {
         let Place::Remote(remote) = place else { return Self::Sessions };
+        if answering.is_some_and(|rule| rule.mode != Mode::Off && rule.era == EraChoice::Sessions) {
+            return Self::Sessions;
+        }
         let Ok((mut side, _connection)) = remote::connect(remote.clone(), limit) else { return Self::Sessions };
         if !remote.is_old() && relay::speaks_stateless(&mut side).await { Self::Stateless } else { Self::Sessions }
     }

@@ -32,7 +32,7 @@ pub use find::{Aside, Origin};
 pub use limits::{Compile, Limits};
 pub use model::{Clients, Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
-pub use sampling::{Attached, Mode, Sampling};
+pub use sampling::{Attached, EraChoice, Mode, Sampling};
 use section::Section;
 pub(crate) use section::wrong;
 pub use serve::{Listen, Serve, Token};

@@ -44,9 +44,11 @@ mod tasks;
 mod upgrade;
 mod verdict;
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -59,6 +61,7 @@ use crate::sampling::{Asked, Sampler};
 use crate::transport::{Incoming, Side};
 use outlet::Outlet;
 pub use seal::{StateKey, WeakKey};
+use session::Session;
 
 /// Who answers sampling requests: the rule, and what carries it out. `None` passes everything through.
 pub type Answering = Option<(Sampling, Arc<Sampler>)>;
@@ -149,19 +152,68 @@ pub(crate) fn envelope() -> Value {
 /// Relays as the client's era wants it, which its first message tells.
 async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms, ended: CancellationToken) {
     let Some((rule, sampler)) = answering else {
-        return legacy::run(front, back, None, terms, Spoken { ended, ..Spoken::default() }).await;
+        let spoken = Spoken { ended, ..Spoken::default() };
+        return legacy::run(front, back, Session::new(None, terms.clients), terms.line, spoken).await;
     };
-    let spoken = tokio::select! {
-        biased;
-        first = front.incoming.recv() => Spoken { by_front: first, by_back: None, ended },
-        first = back.incoming.recv() => Spoken { by_front: None, by_back: first, ended },
-    };
+    let spoken = first_message(&mut front, &mut back, ended).await;
     match &spoken.by_front {
         Some(Incoming::Message(first)) if modern::speaks(&first.line) => {
             let first = first.clone();
-            era::meet(front, back, (rule, sampler), terms, (first, spoken.ended)).await;
+            era::meet(front, back, (rule, sampler), terms, (first, spoken)).await;
         }
-        _ => legacy::run(front, back, Some((rule, sampler)), terms, spoken).await,
+        _ => {
+            let session = Session::new(Some((rule, sampler)), terms.clients);
+            legacy::run(front, back, session, terms.line, spoken).await;
+        }
+    }
+}
+
+/// So many messages of the server's wait for the client's first.
+const MOST_EARLY: usize = 64;
+
+/// Waits for the client's first message, or the end of the server's output.
+///
+/// A server may say something before that: a banner, a line of its log, a notification. These are passed on at once. What wants an answer, or is one,
+/// waits until the era is known.
+async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationToken) -> Spoken {
+    let mut spoken = Spoken { ended, ..Spoken::default() };
+    loop {
+        let said = tokio::select! {
+            biased;
+            first = front.incoming.recv() => {
+                spoken.by_front = first;
+                return spoken;
+            }
+            said = back.incoming.recv(), if spoken.by_back.len() < MOST_EARLY => said,
+        };
+        match said {
+            None => return spoken,
+            Some(Incoming::Message(message)) if is_for_the_client(&message.line) => {
+                report_garbage(&message.line, &mut spoken.garbled);
+                // If the client has gone, its side says so.
+                let _ = front.outgoing.send(message).await;
+            }
+            Some(other) => spoken.by_back.push_back(other),
+        }
+    }
+}
+
+/// Whether a line is the client's in every era: a notification, or no message at all.
+fn is_for_the_client(line: &Bytes) -> bool {
+    let head = Head::of(line);
+    !matches!(head.kind(), Kind::Request | Kind::Response | Kind::Batch) && !lookalike::is_one(line, &head)
+}
+
+/// Says once that the server wrote something that is no JSON-RPC.
+fn report_garbage(line: &Bytes, garbled: &mut bool) {
+    let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
+    let is_json = first.is_none_or(|byte| matches!(byte, b'{' | b'['));
+    if !is_json && !std::mem::replace(garbled, true) {
+        let start = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
+        tracing::warn!(
+            "the server wrote something to stdout that is no JSON-RPC message: `{}`; it is passed on as it is (said once)",
+            crate::text::one_line(&start, 80)
+        );
     }
 }
 
@@ -169,8 +221,18 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms
 #[derive(Debug, Default)]
 struct Spoken {
     by_front: Option<Incoming>,
-    by_back: Option<Incoming>,
+    by_back: VecDeque<Incoming>,
+    /// Whether a line that is no JSON-RPC has been reported already.
+    garbled: bool,
     ended: CancellationToken,
+}
+
+/// The next message: of those that have been said already, then of those to come.
+async fn next(first: &mut VecDeque<Incoming>, rest: &mut mpsc::Receiver<Incoming>) -> Option<Incoming> {
+    match first.pop_front() {
+        Some(first) => Some(first),
+        None => rest.recv().await,
+    }
 }
 
 /// Answers one sampling request: the result as JSON, or the code and the message of an error.

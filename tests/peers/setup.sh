@@ -185,7 +185,7 @@ install_one() { # NAME
   printf 'peers: %s installed in %d s\n' "$name" $((SECONDS - began)) >&2
 }
 
-[ $# -gt 0 ] || set -- node fastmcp fastmcp4 litellm javascript-handler typescript compilers registry wkg
+[ $# -gt 0 ] || set -- node fastmcp fastmcp4 agents litellm javascript-handler typescript compilers registry wkg
 outdated=()
 for name in "$@"; do
   up_to_date "$name" || outdated+=("$name")

@@ -6,9 +6,12 @@
     reason = "a test may panic, and two ways stand side by side"
 )]
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use understudy_tests::matrix::{self, Client, HttpServer};
-use understudy_tests::program::{Place, binary};
+use understudy_tests::peers::{installed, script};
+use understudy_tests::program::{self, Place, binary};
 use understudy_tests::provider::Provider;
 use understudy_tests::served::Served;
 
@@ -35,6 +38,10 @@ fn run((client, client_era, server, server_era): Pair, front: Over, back: Over) 
         None => json!({ "command": command.first(), "args": command.get(1..) }),
     };
     let mut config = config(&entry, &llm);
+    if (client_era, server_era) == ("modern", Some("modern")) {
+        // Of a server that speaks both, this is the other era.
+        config["mcpServers"]["server"]["sampling"] = json!({ "use": "llm", "era": "client" });
+    }
     // Elicitation on stdio reaches a client of 2026-07-28 only where it is the one client.
     config["mcpServers"]["server"]["clients"] = json!("one");
     let served = (front == Over::Http).then(|| Served::open(&place, &config));
@@ -47,8 +54,12 @@ fn run((client, client_era, server, server_era): Pair, front: Over, back: Over) 
         }
     };
     let mut client = Client::start(client, &["--era", client_era], &towards, &[]);
-    assert_eq!(client.connected["era"], client_era, "{}", client.connected);
+    let era = if client_era == "auto" { "modern" } else { client_era };
+    assert_eq!(client.connected["era"], era, "{}", client.connected);
     scenarios(&mut client, &llm);
+    if BOTH.contains(&server) && server_era.is_none() {
+        assert_eq!(client.call("ask_by_session", &json!({ "prompt": "hello" })), "hello");
+    }
 }
 
 fn config(server: &Value, llm: &Provider) -> Value {
@@ -115,6 +126,17 @@ const LEGACY_BEFORE_MODERN: [Pair; 4] = [
     ("fastmcp", "legacy", "ts2", Some("modern")),
 ];
 
+/// The SDKs whose servers speak both eras, and whose clients choose by themselves.
+const BOTH: [&str; 3] = ["mcp2", "fastmcp4", "ts2"];
+const AUTO_BEFORE_BOTH: [Pair; 5] = [
+    ("mcp2", "auto", "mcp2", None),
+    ("fastmcp4", "auto", "mcp2", None),
+    ("ts2", "auto", "mcp2", None),
+    ("mcp2", "auto", "fastmcp4", None),
+    ("fastmcp4", "auto", "ts2", None),
+];
+const LEGACY_BEFORE_BOTH: [Pair; 2] = [("mcp1", "legacy", "mcp2", None), ("ts1", "legacy", "fastmcp4", None)];
+
 macro_rules! cells {
     ($($name:ident: $pairs:expr, $front:ident, $back:ident;)*) => {$(
         #[test]
@@ -143,4 +165,44 @@ cells! {
     modern_before_modern_all_over_http: MODERN_BEFORE_MODERN, Http, Http;
     modern_before_legacy_all_over_http: MODERN_BEFORE_LEGACY, Http, Http;
     legacy_before_modern_all_over_http: LEGACY_BEFORE_MODERN, Http, Http;
+    auto_before_both_all_on_stdio: AUTO_BEFORE_BOTH, Stdio, Stdio;
+    auto_before_both_over_http_behind: AUTO_BEFORE_BOTH, Stdio, Http;
+    auto_over_http_before_both: AUTO_BEFORE_BOTH, Http, Stdio;
+    auto_before_both_all_over_http: AUTO_BEFORE_BOTH, Http, Http;
+    legacy_before_both_all_on_stdio: LEGACY_BEFORE_BOTH, Stdio, Stdio;
+    legacy_before_both_all_over_http: LEGACY_BEFORE_BOTH, Http, Http;
+}
+
+/// Seed 004's way to ask, by the clients of agent frameworks and by our own, in the modes that they choose.
+#[test]
+fn agent_frameworks_and_our_own_verbs_before_servers_that_speak_both() {
+    let place = Place::new();
+    let llm = matrix::llm();
+    let own = binary("understudy").to_string_lossy().into_owned();
+    for server in ["mcp2", "fastmcp4"] {
+        let http = HttpServer::start(server, &[]);
+        let command = matrix::server(server, None);
+        let stdio = json!({ "command": command.first(), "args": command.get(1..) });
+        let mut both = config(&stdio, &llm);
+        both["mcpServers"]["remote"] = json!({ "url": http.url });
+        let file = place.file("understudy.json", both.to_string()).to_string_lossy().into_owned();
+        let served = Served::open(&place, &both);
+        for name in ["server", "remote"] {
+            let proxy = ["--", &own, "proxy", "--config", &file, "--server", name].map(str::to_owned).to_vec();
+            let over_http = vec!["--url".to_owned(), served.url(name)];
+            for towards in [proxy, over_http] {
+                for framework in ["openai-agents", "pydantic-ai", "strands"] {
+                    let mut client = Command::new(installed("agents/bin/python"));
+                    client.args([&script("agents_clients.py"), framework, "ask_by_session", r#"{"prompt":"hello"}"#]);
+                    client.args(&towards);
+                    let run = program::run(client, "").ok();
+                    let said: Value = serde_json::from_str(run.stdout.trim()).unwrap_or_default();
+                    assert_eq!(said, json!({ "text": "hello", "isError": false }), "{framework} {server} {name}");
+                }
+            }
+            let mut call = Command::new(&own);
+            call.args(["call", "ask_by_session", "prompt=hello", "--config", &file, "--server", name]);
+            assert_eq!(program::run(call, "").ok().stdout.trim(), "hello", "{server} {name}");
+        }
+    }
 }

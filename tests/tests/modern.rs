@@ -2,7 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use serde_json::{Value, json};
-use understudy::config::{Mode, Sampling};
+use understudy::config::{EraChoice, Mode, Sampling};
 use understudy::relay::StateKey;
 use understudy_tests::relayed::{Relayed, meta};
 use understudy_tests::session::sampling;
@@ -14,6 +14,11 @@ async fn modern(mode: Mode, first: &Value) -> (Relayed, Value) {
 
 async fn begin(mut relayed: Relayed, first: &Value) -> (Relayed, Value) {
     relayed.client.say(first).await;
+    // A session is asked for first; this server has none.
+    let initialize = relayed.server.hear().await;
+    assert_eq!(initialize["method"], "initialize");
+    let refusal = json!({ "code": -32601, "message": "Method not found" });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": initialize["id"], "error": refusal })).await;
     let probe = relayed.server.hear().await;
     assert_eq!(probe["method"], "server/discover");
     let result = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {} });
@@ -272,9 +277,6 @@ async fn parallel_requests_do_not_meet() {
 async fn upgraded(capabilities: &Value) -> (Relayed, Value) {
     let mut relayed = Relayed::new(Mode::Fallback).await;
     relayed.client.say(&call("a", capabilities, &json!({}))).await;
-    let probe = relayed.server.hear().await;
-    let error = json!({ "code": -32601, "message": "Method not found" });
-    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "error": error })).await;
     let initialize = relayed.server.hear().await;
     assert_eq!(initialize["method"], "initialize");
     assert_eq!(initialize["params"]["protocolVersion"], "2025-11-25");
@@ -391,4 +393,115 @@ async fn what_the_eras_have_in_different_places_is_translated() {
     );
     relayed.client.say(&request("p", "ping", json!({}))).await;
     assert_eq!(relayed.client.hear().await["error"]["code"], -32601);
+}
+
+/// A server's answer to `initialize`, and to `server/discover`.
+fn begun() -> Value {
+    json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": { "name": "s", "version": "1" } })
+}
+
+fn discovered() -> Value {
+    json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {} })
+}
+
+#[tokio::test]
+async fn a_rule_may_want_the_clients_era_of_a_server_that_speaks_both() {
+    let rule = Sampling { era: EraChoice::Client, ..Sampling::by(vec!["echo".to_owned()]) };
+    let mut relayed = Relayed::by(rule.clone(), None).await;
+    relayed.client.say(&call(1, &json!({}), &json!({}))).await;
+    let probe = relayed.server.hear().await;
+    assert_eq!(probe["method"], "server/discover");
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "result": discovered() })).await;
+    let asked = relayed.server.hear().await;
+    assert!(asked["params"]["_meta"].is_object(), "{asked}");
+    // One that has no other gets a session all the same.
+    let mut relayed = Relayed::by(rule, None).await;
+    relayed.client.say(&call(1, &json!({}), &json!({}))).await;
+    let probe = relayed.server.hear().await;
+    let error = json!({ "code": -32601, "message": "Method not found" });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "error": error })).await;
+    assert_eq!(relayed.server.hear().await["method"], "initialize");
+}
+
+#[tokio::test]
+async fn a_server_may_ask_before_it_has_answered_initialize() {
+    let mut relayed = Relayed::new(Mode::Fallback).await;
+    relayed.client.say(&call(1, &json!({}), &json!({}))).await;
+    let initialize = relayed.server.hear().await;
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" })).await;
+    assert_eq!(relayed.server.hear().await, json!({ "jsonrpc": "2.0", "id": "p", "result": {} }));
+    relayed.server.say(&sampling(2, "early")).await;
+    assert_eq!(relayed.server.hear().await["result"]["content"]["text"], "early");
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": initialize["id"], "result": begun() })).await;
+    assert_eq!(relayed.server.hear().await["method"], "notifications/initialized");
+    assert_eq!(relayed.server.hear().await["method"], "tools/call");
+}
+
+#[tokio::test]
+async fn what_a_server_says_before_the_clients_first_message_chooses_no_era() {
+    let notification =
+        json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "up" } });
+    for early in ["ready", "", "{not json", &notification.to_string()] {
+        let mut relayed = Relayed::new(Mode::Fallback).await;
+        relayed.server.say_line(early).await;
+        assert_eq!(relayed.client.line().await, early);
+        let (mut relayed, asked) = begin(relayed, &call(1, &json!({}), &json!({}))).await;
+        assert!(
+            asked["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"]["sampling"].is_object(),
+            "{asked}"
+        );
+        let requests = json!({ "one": asks("hello") });
+        relayed.server.say(&required(&asked["id"], &requests, None)).await;
+        let again = relayed.server.hear().await;
+        assert_eq!(again["params"]["inputResponses"]["one"]["content"]["text"], "hello");
+    }
+    // A request waits for the era, and is answered in it.
+    let mut relayed = Relayed::new(Mode::Fallback).await;
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" })).await;
+    relayed.client.say(&call(1, &json!({}), &json!({}))).await;
+    let initialize = relayed.server.hear().await;
+    assert_eq!(relayed.server.hear().await, json!({ "jsonrpc": "2.0", "id": "p", "result": {} }));
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": initialize["id"], "result": begun() })).await;
+    assert_eq!(relayed.server.hear().await["method"], "notifications/initialized");
+}
+
+#[tokio::test]
+async fn a_server_without_sessions_refuses_initialize_in_whatever_code() {
+    for code in [-32601, -32602, -32600, -32022, -32000, 0] {
+        let mut relayed = Relayed::new(Mode::Fallback).await;
+        let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
+        relayed.client.say(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params })).await;
+        let initialize = relayed.server.hear().await;
+        let error = json!({ "code": code, "message": "no" });
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "id": initialize["id"], "error": error })).await;
+        let probe = relayed.server.hear().await;
+        assert_eq!(probe["method"], "server/discover", "{code}");
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "result": discovered() })).await;
+        assert_eq!(relayed.client.hear().await["result"]["protocolVersion"], "2025-06-18", "{code}");
+    }
+    // One that speaks neither is left with its own words.
+    let mut relayed = Relayed::new(Mode::Fallback).await;
+    relayed.client.say(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {} })).await;
+    let initialize = relayed.server.hear().await;
+    let error = json!({ "code": -32602, "message": "its own words" });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": initialize["id"], "error": error })).await;
+    let probe = relayed.server.hear().await;
+    let unknown = json!({ "code": -32601, "message": "Method not found" });
+    relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "error": unknown })).await;
+    assert_eq!(relayed.client.hear().await["error"], error);
+}
+
+#[tokio::test]
+async fn a_modern_client_is_told_why_a_server_speaks_neither_era() {
+    let mut relayed = Relayed::new(Mode::Fallback).await;
+    relayed.client.say(&call("a", &json!({}), &json!({}))).await;
+    for method in ["initialize", "server/discover"] {
+        let asked = relayed.server.hear().await;
+        assert_eq!(asked["method"], method);
+        let error = json!({ "code": -32601, "message": "no such method" });
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "id": asked["id"], "error": error })).await;
+    }
+    let told = relayed.client.hear().await;
+    assert_eq!(told["id"], "a");
+    assert_eq!(told["error"]["message"], "the server refused `initialize`: no such method (code -32601)");
 }

@@ -157,6 +157,7 @@ pub(crate) fn rule_of(args: &SamplingArgs, configured: Option<Sampling>) -> Opti
         max_tokens: args.max_tokens.or(rule.max_tokens),
         requests_per_call: args.requests_per_call.unwrap_or(rule.requests_per_call),
         tool_rounds: args.tool_rounds.unwrap_or(rule.tool_rounds),
+        era: args.era.unwrap_or(rule.era),
         ..rule
     })
 }
@@ -322,8 +323,10 @@ mod tests {
         let rule = rule_of(&typed, Some(configured)).unwrap();
         assert_eq!((rule.plugins.as_slice(), rule.max_tokens), (["b".to_owned()].as_slice(), Some(7)));
         let typed = SamplingArgs { max_tokens: Some(9), requests_per_call: Some(1), tool_rounds: Some(0), ..typed };
+        let typed = SamplingArgs { era: Some(EraChoice::Client), ..typed };
         let rule = rule_of(&typed, None).unwrap();
         assert_eq!((rule.max_tokens, rule.requests_per_call, rule.tool_rounds), (Some(9), 1, 0));
+        assert_eq!(rule.era, EraChoice::Client);
         assert_eq!(rule_of(&SamplingArgs::default(), None), None);
     }
 

@@ -42,7 +42,9 @@ impl ClientArgs {
         let stage = stage::set(global, &self.server, &self.sampling).await?;
         let sampling = stage.answering().is_some();
         let all = async {
-            let era = Era::of(&stage.place, stage.terms.line).await;
+            let answering = stage.answering();
+            let rule = answering.as_ref().map(|(rule, _)| rule);
+            let era = Era::of(&stage.place, stage.terms.line, rule).await;
             let (side, back) = proxy::start(&stage).await?;
             let mut client = Client::connect(side, back, stage.answering(), stage.terms.clone(), era).await?;
             let outcome = work(&mut client, sampling).await;

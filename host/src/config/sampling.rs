@@ -41,6 +41,30 @@ pub struct Sampling {
     pub declare_tasks: bool,
     /// How often a server that gave a `progressToken` is told that its request is still being answered. Default 5 s.
     pub heartbeat: Duration,
+    /// The era in which a server is spoken to that speaks both. Default [`EraChoice::Sessions`].
+    pub era: EraChoice,
+}
+
+/// The era in which a server is spoken to that speaks both: that of sessions (2024-11-05 to 2025-11-25), and that without (2026-07-28).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EraChoice {
+    /// That of sessions. Only there can a server send `sampling/createMessage`.
+    #[default]
+    Sessions,
+    /// That of the client.
+    Client,
+}
+
+impl std::str::FromStr for EraChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sessions" => Ok(Self::Sessions),
+            "client" => Ok(Self::Client),
+            _ => Err("must be `sessions` or `client`".to_owned()),
+        }
+    }
 }
 
 /// The context that may be attached to a request.
@@ -69,6 +93,7 @@ impl Sampling {
             tools: None,
             declare_tasks: false,
             heartbeat: HEARTBEAT,
+            era: EraChoice::Sessions,
         }
     }
 
@@ -140,6 +165,10 @@ impl Sampling {
             tools: section.strings("tools")?,
             declare_tasks: section.boolean("declareTasks")?.unwrap_or(false),
             heartbeat: section.duration("heartbeat")?.unwrap_or(HEARTBEAT),
+            era: match section.string("era")? {
+                Some(text) => text.parse().map_err(|reason: String| section.wrong("era", &reason))?,
+                None => EraChoice::default(),
+            },
             declare_tools: section.boolean("declareTools")?.unwrap_or(true),
             context: match section.string("context")?.as_deref() {
                 None | Some("none") => Attached::None,

@@ -1,23 +1,26 @@
-//! A client of the modern era has said its first: which era does the server speak?
+//! A client of the modern era has said its first: in which era is the server spoken to?
 //!
-//! `server/discover` tells. The client asks that itself, or we do. A result, or an error of the modern era (-32020 to -32022), means that the
-//! server speaks it; any other error, or silence, that it wants `initialize`.
+//! A server that takes `initialize` has sessions, whatever else it speaks. `server/discover` tells whether it speaks the modern era: a result, or an
+//! error that only that era has (-32020 to -32022), means that it does; any other error, or silence, that it doesn't.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::members::Members;
 use super::outlet::Outlet;
-use super::{Terms, modern, rounds, upgrade};
-use crate::config::Sampling;
-use crate::jsonrpc::{ErrorObject, Head, Kind, Parts};
+use super::session::Session;
+use super::{Spoken, Terms, modern, rounds, upgrade};
+use crate::config::{EraChoice, Sampling};
+use crate::jsonrpc::{ErrorObject, Head, Kind, Parts, error_line};
 use crate::sampling::Sampler;
+use crate::text::one_line;
 use crate::transport::{Incoming, Message, Side};
 
 /// The method that tells.
@@ -30,18 +33,118 @@ const PROBE: &[u8] = b"\"understudy-discover\"";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Relays for a modern client.
+///
+/// A server may speak both eras. It is asked for a session first, unless the rule has it otherwise: there it can ask for a completion in either way.
 pub(super) async fn meet(
     front: Side,
     mut back: Side,
     by: (Sampling, Arc<Sampler>),
     terms: Terms,
-    (first, ended): (Message, CancellationToken),
+    (first, mut spoken): (Message, Spoken),
 ) {
     let meta = modern::meta(&first.line).unwrap_or_default();
     let to_front = Outlet::new(front.outgoing.clone());
-    match discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await {
-        Some(_) => modern::run(front, back, by, terms, (first, ended)).await,
-        None => upgrade::run(front, back, by, terms, first).await,
+    if by.0.era == EraChoice::Client && discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some() {
+        return modern::run(front, back, by, terms, (first, spoken)).await;
+    }
+    let session = Session::new(Some(by.clone()), terms.clients);
+    let initialize = upgrade::initialize(&session, terms.clients, &meta);
+    let refusal = match greet(initialize, &mut back, &mut spoken.by_back, &meta, PATIENCE).await {
+        Greeted::Session => return upgrade::run(front, back, (session, by.1), terms, (first, spoken)).await,
+        Greeted::Stateless => None,
+        Greeted::Refused(why) => Some(why),
+    };
+    let is_stateless = by.0.era == EraChoice::Sessions
+        && (refusal.is_none() || discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some());
+    match refusal {
+        Some(why) if !is_stateless => {
+            let id = Head::of(&first.line).id().unwrap_or(b"null").to_vec();
+            // If the client has gone, there is nobody to tell.
+            let _ = to_front.send(error_line(&id, -32603, &why)).await;
+            spoken.ended.cancel();
+        }
+        _ => modern::run(front, back, by, terms, (first, spoken)).await,
+    }
+}
+
+/// What a server makes of `initialize`.
+enum Greeted {
+    /// It has begun a session, or speaks as in one. What it has said is kept, its answer included.
+    Session,
+    /// It doesn't answer, and speaks the era without sessions.
+    Stateless,
+    /// It refuses, for this reason.
+    Refused(String),
+}
+
+/// Asks a server for a session, and keeps what it says until its era is known.
+async fn greet(
+    initialize: Bytes,
+    back: &mut Side,
+    said: &mut VecDeque<Incoming>,
+    meta: &Members,
+    patience: Duration,
+) -> Greeted {
+    let ended = || Greeted::Refused("the server has ended".to_owned());
+    if back.outgoing.send(initialize.into()).await.is_err() {
+        return ended();
+    }
+    let mut probed = false;
+    // What only a session has may have been said already.
+    while !said.iter().any(is_of_session) && said.len() < super::MOST_EARLY {
+        let incoming = match tokio::time::timeout(patience, back.incoming.recv()).await {
+            Ok(Some(incoming)) => incoming,
+            Ok(None) => return ended(),
+            // It may be slow to start, or say nothing to what it doesn't know.
+            Err(_) if !std::mem::replace(&mut probed, true) => {
+                tracing::info!(
+                    "the server has not answered `initialize` for {patience:?}: `server/discover` is asked as well"
+                );
+                let mut params = Members::default();
+                params.set("_meta", meta.raw());
+                if back.outgoing.send(rounds::request(PROBE, DISCOVER, &params).into()).await.is_err() {
+                    return ended();
+                }
+                continue;
+            }
+            Err(_) => continue,
+        };
+        if let Incoming::Message(message) = &incoming {
+            let head = Head::of(&message.line);
+            match (head.kind(), head.id()) {
+                (Kind::Response, Some(PROBE)) if spoken(&message.line).is_some() => return Greeted::Stateless,
+                (Kind::Response, Some(PROBE)) => continue,
+                (Kind::Response, Some(upgrade::INITIALIZE)) => match refusal(&message.line) {
+                    Some(why) => return Greeted::Refused(why),
+                    None => {
+                        said.push_back(incoming);
+                        return Greeted::Session;
+                    }
+                },
+                _ => {}
+            }
+        }
+        said.push_back(incoming);
+    }
+    Greeted::Session
+}
+
+/// Whether only a server with a session says this: it asks something.
+fn is_of_session(incoming: &Incoming) -> bool {
+    match incoming {
+        Incoming::Message(message) => matches!(Head::of(&message.line).kind(), Kind::Request | Kind::Batch),
+        Incoming::TooLong { .. } => false,
+    }
+}
+
+/// Why a server refuses `initialize`, if it does.
+pub(super) fn refusal(answer: &Bytes) -> Option<String> {
+    match Parts::of(answer) {
+        Ok(parts) => parts.error.map(|error| {
+            let said = one_line(&error.message, 500);
+            format!("the server refused `initialize`: {said} (code {})", error.code)
+        }),
+        Err(error) => Some(format!("the server's answer to `initialize`: {error}")),
     }
 }
 
@@ -84,7 +187,7 @@ fn spoken(line: &Bytes) -> Option<Members> {
 
 /// Whether an error is one that only the modern era has (2026-07-28, "Errors"), and of a server that speaks it: one that knows the error for
 /// unknown revisions may know earlier revisions alone.
-pub(super) fn is_modern(error: &ErrorObject) -> bool {
+fn is_modern(error: &ErrorObject) -> bool {
     match error.code {
         -32021 | -32020 => true,
         -32022 => error.data.get("supported").and_then(Value::as_array).is_none_or(|supported| {
@@ -115,6 +218,46 @@ pub(super) fn own_meta() -> Members {
     meta(client.as_deref(), None)
 }
 
+/// What SDKs say whose tool asked in the way of the other era.
+#[derive(Debug)]
+pub(super) struct Hint {
+    words: &'static [&'static str],
+    remedy: &'static str,
+    said: AtomicBool,
+}
+
+/// Such an answer is short.
+const SHORT: usize = 4096;
+
+impl Hint {
+    /// To a server that has a session.
+    pub(super) fn in_a_session() -> Self {
+        Self {
+            words: &["InputRequired", "input_required", "Handler returned an invalid result"],
+            remedy: "if its tools ask by `input_required`, `--era client` (`\"era\": \"client\"` in `sampling`) lets them",
+            said: AtomicBool::new(false),
+        }
+    }
+
+    /// To a server that has none.
+    pub(super) fn without_session() -> Self {
+        Self {
+            words: &["no back-channel"],
+            remedy: "its tools ask by a request of a session's; if the server speaks an earlier revision, too, `--era sessions` (the default) lets them",
+            said: AtomicBool::new(false),
+        }
+    }
+
+    /// Says once what may help, if this answer is one of these.
+    pub(super) fn about(&self, answer: &[u8]) {
+        let is_one = |words: &&str| memchr::memmem::find(answer, words.as_bytes()).is_some();
+        if answer.len() <= SHORT && self.words.iter().any(is_one) && !self.said.swap(true, Ordering::Relaxed) {
+            let answer = one_line(&String::from_utf8_lossy(answer), 300);
+            tracing::warn!("the server answers `{answer}`: {} (said once)", self.remedy);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +277,32 @@ mod tests {
             r#""error":{"code":-32602,"message":"Invalid request parameters"}"#,
         ] {
             assert!(!tells(legacy), "{legacy}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_silent_about_sessions_is_asked_for_the_other_era_as_well() {
+        for (answer, is_stateless) in [
+            (r#""id":"understudy-discover","result":{"supportedVersions":["2026-07-28"],"capabilities":{}}"#, true),
+            (r#""id":"understudy-initialize","result":{"protocolVersion":"2025-11-25"}"#, false),
+        ] {
+            let (mut back, mut server) = Side::pair();
+            let server = tokio::spawn(async move {
+                let mut heard = Vec::new();
+                for _ in 0..2 {
+                    heard.push(Head::of(&server.incoming.recv().await.unwrap().line).method().unwrap().to_owned());
+                }
+                let line = Bytes::from(format!("{{\"jsonrpc\":\"2.0\",{answer}}}\n"));
+                server.outgoing.send(Incoming::Message(line.into())).await.unwrap();
+                (heard, server)
+            });
+            let initialize = rounds::request(upgrade::INITIALIZE, "initialize", &Members::default());
+            let mut said = VecDeque::new();
+            let greeted = greet(initialize, &mut back, &mut said, &own_meta(), Duration::from_millis(1)).await;
+            assert_eq!(matches!(greeted, Greeted::Stateless), is_stateless);
+            assert_eq!((matches!(greeted, Greeted::Session), said.len()), (!is_stateless, usize::from(!is_stateless)));
+            let (heard, _server) = server.await.unwrap();
+            assert_eq!(heard, ["initialize", DISCOVER]);
         }
     }
 }

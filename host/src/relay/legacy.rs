@@ -1,7 +1,8 @@
 //! The loops of the eras that have sessions (2024-11-05 to 2025-11-25): one for each direction, neither waits for the other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
-use super::{Answering, Spoken, Terms, create, downgrade, refuse_length};
+use super::{Spoken, create, downgrade, next, refuse_length, report_garbage};
 use crate::jsonrpc::{error_line, result_line};
 use crate::sampling::{Asked, hop};
 use crate::transport::{Incoming, Message, Side};
@@ -33,26 +34,23 @@ struct Shared {
     to_front: Outlet,
     to_back: Outlet,
     limit: usize,
-    /// Whether a line that is no JSON-RPC has been reported already.
-    garbled: AtomicBool,
 }
 
 /// Relays until neither side has anything to say.
-pub(super) async fn run(front: Side, back: Side, answering: Answering, terms: Terms, spoken: Spoken) {
+pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize, spoken: Spoken) {
     let shared = Arc::new(Shared {
-        session: Arc::new(Session::new(answering, terms.clients)),
+        session: Arc::new(session),
         answers: Arc::new(Answers::default()),
         tasks: Arc::default(),
         in_a_row: AtomicUsize::new(0),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
-        limit: terms.line,
-        garbled: AtomicBool::new(false),
+        limit,
     });
     let _end = Closing(Arc::clone(&shared));
     let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
-    backward(spoken.by_back, back.incoming, &shared).await;
+    backward((spoken.by_back, spoken.garbled), back.incoming, &shared).await;
     spoken.ended.cancel();
     // A server that says no more may still listen.
     let _ = forward.await;
@@ -69,7 +67,7 @@ impl Drop for Closing {
 
 /// From the client to the server.
 async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incoming>, shared: Arc<Shared>) {
-    let mut first = first;
+    let mut first = VecDeque::from_iter(first);
     while let Some(incoming) = next(&mut first, &mut from_front).await {
         if !shared.client_says(incoming).await {
             break;
@@ -81,9 +79,12 @@ async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incomin
 }
 
 /// From the server to the client.
-async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incoming>, shared: &Shared) {
-    let mut first = first;
-    while let Some(incoming) = next(&mut first, &mut from_back).await {
+async fn backward(
+    (mut said, mut garbled): (VecDeque<Incoming>, bool),
+    mut from_back: mpsc::Receiver<Incoming>,
+    shared: &Shared,
+) {
+    while let Some(incoming) = next(&mut said, &mut from_back).await {
         if from_back.is_empty() {
             shared.in_a_row.store(0, Ordering::Relaxed);
         }
@@ -92,8 +93,11 @@ async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incomin
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
-                None => shared.server_says(message).await,
-                // It speaks the modern era alone.
+                None => {
+                    report_garbage(&message.line, &mut garbled);
+                    shared.server_says(message).await
+                }
+                // It may speak the modern era alone.
                 Some(initialize) => {
                     downgrade::splice(&initialize, &shared.to_front, &shared.to_back, &mut from_back).await
                         || shared.server_says(message).await
@@ -106,13 +110,6 @@ async fn backward(first: Option<Incoming>, mut from_back: mpsc::Receiver<Incomin
     }
     shared.close();
     shared.to_front.close();
-}
-
-async fn next(first: &mut Option<Incoming>, rest: &mut mpsc::Receiver<Incoming>) -> Option<Incoming> {
-    match first.take() {
-        Some(first) => Some(first),
-        None => rest.recv().await,
-    }
 }
 
 impl Shared {
@@ -162,10 +159,7 @@ impl Shared {
     async fn server_says(&self, message: Message) -> bool {
         let Message { line, about } = &message;
         match self.session.server_says(line, about.as_deref()) {
-            Verdict::Pass => {
-                self.report_garbage(line);
-                self.to_front.send(message).await
-            }
+            Verdict::Pass => self.to_front.send(message).await,
             Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
             // A server that no longer listens may still have something to say.
             Verdict::Answer { id, params, has_had_turn } => {
@@ -272,18 +266,6 @@ impl Shared {
     async fn refuse_id(&self, id: &[u8]) -> bool {
         self.to_back.send(error_line(id, -32600, "a request with this id is still being answered")).await
     }
-
-    fn report_garbage(&self, line: &Bytes) {
-        let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
-        let is_json = first.is_none_or(|byte| matches!(byte, b'{' | b'['));
-        if !is_json && !self.garbled.swap(true, Ordering::Relaxed) {
-            let start = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
-            tracing::warn!(
-                "the server wrote something to stdout that is no JSON-RPC message: `{}`; it is passed on as it is (said once)",
-                crate::text::one_line(&start, 80)
-            );
-        }
-    }
 }
 
 /// The response that an answer makes.
@@ -300,7 +282,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::Relay;
+    use super::super::{Relay, Terms};
     use super::*;
     use crate::config::{Config, Sampling};
     use crate::sampling::Sampler;

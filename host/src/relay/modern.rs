@@ -20,7 +20,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::allowance::Most;
@@ -29,7 +28,7 @@ use super::members::Members;
 use super::outlet::Outlet;
 use super::rounds::{Call, Required};
 use super::seal::{Remembered, Seal};
-use super::{Terms, edit, lookalike, refuse_length, rounds};
+use super::{Spoken, Terms, edit, era, lookalike, next, refuse_length, rounds};
 use crate::config::{Attached, Sampling};
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line};
 use crate::sampling::Sampler;
@@ -70,6 +69,7 @@ struct Exchange {
     to_back: Outlet,
     limit: usize,
     calls: Mutex<Calls>,
+    hint: era::Hint,
 }
 
 /// The calls that are going on.
@@ -124,8 +124,9 @@ pub(super) async fn run(
     back: Side,
     by: (Sampling, Arc<Sampler>),
     terms: Terms,
-    (first, ended): (Message, CancellationToken),
+    (first, spoken): (Message, Spoken),
 ) {
+    let Spoken { mut by_back, ended, .. } = spoken;
     let (rule, sampler) = by;
     let offer =
         Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
@@ -139,11 +140,12 @@ pub(super) async fn run(
         to_back: Outlet::new(back.outgoing),
         limit: terms.line,
         calls: Mutex::default(),
+        hint: era::Hint::without_session(),
     });
     let _end = Closing(Arc::clone(&exchange));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward(first, front.incoming, Arc::clone(&exchange))));
     let mut from_back = back.incoming;
-    while let Some(incoming) = from_back.recv().await {
+    while let Some(incoming) = next(&mut by_back, &mut from_back).await {
         let open = match incoming {
             Incoming::TooLong { head, bytes } => exchange.too_long(head, bytes).await,
             Incoming::Message(message) => exchange.server_says(message).await,
@@ -277,6 +279,7 @@ impl Exchange {
                 self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
             }
             None => {
+                self.hint.about(&message.line);
                 self.calls().end(&front);
                 self.to_front.send(restored(&message.line)).await
             }

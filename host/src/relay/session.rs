@@ -15,7 +15,7 @@ use super::doings::Doings;
 use super::refusal::{self, Meaning};
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
-use super::{Answering, Clients, edit, era, lookalike};
+use super::{Answering, Clients, edit, lookalike};
 use crate::config::{Attached, Mode};
 use crate::jsonrpc::{self, Head, Kind, Parts};
 use crate::sampling::{Context, Sampler};
@@ -222,7 +222,7 @@ impl Session {
         (!may_ask).then(|| Verdict::Refuse { id: id.to_vec(), code: -32603, message: only_while(tools) })
     }
 
-    /// The client's `initialize`, if this is the refusal of it by a server of the era without sessions.
+    /// The client's `initialize`, if this is the server's refusal of it. Servers of the era without sessions refuse it with many codes.
     pub(super) fn refused_initialize(&self, line: &Bytes) -> Option<Bytes> {
         // Once it is answered, this is all that there is to look at.
         let mut waiting = self.initialize.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,7 +232,7 @@ impl Session {
             return None;
         }
         let initialize = waiting.take()?.line;
-        era::is_modern(&Parts::of(line).ok()?.error?).then_some(initialize)
+        Parts::of(line).ok()?.error.map(|_| initialize)
     }
 
     /// A message of the server's.

@@ -27,23 +27,23 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::era::DISCOVER;
+use super::era::{self, DISCOVER};
 use super::members::Members;
-use super::modern::{self, CAPABILITIES_KEY, CLIENT_KEY, VERSION, VERSION_KEY};
+use super::modern::{CAPABILITIES_KEY, CLIENT_KEY, VERSION, VERSION_KEY};
 use super::rounds::request;
 use super::seal::{self, Seal};
+use super::session::Session;
+use super::verdict::Verdict;
 use super::{Clients, Spoken, Terms, edit, legacy, rounds};
-use crate::config::Sampling;
 use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
 use crate::sampling::Sampler;
-use crate::text::one_line;
 use crate::transport::{Incoming, Message, QUEUE, Side};
 
 /// The revision that the server is asked for.
 const LEGACY: &str = "2025-11-25";
 
 /// Our id for `initialize`.
-const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
+pub(super) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
 
 /// The capabilities of a client that a server asks by.
 const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
@@ -58,18 +58,57 @@ const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
 /// How long a parked call waits for its client, which is as long as a `requestState` is good for.
 const PARKED: Duration = Duration::from_mins(10);
 
-/// Relays for a modern client and a server that has sessions.
-pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), terms: Terms, first: Message) {
+/// `initialize` in a modern client's name, as the server gets it.
+pub(super) fn initialize(session: &Session, clients: Clients, meta: &Members) -> Bytes {
+    let mut params = Members::default();
+    params.put("protocolVersion", &LEGACY);
+    let object = |key| meta.get(key).filter(|value| edit::is_object(value)).map(ToOwned::to_owned);
+    params.set("capabilities", declares(clients, object(CAPABILITIES_KEY)));
+    match object(CLIENT_KEY).filter(|_| !clients.are_several()) {
+        Some(client) => params.set("clientInfo", client),
+        None => params.put("clientInfo", &json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") })),
+    }
+    let line = request(INITIALIZE, "initialize", &params);
+    match session.client_says(&line) {
+        Verdict::Replace(line) => line,
+        _ => line,
+    }
+}
+
+/// What is declared to the server: what the first client has. Of several clients, only what each call can be held to.
+fn declares(clients: Clients, capabilities: Option<Box<RawValue>>) -> Box<RawValue> {
+    let none = || Members::default().raw();
+    match clients {
+        Clients::One => capabilities.unwrap_or_else(none),
+        Clients::Several { told: false } => none(),
+        Clients::Several { told: true } => {
+            let all = capabilities.as_deref().and_then(Members::of).unwrap_or_default();
+            let mut kept = Members::default();
+            kept.extend(all.into_iter().filter(|(key, _)| ASKED.contains(&key.as_str())));
+            kept.raw()
+        }
+    }
+}
+
+/// Relays for a modern client and a server that has begun a session, or is about to: its answer to [`initialize`] is among what it has said, or is
+/// still to come.
+pub(super) async fn run(
+    front: Side,
+    back: Side,
+    (session, sampler): (Session, Arc<Sampler>),
+    terms: Terms,
+    (first, spoken): (Message, Spoken),
+) {
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the client while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
     let side = Side { incoming: relays, outgoing: relay_says };
     // A call is parked in this bridge alone, and another one has calls of the same ids: no other's states must open here.
-    let seal = Seal::new(None, by.1.server());
+    let seal = Seal::new(None, sampler.server());
     let clients = terms.clients;
-    let relay = legacy::run(side, back, Some(by), terms, Spoken::default());
+    let spoken = Spoken { by_front: None, ..spoken };
+    let relay = legacy::run(side, back, session, terms.line, spoken);
     let _relay = AbortOnDropHandle::new(tokio::spawn(relay));
-    let meta = modern::meta(&first.line).unwrap_or_default();
     let Some(seal) = seal else { return };
     let bridge = Bridge {
         to_front: front.outgoing,
@@ -77,6 +116,7 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), t
         server: Members::default(),
         seal,
         clients,
+        hint: era::Hint::in_a_session(),
         level: None,
         calls: HashMap::new(),
         by_front: HashMap::new(),
@@ -84,8 +124,8 @@ pub(super) async fn run(front: Side, back: Side, by: (Sampling, Arc<Sampler>), t
         ours: HashSet::new(),
         made: 0,
     };
-    tracing::info!("the client speaks {VERSION}, and the server an earlier revision: bridging");
-    bridge.run(front.incoming, from_relay, &meta, first).await;
+    tracing::info!("the client speaks {VERSION}, and the server has sessions: bridging");
+    bridge.run(front.incoming, from_relay, first).await;
 }
 
 struct Bridge {
@@ -95,6 +135,7 @@ struct Bridge {
     server: Members,
     seal: Seal,
     clients: Clients,
+    hint: era::Hint,
     /// The level of log messages that the server was told.
     level: Option<log::Level>,
     /// By the ids that the server knows them by.
@@ -140,10 +181,9 @@ impl Bridge {
         mut self,
         mut from_front: mpsc::Receiver<Incoming>,
         mut from_relay: mpsc::Receiver<Message>,
-        meta: &Members,
         first: Message,
     ) {
-        if let Err(reason) = self.initialize(meta, &mut from_relay).await {
+        if let Err(reason) = self.initialized(&mut from_relay).await {
             let id = Head::of(&first.line).id().unwrap_or(b"null").to_vec();
             // The client has gone, if it can't be told.
             let _ = self.tell(error_line(&id, -32603, &reason), None).await;
@@ -186,49 +226,25 @@ impl Bridge {
         rounds::new_id(self.made)
     }
 
-    /// Begins the session.
-    async fn initialize(&mut self, meta: &Members, from_relay: &mut mpsc::Receiver<Message>) -> Result<(), String> {
+    /// Waits for the server's answer to `initialize`, and says that the session has begun.
+    async fn initialized(&mut self, from_relay: &mut mpsc::Receiver<Message>) -> Result<(), String> {
         let gone = || "the server has ended".to_owned();
-        let mut params = Members::default();
-        params.put("protocolVersion", &LEGACY);
-        let object = |key| meta.get(key).filter(|value| edit::is_object(value)).map(ToOwned::to_owned);
-        params.set("capabilities", self.declares(object(CAPABILITIES_KEY)));
-        match object(CLIENT_KEY).filter(|_| !self.clients.are_several()) {
-            Some(client) => params.set("clientInfo", client),
-            None => params.put("clientInfo", &json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") })),
-        }
-        self.say(request(INITIALIZE, "initialize", &params)).await.ok_or_else(gone)?;
         loop {
             let message = from_relay.recv().await.ok_or_else(gone)?;
             let head = Head::of(&message.line);
             if head.kind() != Kind::Response || head.id() != Some(INITIALIZE) {
+                self.server_says(message).await.ok_or_else(gone)?;
                 continue;
             }
-            let parts = Parts::of(&message.line).map_err(|e| format!("the server's answer to `initialize`: {e}"))?;
-            if let Some(error) = parts.error {
-                let said = one_line(&error.message, 500);
-                return Err(format!("the server refused `initialize`: {said} (code {})", error.code));
+            if let Some(why) = era::refusal(&message.line) {
+                return Err(why);
             }
-            self.server = parts.result.and_then(Members::of).unwrap_or_default();
+            let parts = Parts::of(&message.line).ok();
+            self.server = parts.and_then(|parts| Members::of(parts.result?)).unwrap_or_default();
             break;
         }
         let line = Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
         self.say(line).await.ok_or_else(gone)
-    }
-
-    /// What is declared to the server: what the first client has. Of several clients, only what each call can be held to.
-    fn declares(&self, capabilities: Option<Box<RawValue>>) -> Box<RawValue> {
-        let none = || Members::default().raw();
-        match self.clients {
-            Clients::One => capabilities.unwrap_or_else(none),
-            Clients::Several { told: false } => none(),
-            Clients::Several { told: true } => {
-                let all = capabilities.as_deref().and_then(Members::of).unwrap_or_default();
-                let mut kept = Members::default();
-                kept.extend(all.into_iter().filter(|(key, _)| ASKED.contains(&key.as_str())));
-                kept.raw()
-            }
-        }
     }
 
     async fn client_says(&mut self, message: Message) -> Open {
@@ -391,7 +407,10 @@ impl Bridge {
                 }
                 result_line(&front, result.raw().get())
             }
-            None => edit::with_id(line, &front),
+            None => {
+                self.hint.about(line);
+                edit::with_id(line, &front)
+            }
         };
         self.calls.remove(own);
         self.by_front.remove(&front);

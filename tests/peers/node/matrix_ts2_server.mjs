@@ -82,6 +82,11 @@ function build() {
   for (const [tool, [description, shape]] of Object.entries(tools.sampling)) {
     server.registerTool(tool, { description, inputSchema: tools.schema(shape) }, handlers[tool]);
   }
+  // As every server asked before 2026-07-28: by a request, which only a session has.
+  const bySession = { description: "Ask one question by a request of the session's.", inputSchema: tools.schema(tools.sampling.ask[1]) };
+  server.registerTool("ask_by_session", bySession, async ({ prompt }, ctx) =>
+    tools.answer(tools.textOf(await ctx.mcpReq.requestSampling(tools.askParams(prompt)))),
+  );
   tools.registerPlain(server, {
     ResourceTemplate,
     promptArguments: tools.schema,

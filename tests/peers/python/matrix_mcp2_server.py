@@ -59,6 +59,13 @@ async def ask_and_elicit(prompt: str, ctx: Context) -> rounds.Answer:
     return await rounds.ask_and_elicit(ctx, prompt)
 
 
+@server.tool()
+async def ask_by_session(prompt: str, ctx: Context) -> str:
+    """Ask one question as every server did before 2026-07-28: by a request of the session's."""
+    result = await ctx.session.create_message([matrix.user(prompt)], max_tokens=matrix.MAX_TOKENS)
+    return matrix.text_of(result)
+
+
 if __name__ == "__main__":
     matrix.serve(
         matrix.command_line(__doc__).parse_args(),

@@ -7,6 +7,7 @@ Every server offers the same tools with the same results, so that a test can set
     tool_loop(prompt)            sampling with the tool `add(a, b)`, at most five rounds; the last text
     describe_image()             a text and a PNG in one user message; the answer's text
     ask_and_elicit(prompt)       a sampling request and an elicitation at once; `NAME: TEXT`, or `declined: TEXT`
+    ask_by_session(prompt)       as `ask`, by `create_message` of the session: only on SDKs that speak both eras
     echo(text), progress(steps)  no sampling
 
 and the resource `test://hello`, the template `test://double/{word}` and the prompt `greet(name)`.
