@@ -32,6 +32,10 @@ const PROBE: &[u8] = b"\"understudy-discover\"";
 /// How long a server may take to answer it. The SDKs' clients wait as long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a server may be silent about `initialize` before it is asked `server/discover` as well. Servers that speak only the newest revision may
+/// leave unanswered what they don't know; one that is slow to start answers the first of the two first.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Relays for a modern client.
 ///
 /// A server may speak both eras. It is asked for a session first, unless the rule has it otherwise: there it can ask for a completion in either way.
@@ -49,7 +53,7 @@ pub(super) async fn meet(
     }
     let session = Session::new(Some(by.clone()), terms.clients);
     let initialize = upgrade::initialize(&session, terms.clients, &meta);
-    let refusal = match greet(initialize, &mut back, &mut spoken.by_back, &meta, PATIENCE).await {
+    let refusal = match greet(initialize, &mut back, &mut spoken.by_back, &meta, SILENCE).await {
         Greeted::Session => return upgrade::run(front, back, (session, by.1), terms, (first, spoken)).await,
         Greeted::Stateless => None,
         Greeted::Refused(why) => Some(why),
