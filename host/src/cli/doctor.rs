@@ -170,7 +170,7 @@ fn who_answers(sampling: &Sampling) -> String {
     }
 }
 
-/// The plugins; of those that are used the variables that hold their credentials.
+/// The plugins; the variables that hold their credentials.
 async fn plugins(
     config: &Config,
     used: &BTreeSet<String>,
@@ -214,11 +214,10 @@ async fn plugins(
             if let Some(remark) = loaded.remark() {
                 notable(&format!("`{name}`: {remark}"))?;
             }
-            let credential = loaded.destination.credential();
-            let variable =
-                credential.filter(|credential| credential.trouble(true).is_none()).and_then(Credential::variable);
-            variables.extend(variable.map(|variable| (name.clone(), variable.to_owned())));
         }
+        let credential = loaded.destination.credential().filter(|credential| credential.is_there());
+        let variable = credential.and_then(Credential::variable);
+        variables.extend(variable.map(|variable| (name.clone(), variable.to_owned())));
         for (rule, how) in check::quick(&loaded).await.breaches() {
             let how = how.join("; ");
             report.trouble(&format!("`{name}` breaks the rule `{}`: {how}; {}", rule.name(), rule.remedy()))?;
@@ -279,6 +278,9 @@ async fn goes(
         Err(failed) if is_used && is_command => notable(&format!("`{name}`: {failed}")),
         // It is among the troubles.
         Err(_) if is_used => Ok(()),
-        Err(missing) => notable(&format!("`{name}` is not used; {missing}")),
+        Err(missing) => {
+            let in_short = missing.replace(&format!(" ({CLEAN_ENVIRONMENT})"), "");
+            notable(&format!("`{name}` is not used; {in_short}"))
+        }
     }
 }

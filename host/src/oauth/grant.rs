@@ -26,7 +26,7 @@ pub(super) struct Tokens {
     pub(super) expires_in: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "words", skip_serializing_if = "Option::is_none")]
     pub(super) scope: Option<String>,
 }
 
@@ -41,6 +41,15 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between the bounds it fits")]
     Ok(number.filter(|number| number.is_finite() && *number > 0.0).map(|number| number.min(f64::from(u32::MAX)) as u64))
+}
+
+/// Scopes with spaces between; some servers list them. What is neither is as good as nothing.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Array(list)) => Some(list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
+        _ => None,
+    })
 }
 
 /// Who asks.
@@ -191,6 +200,16 @@ mod tests {
         assert_eq!(["null", "\"soon\"", "[]"].map(of), [None; 3]);
         assert_eq!(["0", "\"0\"", "-1"].map(of), [None; 3]);
         assert_eq!(of("1e300"), Some(u64::from(u32::MAX)));
+    }
+
+    #[test]
+    fn scopes_are_words_or_a_list_of_them() {
+        let of = |spelt: &str| {
+            let body = format!(r#"{{"access_token":"a","scope":{spelt}}}"#).into_bytes();
+            tokens("i", &Document { status: StatusCode::OK, body }).map_err(|e| e.to_string()).unwrap().scope
+        };
+        assert_eq!(["\"a b\"", "[\"a\",\"b\"]"].map(of), [Some("a b".to_owned()), Some("a b".to_owned())]);
+        assert_eq!(["null", "3"].map(of), [None, None]);
     }
 
     #[test]

@@ -215,8 +215,13 @@ impl Credential {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the variable or the file holds one.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.found(), Ok(Some(_)))
+    }
+
     /// What is missing, as far as can be told without running a command.
-    pub(crate) fn trouble(&self, needed: bool) -> Option<String> {
+    pub(super) fn trouble(&self, needed: bool) -> Option<String> {
         match (&self.source, self.found()) {
             (CredentialSource::Command(_), _) | (_, Ok(Some(_))) => None,
             (_, Ok(None)) => (needed && !self.optional).then(|| self.missing()),
