@@ -24,6 +24,18 @@ fn params(text: &str) -> Value {
     sampling(0, text)["params"].clone()
 }
 
+/// A session with the server in `serve`.
+fn begin(served: &Served) -> understudy_tests::served::Session<'_> {
+    let mut session = served.session_at("/s/mcp", "", "");
+    let mut begun = session.post(&initialize("2025-11-25"));
+    begun.header("mcp-session-id").clone_into(&mut session.id);
+    "2025-11-25".clone_into(&mut session.version);
+    let is_stream = begun.header("content-type") == "text/event-stream";
+    let answer = if is_stream { begun.hear().message() } else { begun.json() };
+    assert!(answer["result"].is_object(), "{answer}");
+    session
+}
+
 /// That the server is told that nobody is there any more.
 fn is_told(server: &Scripted, id: &Value) {
     let error = server.answer_to(id)["error"].clone();
@@ -50,7 +62,6 @@ fn what_is_pending_when_the_client_goes_is_answered_with_an_error_over_every_tra
         session.end_input();
         asked.iter().for_each(|id| is_told(&server, id));
         provider.gate().wait_for_silence();
-        let _ = session.end();
     }
 }
 
@@ -69,7 +80,6 @@ fn what_the_client_itself_was_asked_is_answered_when_it_goes() {
     assert_eq!(session.hear()["id"], id);
     session.end_input();
     is_told(&server, &id);
-    let _ = session.end();
     assert!(provider.seen().is_empty());
 }
 
@@ -92,7 +102,6 @@ fn a_client_without_a_session_leaves_no_server_with_one_waiting() {
     provider.gate().wait_for(1);
     session.end_input();
     is_told(&server, &id);
-    let _ = session.end();
 }
 
 #[test]
@@ -101,11 +110,7 @@ fn a_session_that_ends_in_serve_leaves_no_server_waiting() {
         let (place, provider) = (Place::new(), Provider::start(|_, stream, _| wait_for_hangup(stream)));
         let mut server = Scripted::new(kind);
         let served = Served::start(&place, &config(&server, &provider));
-        let mut session = served.session_at("/s/mcp", "", "");
-        let mut begun = session.post(&initialize("2025-11-25"));
-        let _ = begun.hear();
-        begun.header("mcp-session-id").clone_into(&mut session.id);
-        "2025-11-25".clone_into(&mut session.version);
+        let session = begin(&served);
         session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         let answer = session.post(&call(1, "t"));
         let called = server.hear("tools/call");
@@ -141,8 +146,6 @@ fn a_shutdown_of_serve_leaves_no_server_waiting_whose_clients_have_no_session() 
         is_told(&server, &id);
         assert_eq!(calling.join().unwrap_or_default(), 200);
     });
-    let (status, stderr) = served.end();
-    assert!(status.success(), "{stderr}");
 }
 
 #[test]
@@ -198,10 +201,7 @@ fn a_session_in_serve_ends_a_server_that_does_not_end() {
         "limits": { "shutdown": "50 ms" },
     });
     let served = Served::start(&place, &config);
-    let mut session = served.session_at("/s/mcp", "", "");
-    let mut begun = session.post(&initialize("2025-11-25"));
-    let _ = begun.hear();
-    begun.header("mcp-session-id").clone_into(&mut session.id);
+    let session = begin(&served);
     assert_eq!(session.send("DELETE", &[], "").status / 100, 2);
     served.signal(Signal::TERM);
     let (status, stderr) = served.end();

@@ -148,7 +148,7 @@ fn a_server_whose_variable_is_not_set_keeps_no_other_from_being_served() {
     let served = Served::start(&place, &config);
     assert_eq!(served.said["endpoints"].as_object().map(serde_json::Map::len), Some(1), "{}", served.said);
     let named = place.run(["serve", "--listen", "127.0.0.1:0", "--server", "bad"]);
-    assert!(named.code() == 2 && named.stderr.contains("`input:key`"), "{}", named.stderr);
+    assert!(named.code() == 2 && named.stderr.contains("`${input:key}`"), "{}", named.stderr);
 }
 
 #[test]
