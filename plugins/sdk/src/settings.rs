@@ -36,7 +36,7 @@ fn named(json: &str, error: &serde_json::Error) -> Option<String> {
     let (at, mut inner, mut path) = (before + error.column(), json, Vec::new());
     let offset = |part: &str| part.as_ptr().addr() - json.as_ptr().addr();
     while let Ok(object) = serde_json::from_str::<BTreeMap<String, &RawValue>>(inner) {
-        let is_there = |value: &str| offset(value) < at && at <= offset(value) + value.len();
+        let is_there = |value: &str| offset(value) <= at && at <= offset(value) + value.len();
         let Some((key, value)) = object.into_iter().find(|(_, value)| is_there(value.get())) else { break };
         inner = value.get();
         path.push(key);

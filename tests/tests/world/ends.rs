@@ -38,9 +38,13 @@ fn begin(served: &Served) -> understudy_tests::served::Session<'_> {
 
 /// That the server is told that nobody is there any more.
 fn is_told(server: &Scripted, id: &Value) {
-    let error = server.answer_to(id)["error"].clone();
+    is_gone(server.kind, &server.answer_to(id));
+}
+
+fn is_gone(kind: Kind, answer: &Value) {
+    let error = &answer["error"];
     let message = error["message"].as_str().unwrap_or_default();
-    assert!(error["code"] == -32603 && message.starts_with("the client is gone"), "{:?}: {error}", server.kind);
+    assert!(error["code"] == -32603 && message.starts_with("the client is gone"), "{kind:?}: {answer}");
 }
 
 #[test]
@@ -60,7 +64,12 @@ fn what_is_pending_when_the_client_goes_is_answered_with_an_error_over_every_tra
             .collect();
         provider.gate().wait_for(2);
         session.end_input();
-        asked.iter().for_each(|id| is_told(&server, id));
+        let mut told: Vec<Value> = asked.iter().map(|_| server.hear("response").message).collect();
+        told.sort_by_key(|answer| answer["id"].to_string());
+        for (id, answer) in asked.iter().zip(&told) {
+            assert_eq!(&answer["id"], id, "{kind:?}");
+            is_gone(kind, answer);
+        }
         provider.gate().wait_for_silence();
     }
 }
