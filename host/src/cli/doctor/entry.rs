@@ -60,7 +60,9 @@ impl Entry {
         let name = Path::new(program)
             .file_stem()
             .map_or_else(|| program.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        words.extend(["--".to_owned(), found(program)]);
+        // Some clients take a `--` for their own.
+        words.extend(program.starts_with('-').then(|| "--".to_owned()));
+        words.push(found(program));
         words.extend(rest.iter().cloned());
         Self { name, args: words, plugins: plugins(rule) }
     }
