@@ -119,7 +119,11 @@ pub fn command(program: impl AsRef<OsStr>, withheld: &Withheld) -> Command {
     let variables: Vec<_> = std::env::vars_os().collect();
     let names = withheld.among(&variables);
     if !names.is_empty() {
-        tracing::info!("`{}` doesn't inherit the variables {names:?}", program.display());
+        tracing::info!(
+            "`{}` doesn't inherit the variables {names:?}, which are for Understudy's own use; a server that needs one itself gets it by its `env` in \
+             Understudy's config, or by `env NAME=VALUE` in front of its command",
+            program.display()
+        );
     }
     for name in names {
         command.env_remove(name);

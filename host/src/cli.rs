@@ -19,13 +19,14 @@ mod server;
 mod stage;
 mod tools;
 mod trust;
+mod words;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::children;
 use crate::config::{ConfigError, EraChoice, Mode};
@@ -101,7 +102,7 @@ struct Which {
     /// The server at this URL: Streamable HTTP, or the old HTTP+SSE
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The server's command and its arguments
+    /// The server's command and its arguments: all from the first word that is no option on; a `--` may stand in front
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -146,12 +147,14 @@ pub struct SamplingArgs {
 }
 
 /// How a verb ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// As it should.
     Done,
     /// With a failure that has been reported.
     Failed,
+    /// With something wrong with the config that has been reported.
+    WrongConfig,
     /// As the server did.
     AsServer(ExitStatus),
 }
@@ -163,6 +166,7 @@ impl End {
         match self {
             Self::Done => ExitCode::SUCCESS,
             Self::Failed => ExitCode::from(1),
+            Self::WrongConfig => ExitCode::from(2),
             Self::AsServer(status) => {
                 if let Some(signal) = status.signal() {
                     // Some signals can't be raised; then the shell's way of saying it must do.
@@ -182,7 +186,7 @@ pub fn program() -> ExitCode {
     if arguments.next().is_some_and(|first| first == crate::plugin::COMPILE) {
         return crate::plugin::compile_for_parent(arguments);
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(words::with_command_apart(&Cli::command(), std::env::args_os().collect()));
     start_log(&cli);
     keep_memory_private();
     children::keep_descriptors();

@@ -96,7 +96,7 @@ impl Client {
     pub async fn close(self) {
         let Self { peer, mut relay, back, .. } = self;
         drop(peer);
-        back.close().await;
+        back.close(PATIENCE).await;
         // Somebody whom it left behind may hold its output open.
         let _ = tokio::time::timeout(PATIENCE, relay.ended()).await;
     }

@@ -1,8 +1,8 @@
 //! The config file: JSON with comments, checked in whole before anything starts.
 //!
-//! Its `mcpServers` block is the one that Claude Desktop, Claude Code, Cursor and mcp-use have (and VS Code under the
-//! name `servers`), so their files work as they are. Keys of ours that are misspelt are errors that name the nearest
-//! one; keys that are none of ours are another client's, and get one warning.
+//! Its `mcpServers` block is the one that Claude Desktop, Claude Code, Cursor and mcp-use have, and other clients have one like it
+//! (`foreign`), so their files work as they are. Keys of ours that are misspelt are errors that name the nearest one; keys that are none of
+//! ours are another client's, and get one warning. What is wrong with a server is an error for who wants that server.
 //!
 //! Variables (`${VAR}`, `${env:VAR}`, `${VAR:-default}`) are expanded when a server or plugin is used, not when the file is
 //! read: a variable that one server misses is no trouble for the others.
@@ -11,6 +11,7 @@ mod allowed;
 mod error;
 mod expand;
 mod find;
+mod foreign;
 mod limits;
 mod model;
 mod models;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 pub use allowed::Allowed;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
+pub(crate) use foreign::{Entry, servers};
 pub use limits::{Compile, Limits};
 pub use model::{Clients, Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
@@ -56,6 +58,8 @@ pub struct Config {
     pub aside: Vec<Aside>,
     /// What is odd but no error.
     pub warnings: Vec<String>,
+    /// What is wrong with servers that can't be used. The others can.
+    pub broken: Vec<String>,
     /// The limits.
     pub limits: Limits,
     sampling: Option<Sampling>,
@@ -63,6 +67,8 @@ pub struct Config {
     state_key: Option<Value>,
     trust: Vec<PathBuf>,
     servers: BTreeMap<String, Value>,
+    /// Where each of them stands, such as `mcpServers.code`.
+    places: BTreeMap<String, String>,
     plugins: BTreeMap<String, Value>,
     /// What the files that it names are held to, where it is used because its user trusts it as it is.
     pins: Option<Arc<Pins>>,
@@ -84,9 +90,15 @@ impl Config {
 
     fn parse_unlocated(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let syntax = |reason: String| ConfigError::Syntax { path: path.to_path_buf(), reason };
-        let Value::Object(root) = json(text).map_err(syntax)? else {
+        let root = json(text).map_err(|reason| match foreign::other_format(path, text) {
+            Some(format) => ConfigError::Format { path: path.to_path_buf(), format },
+            None => syntax(reason),
+        })?;
+        let servers = servers(&root);
+        let Value::Object(root) = root else {
             return Err(syntax("the top level must be an object".to_owned()));
         };
+        let is_another_clients = foreign::is_another_clients(&root);
         let mut root = Section::new("", root);
         let limits = match root.section("limits")? {
             Some(section) => Limits::default().with(section)?,
@@ -95,16 +107,21 @@ impl Config {
         let mut config = Self { path: Some(path.to_path_buf()), limits, ..Self::default() };
         config.sampling = sampling::sampling_of(&mut root, &mut config.warnings)?;
         config.plugins = entries(&mut root, "plugins")?;
-        config.servers = entries(&mut root, "mcpServers")?;
-        // VS Code's name for the same block.
-        for (name, server) in entries(&mut root, "servers")? {
-            config.servers.entry(name).or_insert(server);
+        for block in ["mcpServers", "servers"] {
+            root.section(block)?;
+        }
+        for block in [foreign::OF_ZED, foreign::OF_OPENCODE] {
+            root.take(block);
+        }
+        for Entry { name, key, value } in servers {
+            config.places.insert(name.clone(), key);
+            config.servers.insert(name, value);
         }
         config.serve = root.take("serve");
         config.state_key = root.take(STATE_KEY);
         config.trust = root.strings(model::TRUST)?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
         root.take("$schema");
-        root.finish_leniently(&mut config.warnings)?;
+        root.finish_leniently(&mut config.warnings, !is_another_clients)?;
         config.check()?;
         if let Some(mut sampling) = config.sampling.take() {
             config.name_beside(&mut sampling);
@@ -119,15 +136,24 @@ impl Config {
         for (name, value) in &self.plugins {
             Plugin::parse(name, value.clone(), &self.limits, &self.trust)?;
         }
+        let mut broken = Vec::new();
         for (name, value) in &self.servers {
-            let server = Server::parse(name, value.clone(), &mut warnings)?;
-            self.check_names(&format!("mcpServers.{name}.sampling"), server.sampling.as_ref())?;
+            let place = self.place_of(name);
+            let checked = Server::parse(name, &place, value.clone(), &mut warnings)
+                .and_then(|server| self.check_names(&format!("{place}.sampling"), server.sampling.as_ref()));
+            broken.extend(checked.err().map(|error| error.to_string()));
         }
+        self.broken = broken;
         self.check_names("sampling", self.sampling.as_ref())?;
         self.serve.clone().map(Serve::parse).transpose()?;
         self.state_key.clone().map(state_key).transpose()?;
         self.warnings.append(&mut warnings);
         Ok(())
+    }
+
+    /// The key of a server, such as `mcpServers.code`.
+    fn place_of(&self, name: &str) -> String {
+        self.places.get(name).cloned().unwrap_or_else(|| format!("mcpServers.{name}"))
     }
 
     fn check_names(&self, key: &str, sampling: Option<&Sampling>) -> Result<(), ConfigError> {
@@ -157,8 +183,9 @@ impl Config {
                 known: if self.servers.is_empty() { "none".to_owned() } else { crate::text::list(names()) },
             });
         };
-        let key = format!("mcpServers.{name}");
-        let mut server = Server::parse(name, expand::value(&key, value.clone(), &env)?, &mut Vec::new())?;
+        let key = self.place_of(name);
+        let mut server = Server::parse(name, &key, expand::value(&key, value.clone(), &env)?, &mut Vec::new())?;
+        self.check_names(&format!("{key}.sampling"), server.sampling.as_ref())?;
         if let Some(sampling) = &mut server.sampling {
             self.name_beside(sampling);
         }

@@ -134,9 +134,21 @@ impl Login {
         match &*found {
             // Somebody else has been refused, and has found another meanwhile.
             Found::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
-            Found::Some(token) if !token.is_other_than(refused) && token.is_new() => None,
+            Found::Some(token) if !token.is_other_than(refused) && token.is_new() => {
+                // Its user may have logged in again meanwhile, by another process.
+                let token = self.kept_other_than(refused)?;
+                let access = token.access.clone();
+                *found = Found::Some(token);
+                Some(access)
+            }
             _ => self.find(&mut found, refused).await,
         }
+    }
+
+    /// The token that is kept, if it is another one than that, and good.
+    fn kept_other_than(&self, refused: Option<&SecretString>) -> Option<Token> {
+        let kept = self.store.read().ok()??;
+        Token::of(&kept).filter(|token| token.is_other_than(refused) && token.is_good())
     }
 
     /// Why the server lets nobody in though there is a login; `None` without one.

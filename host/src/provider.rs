@@ -64,6 +64,8 @@ pub struct Destination {
     /// Whether the config or the environment moved the plugin away from the endpoint it is made for: a server of the
     /// user's own, perhaps, that wants no credential.
     is_elsewhere: bool,
+    /// The environment variable that moved it.
+    moved_by: Option<String>,
     limits: Limits,
 }
 
@@ -86,7 +88,9 @@ impl Destination {
         let trusted = config.built_in().and(suggested);
         let variable = trusted.and_then(|e| Some((e.env.as_deref()?, e.url.as_str())));
         let from_env = variable.and_then(|(name, made_for)| Some((name, env(name)?, made_for)));
-        let main = match (&config.endpoint, from_env.filter(|(_, text, _)| !text.trim().is_empty()), trusted) {
+        let from_env = from_env.filter(|(_, text, _)| config.endpoint.is_none() && !text.trim().is_empty());
+        let moved_by = from_env.as_ref().map(|(name, ..)| (*name).to_owned());
+        let main = match (&config.endpoint, from_env, trusted) {
             (Some(text), ..) => Ok(endpoint::parse(text).map_err(|reason| wrong("endpoint", reason))?),
             (None, Some((name, text, made_for)), _) => {
                 let url = endpoint::from_env(&text, made_for);
@@ -103,12 +107,12 @@ impl Destination {
             named.insert(name.clone(), url.into());
         }
         let headers = fixed_headers(config)?;
-        let credential = Credential::new(config, description).map_err(|reason| wrong("credential", reason))?;
+        let credential = Credential::new(config, description, env).map_err(|reason| wrong("credential", reason))?;
         let main = main.map(Endpoint::from);
         let made_for = credential.as_ref().and_then(Credential::made_for);
         let is_elsewhere = matches!((made_for, &main), (Some(made_for), Ok(main)) if !main.is_where(made_for));
         let (plugin, limits) = (config.name.clone(), config.limits.clone());
-        Ok(Self { plugin, main, named, headers, credential, is_elsewhere, limits })
+        Ok(Self { plugin, main, named, headers, credential, is_elsewhere, moved_by, limits })
     }
 
     /// The main endpoint's scheme, host, port and path; or why there is none.
@@ -139,6 +143,17 @@ impl Destination {
     #[must_use]
     pub fn missing_credential(&self) -> Option<String> {
         self.credential.as_ref()?.trouble(!self.is_elsewhere)
+    }
+
+    /// What is odd about the credential and no trouble for certain: a variable leads to an endpoint that may want one, and there is none.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        let (variable, credential) = (self.moved_by.as_ref().filter(|_| self.is_elsewhere)?, self.credential.as_ref()?);
+        credential.trouble(true)?;
+        let (place, remedy) = (self.endpoint().ok()?, credential.remedy(credential.variable()?));
+        Some(format!(
+            "`{variable}` sends its requests to `{place}`, and they carry no credential; if one is wanted there, {remedy}"
+        ))
     }
 
     /// Makes one exchange; `body` stands for the request's. Time is the caller's to limit: dropping the future ends the connection.

@@ -121,6 +121,12 @@ impl Understudy {
         reach.into_iter().chain(model).collect()
     }
 
+    /// What is odd about the plugin and no trouble for certain.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        self.plugin.guarded().is_none().then(|| self.destination.remark())?
+    }
+
     /// The credentials that the plugin's requests went out with last.
     fn secrets(&self) -> Vec<Arc<Secret>> {
         let origins = self.plugin.guarded().into_iter().flat_map(Guarded::origins);

@@ -1,6 +1,8 @@
-//! `understudy doctor`: what is configured, what is missing, in words.
+//! `understudy doctor`: what is configured, what is missing, in words; and the entry that a client's config wants.
 
-use std::collections::BTreeSet;
+mod entry;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Result;
@@ -9,10 +11,11 @@ use clap::Args;
 use super::{End, Global, SamplingArgs, note, out, server, stage, trust};
 use crate::check;
 use crate::config::{Config, CredentialSource, Mode, Sampling, Transport};
-use crate::provider::credential::Credential;
-use crate::provider::secret::SHORTEST_CUT;
+use crate::provider::credential::{CLEAN_ENVIRONMENT, Credential};
+use crate::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
 use crate::sampling::Understudy;
 use crate::text::one_line;
+use entry::Entry;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -20,6 +23,11 @@ pub(super) struct DoctorArgs {
     /// Run the commands that print credentials, too
     #[arg(long)]
     commands: bool,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// A server's command and its arguments, as for `proxy`: all from the first word that is no option on
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 fn fine(text: &str) -> Result<()> {
@@ -60,19 +68,34 @@ pub(super) async fn run(global: &Global, args: DoctorArgs) -> Result<End> {
     for warning in &config.warnings {
         notable(warning)?;
     }
-    let used = servers(&config, &mut report)?;
-    plugins(&config, &used, args.commands, &mut report).await?;
+    let mut servers = servers(&config, &mut report)?;
+    servers.extend(typed(&config, &args, &mut report)?);
+    let mut used: BTreeSet<String> = servers.iter().flat_map(|server| server.plugins.clone()).collect();
+    used.extend(config.sampling().iter().flat_map(|rule| rule.plugins.clone()));
+    used.extend(args.sampling.plugin.iter().cloned());
+    let variables = plugins(&config, &used, &args, &mut report).await?;
+    if !variables.is_empty() {
+        notable(&format!("{} in this environment, and {CLEAN_ENVIRONMENT}", are_set(&variables)))?;
+    }
+    entry::show(&servers, &variables)?;
     if report.troubles > 0 {
         out(&format!("{} to mend", report.troubles))?;
-        return Ok(End::Failed);
+        return Ok(if config.broken.is_empty() { End::Failed } else { End::WrongConfig });
     }
     out("all is well")?;
     Ok(End::Done)
 }
 
-/// The servers and who answers each; the names of the plugins that are used.
-fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
-    let mut used = BTreeSet::new();
+/// Which variables hold the credentials.
+fn are_set(variables: &BTreeMap<String, String>) -> String {
+    let names: BTreeSet<&str> = variables.values().map(String::as_str).collect();
+    let are = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {are} set", crate::text::list(names))
+}
+
+/// The servers and who answers each; the entries that clients want for them.
+fn servers(config: &Config, report: &mut Report) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     out("servers")?;
     for name in config.server_names() {
         let server = match config.server(name, stage::env) {
@@ -99,7 +122,11 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
                 }
             },
         };
-        used.extend(server.sampling.iter().flat_map(|sampling| sampling.plugins.clone()));
+        if server.is_off {
+            notable(&format!("{reached}; it is turned off (`disabled`), and `serve` leaves it out"))?;
+            continue;
+        }
+        entries.push(Entry::by_name(config, name, server.sampling.as_ref()));
         match &server.sampling {
             None => notable(&format!("{reached}; no plugin answers for it (`sampling` is not configured)"))?,
             Some(sampling) => fine(&format!("{reached}; {}", who_answers(sampling)))?,
@@ -108,8 +135,21 @@ fn servers(config: &Config, report: &mut Report) -> Result<BTreeSet<String>> {
     if config.server_names().next().is_none() {
         notable("none is configured; `understudy proxy -- COMMAND` needs none")?;
     }
-    used.extend(config.sampling().iter().flat_map(|sampling| sampling.plugins.clone()));
-    Ok(used)
+    Ok(entries)
+}
+
+/// The server that was typed; the entry that clients want for it.
+fn typed(config: &Config, args: &DoctorArgs, report: &mut Report) -> Result<Option<Entry>> {
+    let Some(command) = args.command.first() else { return Ok(None) };
+    if !is_there(command, None) {
+        report.trouble(&format!("there is no program `{command}`"))?;
+    }
+    let rule = stage::rule_of(&args.sampling, config.sampling().cloned());
+    match &rule {
+        None => notable(&format!("`{command}`, as typed; no plugin answers for it: name one with `--plugin NAME`"))?,
+        Some(rule) => fine(&format!("`{command}`, as typed; {}", who_answers(rule)))?,
+    }
+    Ok(Some(Entry::by_command(config, args, rule.as_ref())))
 }
 
 /// Whether a command is a file, or on the PATH.
@@ -130,15 +170,32 @@ fn who_answers(sampling: &Sampling) -> String {
     }
 }
 
-async fn plugins(config: &Config, used: &BTreeSet<String>, commands: bool, report: &mut Report) -> Result<()> {
+/// The plugins; the variables that hold their credentials.
+async fn plugins(
+    config: &Config,
+    used: &BTreeSet<String>,
+    args: &DoctorArgs,
+    report: &mut Report,
+) -> Result<BTreeMap<String, String>> {
     out("plugins")?;
+    let (mut variables, commands) = (BTreeMap::new(), args.commands);
     let engine = match stage::engine_for_plugins() {
         Ok(engine) => engine,
-        Err(error) => return report.trouble(&error.to_string()),
+        Err(error) => {
+            report.trouble(&error.to_string())?;
+            return Ok(variables);
+        }
+    };
+    let as_typed = |name: &str| {
+        if args.sampling.plugin.iter().any(|typed| typed == name) {
+            args.sampling.clone()
+        } else {
+            SamplingArgs::default()
+        }
     };
     let names: BTreeSet<String> = super::plugin::names(config).into_iter().chain(used.iter().cloned()).collect();
     for name in names {
-        let loaded = match stage::configured(config, &name, &SamplingArgs::default()) {
+        let loaded = match stage::configured(config, &name, &as_typed(&name)) {
             Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map_err(Into::into),
             Err(error) => Err(error),
         };
@@ -154,7 +211,13 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, commands: bool, repor
             for trouble in loaded.troubles() {
                 report.trouble(&format!("`{name}`: {trouble}"))?;
             }
+            if let Some(remark) = loaded.remark() {
+                notable(&format!("`{name}`: {remark}"))?;
+            }
         }
+        let credential = loaded.destination.credential().filter(|credential| credential.is_there());
+        let variable = credential.and_then(Credential::variable);
+        variables.extend(variable.map(|variable| (name.clone(), variable.to_owned())));
         for (rule, how) in check::quick(&loaded).await.breaches() {
             let how = how.join("; ");
             report.trouble(&format!("`{name}` breaks the rule `{}`: {how}; {}", rule.name(), rule.remedy()))?;
@@ -179,7 +242,7 @@ async fn plugins(config: &Config, used: &BTreeSet<String>, commands: bool, repor
         let to = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
         goes(&name, &summary, &to, credential, is_used, commands).await?;
     }
-    Ok(())
+    Ok(variables)
 }
 
 /// Where a credential goes, and whether it is there. A command that prints it is run only if that was asked for: it may ask its user for
@@ -200,7 +263,11 @@ async fn goes(
     match credential.value(true).await {
         Ok(Some(secret)) => {
             fine(&format!("{summary}; its credential goes {to} as {}", credential.in_words()))?;
-            if !secret.is_cut() {
+            if !secret.is_secret() {
+                notable(&format!(
+                    "`{name}`: its credential is shorter than {SHORTEST_SECRET} bytes, so it is taken for a dummy and cut out of nothing"
+                ))?;
+            } else if !secret.is_cut() {
                 notable(&format!(
                     "`{name}`: its credential is shorter than {SHORTEST_CUT} bytes, so it is kept out of logs but not cut out of answers"
                 ))?;
@@ -211,6 +278,9 @@ async fn goes(
         Err(failed) if is_used && is_command => notable(&format!("`{name}`: {failed}")),
         // It is among the troubles.
         Err(_) if is_used => Ok(()),
-        Err(missing) => notable(&format!("`{name}` is not used; {missing}")),
+        Err(missing) => {
+            let in_short = missing.replace(&format!(" ({CLEAN_ENVIRONMENT})"), "");
+            notable(&format!("`{name}` is not used; {in_short}"))
+        }
     }
 }

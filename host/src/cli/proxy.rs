@@ -9,14 +9,16 @@ use clap::Args;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reload;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
 use crate::relay::Relay;
-use crate::transport::back::{Back, Place};
-use crate::transport::{Side, stdio};
+use crate::transport::Side;
+use crate::transport::back::{Back, LAST_WORDS, Place};
+use crate::transport::stdio::{self, Front};
 
 /// Arguments of `proxy`.
 #[derive(Debug, Args)]
@@ -33,17 +35,19 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     let (stage, reloader) = stage::set_for_long(global, &args.server, &args.sampling).await?;
     stage.warn_if_unanswered(&args.sampling);
-    let mut signals = signals()?;
+    let (overdue, mut signals) = signals()?;
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
     let (side, mut back) = start(&stage).await?;
-    let (front, writer) = stdio::front(stage.terms.line).context("can't read stdin")?;
+    let Front { side: front, ended, writer } = stdio::front(stage.terms.line).context("can't read stdin")?;
     let mut relay = Relay::start(front, side, stage.answering(), stage.terms);
+    let overdue = AbortOnDropHandle::new(tokio::spawn(end_overdue(ended, stage.patience, overdue)));
     let status = loop {
         tokio::select! {
             status = back.ended() => break status.context("can't learn how the server ended")?,
             Some(signal) = signals.recv() => back.signal(signal),
         }
     };
+    drop(overdue);
     let flush = async move {
         // What is still held open after this belongs to somebody else.
         let _ = tokio::time::timeout(GRACE, relay.ended()).await;
@@ -74,9 +78,24 @@ pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
     })
 }
 
+/// Ends a server that doesn't end at the end of its input: that is its client's part (2025-11-25, stdio, "Shutdown"), and that is us.
+async fn end_overdue(client_ended: CancellationToken, patience: Duration, signals: mpsc::Sender<Signal>) {
+    client_ended.cancelled().await;
+    for signal in LAST_WORDS {
+        tokio::time::sleep(patience).await;
+        tracing::warn!(
+            "the server has not ended within {patience:?} (`limits.shutdown`) of the end of its input: it gets {}",
+            if signal == Signal::KILL { "SIGKILL" } else { "SIGTERM" }
+        );
+        if signals.send(signal).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// The signals that a server would get if we weren't there. `SIGHUP` is ours: a terminal that goes sends it to the server, too, and ends our
 /// input.
-fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+fn signals() -> io::Result<(mpsc::Sender<Signal>, mpsc::Receiver<Signal>)> {
     let (sender, receiver) = mpsc::channel(8);
     let handed_on = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
     for which in handed_on {
@@ -90,5 +109,5 @@ fn signals() -> io::Result<mpsc::Receiver<Signal>> {
             }
         });
     }
-    Ok(receiver)
+    Ok((sender, receiver))
 }

@@ -4,6 +4,7 @@ mod token;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -15,8 +16,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::reload::{self, Reloader};
+use super::server::{self, Server};
 use super::stage::{self, Common, Stage};
-use super::{End, Global, SamplingArgs, Usage, note, out, proxy, server};
+use super::{End, Global, SamplingArgs, Usage, note, out, proxy};
 use crate::config::{self, Config, Listen, Serve};
 use crate::descriptors;
 use crate::relay::{Relay, Terms};
@@ -52,13 +54,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     let serve = settings(&config, args.listen.as_deref())?;
     let wanted = token::wanted(&config, &serve, args.no_token, args.new_token).await?;
     let terms = stage::terms(&config).await?;
-    let names: Vec<String> =
-        if args.server.is_empty() { config.server_names().map(str::to_owned).collect() } else { args.server.clone() };
-    if names.is_empty() {
-        let reason = "there is no server to serve: the config names none in `mcpServers`";
-        return Err(Usage(reason.to_owned()).into());
-    }
-    let servers = names.iter().map(|name| server::configured(&config, name)).collect::<Result<Vec<_>>>()?;
+    let servers = servers(&config, &args.server)?;
 
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = listener(&serve.listen).await?;
@@ -104,6 +100,34 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     tokio::select! {
         () = end => Ok(End::Done),
         () = told_to_end(&mut signals) => Ok(End::Failed),
+    }
+}
+
+/// The servers that are named, or else all that their user hasn't turned off and that can be used: what is wrong with one is no trouble for the
+/// others.
+fn servers(config: &Config, named: &[String]) -> Result<Vec<Server>> {
+    if !named.is_empty() {
+        return named.iter().map(|name| server::configured(config, name)).collect();
+    }
+    let (mut servers, mut wrong) = (Vec::new(), None);
+    for name in config.server_names() {
+        match server::configured(config, name) {
+            Ok(server) if server.is_off => tracing::info!("`{name}` is turned off in the config, and not served"),
+            Ok(server) => servers.push(server),
+            Err(error) => {
+                tracing::error!("`{name}` is not served: {error:#}");
+                wrong.get_or_insert(error);
+            }
+        }
+    }
+    match wrong {
+        Some(error) if servers.is_empty() => Err(error),
+        _ if servers.is_empty() => {
+            let reason =
+                "there is no server to serve: the config names none in `mcpServers`, or all of them are turned off";
+            Err(Usage(reason.to_owned()).into())
+        }
+        _ => Ok(servers),
     }
 }
 
@@ -173,12 +197,13 @@ async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Re
     let (servers, back) = proxy::start(stage).await?;
     let terms = Terms { clients: stage.clients_of(whose), ..stage.terms.clone() };
     let relay = Relay::start(side, servers, stage.answering(), terms);
-    Ok(Box::new(Session { parts: Some((relay, back)), ends }))
+    Ok(Box::new(Session { parts: Some((relay, back)), patience: stage.patience, ends }))
 }
 
 /// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
 struct Session {
     parts: Option<(Relay, Back)>,
+    patience: Duration,
     /// Where the ending is waited for.
     ends: TaskTracker,
 }
@@ -186,7 +211,11 @@ struct Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some((relay, back)) = self.parts.take() else { return };
-        drop(relay);
-        self.ends.spawn(back.close());
+        let closed = back.close(self.patience);
+        self.ends.spawn(async move {
+            // Until the server has ended, the relay answers what it still waits for, and ends its input.
+            closed.await;
+            drop(relay);
+        });
     }
 }

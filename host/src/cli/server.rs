@@ -18,6 +18,8 @@ pub(super) struct Server {
     pub(super) rule: Option<Sampling>,
     /// Whose it is in `serve`.
     pub(super) clients: Clients,
+    /// Whether its user has turned it off.
+    pub(super) is_off: bool,
 }
 
 /// The server of this name in the config.
@@ -29,8 +31,8 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<Server> {
         }
         Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
     };
-    let (name, rule, clients) = (server.name, server.sampling, server.clients);
-    Ok(Server { key: Some(name.clone()), name, place, rule, clients })
+    let (name, rule, clients, is_off) = (server.name, server.sampling, server.clients, server.is_off);
+    Ok(Server { key: Some(name.clone()), name, place, rule, clients, is_off })
 }
 
 /// Which server was meant: its name, its place and the config's rule for it.
@@ -47,6 +49,11 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
     };
     if let Some(name) = &which.server {
         let server = configured(config, name)?;
+        if server.is_off {
+            tracing::warn!(
+                "the server `{name}` is turned off in the config (`disabled`), and used because it is named"
+            );
+        }
         let place = match server.place {
             Place::Program(program) => without_headers(program)?,
             Place::Remote(remote) => with_headers(remote)?,
@@ -62,16 +69,17 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
             place: with_headers(remote)?,
             rule,
             clients: Clients::One,
+            is_off: false,
         });
     }
     let Some((command, args)) = which.command.split_first() else {
-        let ways = "name a server: `--server NAME`, `--url URL`, or `-- COMMAND ARGS…`";
+        let ways = "name a server: `--server NAME`, `--url URL`, or `COMMAND ARGS…`";
         return Err(Usage(ways.to_owned()).into());
     };
     let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
     let name = stem.unwrap_or_else(|| command.clone());
-    Ok(Server { name, key: None, place: without_headers(program)?, rule, clients: Clients::One })
+    Ok(Server { name, key: None, place: without_headers(program)?, rule, clients: Clients::One, is_off: false })
 }
 
 /// A server at a URL, as the config has it.

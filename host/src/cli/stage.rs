@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -39,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) terms: Terms,
     /// Whose it is in `serve`.
     pub(crate) clients: config::Clients,
+    /// How long it may take to end (`limits.shutdown`).
+    pub(crate) patience: Duration,
 }
 
 impl Stage {
@@ -76,6 +79,9 @@ pub(crate) fn config(global: &Global) -> Result<Config> {
     trust::announce(&config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    for broken in &config.broken {
+        tracing::warn!("{broken}; this server can't be used");
     }
     Ok(config)
 }
@@ -133,14 +139,15 @@ pub(crate) async fn secret(config: &Config, key: &str, source: &CredentialSource
 /// Sets the stage for a server.
 pub(crate) async fn of_server(
     config: &Config,
-    Server { name, key, place, rule, clients }: Server,
+    Server { name, key, place, rule, clients, .. }: Server,
     sampling: &SamplingArgs,
     terms: Terms,
     common: &mut Common,
 ) -> Result<Stage> {
     let rule = rule_of(sampling, rule).unwrap_or_else(reload::nobody);
     let sampler = Arc::new(loaded(config, &name, &rule, sampling, common).await?);
-    Ok(Stage { name, place, served: Served { key, sampler }, terms, clients })
+    let patience = config.limits.shutdown;
+    Ok(Stage { name, place, served: Served { key, sampler }, terms, clients, patience })
 }
 
 /// The command line's rule comes before the config's. `--plugin` says who answers; what the config lets a server ask holds all the same.
@@ -191,6 +198,9 @@ async fn loaded(
     for link in &chain {
         for trouble in link.troubles() {
             tracing::warn!("the plugin `{}` can't answer as things are: {trouble}", link.plugin.name);
+        }
+        if let Some(remark) = link.remark() {
+            tracing::warn!("the plugin `{}`: {remark}", link.plugin.name);
         }
     }
     Ok(sampler(config, server, rule, chain, common))

@@ -21,6 +21,18 @@ pub enum ConfigError {
         /// What, and in which line and column.
         reason: String,
     },
+    /// The file is of another format.
+    #[error(
+        "`{path}` is {format}, and a config here is JSON: write its servers into a file as \
+         `{{\"mcpServers\": {{\"NAME\": {{\"command\": \"PROGRAM\", \"args\": [\"ARGUMENT\"], \"env\": {{\"NAME\": \"VALUE\"}}}}}}}}` (or \"url\" in the place of \"command\"), \
+         and name that with `--config`"
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        format: &'static str,
+    },
     /// A value is wrong.
     #[error("{file}`{key}` {reason}")]
     Value {

@@ -163,7 +163,7 @@ impl Config {
     fn plugins_of_rules(&self) -> impl Iterator<Item = String> {
         let env = |name: &str| std::env::var(name).ok();
         let rule =
-            |(name, value): (&String, &Value)| Server::parse(name, value.clone(), &mut Vec::new()).ok()?.sampling;
+            |(name, value): (&String, &Value)| Server::parse(name, name, value.clone(), &mut Vec::new()).ok()?.sampling;
         let rules = self.servers.iter().filter_map(rule).chain(self.sampling.clone());
         rules.flat_map(|rule| rule.plugins).filter_map(move |name| expand::text(&name, env))
     }

@@ -51,6 +51,8 @@ pub struct Limits {
     pub line: usize,
     /// `bodiesTotal`: the bodies of all requests at `understudy serve`, until their messages are with the server. 512 MiB.
     pub bodies_total: usize,
+    /// `shutdown`: how long a server may take to end once its input has ended. Then it gets SIGTERM, and as long again after that SIGKILL. 5 s.
+    pub shutdown: Duration,
 }
 
 /// What compiling a component may take. A component is compiled once, and kept in the user's cache.
@@ -106,6 +108,7 @@ impl Default for Limits {
             waiting: 4096,
             line: 256 * MIB,
             bodies_total: 512 * MIB,
+            shutdown: Duration::from_secs(5),
         }
     }
 }
@@ -122,6 +125,7 @@ impl Limits {
             waiting: section.count("waiting")?.unwrap_or(self.waiting),
             line: section.size("line")?.unwrap_or(self.line),
             bodies_total: section.size("bodiesTotal")?.unwrap_or(self.bodies_total),
+            shutdown: section.duration("shutdown")?.unwrap_or(self.shutdown),
             ..self.of_a_plugin(&mut section)?
         };
         section.finish()?;

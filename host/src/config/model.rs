@@ -30,6 +30,8 @@ pub struct Server {
     pub sampling: Option<Sampling>,
     /// How `serve` has it for clients of revision 2026-07-28.
     pub clients: Clients,
+    /// Whether its user has turned it off (`disabled`): then it is only there by its name.
+    pub is_off: bool,
 }
 
 /// Whose a server is in `serve`, for clients of revision 2026-07-28, which can't be told apart.
@@ -131,8 +133,13 @@ pub enum CredentialSource {
 }
 
 impl Server {
-    pub(super) fn parse(name: &str, value: Value, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
-        let mut section = Section::of(&format!("mcpServers.{name}"), value)?;
+    pub(super) fn parse(
+        name: &str,
+        place: &str,
+        value: Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut section = Section::of(place, value)?;
         let sampling = sampling_of(&mut section, warnings)?;
         let clients = match section.string("clients")?.as_deref() {
             None | Some("several") => Clients::Several,
@@ -146,13 +153,16 @@ impl Server {
         let env = section.texts("env")?;
         let cwd = section.string("cwd")?.map(PathBuf::from);
         let headers = section.texts("headers")?;
-        // Some clients call it `transport`. Whatever else it says can be seen from the other keys.
+        // Some clients call it `transport`. Whatever else it says (`local`, `stdio`, `remote`, `http`, `streamableHttp`) can be seen from the
+        // other keys.
         let mut is_old = false;
         for key in ["type", "transport"] {
-            is_old |= section.take(key).is_some_and(|value| value == "sse");
+            let word = section.take(key);
+            is_old |= word.as_ref().and_then(Value::as_str).is_some_and(|word| word.eq_ignore_ascii_case("sse"));
         }
+        let is_off = section.take("disabled").is_some_and(|value| value == true);
         // Other clients' keys that say nothing that isn't known already.
-        for key in ["disabled", "timeout", "description", "name"] {
+        for key in ["timeout", "description", "name", "source"] {
             section.take(key);
         }
         let transport = match (command, url) {
@@ -161,8 +171,8 @@ impl Server {
             (Some(_), Some(_)) => return Err(section.wrong("url", "stands beside `command`: a server has one of them")),
             (None, None) => return Err(section.wrong("command", "is missing: a server needs `command` or `url`")),
         };
-        section.finish_leniently(warnings)?;
-        Ok(Self { name: name.to_owned(), transport, sampling, clients })
+        section.finish_leniently(warnings, true)?;
+        Ok(Self { name: name.to_owned(), transport, sampling, clients, is_off })
     }
 }
 

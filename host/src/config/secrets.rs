@@ -60,13 +60,13 @@ impl Config {
         let rules = self
             .servers
             .iter()
-            .filter_map(|(name, server)| Server::parse(name, server.clone(), &mut Vec::new()).ok()?.sampling);
+            .filter_map(|(name, server)| Server::parse(name, name, server.clone(), &mut Vec::new()).ok()?.sampling);
         let rules: Vec<Sampling> = rules.chain(self.sampling.clone()).collect();
         let named = rules.iter().flat_map(|rule| &rule.plugins).filter(|name| !self.plugins.contains_key(*name));
         let named = named.map(|name| name.strip_prefix(BUILT_IN).unwrap_or(name));
         let built_ins: BTreeSet<&str> = configured.chain(named).collect();
-        let variable = |plugin: &BuiltIn| plugin.secrets.first().map(|name| (*name).to_owned());
-        built_ins.into_iter().filter_map(understudy_plugins::find).filter_map(variable).collect()
+        let variables = |plugin: &BuiltIn| plugin.credentials.iter().map(|(name, _)| (*name).to_owned());
+        built_ins.into_iter().filter_map(understudy_plugins::find).flat_map(variables).collect()
     }
 
     /// The variables that stand for a part of a header or a URL.
@@ -151,7 +151,8 @@ mod tests {
             r#"{"mcpServers": {"s": {"command": "s", "sampling": ["builtin:gemini", "o"]}},
                 "plugins": {"o": {"component": "builtin:openai"}, "echo": {}}, "sampling": "anthropic"}"#,
         );
-        assert_eq!(servers, of(&["GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"], &[]));
+        let all = ["GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"];
+        assert_eq!(servers, of(&all, &[]));
         // A plugin of that name may be another one.
         let (servers, _) = withheld(r#"{"plugins": {"openai": {"component": "x.wasm"}}, "sampling": "openai"}"#);
         assert_eq!(servers, Withheld::default());

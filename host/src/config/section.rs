@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 use crate::text::{did_you_mean, list, nearest};
 
+/// So many of the keys that are none of ours are named.
+const MOST_NAMED: usize = 12;
+
 /// An object of the config, with its path.
 pub(super) struct Section {
     path: String,
@@ -142,16 +145,21 @@ impl Section {
         }
     }
 
-    /// As `finish`, but only a near miss of a known key is an error; other unknown keys get one warning.
-    pub(super) fn finish_leniently(self, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
-        for key in self.map.keys() {
+    /// As `finish`, but only a near miss of a known key is an error, and only in a file that is `ours`; other unknown keys get one warning.
+    pub(super) fn finish_leniently(self, warnings: &mut Vec<String>, ours: bool) -> Result<(), ConfigError> {
+        for key in self.map.keys().filter(|_| ours) {
             if let Some(name) = nearest(key, self.known.iter().copied()) {
                 return Err(wrong(&self.key(key), &format!("is not a key of the config (did you mean `{name}`?)")));
             }
         }
         if !self.map.is_empty() {
-            let keys: Vec<String> = self.map.keys().map(|key| self.key(key)).collect();
-            warnings.push(format!("ignored, as none of Understudy's keys: {}", list(keys.iter().map(String::as_str))));
+            let keys: Vec<String> = self.map.keys().take(MOST_NAMED).map(|key| self.key(key)).collect();
+            let more = match self.map.len().saturating_sub(MOST_NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let named = list(keys.iter().map(String::as_str));
+            warnings.push(format!("ignored, as none of Understudy's keys: {named}{more}"));
         }
         Ok(())
     }

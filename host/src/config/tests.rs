@@ -50,13 +50,17 @@ fn a_misspelt_key_is_refused_with_the_nearest_one_named() {
         "understudy.json: `mcpServer` is not a key of the config (did you mean `mcpServers`?)"
     );
     assert!(
-        parse(r#"{"mcpServers": {"a": {"command": "x", "samplng": "echo"}}}"#)
-            .unwrap_err()
-            .contains("did you mean `sampling`?")
-    );
-    assert!(
         parse(r#"{"sampling": {"use": "echo", "maxTokns": 3}}"#).unwrap_err().contains("did you mean `maxTokens`?")
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_server_is_an_error_for_who_wants_it() {
+    let config = parse(r#"{"mcpServers": {"a": {"command": "x", "samplng": "echo"}, "b": {"command": "y"}}}"#).unwrap();
+    let said = "`mcpServers.a.samplng` is not a key of the config (did you mean `sampling`?)";
+    assert_eq!(config.broken, [said]);
+    assert_eq!(config.server("a", no_env).unwrap_err().to_string(), said);
+    assert!(config.server("b", no_env).is_ok());
 }
 
 #[test]

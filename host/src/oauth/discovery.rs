@@ -116,8 +116,9 @@ fn is_of(name: &str, url: &Url) -> bool {
     if name.origin() != url.origin() || name.fragment().is_some() {
         return false;
     }
-    let rest = url.path().strip_prefix(name.path());
-    rest.is_some_and(|rest| rest.is_empty() || name.path().ends_with('/') || rest.starts_with('/'))
+    // With a slash at its end or without, it is the same: the SDKs' servers write either.
+    let path = name.path().strip_suffix('/').unwrap_or(name.path());
+    url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The metadata of the first of these authorization servers that has some.
@@ -250,6 +251,10 @@ mod tests {
         for (name, expected) in [
             ("https://mcp.example.com/a/mcp", true),
             ("https://mcp.example.com/a", true),
+            ("https://mcp.example.com/a/", true),
+            ("https://mcp.example.com/a/mcp/", true),
+            ("https://mcp.example.com/a/mcp//", false),
+            ("https://mcp.example.com/a/m/", false),
             ("https://mcp.example.com/", true),
             ("https://mcp.example.com", true),
             ("https://mcp.example.com/a/mc", false),

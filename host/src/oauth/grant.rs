@@ -26,11 +26,12 @@ pub(super) struct Tokens {
     pub(super) expires_in: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "words", skip_serializing_if = "Option::is_none")]
     pub(super) scope: Option<String>,
 }
 
-/// A number of seconds, as a number or as text: some servers write `"3600"`, or `3600.0`. What is neither is as good as nothing.
+/// A number of seconds, as a number or as text: some servers write `"3600"`, or `3600.0`. What is neither is as good as nothing, and so is what is
+/// over at once: by `0` or `-1` servers say that a token doesn't expire.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     let number = match &value {
@@ -39,7 +40,16 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
         None => None,
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between the bounds it fits")]
-    Ok(number.filter(|number| number.is_finite()).map(|number| number.clamp(0.0, f64::from(u32::MAX)) as u64))
+    Ok(number.filter(|number| number.is_finite() && *number > 0.0).map(|number| number.min(f64::from(u32::MAX)) as u64))
+}
+
+/// Scopes with spaces between; some servers list them. What is neither is as good as nothing.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Array(list)) => Some(list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
+        _ => None,
+    })
 }
 
 /// Who asks.
@@ -123,8 +133,16 @@ fn tokens(issuer: &str, document: &Document) -> Result<Tokens, Error> {
     // The reason could show what is in it.
     let tokens = serde_json::from_slice::<Tokens>(&document.body).ok();
     let tokens = tokens.filter(|tokens| !tokens.access_token.is_empty());
-    let tokens =
-        tokens.ok_or_else(|| denied(format!("its answer (HTTP {}) holds no access token", document.status)))?;
+    let none = || {
+        // Some servers say no with a status of success.
+        let is_refusal = document.object().is_some_and(|object| object.get("error").is_some_and(Value::is_string));
+        if is_refusal {
+            refusal(document)
+        } else {
+            format!("its answer (HTTP {}) holds no access token", document.status)
+        }
+    };
+    let tokens = tokens.ok_or_else(|| denied(none()))?;
     if let Some(kind) = tokens.token_type.as_deref().filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         let kind = one_line(kind, SHOWN);
         return Err(denied(format!("its tokens are of the type `{kind}`, and only `Bearer` is known here")));
@@ -180,7 +198,18 @@ mod tests {
             assert_eq!(of(spelt), Some(3600), "{spelt}");
         }
         assert_eq!(["null", "\"soon\"", "[]"].map(of), [None; 3]);
-        assert_eq!(["-1", "1e300"].map(of), [Some(0), Some(u64::from(u32::MAX))]);
+        assert_eq!(["0", "\"0\"", "-1"].map(of), [None; 3]);
+        assert_eq!(of("1e300"), Some(u64::from(u32::MAX)));
+    }
+
+    #[test]
+    fn scopes_are_words_or_a_list_of_them() {
+        let of = |spelt: &str| {
+            let body = format!(r#"{{"access_token":"a","scope":{spelt}}}"#).into_bytes();
+            tokens("i", &Document { status: StatusCode::OK, body }).map_err(|e| e.to_string()).unwrap().scope
+        };
+        assert_eq!(["\"a b\"", "[\"a\",\"b\"]"].map(of), [Some("a b".to_owned()), Some("a b".to_owned())]);
+        assert_eq!(["null", "3"].map(of), [None, None]);
     }
 
     #[test]
@@ -195,6 +224,8 @@ mod tests {
         );
         assert!(of(200, "<html>").contains("holds no access token"));
         assert!(of(200, r#"{"access_token":""}"#).contains("holds no access token"));
+        let refused = r#"{"error":"bad_verification_code","error_description":"it is wrong"}"#;
+        assert_eq!(of(200, refused), "`https://as` says no: bad_verification_code (it is wrong)");
         assert!(
             of(200, r#"{"access_token":"SECRET","token_type":"mac"}"#)
                 .ends_with("of the type `mac`, and only `Bearer` is known here")

@@ -8,7 +8,7 @@ use url::Url;
 use url::form_urlencoded;
 
 use super::Wish;
-use super::authority::Metadata;
+use super::authority::{Authentication, Metadata};
 use super::callback::Callback;
 use super::challenge::{Challenge, scopes};
 use super::discovery::{Found, discover};
@@ -132,10 +132,18 @@ impl Pending {
             return Err(Error::Denied { issuer: issuer.clone(), reason });
         }
         let code = of("code").ok_or_else(|| wrong("it holds no code".to_owned()))?;
-        let authority = self.metadata.authority(self.client.authentication, Some(self.resource));
+        let mut authority = self.metadata.authority(self.client.authentication, Some(self.resource));
         let client = Client { id: &self.client.id, secret: self.client.secret.as_deref() };
         let verifier = self.verifier.expose_secret();
-        let tokens = exchange(&self.web, &authority, client, &code, verifier, &self.callback).await?;
+        let mut tokens = exchange(&self.web, &authority, client, &code, verifier, &self.callback).await;
+        let is_guessed =
+            self.metadata.authentications.is_none() && authority.authentication == Authentication::ClientSecretBasic;
+        if is_guessed && matches!(&tokens, Err(Error::Denied { reason, .. }) if reason.starts_with("invalid_client")) {
+            // The header is what each server has to take, and some take the form only. It goes to the same endpoint.
+            authority.authentication = Authentication::ClientSecretPost;
+            tokens = exchange(&self.web, &authority, client, &code, verifier, &self.callback).await;
+        }
+        let tokens = tokens?;
         let granted = tokens.scope.as_deref().map_or(self.scopes, scopes);
         let kept = Kept::new(self.web.server.url(), client, authority, tokens, granted);
         let turn = self.store.turn().await?;
@@ -187,8 +195,7 @@ fn choose(wish: &Wish, granted: Vec<String>, challenge: Challenge, found: &Found
 }
 
 fn registered(id: &str, secret: Option<&SecretString>, metadata: &Metadata) -> Registered {
-    let authentication =
-        if secret.is_some() { metadata.authentication() } else { super::authority::Authentication::None };
+    let authentication = if secret.is_some() { metadata.authentication() } else { Authentication::None };
     let secret = secret.map(|secret| secret.expose_secret().to_owned());
     Registered { id: id.to_owned(), secret, authentication }
 }

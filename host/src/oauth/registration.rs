@@ -7,6 +7,9 @@ use super::error::Error;
 use super::grant::refusal;
 use super::web::Web;
 
+/// What a user can do where no client is registered.
+const OWN_CLIENT: &str = "register one there, and name it with `--client-id` (and `--client-secret`, if it has one; and `--port`, if its callback has a fixed one)";
+
 /// A client of the authorization server's.
 #[derive(Clone)]
 pub(super) struct Registered {
@@ -24,8 +27,7 @@ pub(super) async fn register(
 ) -> Result<Registered, Error> {
     let unsupported = |reason: String| Error::Unsupported { issuer: metadata.issuer.clone(), reason };
     let Some(endpoint) = &metadata.registration_endpoint else {
-        let reason = "registers no clients: register one there, and name it with `--client-id` (and `--client-secret`, if it has one)";
-        return Err(unsupported(reason.to_owned()));
+        return Err(unsupported(format!("registers no clients: {OWN_CLIENT}")));
     };
     let mut request = json!({
         "client_name": "Understudy",
@@ -43,7 +45,7 @@ pub(super) async fn register(
     }
     let document = web.post("registration endpoint", endpoint, request.to_string().into_bytes()).await?;
     if !document.status.is_success() {
-        return Err(unsupported(format!("registers no client: {}", refusal(&document))));
+        return Err(unsupported(format!("registers no client ({}): {OWN_CLIENT}", refusal(&document))));
     }
     let answer = document.object().unwrap_or_default();
     let text = |key: &str| answer.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());

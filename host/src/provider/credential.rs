@@ -30,6 +30,8 @@ pub struct Credential {
     scheme: Scheme,
     /// Where the value comes from.
     pub source: CredentialSource,
+    /// The variables of the provider's that it could come from as well, each with its scheme.
+    known: &'static [(&'static str, Option<&'static str>)],
     /// Whether the provider works without.
     optional: bool,
     /// The endpoint that wants it, where that is a built-in's suggestion.
@@ -49,6 +51,10 @@ enum Scheme {
     Query(String),
 }
 
+/// Why a variable that the user has set may not be there, and what to do about it.
+pub const CLEAN_ENVIRONMENT: &str = "most clients start servers without your shell's variables: put it into `env` of this server's entry in the \
+                                     client's config, or into a file that `credential.file` names";
+
 const NOT_SAID: &str = "doesn't say how it is applied: add `\"bearer\": true`, `\"header\": NAME` or `\"query\": NAME`";
 
 impl Scheme {
@@ -65,23 +71,36 @@ impl Scheme {
 }
 
 impl Credential {
-    /// The config's credential; for a built-in plugin, the one it suggests where the config is silent.
-    pub(super) fn new(config: &config::Plugin, description: &wit::Description) -> Result<Option<Self>, String> {
+    /// The config's credential; for a built-in plugin, the one it suggests where the config is silent, from the first variable of its provider's
+    /// that is set (`env`).
+    pub(super) fn new(
+        config: &config::Plugin,
+        description: &wit::Description,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, String> {
         let suggested = config.built_in().and(description.credential.as_ref());
+        let known = config.built_in().and_then(understudy_plugins::find).map_or(&[][..], |plugin| plugin.credentials);
+        let is_set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
         let (source, optional) = match (&config.credential, suggested) {
             (Some(credential), _) => (credential.source.clone(), false),
             (None, Some(suggested)) => match &suggested.env {
-                Some(env) => (CredentialSource::Env(env.clone()), suggested.optional),
+                Some(own) => {
+                    let set = known.iter().map(|(name, _)| *name).find(|name| is_set(name));
+                    (CredentialSource::Env(set.unwrap_or(own).to_owned()), suggested.optional)
+                }
                 None => return Ok(None),
             },
             (None, None) => return Ok(None),
         };
-        let (word, name) = match &config.credential {
-            Some(config::Credential { scheme: Some(scheme), name, .. }) => (scheme.clone(), name.clone()),
-            _ => match suggested {
-                Some(suggested) => (suggested.scheme.clone(), suggested.name.clone()),
-                None => return Err(NOT_SAID.to_owned()),
-            },
+        let of_variable = known.iter().find_map(|(name, scheme)| {
+            let is_source = matches!(&source, CredentialSource::Env(variable) if variable == name);
+            scheme.filter(|_| is_source)
+        });
+        let (word, name) = match (&config.credential, of_variable, suggested) {
+            (Some(config::Credential { scheme: Some(scheme), name, .. }), ..) => (scheme.clone(), name.clone()),
+            (_, Some(scheme), _) => (scheme.to_owned(), None),
+            (_, None, Some(suggested)) => (suggested.scheme.clone(), suggested.name.clone()),
+            (_, None, None) => return Err(NOT_SAID.to_owned()),
         };
         let scheme = Scheme::of(&word, name)?;
         let made_for = match (&config.credential, &description.endpoint) {
@@ -92,6 +111,7 @@ impl Credential {
             plugin: config.name.clone(),
             scheme,
             source,
+            known,
             optional,
             made_for,
             withheld: Arc::clone(&config.withheld),
@@ -110,6 +130,7 @@ impl Credential {
             plugin,
             scheme,
             source,
+            known: &[],
             optional: false,
             made_for: None,
             withheld,
@@ -139,7 +160,12 @@ impl Credential {
         self.made_for.as_ref()
     }
 
-    /// The environment variable that holds the value, if one does: a server's process must not inherit it.
+    /// The environment variables that hold the value, or could: a server's process must not inherit them.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variable().into_iter().chain(self.known.iter().map(|(name, _)| *name))
+    }
+
+    /// The environment variable that holds the value, if one does.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         match &self.source {
@@ -189,6 +215,11 @@ impl Credential {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the variable or the file holds one.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.found(), Ok(Some(_)))
+    }
+
     /// What is missing, as far as can be told without running a command.
     pub(super) fn trouble(&self, needed: bool) -> Option<String> {
         match (&self.source, self.found()) {
@@ -215,13 +246,16 @@ impl Credential {
 
     fn missing(&self) -> String {
         match &self.source {
-            CredentialSource::Env(variable) => format!(
-                "no credential: set the environment variable `{variable}`, or write `plugins.{}.credential` into the config",
-                self.plugin
-            ),
+            CredentialSource::Env(variable) => format!("no credential: {}", self.remedy(variable)),
             CredentialSource::File(path) => format!("the credential's file `{}` is empty", path.display()),
             CredentialSource::Command(command) => format!("{} printed no credential", shown(command)),
         }
+    }
+
+    /// How to give one that comes from a variable.
+    pub(super) fn remedy(&self, variable: &str) -> String {
+        let key = format!("plugins.{}.credential", self.plugin);
+        format!("set the environment variable `{variable}`, or write `{key}` into the config ({CLEAN_ENVIRONMENT})")
     }
 
     pub(super) fn apply(&self, secret: &Secret, url: &mut Url, headers: &mut HeaderMap) -> Result<(), String> {

@@ -27,6 +27,9 @@ pub(crate) const CUT: &str = "[credential]";
 /// Shorter values are not cut out of answers: a word like `ollama` may well be part of one.
 pub const SHORTEST_CUT: usize = 16;
 
+/// Still shorter values are no secrets: `x` and `ollama` are what one gives a local server whose client wants a key.
+pub const SHORTEST_SECRET: usize = 8;
+
 /// Larger bodies are looked through on a thread of their own, so that other requests go on meanwhile.
 const LARGE: usize = 256 << 10;
 
@@ -87,10 +90,17 @@ impl Secret {
         }
     }
 
-    /// The text without the value, however short that is: for messages and logs.
+    /// Whether the value is long enough to be a secret.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.expose().len() >= SHORTEST_SECRET
+    }
+
+    /// The text without the value, also where that is too short to be cut out of answers: for messages and logs.
     #[must_use]
     pub fn redact_text(&self, text: &str) -> String {
-        self.redact_part(text.replace(self.expose(), CUT))
+        let shortened = if self.is_secret() { text.replace(self.expose(), CUT) } else { text.to_owned() };
+        self.redact_part(shortened)
     }
 
     /// Whether a header's name holds the value. Names are in lower case.
@@ -212,10 +222,19 @@ mod tests {
 
     #[test]
     fn a_short_value_is_kept_out_of_messages_only() {
-        let secret = Secret::new("ollama".to_owned());
-        assert_eq!(secret.redact(b"I am ollama".to_vec()), b"I am ollama");
-        assert_eq!(secret.redact_text("bad key ollama"), "bad key [credential]");
-        assert!(!secret.is_cut());
+        let secret = Secret::new("lm-studio".to_owned());
+        assert_eq!(secret.redact(b"I am lm-studio".to_vec()), b"I am lm-studio");
+        assert_eq!(secret.redact_text("bad key lm-studio"), "bad key [credential]");
+        assert!(!secret.is_cut() && secret.is_secret());
+    }
+
+    #[test]
+    fn a_dummy_is_no_secret_and_leaves_messages_readable() {
+        for (dummy, said) in [("x", "unexpected EOF during chunk size line"), ("ollama", "is ollama running?")] {
+            let secret = Secret::new(dummy.to_owned());
+            assert_eq!(secret.redact_text(said), said);
+            assert!(!secret.is_secret());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::Outlet;
@@ -47,20 +48,21 @@ impl Answers {
         let (answers, key) = (Arc::clone(self), id.clone());
         let task = tokio::spawn(async move {
             let (outlet, message) = answer.await;
-            // The server may use the id again as soon as it has the answer.
-            if answers.end(&key) {
-                outlet.send(message).await;
+            // The server may use the id again as soon as it has the answer. One that no longer listens gets none.
+            if let Some(sender) = answers.end(&key, &outlet) {
+                let _ = sender.send(message).await;
             }
         });
         state.running.insert(id, Running { about, task: task.abort_handle() });
         true
     }
 
-    /// Ends the request that this task answers; whether it is still to be answered. Its id may be another one's by now.
-    fn end(&self, id: &[u8]) -> bool {
+    /// Ends the request that this task answers; the way for the answer, if it is still wanted. Its id may be another one's by now. Who closes this
+    /// afterwards closes the way behind the answer.
+    fn end(&self, id: &[u8], outlet: &Outlet) -> Option<mpsc::Sender<Message>> {
         let mut state = self.lock();
         let is_wanted = state.running.get(id).is_some_and(|running| running.task.id() == tokio::task::id());
-        is_wanted && state.running.remove(id).is_some()
+        if is_wanted && state.running.remove(id).is_some() { outlet.sender() } else { None }
     }
 
     /// Stops answering; whether there was anything to stop.
@@ -81,11 +83,15 @@ impl Answers {
         stopped.into_iter().map(stop).collect()
     }
 
-    /// Stops answering anything.
-    pub(super) fn close(&self) {
+    /// Stops answering anything; the ids of what has no answer.
+    pub(super) fn close(&self) -> Vec<Vec<u8>> {
         let mut state = self.lock();
         state.closed = true;
-        state.running.drain().for_each(|(_, running)| running.task.abort());
+        let stop = |(id, running): (Vec<u8>, Running)| {
+            running.task.abort();
+            id
+        };
+        state.running.drain().map(stop).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

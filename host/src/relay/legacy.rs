@@ -73,8 +73,7 @@ async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incomin
             break;
         }
     }
-    // Whatever is still being answered has nobody to go to.
-    shared.close();
+    shared.client_is_gone().await;
     shared.to_back.close();
 }
 
@@ -113,10 +112,22 @@ async fn backward(
 }
 
 impl Shared {
-    /// Nothing is answered any more.
-    fn close(&self) {
-        self.answers.close();
+    /// Nothing is answered any more; the ids of what has no answer.
+    fn close(&self) -> Vec<Vec<u8>> {
         self.tasks.close();
+        self.answers.close()
+    }
+
+    /// Whatever is still being answered has nobody to go to. The server is told so, or it would wait for as long as its own timer.
+    async fn client_is_gone(&self) {
+        let pending = self.close().into_iter().chain(self.session.forget_all());
+        for id in pending {
+            tracing::info!(request = %String::from_utf8_lossy(&id), "the client is gone: the request is answered with an error");
+            let reason = "the client is gone, and its session ends: this is not answered any more";
+            if !self.to_back.send(error_line(&id, -32603, reason)).await {
+                return;
+            }
+        }
     }
 
     /// Deals with one message of the client's; whether there is any use in reading on.

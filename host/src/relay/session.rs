@@ -360,6 +360,11 @@ impl Session {
         self.with_client().remove(id);
     }
 
+    /// The client is gone; the ids of what it hasn't answered.
+    pub(super) fn forget_all(&self) -> Vec<Vec<u8>> {
+        self.with_client().drain().map(|(id, _)| id).collect()
+    }
+
     fn cancelled(&self, line: &Bytes) -> Verdict {
         let Some(id) = jsonrpc::cancelled(line) else { return Verdict::Pass };
         self.forget(&id);

@@ -165,7 +165,7 @@ fn variables(link: &Understudy) -> Vec<String> {
     let origins = link.plugin.guarded().into_iter().flat_map(Guarded::origins);
     let credentials =
         link.destination.credential().into_iter().chain(origins.filter_map(|(.., credential)| credential));
-    credentials.filter_map(|credential: &Credential| credential.variable().map(str::to_owned)).collect()
+    credentials.flat_map(Credential::variables).map(str::to_owned).collect()
 }
 
 fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {

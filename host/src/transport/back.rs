@@ -10,8 +10,11 @@ use super::Side;
 use super::child::{self, Program, Server};
 use super::remote::{self, Connection, Remote};
 
-/// How long a server may take to end once its input has ended.
+/// How long the output of a server that has ended may take to end, and how long its end is waited for by who wants to name it.
 pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The signals for a server that doesn't end at the end of its input, one after the other.
+pub const LAST_WORDS: [Signal; 2] = [Signal::TERM, Signal::KILL];
 
 /// Where a server is.
 #[derive(Debug, Clone)]
@@ -74,10 +77,10 @@ impl Back {
         }
     }
 
-    /// Ends it as the specification says, its input having ended: wait, ask to end, kill.
-    pub async fn close(mut self) {
-        for signal in [Signal::TERM, Signal::KILL] {
-            if tokio::time::timeout(PATIENCE, self.ended()).await.is_ok() {
+    /// Ends it as the specification says (stdio, "Shutdown"), its input having ended: wait for so long, ask to end, wait as long again, kill.
+    pub async fn close(mut self, patience: Duration) {
+        for signal in LAST_WORDS {
+            if tokio::time::timeout(patience, self.ended()).await.is_ok() {
                 return;
             }
             self.signal(signal);

@@ -126,10 +126,16 @@ fn die_with_us(command: &mut std::process::Command) {
 /// What waits goes out in one piece: a system call for each message, and the server woken for each, costs more than the messages do.
 async fn write(stdin: ChildStdin, mut from_relay: mpsc::Receiver<Message>) {
     let (mut stdin, mut waiting) = (BufWriter::with_capacity(PIECE, stdin), Vec::with_capacity(QUEUE));
+    // Whether the last line has no end: the client was cut off within it.
+    let mut is_open = false;
     while from_relay.recv_many(&mut waiting, QUEUE).await > 0 {
         let written = async {
             for message in waiting.drain(..) {
+                if is_open {
+                    stdin.write_all(b"\n").await?;
+                }
                 stdin.write_all(&message.line).await?;
+                is_open = !message.line.ends_with(b"\n");
             }
             stdin.flush().await
         };

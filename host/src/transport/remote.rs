@@ -273,8 +273,10 @@ impl Driver {
                 None => link.request(&line, &mut call).await,
             };
             if let Err(trouble) = outcome {
+                // A server of the old transport is found by its refusal of what newer ones are asked: that is nothing to be told of.
+                let is_found_out = modern.as_ref().is_some_and(Modern::is_discovery) && trouble.may_be_old();
                 for id in call.give_up() {
-                    link.fail(&id, &trouble).await;
+                    link.fail(&id, &trouble, is_found_out).await;
                 }
             }
         });

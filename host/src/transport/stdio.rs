@@ -9,14 +9,26 @@ use std::os::fd::AsFd;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{Incoming, Message, QUEUE, Side, Splitter};
 
-/// The front, and the thread that writes to it: once that ends, all that was sent is written.
+/// The client in front.
+#[derive(Debug)]
+pub struct Front {
+    /// What it says, and is told.
+    pub side: Side,
+    /// Cancelled once it says no more.
+    pub ended: CancellationToken,
+    /// The thread that writes to it: once that ends, all that was sent is written.
+    pub writer: JoinHandle<()>,
+}
+
+/// The front.
 ///
 /// # Errors
 /// If no thread can be started.
-pub fn front(limit: usize) -> io::Result<(Side, JoinHandle<()>)> {
+pub fn front(limit: usize) -> io::Result<Front> {
     let (to_relay, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_relay) = mpsc::channel(QUEUE);
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -25,9 +37,15 @@ pub fn front(limit: usize) -> io::Result<(Side, JoinHandle<()>)> {
     let nowhere = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nowhere)?;
     rustix::stdio::dup2_stdout(&nowhere)?;
-    thread::Builder::new().name("stdin".to_owned()).spawn(move || read(stdin, limit, &to_relay))?;
+    let ended = CancellationToken::new();
+    let end = ended.clone().drop_guard();
+    let reading = move || {
+        let _end = end;
+        read(stdin, limit, &to_relay);
+    };
+    thread::Builder::new().name("stdin".to_owned()).spawn(reading)?;
     let writer = thread::Builder::new().name("stdout".to_owned()).spawn(move || write(stdout, from_relay))?;
-    Ok((Side { incoming, outgoing }, writer))
+    Ok(Front { side: Side { incoming, outgoing }, ended, writer })
 }
 
 fn read(mut stdin: File, limit: usize, to_relay: &mpsc::Sender<Incoming>) {

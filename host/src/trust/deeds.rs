@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::config::{Entry, servers};
 use crate::registry::reference::SCHEME;
 use crate::text::{one_line, quoted};
 
@@ -56,8 +57,9 @@ impl Deeds {
             deeds.secret("serve.token", serve.get("token"));
             deeds.add(Kind::Serve, "serve", "decide where `serve` listens and whom it lets in (`serve`)".to_owned());
         }
-        for block in ["mcpServers", "servers"] {
-            entries(config.get(block)).for_each(|(name, server)| deeds.server(name, server));
+        for Entry { name, value, .. } in servers(config) {
+            deeds.variables(&value);
+            deeds.server(&name, &value);
         }
         entries(config.get("plugins")).for_each(|(name, plugin)| deeds.plugin(name, plugin));
         deeds.rule("sampling requests", config);
@@ -297,6 +299,13 @@ mod tests {
         for (config, deed) in [
             (json!({"serve": {"token": {"command": ["a"]}}}), "run 1 command (`a`), decide where `serve` listens"),
             (json!({"servers": {"s": {"url": "http://x"}}}), "reach `http://x`"),
+            (json!({"mcpServers": {"s": {"httpUrl": "http://x"}}}), "reach `http://x`"),
+            (json!({"context_servers": {"s": {"command": {"path": "a"}}}}), "run 1 command (`a`)"),
+            (
+                json!({"mcp": {"s": {"command": ["a", "{env:B}"]}}}),
+                "run 1 command (`a`), read 1 environment variable (`B`)",
+            ),
+            (json!({"mcp": {"servers": {"s": {"command": "a"}}}}), "run 1 command (`a`)"),
             (json!({"mcpServers": {"s": {"headers": {"a": "b"}}}}), "set headers or variables for `s`"),
             (json!({"mcpServers": {"s": {"sampling": "./x.wasm"}}}), "load `./x.wasm`, decide who answers"),
             (json!({"sampling": {"use": ["y.wasm"]}}), "load `y.wasm`, decide who answers"),

@@ -31,7 +31,9 @@ pub(crate) fn error(response: &HttpResponse, model: &str) -> Error {
 /// What the user can do about it, where Anthropic's message doesn't say.
 fn remedy(kind: &str, said: &str, message: &str, model: &str) -> Option<String> {
     Some(match (kind, said) {
-        ("unauthorized", _) => "check the credential, which is usually in ANTHROPIC_API_KEY".to_owned(),
+        ("unauthorized", _) => {
+            "check the credential, which is usually in ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN".to_owned()
+        }
         ("not-found", "not_found_error") => format!("`{model}` was asked for: choose another by the plugin's `model`"),
         ("not-found", _) => "check the plugin's `endpoint`".to_owned(),
         ("invalid-request", _) if message.contains("`temperature`") => {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use understudy_plugin::error;
-use understudy_plugin::settings::parse;
+use understudy_plugin::settings::{in_words, parse};
 use understudy_plugin::types::Error;
 
 use crate::wire;
@@ -72,7 +72,8 @@ impl Settings {
     ) -> Result<Option<&RawValue>, Error> {
         let Some(raw) = self.thinking.as_deref() else { return Ok(None) };
         let thinking: Thinking = wire::object(raw).map_err(|e| {
-            error::invalid_request(format!("the settings don't fit: `thinking` must be an object with a `type`: {e}"))
+            let reason = in_words(&e);
+            error::invalid_request(format!("`settings.thinking` must be an object with a `type`: {reason}"))
         })?;
         let sent = match thinking.kind.as_str() {
             "disabled" => true,

@@ -9,9 +9,10 @@ pub struct BuiltIn {
     pub size: usize,
     /// The SHA-256 of its component, in hexadecimal.
     pub sha256: &'static str,
-    /// The environment variables that its credential comes from: that of its description, and those by which the provider's
-    /// own tools know it.
+    /// The environment variables by which the provider's own tools know its secrets, that of its description first.
     pub secrets: &'static [&'static str],
+    /// Those that its credential is taken from: the first that is set, with its scheme where that isn't the description's.
+    pub credentials: &'static [(&'static str, Option<&'static str>)],
     /// The component, deflated: a third of it.
     packed: &'static [u8],
 }

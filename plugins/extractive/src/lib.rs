@@ -11,7 +11,7 @@ use understudy_plugin::types::{
     Completion, ContentBlock, CreateMessageRequest, CreateMessageResult, Description, Error, Extras, HttpResponse,
     Model, Options, Role, Step, TextContent, ToolResultBlock, Usage,
 };
-use understudy_plugin::{Provider, error, export_provider};
+use understudy_plugin::{Provider, error, export_provider, settings};
 
 const MODEL: &str = "extractive";
 const SENTENCES: usize = 3;
@@ -54,8 +54,7 @@ impl Provider for Extractive {
     }
 
     fn start(request: CreateMessageRequest, options: Options) -> Result<Step, Error> {
-        let settings: Settings = serde_json::from_str(&options.settings)
-            .map_err(|e| error::invalid_request(format!("the settings don't fit: {e}")))?;
+        let settings: Settings = settings::parse(&options.settings)?;
         let text = last_user_text(&request)?;
         let most_words = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
         let summary = rank::summarize(&text, settings.sentences.unwrap_or(SENTENCES), most_words);

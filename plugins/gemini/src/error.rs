@@ -30,7 +30,7 @@ pub(crate) fn of_body(error: &Value, response: &HttpResponse, model: &str) -> Er
         return unsupported(message);
     }
     let remedy = match kind {
-        "unauthorized" => Some("check the credential, which is usually in GEMINI_API_KEY".to_owned()),
+        "unauthorized" => Some("check the credential, which is usually in GOOGLE_API_KEY or GEMINI_API_KEY".to_owned()),
         "not-found" if refusal.status.is_some() => {
             Some(format!("`{model}` was asked for: choose another by the plugin's `model`"))
         }

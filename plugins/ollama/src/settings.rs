@@ -32,7 +32,7 @@ pub(crate) struct Settings {
 
 /// A duration such as `10m`, or seconds.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a duration such as \"10m\", or a number of seconds")]
 pub(crate) enum KeepAlive {
     Seconds(i64),
     Fraction(f64),
@@ -41,7 +41,7 @@ pub(crate) enum KeepAlive {
 
 /// Whether, or how much.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a boolean, or a level such as \"high\"")]
 pub(crate) enum Think {
     Whether(bool),
     Level(String),

@@ -63,7 +63,11 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
             return refusal(StatusCode::OK, id, -32603, &reason);
         }
     };
-    let Ok(place) = side.relay().reserve_owned().await else {
+    let place = match side.relay() {
+        Some(relay) => relay.reserve_owned().await.ok(),
+        None => None,
+    };
+    let Some(place) = place else {
         return refusal(StatusCode::OK, id, -32603, "the server has just ended; try again");
     };
     if posted.head.kind() == Kind::Notification {

@@ -24,7 +24,8 @@ use crate::transport::{Incoming, Message};
 /// The side, and the requests that are going on.
 #[derive(Debug)]
 pub(super) struct SharedSide {
-    relay: mpsc::Sender<Incoming>,
+    /// The way to the relay, until the side ends: whoever still holds the side must not keep the relay from knowing that.
+    relay: Mutex<Option<mpsc::Sender<Incoming>>>,
     end: CancellationToken,
     state: Mutex<State>,
     mirrored: Arc<Mirrored>,
@@ -68,17 +69,18 @@ pub(super) struct Going {
 impl SharedSide {
     pub(super) fn new(relay: mpsc::Sender<Incoming>, mirrored: Arc<Mirrored>, has_one_client: bool) -> Self {
         let state = State { exchanges: HashMap::new(), tokens: HashMap::new(), last: 0, used: Instant::now() };
+        let relay = Mutex::new(Some(relay));
         Self { relay, end: CancellationToken::new(), state: Mutex::new(state), mirrored, has_one_client }
     }
 
-    /// The way to the server.
-    pub(super) fn relay(&self) -> mpsc::Sender<Incoming> {
-        self.relay.clone()
+    /// The way to the server; none if the side has ended.
+    pub(super) fn relay(&self) -> Option<mpsc::Sender<Incoming>> {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the side has ended.
     pub(super) fn is_over(&self) -> bool {
-        self.end.is_cancelled() || self.relay.is_closed()
+        self.end.is_cancelled() || self.relay().is_none_or(|relay| relay.is_closed())
     }
 
     /// Waits until the side has ended.
@@ -210,6 +212,7 @@ impl SharedSide {
     pub(super) fn end(&self, reason: &str) {
         let mut state = self.lock();
         self.end.cancel();
+        *self.relay.lock().unwrap_or_else(PoisonError::into_inner) = None;
         for (_, exchange) in state.exchanges.drain() {
             exchange.log.finish(flat(&error_line(&exchange.id, -32000, reason)));
         }
@@ -217,8 +220,8 @@ impl SharedSide {
 
     /// Sends a line to the server, without waiting for it: the relay may be waiting for us to read on.
     fn send(&self, line: Bytes) {
-        if let Err(mpsc::error::TrySendError::Full(line)) = self.relay.try_send(Incoming::Message(line.into())) {
-            let relay = self.relay.clone();
+        let Some(relay) = self.relay() else { return };
+        if let Err(mpsc::error::TrySendError::Full(line)) = relay.try_send(Incoming::Message(line.into())) {
             tokio::spawn(async move { relay.send(line).await });
         }
     }

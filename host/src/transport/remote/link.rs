@@ -46,9 +46,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Tells the client that its request has no answer.
-    pub(super) async fn fail(&self, id: &[u8], trouble: &Trouble) {
-        if !matches!(trouble, Trouble::Answered { .. }) {
+    /// Tells the client that its request has no answer; the user as well, unless that was to be `expected`.
+    pub(super) async fn fail(&self, id: &[u8], trouble: &Trouble, expected: bool) {
+        if expected {
+            tracing::debug!("{trouble}");
+        } else if !matches!(trouble, Trouble::Answered { .. }) {
             tracing::warn!("{trouble}");
         }
         self.tell(trouble.line(id), Some(Bytes::copy_from_slice(id))).await;

@@ -62,6 +62,11 @@ impl Modern {
         })
     }
 
+    /// Whether it asks which revisions the server speaks.
+    pub(super) fn is_discovery(&self) -> bool {
+        self.method == "server/discover"
+    }
+
     pub(super) fn is_list_of_tools(&self) -> bool {
         self.method == "tools/list"
     }

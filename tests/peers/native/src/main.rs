@@ -46,7 +46,7 @@ async fn proxy(config: &Config, command: String, args: Vec<String>) -> Result<()
     let terms = Terms::new(config.limits.line);
     let program = Program { command, args, hidden: sampler.variables(), ..Program::default() };
     let (side, mut back) = Place::Program(program).start(terms.line).await?;
-    let (front, writer) = stdio::front(terms.line)?;
+    let stdio::Front { side: front, writer, .. } = stdio::front(terms.line)?;
     let mut relay = Relay::start(front, side, Some((rule, sampler)), terms);
     back.ended().await?;
     relay.ended().await;

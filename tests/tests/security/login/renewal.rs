@@ -3,6 +3,7 @@
 use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
+use understudy_tests::remote::{session, shake_hands};
 
 use super::stage::{REFRESH_TOKEN, SECRET, Stage, Trick, lock};
 
@@ -227,4 +228,36 @@ fn a_lifetime_as_text_is_a_lifetime() {
         let is_short = lifetime == json!("1") || lifetime == json!(1.0);
         assert_eq!(stage.asked_for_tokens().len() > 1, is_short, "{lifetime}");
     }
+}
+
+#[test]
+fn a_login_that_is_made_again_elsewhere_is_taken_up_by_who_runs() {
+    let stage = Stage::new();
+    *lock(&stage.world.lifetime) = json!(1);
+    stage.log_in(false);
+    // It has expired for whoever looks, so it is renewed, and new.
+    *lock(&stage.world.lifetime) = json!(3600);
+    let mut running = session(&stage.place, &stage.url(), &[]);
+    let begun = shake_hands(&mut running);
+    assert!(begun["result"].is_object(), "{begun}");
+    let list = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+    stage.world.latest.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    running.say(&list(1));
+    let refused = running.hear();
+    assert!(refused["error"]["message"].to_string().contains("log in again"), "{refused}");
+    stage.log_in(false);
+    running.say(&list(2));
+    let answered = running.hear();
+    assert!(answered["result"]["tools"].is_array(), "{answered}");
+}
+
+#[test]
+fn a_server_that_takes_a_secret_in_the_form_alone_and_says_nothing_of_it_gets_it_there() {
+    let stage = Stage::new();
+    *lock(&stage.world.document) = json!({ "token_endpoint_auth_methods_supported": null });
+    *lock(&stage.world.form_only) = true;
+    stage.log_in(true);
+    let _ = stage.tools().ok();
+    assert_eq!(stage.kept()["authority"]["authentication"], "client_secret_post");
+    stage.nothing_has_leaked();
 }

@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) held: Mutex<Option<Receiver<()>>>,
     /// The number of the login's latest tokens.
     pub(super) latest: AtomicUsize,
+    /// Whether the token endpoint takes a client's secret in the form alone.
+    pub(super) form_only: Mutex<bool>,
     /// How long tokens are good for, as spelt.
     pub(super) lifetime: Mutex<Value>,
     urls: Mutex<(String, String)>,
@@ -97,6 +99,7 @@ impl Stage {
             redirect: Mutex::new(None),
             held: Mutex::new(None),
             latest: AtomicUsize::new(0),
+            form_only: Mutex::new(false),
             lifetime: Mutex::new(json!(3600)),
             urls: Mutex::default(),
         });
@@ -342,6 +345,9 @@ fn issue(world: &World, request: &Request, stream: &mut TcpStream) {
                 return respond(stream, status, &format!("location: {to}\r\n"), b"");
             }
             let form = form(&request.body);
+            if *lock(&world.form_only) && !form.contains(&("client_secret".to_owned(), SECRET.to_owned())) {
+                return json(stream, "401 Unauthorized", "", &json!({ "error": "invalid_client" }));
+            }
             let refresh = form.iter().find(|(name, _)| name == "refresh_token").map(|(_, token)| token.as_str());
             let held = refresh.and_then(|_| lock(&world.held).take());
             if let Some(held) = held {
