@@ -39,10 +39,11 @@ struct Shared {
 
 /// Relays until neither side has anything to say.
 pub(super) async fn run(front: Side, back: Side, answering: Answering, terms: Terms, spoken: Spoken) {
+    let session = Arc::new(Session::new(answering, terms.clients));
     let shared = Arc::new(Shared {
-        session: Arc::new(Session::new(answering, terms.clients)),
+        tasks: Arc::clone(session.tasks()),
+        session,
         answers: Arc::new(Answers::default()),
-        tasks: Arc::default(),
         in_a_row: AtomicUsize::new(0),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),
