@@ -192,15 +192,22 @@ pub fn program() -> ExitCode {
     children::keep_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&anyhow::Error::from(error).context("can't start")),
+        Err(error) => {
+            let code = failed(&anyhow::Error::from(error).context("can't start"));
+            log::flush();
+            return code;
+        }
     };
     let outcome = runtime.block_on(run(cli));
     // Threads that wait for input which may never come must not keep the process.
     runtime.shutdown_background();
-    match outcome {
-        Ok(end) => end.exit_code(),
-        Err(error) => failed(&error),
-    }
+    let code = match &outcome {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(error),
+    };
+    log::flush();
+    // The server's signal may take this process along.
+    outcome.map_or(code, End::exit_code)
 }
 
 /// Does what was asked.
@@ -224,8 +231,7 @@ async fn run(cli: Cli) -> Result<End> {
 /// Says what went wrong; the exit code.
 fn failed(error: &anyhow::Error) -> ExitCode {
     let text = crate::text::for_terminal(&format!("{error:#}"));
-    // There is nowhere to say that stderr is gone.
-    let _ = writeln!(io::stderr(), "understudy: {text}");
+    log::say(&format!("understudy: {text}"));
     let is_usage = |cause: &(dyn std::error::Error + 'static)| {
         let of_a_plugin = matches!(cause.downcast_ref(), Some(LoadError::Config(_)));
         of_a_plugin || cause.is::<ConfigError>() || cause.is::<Usage>()
@@ -265,8 +271,8 @@ pub(crate) fn out(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line for people to stderr.
+/// Writes a line for people to stderr. What comes after it on a terminal stands behind it.
 pub(crate) fn note(text: &str) {
-    // There is nowhere to say that stderr is gone.
-    let _ = writeln!(io::stderr(), "{}", crate::text::for_terminal(text));
+    log::say(&crate::text::for_terminal(text));
+    log::flush();
 }

@@ -3,12 +3,16 @@
 //! It declares nothing, sampling included: that is what the relay is for. Requests that a server makes of it are answered
 //! as a client without capabilities answers them. It speaks the era that the server speaks.
 
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{EraChoice, Mode, Sampling};
-use crate::jsonrpc::{Head, Kind, error_line, result_line};
+use crate::jsonrpc::{Head, Kind, Parts, error_line, ids, result_line};
 use crate::relay::{self, Answering, Relay, Terms};
 use crate::text::one_line;
 use crate::transport::back::{Back, PATIENCE, Place};
@@ -17,6 +21,11 @@ use crate::transport::{Incoming, Message, Peer, Side, remote};
 /// The revision that we ask for, and those that we understand.
 const VERSION: &str = "2025-11-25";
 const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", VERSION];
+
+/// After how long it is said, and said again, that the server has not answered; and how long it may take for all but a tool's call: a server may
+/// have to be downloaded first.
+const SAID: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -70,14 +79,16 @@ impl Client {
     /// If the server has none to list.
     pub async fn tools(&mut self) -> Result<Vec<Value>> {
         let mut tools = Vec::new();
-        let mut params = json!({});
+        let (mut params, mut cursors) = (json!({}), HashSet::new());
         loop {
             let mut page = self.request("tools/list", &params).await?;
             if let Some(Value::Array(more)) = page.get_mut("tools").map(Value::take) {
                 tools.extend(more);
             }
-            match page.get("nextCursor") {
-                Some(cursor) if params.get("cursor") != Some(cursor) => params = json!({ "cursor": cursor }),
+            // Serializers that keep `null`, and servers that have an empty text for what there isn't.
+            let next = page.get("nextCursor").filter(|cursor| !cursor.is_null() && *cursor != "");
+            match next {
+                Some(cursor) if cursors.insert(cursor.to_string()) => params = json!({ "cursor": cursor }),
                 Some(_) => bail!("the server's `tools/list` gives the same `nextCursor` again and again"),
                 None => return Ok(tools),
             }
@@ -110,10 +121,24 @@ impl Client {
         }
         self.send(&request).await?;
         let wanted = id.to_string();
-        while let Some(Message { line, .. }) = self.peer.incoming.recv().await {
+        let began = Instant::now();
+        loop {
+            let waited = tokio::time::timeout(SAID, self.peer.incoming.recv()).await;
+            let Ok(incoming) = waited else {
+                let so_far = began.elapsed();
+                // A tool may take its time; what comes before it may not.
+                if method != "tools/call" && so_far > LONGEST {
+                    bail!("the server has not answered `{method}` within {} s", so_far.as_secs());
+                }
+                tracing::warn!("the server has not answered `{method}` for {} s", so_far.as_secs());
+                continue;
+            };
+            let Some(Message { line, .. }) = incoming else { break };
             let head = Head::of(&line);
             match (head.kind(), head.id()) {
-                (Kind::Response, Some(id)) if id == wanted.as_bytes() => return outcome(method, &line),
+                (Kind::Response, Some(id)) if ids::same(id, wanted.as_bytes()) => return outcome(method, &line),
+                // To a server that couldn't read it, it had no id.
+                (Kind::Other, None) if is_nameless(&line) => return outcome(method, &line),
                 (Kind::Request, Some(id)) => self.refuse(&head, id).await?,
                 (Kind::Notification, _) => notice(&line),
                 _ => {}
@@ -166,14 +191,23 @@ impl Era {
     }
 }
 
+/// Whether this is an error whose id is `null`.
+fn is_nameless(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Nameless {
+        id: Value,
+        error: Value,
+    }
+    serde_json::from_slice::<Nameless>(line).is_ok_and(|it| it.id.is_null() && it.error.is_object())
+}
+
 /// A response's result, or its error in words.
 fn outcome(method: &str, line: &[u8]) -> Result<Value> {
     let mut response: Value =
         serde_json::from_slice(line).with_context(|| format!("the server's answer to `{method}` is not valid JSON"))?;
-    if let Some(error) = response.get("error") {
-        let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
-        let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
-        bail!("the server refused `{method}`: {} (code {code})", one_line(message, 2000));
+    if let Some(error) = Parts::of(line).ok().and_then(|parts| parts.error) {
+        let message = if error.message.is_empty() { "no message" } else { &error.message };
+        bail!("the server refused `{method}`: {} (code {})", one_line(message, 2000), error.code);
     }
     let result = response.get_mut("result").map(Value::take).unwrap_or_default();
     if result.get("resultType").is_some_and(|kind| kind == "input_required") {

@@ -3,8 +3,10 @@
 //! Most messages are not ours, so they are never parsed: one scan finds what tells them apart, the `method` and the `id`
 //! at the top. The scan takes the text in pieces of any size, so that it also names a message that is too long to hold.
 
+pub mod ids;
+
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -19,7 +21,7 @@ pub enum Kind {
     Response,
     /// An array (JSON-RPC batches, which revision 2025-03-26 knows).
     Batch,
-    /// Blank, or nothing that JSON-RPC knows.
+    /// Blank, or nothing that JSON-RPC knows: a message with something else on its line is none either.
     Other,
 }
 
@@ -34,6 +36,8 @@ pub struct Head {
     others: Vec<String>,
     /// Whether there is something around the value.
     odd: bool,
+    /// Whether text stands before it.
+    quoted: bool,
 }
 
 impl Head {
@@ -50,6 +54,7 @@ impl Head {
     pub fn kind(&self) -> Kind {
         match (&self.method, &self.id) {
             _ if self.batch => Kind::Batch,
+            _ if self.odd => Kind::Other,
             (Some(_), Some(_)) => Kind::Request,
             (Some(_), None) => Kind::Notification,
             (None, Some(_)) if self.answers => Kind::Response,
@@ -74,6 +79,18 @@ impl Head {
     #[must_use]
     pub fn is_odd(&self) -> bool {
         self.odd
+    }
+
+    /// Whether text stands before the value: a line of a log that quotes a message (`DEBUG sent: {…}`), and is none.
+    #[must_use]
+    pub fn is_quoted(&self) -> bool {
+        self.quoted
+    }
+
+    /// Whether it has a result or an error, and no method.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.answers && self.method.is_none()
     }
 
     /// The id as it is spelt in the message: `7`, `"a"`.
@@ -118,7 +135,9 @@ pub struct Scanner {
     at_key: bool,
     key: Vec<u8>,
     value: Vec<u8>,
+    /// Whether anything but white space has come, and whether an object or an array has.
     begun: bool,
+    opened: bool,
 }
 
 /// A string that is being read.
@@ -157,6 +176,7 @@ impl Scanner {
                         self.value.push(byte);
                     }
                     self.begun = true;
+                    self.opened = true;
                     self.depth += 1;
                 }
                 b'}' | b']' => {
@@ -169,6 +189,7 @@ impl Scanner {
                 _ if self.depth != 1 => {
                     if !byte.is_ascii_whitespace() {
                         self.head.odd |= self.depth == 0;
+                        self.head.quoted |= !self.opened && byte.is_ascii_graphic();
                         self.begun = true;
                     }
                 }
@@ -305,6 +326,19 @@ pub struct Parts<'a> {
     pub error: Option<ErrorObject>,
 }
 
+/// A member that may be `null`, which is not the same as one that isn't there. For `deserialize_with`, with a default.
+///
+/// # Errors
+/// If it isn't valid JSON.
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Whether a value is `null`.
+pub(crate) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
+}
+
 /// A JSON-RPC error, or what a peer sends in the place of one.
 #[derive(Debug, Clone, Default)]
 pub struct ErrorObject {
@@ -317,7 +351,7 @@ pub struct ErrorObject {
 }
 
 impl<'de> Deserialize<'de> for ErrorObject {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut members = match Value::deserialize(deserializer)? {
             Value::Object(members) => members,
             Value::String(message) => return Ok(Self { message, ..Self::default() }),
@@ -363,6 +397,21 @@ pub fn cancelled(line: &[u8]) -> Option<Vec<u8>> {
     }
     let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
     Some(cancelled.id.get().as_bytes().to_vec())
+}
+
+/// The message with another id, as it is to be spelt; as it is if it has none. Every other byte stays.
+#[must_use]
+pub fn with_id(line: &Bytes, id: &[u8]) -> Bytes {
+    #[derive(Deserialize)]
+    struct Identified<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+    }
+    let Ok(Identified { id: old }) = serde_json::from_slice(line) else { return line.clone() };
+    // It was borrowed from the line.
+    let start = (old.get().as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len());
+    let (before, rest) = line.split_at(start);
+    [before, id, rest.get(old.get().len()..).unwrap_or_default()].concat().into()
 }
 
 /// A line with a successful answer. `id` and `result` are JSON.
@@ -440,6 +489,22 @@ mod tests {
             let (kind, ..) = seen(text);
             assert!(matches!(kind, Kind::Other | Kind::Batch), "{text}");
         }
+    }
+
+    #[test]
+    fn a_line_of_a_log_that_quotes_a_message_is_none() {
+        let message = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        for before in
+            ["DEBUG response: ", "\u{1b}[32minfo\u{1b}[0m ", "--> ", "2026-11-29T10:00:00Z ", "[12:00:01] sent ", "12 "]
+        {
+            let head = Head::of(format!("{before}{message}\n").as_bytes());
+            assert!(matches!(head.kind(), Kind::Other | Kind::Batch) && head.is_odd(), "{before}");
+        }
+        assert!(Head::of(format!("-> {message}").as_bytes()).is_quoted());
+        for message in [format!(" \t{message} \r\n"), format!("\u{feff}{message}"), format!("{message} DEBUG")] {
+            assert!(!Head::of(message.as_bytes()).is_quoted(), "{message}");
+        }
+        assert_eq!(Head::of(format!("{message} (sent)").as_bytes()).kind(), Kind::Other);
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | `origin` | how it is named, and which addresses are nobody's business |
 
 mod body;
+mod certificates;
 pub(crate) mod client;
 pub mod credential;
 mod endpoint;

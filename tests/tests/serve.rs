@@ -16,11 +16,11 @@ fn each_server_has_an_endpoint_and_the_rest_says_where_they_are() {
     let config = json!({ "mcpServers": { "cat": { "command": "cat" }, "a b/ü": { "command": "cat" } } });
     let served = Served::start(&place, &config);
     assert_eq!(served.url("a b/ü"), format!("http://{}/a%20b%2F%C3%BC/mcp", served.address));
-    for path in ["/cat/mcp", "/a%20b%2F%C3%BC/mcp"] {
+    for path in ["/cat/mcp", "/cat/mcp/", "/a%20b%2F%C3%BC/mcp"] {
         let answer = served.send("POST", path, &[], &initialize("2025-11-25").to_string());
         assert_eq!((answer.status, answer.header("mcp-session-id").len()), (200, 32), "{path}");
     }
-    for path in ["/", "/cat", "/cat/mcp/", "/dog/mcp", "//mcp", "/mcp"] {
+    for path in ["/", "/cat", "/cat/mcp//", "/dog/mcp", "//mcp", "/mcp", "/mcp/"] {
         let answer = served.send("POST", path, &[], &initialize("2025-11-25").to_string());
         assert_eq!(answer.status, 404, "{path}");
         let error = answer.json();

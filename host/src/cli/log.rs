@@ -1,13 +1,40 @@
 //! The log on stderr. What peers say may be in any of its lines, so each is made fit for a terminal, wherever it goes.
 
+mod writer;
+
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::text;
+use writer::Writer;
 
 /// What begins a terminal's escape sequences.
 const ESCAPE: &str = "\u{1b}[";
+
+/// The way to stderr. Its thread begins with the first line.
+static STDERR: LazyLock<Writer> = LazyLock::new(|| {
+    // Not by way of Rust's own handle: whoever holds that while nobody reads stderr keeps others waiting.
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(stderr) => Writer::to(File::from(stderr)),
+        Err(_) => Writer::to(io::sink()),
+    }
+});
+
+/// Writes a line, behind those of the log.
+pub(super) fn say(line: &str) {
+    STDERR.add(format!("{line}\n").as_bytes());
+}
+
+/// Waits until all is written, as long as somebody reads it.
+pub(super) fn flush() {
+    if let Some(stderr) = LazyLock::get(&STDERR) {
+        stderr.flush();
+    }
+}
 
 /// Starts the log.
 pub(super) fn start(verbose: u8) {
@@ -27,12 +54,12 @@ struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(shown(&String::from_utf8_lossy(event)).as_bytes())?;
+        STDERR.add(shown(&String::from_utf8_lossy(event)).as_bytes());
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -24,7 +25,7 @@ use crate::descriptors;
 use crate::relay::{Relay, Terms};
 use crate::transport::Side;
 use crate::transport::back::Back;
-use crate::transport::endpoint::{Front, Guard, Listener, Open, Settings, Socket, Whose};
+use crate::transport::endpoint::{Front, Guard, Kept, Listener, Open, Settings, Socket, Whose};
 use token::Wanted;
 
 /// Arguments of `serve`.
@@ -206,6 +207,21 @@ struct Session {
     patience: Duration,
     /// Where the ending is waited for.
     ends: TaskTracker,
+}
+
+impl Kept for Session {
+    fn fate(&mut self) -> BoxFuture<'_, String> {
+        async {
+            let Some((_, back)) = &mut self.parts else { return "the server ended before it answered".to_owned() };
+            let how = back.fate().await;
+            let why = match back {
+                Back::Child(_) => "; why, it may have said on its stderr, which is that of `understudy serve`",
+                Back::Remote(_) => "",
+            };
+            format!("the server {how} before it answered{why}")
+        }
+        .boxed()
+    }
 }
 
 impl Drop for Session {

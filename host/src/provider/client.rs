@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::certificates;
+
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -50,7 +52,11 @@ pub(crate) fn choose_crypto() {
 /// A client in the making: redirects are answers like others.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
     choose_crypto();
-    reqwest::Client::builder()
+    let client = match certificates::named() {
+        Some(config) => reqwest::Client::builder().tls_backend_preconfigured(config),
+        None => reqwest::Client::builder(),
+    };
+    client
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
         .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::edit::{insert, is_object};
-use crate::jsonrpc;
+use super::edit::{Member, give, is_object, replace};
+use crate::jsonrpc::{self, is_null, present};
 
 /// The first revision that knows `sampling.tools` and `sampling.context`.
 const PARTS_SINCE: &str = "2025-11-25";
@@ -20,6 +20,15 @@ pub(super) struct Declared {
     pub(super) sampling: bool,
     /// `sampling.tools`, `sampling.context`
     pub(super) parts: Parts,
+    /// `tasks.requests.sampling.createMessage`, in the revision that has it
+    pub(super) tasks: bool,
+}
+
+impl Declared {
+    /// Sampling, with these parts.
+    fn of(parts: Parts) -> Self {
+        Self { sampling: true, parts, tasks: false }
+    }
 }
 
 /// The parts of sampling that have a capability of their own.
@@ -42,34 +51,39 @@ impl Parts {
         Self { tools: self.tools || others.tools, context: self.context || others.context }
     }
 
-    /// As members of `sampling`.
-    fn members(self) -> String {
-        let members = [(self.tools, "\"tools\":{}"), (self.context, "\"context\":{}")];
-        members.iter().filter(|(has, _)| *has).map(|(_, member)| *member).collect::<Vec<_>>().join(",")
+    /// As `sampling`.
+    fn capability(self) -> &'static str {
+        match (self.tools, self.context) {
+            (true, true) => r#"{"tools":{},"context":{}}"#,
+            (true, false) => r#"{"tools":{}}"#,
+            (false, true) => r#"{"context":{}}"#,
+            (false, false) => "{}",
+        }
     }
 }
 
+/// Members that a client leaves out, or writes as `null`, are absent: the latter are replaced, since of two members with one key the last counts.
 #[derive(Deserialize)]
 struct Initialize<'a> {
     #[serde(rename = "protocolVersion", default)]
-    version: String,
-    #[serde(borrow, default)]
+    version: Option<String>,
+    #[serde(borrow, default, deserialize_with = "present")]
     capabilities: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Capabilities<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     sampling: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     tasks: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct SamplingCapability<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     tools: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     context: Option<&'a RawValue>,
 }
 
@@ -83,30 +97,37 @@ pub(super) type Declaration = (Declared, Declared, Option<Bytes>);
 pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<Declaration> {
     let params = jsonrpc::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
-    let offer = if initialize.version.as_str() >= PARTS_SINCE { offer } else { Parts::default() };
-    let new = Declared { sampling: true, parts: offer };
+    let version = initialize.version.as_deref().unwrap_or_default();
+    let offer = if version >= PARTS_SINCE { offer } else { Parts::default() };
     let Some(capabilities) = initialize.capabilities else {
         // The specification wants `capabilities`; a client that leaves it out gets it.
-        let value = format!("\"capabilities\":{{{}}}", member(offer));
-        return Some((Declared::default(), new, Some(insert(line, params, &value))));
+        let edited = give(line, params, &[("capabilities", None, &with_sampling(offer))]);
+        return Some((Declared::default(), Declared::of(offer), Some(edited)));
     };
-    declare_in(line, capabilities, offer)
+    let (clients, all, edited) = declare_in(line, capabilities, offer)?;
+    let clients = Declared { tasks: version == TASKS_IN && has_tasks(capabilities), ..clients };
+    Some((clients, all, edited))
 }
 
 /// The same, in the line's `ClientCapabilities` themselves.
 pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) -> Option<Declaration> {
-    let new = Declared { sampling: true, parts: offer };
+    let new = |edited| Some((Declared::default(), Declared::of(offer), Some(edited)));
+    if is_null(capabilities) {
+        return new(replace(line, capabilities, with_sampling(offer).as_bytes()));
+    }
     let found: Capabilities = serde_json::from_str(Some(capabilities).filter(|c| is_object(c))?.get()).ok()?;
-    let Some(sampling) = found.sampling else {
-        return Some((Declared::default(), new, Some(insert(line, capabilities, &member(offer)))));
+    let Some(sampling) = found.sampling.filter(|sampling| !is_null(sampling)) else {
+        return new(give(line, capabilities, &[("sampling", found.sampling, offer.capability())]));
     };
     let sampling = Some(sampling).filter(|sampling| is_object(sampling))?;
-    let has: SamplingCapability = serde_json::from_str(sampling.get()).ok()?;
-    let has = Parts { tools: has.tools.is_some(), context: has.context.is_some() };
+    let parts: SamplingCapability = serde_json::from_str(sampling.get()).ok()?;
+    let is_there = |part: Option<&RawValue>| part.is_some_and(|part| !is_null(part));
+    let has = Parts { tools: is_there(parts.tools), context: is_there(parts.context) };
     let missing = offer.without(has);
-    let clients = Declared { sampling: true, parts: has };
-    let edited = (missing != Parts::default()).then(|| insert(line, sampling, &missing.members()));
-    Some((clients, Declared { sampling: true, parts: has.and(missing) }, edited))
+    let members = [(missing.tools, ("tools", parts.tools, "{}")), (missing.context, ("context", parts.context, "{}"))];
+    let members: Vec<Member<'_>> = members.into_iter().filter(|(lacks, _)| *lacks).map(|(_, member)| member).collect();
+    let edited = (!members.is_empty()).then(|| give(line, sampling, &members));
+    Some((Declared::of(has), Declared::of(has.and(missing)), edited))
 }
 
 /// The message with the capability of answering sampling requests as tasks; `None` if its revision has none, or the client has tasks of its
@@ -116,13 +137,21 @@ pub(super) fn declare_tasks(line: &Bytes) -> Option<Bytes> {
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
     let capabilities = initialize.capabilities.filter(|capabilities| is_object(capabilities))?;
     let found: Capabilities = serde_json::from_str(capabilities.get()).ok()?;
-    let has_place = initialize.version == TASKS_IN && found.tasks.is_none();
-    let member = r#""tasks":{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}}}}"#;
-    has_place.then(|| insert(line, capabilities, member))
+    let has_place = initialize.version.as_deref() == Some(TASKS_IN) && found.tasks.is_none_or(is_null);
+    let value = r#"{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}}}}"#;
+    has_place.then(|| give(line, capabilities, &[("tasks", found.tasks, value)]))
 }
 
-fn member(parts: Parts) -> String {
-    format!("\"sampling\":{{{}}}", parts.members())
+/// Whether a client answers sampling requests as tasks of its own.
+fn has_tasks(capabilities: &RawValue) -> bool {
+    let found = serde_json::from_str::<Capabilities>(capabilities.get()).ok().and_then(|found| found.tasks);
+    let tasks: serde_json::Value = found.and_then(|tasks| serde_json::from_str(tasks.get()).ok()).unwrap_or_default();
+    tasks.pointer("/requests/sampling/createMessage").is_some_and(serde_json::Value::is_object)
+}
+
+/// `ClientCapabilities` with sampling alone.
+fn with_sampling(parts: Parts) -> String {
+    format!("{{\"sampling\":{}}}", parts.capability())
 }
 
 #[cfg(test)]
@@ -189,6 +218,45 @@ mod tests {
             declared(r#"{"protocolVersion":"2025-11-25","capabilities":{"sampling":{"tools":{}}}}"#, BOTH);
         assert_eq!((clients.parts, all.parts), (TOOLS, BOTH));
         assert!(edited.unwrap().contains(r#""sampling":{"context":{},"tools":{}}"#));
+    }
+
+    #[test]
+    fn what_is_null_is_replaced_and_no_key_comes_twice() {
+        let edited = |params: &str| declared(params, BOTH).2.unwrap();
+        let version = r#""protocolVersion":"2025-11-25""#;
+        let all = r#"{"tools":{},"context":{}}"#;
+        assert_eq!(
+            edited(&format!(r#"{{{version},"capabilities":null}}"#)),
+            format!(r#"{{{version},"capabilities":{{"sampling":{all}}}}}"#)
+        );
+        assert_eq!(
+            edited(&format!(r#"{{{version},"capabilities":{{"sampling":null,"roots": null}}}}"#)),
+            format!(r#"{{{version},"capabilities":{{"sampling":{all},"roots": null}}}}"#)
+        );
+        assert_eq!(
+            edited(&format!(r#"{{{version},"capabilities":{{"sampling":{{"context": null , "tools":null}}}}}}"#)),
+            format!(r#"{{{version},"capabilities":{{"sampling":{{"context": {{}} , "tools":{{}}}}}}}}"#)
+        );
+        assert_eq!(
+            edited(&format!(r#"{{{version},"capabilities":{{"sampling":{{"tools":null}}}}}}"#)),
+            format!(r#"{{{version},"capabilities":{{"sampling":{{"context":{{}},"tools":{{}}}}}}}}"#)
+        );
+        let (clients, all, edited) =
+            declared(r#"{"protocolVersion":null,"capabilities":{"sampling":{"tools":null}}}"#, NEITHER);
+        assert_eq!((clients.sampling, clients.parts, all.parts, edited), (true, NEITHER, NEITHER, None));
+        let tasks =
+            declare_tasks(&Bytes::from(format!(r#"{{"params":{{{version},"capabilities":{{"tasks":null}}}}}}"#)));
+        let tasks = String::from_utf8(tasks.unwrap().to_vec()).unwrap();
+        assert!(tasks.contains(r#"{"tasks":{"list":{}"#) && !tasks.contains("null"), "{tasks}");
+    }
+
+    #[test]
+    fn a_client_with_tasks_of_its_own_is_known() {
+        let tasks = |params: &str| declared(params, NEITHER).0.tasks;
+        let requests = r#"{"requests":{"sampling":{"createMessage":{}}}}"#;
+        assert!(tasks(&format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{"tasks":{requests}}}}}"#)));
+        assert!(!tasks(&format!(r#"{{"protocolVersion":"2025-06-18","capabilities":{{"tasks":{requests}}}}}"#)));
+        assert!(!tasks(r#"{"protocolVersion":"2025-11-25","capabilities":{"tasks":{"list":{}}}}"#));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Clients;
-use crate::jsonrpc::{Head, Kind, Parts, cancelled};
+use crate::jsonrpc::{Head, Kind, Parts, cancelled, ids};
 use crate::sampling::{Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
@@ -74,7 +74,7 @@ impl Doings {
             }
             (Kind::Notification, Some("notifications/cancelled"), _) => {
                 if let Some(id) = cancelled(line) {
-                    self.lock().calls.retain(|(call, _)| *call != id);
+                    self.lock().calls.retain(|(call, _)| ids::key(call) != ids::key(&id));
                 }
             }
             (Kind::Batch, ..) => each(line, |part, head| self.client_says(part, head)),

@@ -25,7 +25,7 @@ use super::modern;
 use super::outlet::Outlet;
 use super::rounds::{Call, Required};
 use super::{edit, rounds};
-use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line, ids, result_line};
 use crate::transport::{Incoming, Message, QUEUE};
 
 /// The revisions that have sessions, the newest first.
@@ -300,7 +300,8 @@ impl Bridge {
     }
 
     async fn response(&mut self, line: Bytes, id: &[u8]) -> Open {
-        let front = self.by_back.remove(id).unwrap_or_else(|| id.to_vec());
+        let own = || ids::find(id, |key| self.calls.contains_key(key)).map(|key| key.into_owned());
+        let front = self.by_back.remove(id).or_else(own).unwrap_or_else(|| id.to_vec());
         if !self.calls.contains_key(&front) {
             // The answer to a call that was made again and then cancelled is nobody's; what isn't tracked passes.
             return if front == id && !rounds::is_ours(id) { self.tell(line, None).await } else { Some(()) };

@@ -1,9 +1,11 @@
 //! Edits of raw messages that leave every other byte as it was.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use crate::jsonrpc::with_id;
 use crate::policy::Lowered;
 
 /// Where a part of a line begins.
@@ -12,21 +14,68 @@ fn offset(line: &[u8], part: &RawValue) -> usize {
     (part.get().as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len())
 }
 
+/// Where a part of a line stands.
+fn range(line: &[u8], part: &RawValue) -> Range<usize> {
+    let start = offset(line, part);
+    start..start.saturating_add(part.get().len()).min(line.len())
+}
+
 /// The line with something else in the place of one of its parts.
 pub(super) fn replace(line: &Bytes, part: &RawValue, new: &[u8]) -> Bytes {
-    let start = offset(line, part);
-    let end = start.saturating_add(part.get().len()).min(line.len());
+    let Range { start, end } = range(line, part);
     let (before, after) = (line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default());
     [before, new, after].concat().into()
 }
 
+/// A member that an object is to have: its key, the value that stands there, and the one that is to.
+pub(super) type Member<'a> = (&'a str, Option<&'a RawValue>, &'a str);
+
+/// The line with members of one of its objects: each value in the place of the one that is there, or else put first. So no key comes twice.
+pub(super) fn give(line: &Bytes, object: &RawValue, members: &[Member<'_>]) -> Bytes {
+    let new = members.iter().filter(|(_, old, _)| old.is_none());
+    let new: Vec<String> = new.map(|(key, _, value)| format!("\"{key}\":{value}")).collect();
+    let first = inside(line, object);
+    let comma = if new.is_empty() || is_empty(line, first) { "" } else { "," };
+    let put = (first..first, format!("{}{comma}", new.join(",")));
+    let replaced = members.iter().filter_map(|(_, old, value)| Some((range(line, (*old)?), (*value).to_owned())));
+    edited(line, std::iter::once(put).chain(replaced).collect())
+}
+
+/// The line with something else in the place of some of its parts.
+pub(super) fn replace_each(line: &Bytes, parts: Vec<(&RawValue, Bytes)>) -> Bytes {
+    edited(line, parts.into_iter().map(|(part, new)| (range(line, part), new)).collect())
+}
+
+/// The line with other bytes in these places.
+fn edited(line: &[u8], mut edits: Vec<(Range<usize>, impl AsRef<[u8]>)>) -> Bytes {
+    edits.sort_unstable_by_key(|(range, _)| range.start);
+    let (mut edited, mut done) = (Vec::with_capacity(line.len()), 0);
+    for (Range { start, end }, new) in edits {
+        edited.extend_from_slice(line.get(done..start).unwrap_or_default());
+        edited.extend_from_slice(new.as_ref());
+        done = end;
+    }
+    edited.extend_from_slice(line.get(done..).unwrap_or_default());
+    edited.into()
+}
+
 /// The line with members (`"a":1,"b":2`) put first into one of its objects.
 pub(super) fn insert(line: &Bytes, object: &RawValue, members: &str) -> Bytes {
-    // Where the object begins there is a `{`.
-    let (before, after) = line.split_at((offset(line, object) + 1).min(line.len()));
-    let empty = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
-    let comma: &[u8] = if empty { b"" } else { b"," };
+    let first = inside(line, object);
+    let (before, after) = line.split_at(first);
+    let comma: &[u8] = if is_empty(line, first) { b"" } else { b"," };
     [before, members.as_bytes(), comma, after].concat().into()
+}
+
+/// Where the first member of an object stands, or may.
+fn inside(line: &[u8], object: &RawValue) -> usize {
+    // Where the object begins there is a `{`.
+    (offset(line, object) + 1).min(line.len())
+}
+
+/// Whether the object that begins before this place has no member.
+fn is_empty(line: &[u8], first: usize) -> bool {
+    line.iter().skip(first).find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}')
 }
 
 /// A request with the `maxTokens` that it may have; `params` are its parameters.
@@ -37,19 +86,6 @@ pub(super) fn lower(line: &Bytes, params: &RawValue, lowered: Lowered<'_>) -> By
     }
 }
 
-/// The line with another id, as it is to be spelt; as it is if it has none.
-pub(super) fn with_id(line: &Bytes, id: &[u8]) -> Bytes {
-    #[derive(Deserialize)]
-    struct Identified<'a> {
-        #[serde(borrow)]
-        id: &'a RawValue,
-    }
-    match serde_json::from_slice::<Identified>(line) {
-        Ok(found) => replace(line, found.id, id),
-        Err(_) => line.clone(),
-    }
-}
-
 /// Whether it is an object: to the parser, an array would do for a struct as well.
 pub(super) fn is_object(json: &RawValue) -> bool {
     json.get().starts_with('{')
@@ -57,6 +93,8 @@ pub(super) fn is_object(json: &RawValue) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[test]
@@ -65,5 +103,30 @@ mod tests {
         assert_eq!(with_id(&line, b"\"a\""), "{ \"x\":1.0, \"id\" : \"a\" ,\"result\":{\"id\":8}}\r\n");
         let none = Bytes::from_static(b"{\"method\":\"x\"}\n");
         assert_eq!(with_id(&none, b"1"), none);
+    }
+
+    #[test]
+    fn a_member_that_is_there_is_replaced_and_the_others_are_put_first() {
+        #[derive(Deserialize)]
+        struct Line<'a> {
+            #[serde(borrow)]
+            o: &'a RawValue,
+        }
+        #[derive(Deserialize)]
+        struct Object<'a> {
+            #[serde(borrow)]
+            a: &'a RawValue,
+            #[serde(borrow)]
+            c: &'a RawValue,
+        }
+        let line = Bytes::from_static(b"{\"x\":1.0,\"o\": { \"c\" : null, \"a\":null } }\n");
+        let Line { o } = serde_json::from_slice(&line).unwrap();
+        let Object { a, c } = serde_json::from_str(o.get()).unwrap();
+        let edited =
+            give(&line, o, &[("a", Some(a), "{\"y\":1}"), ("b", None, "2"), ("c", Some(c), "[]"), ("d", None, "3")]);
+        assert_eq!(edited, "{\"x\":1.0,\"o\": {\"b\":2,\"d\":3, \"c\" : [], \"a\":{\"y\":1} } }\n");
+        let empty = Bytes::from_static(b"{\"o\": {}}");
+        let Line { o } = serde_json::from_slice(&empty).unwrap();
+        assert_eq!(give(&empty, o, &[("b", None, "2")]), "{\"o\": {\"b\":2}}");
     }
 }

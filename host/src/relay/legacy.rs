@@ -38,10 +38,11 @@ struct Shared {
 
 /// Relays until neither side has anything to say.
 pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize, spoken: Spoken) {
+    let session = Arc::new(session);
     let shared = Arc::new(Shared {
-        session: Arc::new(session),
+        tasks: Arc::clone(session.tasks()),
+        session,
         answers: Arc::new(Answers::default()),
-        tasks: Arc::default(),
         in_a_row: AtomicUsize::new(0),
         to_front: Outlet::new(front.outgoing),
         to_back: Outlet::new(back.outgoing),

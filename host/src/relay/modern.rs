@@ -30,7 +30,7 @@ use super::rounds::{Call, Required};
 use super::seal::{Remembered, Seal};
 use super::{Spoken, Terms, edit, era, lookalike, next, refuse_length, rounds};
 use crate::config::{Attached, Sampling};
-use crate::jsonrpc::{self, Head, Kind, Parts, error_line};
+use crate::jsonrpc::{self, Head, Kind, Parts, error_line, ids};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, Side};
 use kept::Kept;
@@ -75,7 +75,7 @@ struct Exchange {
 /// The calls that are going on.
 #[derive(Default)]
 struct Calls {
-    /// By the client's ids.
+    /// By the keys of the client's ids.
     by_front: HashMap<Vec<u8>, Going>,
     /// The client's ids by those that we made the same call again under.
     by_back: HashMap<Vec<u8>, Vec<u8>>,
@@ -97,14 +97,25 @@ struct Going {
 impl Calls {
     /// Forgets a call; what was being answered for it ends. The id that the server knows it by, where that isn't the client's.
     fn end(&mut self, front: &[u8]) -> Option<Vec<u8>> {
-        let back = self.by_front.remove(front).and_then(|going| going.back);
+        let going = self.by_front.remove(ids::key(front).as_ref());
+        let own = going.as_ref().map_or_else(|| front.to_vec(), |going| going.call.id.clone());
+        let back = going.and_then(|going| going.back);
         if let Some(back) = &back {
             self.by_back.remove(back);
         }
-        if let Some(answering) = self.answering.remove(front) {
+        if let Some(answering) = self.answering.remove(&own) {
             answering.abort();
         }
         back
+    }
+
+    /// The call that the server answers, however it spells the id.
+    fn answered(&mut self, id: &[u8]) -> Option<Arc<Call>> {
+        let made_again =
+            ids::find(id, |key| self.by_back.contains_key(key)).and_then(|key| self.by_back.remove(key.as_ref()));
+        let front = made_again.as_deref().unwrap_or(id);
+        let key = ids::find(front, |key| self.by_front.contains_key(key))?;
+        self.by_front.get(key.as_ref()).map(|going| Arc::clone(&going.call))
     }
 
     /// A call is made again; under this id.
@@ -113,7 +124,7 @@ impl Calls {
         let id = rounds::new_id(self.made);
         self.by_back.insert(id.clone(), call.id.clone());
         let again = Arc::new(call.next_round());
-        self.by_front.insert(call.id.clone(), Going { call: again, back: Some(id.clone()) });
+        self.by_front.insert(ids::key(&call.id).into_owned(), Going { call: again, back: Some(id.clone()) });
         id
     }
 }
@@ -234,11 +245,11 @@ impl Exchange {
             }
         };
         let id = call.id.clone();
-        if self.calls().by_front.contains_key(&id) {
+        if self.calls().by_front.contains_key(ids::key(&id).as_ref()) {
             let reason = "a request with this id is still going on";
             return self.to_front.send(error_line(&id, -32600, reason)).await;
         }
-        self.calls().by_front.insert(id, Going { call: Arc::new(call), back: None });
+        self.calls().by_front.insert(ids::key(&id).into_owned(), Going { call: Arc::new(call), back: None });
         self.to_back.send(line).await
     }
 
@@ -262,25 +273,21 @@ impl Exchange {
             let about = message.about.map(|about| self.fronts_id(&about).map_or(about, Bytes::from));
             return self.to_front.send(Message { line: message.line, about }).await;
         };
-        let (front, call) = {
-            let mut calls = self.calls();
-            let front = calls.by_back.remove(id).unwrap_or_else(|| id.to_vec());
-            let call = calls.by_front.get(&front).map(|going| Arc::clone(&going.call));
-            (front, call)
-        };
-        let restored = |line: &Bytes| if front == id { line.clone() } else { edit::with_id(line, &front) };
+        let call = self.calls().answered(id);
         let Some(call) = call else {
             // The answer to a call that was made again and then cancelled is nobody's.
-            return front != id || rounds::is_ours(id) || self.to_front.send(message).await;
+            return rounds::is_ours(id) || self.to_front.send(message).await;
         };
+        let front = &call.id;
+        let restored = |line: &Bytes| if *front == id { line.clone() } else { edit::with_id(line, front) };
         match Required::of(&message.line) {
-            Some(Ok(required)) => self.required(call, required, restored(&message.line)).await,
+            Some(Ok(required)) => self.required(Arc::clone(&call), required, restored(&message.line)).await,
             Some(Err(reason)) => {
-                self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
+                self.fail(front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
             }
             None => {
                 self.hint.about(&message.line);
-                self.calls().end(&front);
+                self.calls().end(front);
                 self.to_front.send(restored(&message.line)).await
             }
         }
@@ -292,7 +299,7 @@ impl Exchange {
             "revision {VERSION} has no request `sampling/createMessage`: a result asks for input (`input_required`)"
         );
         tracing::debug!("not passed on: {reason}");
-        if let Some(id) = head.id() {
+        if let Some(id) = head.id().filter(|_| !head.is_quoted()) {
             // A server that no longer listens may still have something to say.
             let _ = self.to_back.send(error_line(id, -32600, &reason)).await;
         }

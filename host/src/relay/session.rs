@@ -1,6 +1,6 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
 use super::{Answering, Clients, edit, lookalike};
 use crate::config::{Attached, Mode};
-use crate::jsonrpc::{self, Head, Kind, Parts};
+use crate::jsonrpc::{self, Head, Kind, Parts, ids};
 use crate::sampling::{Context, Sampler};
 
 /// The method that all this is about.
@@ -31,8 +31,10 @@ pub(super) struct Session {
     answering: Answering,
     /// What the client declared, and what the server was told.
     declared: OnceLock<Told>,
-    /// Sampling requests that the client is answering: what they ask, in case it can't.
-    with_client: Mutex<HashMap<Vec<u8>, Bytes>>,
+    /// Sampling requests that the client is answering, by their ids: what they ask, in case it can't.
+    with_client: Mutex<HashMap<Vec<u8>, WithClient>>,
+    /// Those that are answered as tasks of ours.
+    tasks: Arc<Tasks>,
     /// What the server may still ask.
     allowance: Option<Allowance>,
     /// Whether it has been said that a client's error wasn't taken for one of a client that can't.
@@ -45,8 +47,16 @@ pub(super) struct Session {
     attaches: bool,
     /// The client's `initialize` as the server got it, until that has answered.
     initialize: Mutex<Option<Initialize>>,
-    /// The client's requests that are going on, by their ids.
-    going: Mutex<HashSet<Vec<u8>>>,
+    /// The client's requests that are going on, by their ids: how the client spells these.
+    going: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+}
+
+/// A sampling request that the client is answering.
+#[derive(Debug)]
+struct WithClient {
+    /// Its id, as the server spells it.
+    id: Vec<u8>,
+    params: Bytes,
 }
 
 /// What was declared when the session began.
@@ -56,7 +66,7 @@ struct Told {
     clients: Declared,
     /// To the server.
     all: Declared,
-    /// Whether the server was told that its requests may be answered as tasks.
+    /// Whether we have told the server that its requests may be answered as tasks. The client may have said so by itself.
     tasks: bool,
 }
 
@@ -79,6 +89,7 @@ impl Session {
             answering,
             declared: OnceLock::new(),
             with_client: Mutex::default(),
+            tasks: Arc::default(),
             doings,
             attaches,
             initialize: Mutex::default(),
@@ -95,8 +106,18 @@ impl Session {
         self.answering.as_ref().map(|(rule, _)| rule.heartbeat)
     }
 
-    /// Whether the server was told that its requests may be answered as tasks.
+    /// The sampling requests that are answered as tasks of ours.
+    pub(super) fn tasks(&self) -> &Arc<Tasks> {
+        &self.tasks
+    }
+
+    /// Whether the server was told that its requests may be answered as tasks, by us or by the client.
     pub(super) fn has_tasks(&self) -> bool {
+        self.declared.get().is_some_and(|told| told.tasks || told.clients.tasks)
+    }
+
+    /// Whether all tasks are ours.
+    fn has_own_tasks(&self) -> bool {
         self.declared.get().is_some_and(|told| told.tasks)
     }
 
@@ -136,16 +157,20 @@ impl Session {
                 each(line, |head| match (head.kind(), head.id()) {
                     (Kind::Request, Some(id)) => self.begins(head, id),
                     // Its answer stands, whatever it is.
-                    (Kind::Response, Some(id)) => drop(self.with_client().remove(id)),
+                    (Kind::Response, Some(id)) => drop(self.take_from_client(id)),
                     _ => {}
                 });
                 Verdict::Pass
             }
             (Kind::Notification, _) if head.method() == Some("notifications/cancelled") => {
                 let Some(call) = jsonrpc::cancelled(line) else { return Verdict::Pass };
-                self.ends(&call);
                 let mut going = self.going();
-                let alone = going.len() < MOST_GOING && going.remove(&call) && going.is_empty();
+                let is_known = going.len() < MOST_GOING;
+                let spelt = going.remove(ids::key(&call).as_ref());
+                let alone = is_known && spelt.is_some() && going.is_empty();
+                drop(going);
+                let call = spelt.unwrap_or(call);
+                self.ends(&call);
                 Verdict::Cancelled { call, alone }
             }
             _ => Verdict::Pass,
@@ -159,7 +184,7 @@ impl Session {
         }
         let mut going = self.going();
         if going.len() < MOST_GOING {
-            going.insert(id.to_vec());
+            going.insert(ids::key(id).into_owned(), id.to_vec());
         }
     }
 
@@ -170,34 +195,44 @@ impl Session {
         }
     }
 
-    fn with_client(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Bytes>> {
+    fn with_client(&self) -> MutexGuard<'_, HashMap<Vec<u8>, WithClient>> {
         self.with_client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn going(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+    /// What the client has answered, however it spells the id.
+    fn take_from_client(&self, id: &[u8]) -> Option<WithClient> {
+        let mut with_client = self.with_client();
+        let key = ids::find(id, |key| with_client.contains_key(key))?;
+        with_client.remove(key.as_ref())
+    }
+
+    fn going(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Vec<u8>>> {
         self.going.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A client's answer to a sampling request: an error that says that it can't calls the understudy.
     fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Verdict {
-        let Some(params) = self.with_client().remove(id) else { return Verdict::Pass };
+        let Some(WithClient { id: servers, params }) = self.take_from_client(id) else { return Verdict::Pass };
+        let pass = || {
+            if servers == id { Verdict::Pass } else { Verdict::Replace(edit::with_id(line, &servers)) }
+        };
         // A result is the client's answer, whatever is in it; so is what can't be read.
         let Some(error) = Parts::of(line).ok().filter(|parts| parts.result.is_none()).and_then(|parts| parts.error)
         else {
-            return Verdict::Pass;
+            return pass();
         };
         let said = format!("{}, code {}", crate::text::one_line(&error.message, 200), error.code);
         match refusal::meaning(&error) {
             Meaning::Cannot => {
                 tracing::info!("the client can't sample ({said}): the plugin answers");
-                match self.while_a_tool_is_called(id) {
+                match self.while_a_tool_is_called(&servers) {
                     Some(refusal) => refusal,
-                    None => Verdict::Answer { id: id.to_vec(), params, has_had_turn: true },
+                    None => Verdict::Answer { id: servers, params, has_had_turn: true },
                 }
             }
             Meaning::Refused => {
                 tracing::info!("the client has refused ({said}): the server is told so");
-                Verdict::Pass
+                pass()
             }
             Meaning::Unclear => {
                 if self.told_unclear.swap(true, Ordering::Relaxed) {
@@ -210,7 +245,7 @@ impl Session {
                          with `--mode always` the plugin answers (said once)"
                     );
                 }
-                Verdict::Pass
+                pass()
             }
         }
     }
@@ -228,7 +263,7 @@ impl Session {
         let mut waiting = self.initialize.lock().unwrap_or_else(PoisonError::into_inner);
         let id = waiting.as_ref()?.id.as_slice();
         let head = Head::of(line);
-        if head.kind() != Kind::Response || head.id() != Some(id) {
+        if head.kind() != Kind::Response || !head.id().is_some_and(|given| ids::same(given, id)) {
             return None;
         }
         let initialize = waiting.take()?.line;
@@ -242,6 +277,12 @@ impl Session {
             return Verdict::Pass;
         }
         let head = Head::of(line);
+        if let Some(line) = self.respelt(line, &head) {
+            return match self.server_says(&line, about) {
+                Verdict::Pass => Verdict::Replace(line),
+                other => other,
+            };
+        }
         if let Some(doings) = &self.doings {
             doings.server_says(line, &head);
         }
@@ -254,16 +295,37 @@ impl Session {
                 }
                 Verdict::Pass
             }
-            Kind::Request if self.has_tasks() && head.method().is_some_and(Tasks::knows) => task(line, &head),
+            Kind::Request if self.has_tasks() && head.method().is_some_and(Tasks::knows) => self.task(line, &head),
             Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
             Kind::Batch => self.batch(line),
             _ => Verdict::Pass,
         }
     }
 
+    /// The message with the ids of its answers as the client spells them, where the server gives them back in another way.
+    fn respelt(&self, line: &Bytes, head: &Head) -> Option<Bytes> {
+        let respelt = |line: &Bytes, head: &Head| {
+            let id = head.id().filter(|_| head.kind() == Kind::Response)?;
+            let going = self.going();
+            let clients = going.get(ids::find(id, |key| going.contains_key(key))?.as_ref())?;
+            // One with two ids can't be edited.
+            (clients != id).then(|| edit::with_id(line, clients)).filter(|respelt| respelt != line)
+        };
+        if head.kind() != Kind::Batch {
+            return respelt(line, head);
+        }
+        let elements: Vec<&RawValue> = serde_json::from_slice(line).ok()?;
+        let respelt = elements.into_iter().filter_map(|element| {
+            let own = line.slice_ref(element.get().as_bytes());
+            Some((element, respelt(&own, &Head::of(&own))?))
+        });
+        let respelt: Vec<(&RawValue, Bytes)> = respelt.collect();
+        (!respelt.is_empty()).then(|| edit::replace_each(line, respelt))
+    }
+
     /// The server has answered a request of the client's.
     fn answered(&self, id: &[u8]) {
-        self.going().remove(id);
+        self.going().remove(ids::key(id).as_ref());
         self.ends(id);
     }
 
@@ -275,16 +337,29 @@ impl Session {
                 "the server wrote a message that is no valid request, and could be taken for one of `sampling/createMessage`: it is not passed on (said once)"
             );
         }
-        match (head.kind(), head.id()) {
+        match head.id() {
+            // It is in a log that the server writes to stdout. The message itself comes by itself, and is the one to answer.
+            _ if head.is_quoted() => Verdict::Drop,
             // The client waits for it.
-            (Kind::Response, Some(id)) => {
+            Some(id) if head.answers() => {
                 self.answered(id);
                 let reason = "the server's answer could be taken for a request of `sampling/createMessage`, and is not passed on";
                 Verdict::Replace(jsonrpc::error_line(id, -32603, reason))
             }
-            (_, Some(id)) => Verdict::Refuse { id: id.to_vec(), code: -32600, message: reason.to_owned() },
-            (_, None) => Verdict::Drop,
+            Some(id) => Verdict::Refuse { id: id.to_vec(), code: -32600, message: reason.to_owned() },
+            None => Verdict::Drop,
         }
+    }
+
+    /// What the server asks of tasks, which may be ours. A client that has tasks of its own lists these.
+    fn task(&self, line: &Bytes, head: &Head) -> Verdict {
+        let params = Parts::of(line).ok().and_then(|parts| parts.params);
+        let params = params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes()));
+        if !self.has_own_tasks() && !self.tasks.has(&params) {
+            return Verdict::Pass;
+        }
+        let (id, method) = (head.id().unwrap_or_default().to_vec(), head.method().unwrap_or_default().to_owned());
+        Verdict::Task { id, method, params }
     }
 
     /// A request for a completion: held to the rule, whoever is to answer it.
@@ -302,8 +377,8 @@ impl Session {
         let params = line.slice_ref(raw.get().as_bytes());
         let Told { clients, all, .. } = self.declared.get().copied().unwrap_or_default();
         let needs = needs(&params);
-        // Tasks are ours, not the client's.
-        let is_task = self.has_tasks() && tasks::wanted(&params).is_some();
+        // Where we have declared tasks, they are ours, not the client's.
+        let is_task = self.has_own_tasks() && tasks::wanted(&params).is_some();
         // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
         let can =
             (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
@@ -347,17 +422,17 @@ impl Session {
     pub(super) fn goes_to_client(&self, id: &[u8], params: &Bytes) -> Result<(), (i64, String)> {
         let Some(sampler) = self.sampler() else { return Ok(()) };
         let mut with_client = self.with_client();
-        let bytes = with_client.values().map(Bytes::len).sum::<usize>();
+        let bytes = with_client.values().map(|asked| asked.params.len()).sum::<usize>();
         sampler
             .has_room(with_client.len() + 1, bytes + params.len())
             .map_err(|error| (error.code(), error.to_string()))?;
-        with_client.insert(id.to_vec(), params.clone());
+        with_client.insert(ids::key(id).into_owned(), WithClient { id: id.to_vec(), params: params.clone() });
         Ok(())
     }
 
     /// The server wants no answer of the client's any more.
     pub(super) fn forget(&self, id: &[u8]) {
-        self.with_client().remove(id);
+        self.with_client().remove(ids::key(id).as_ref());
     }
 
     /// The client is gone; the ids of what it hasn't answered.
@@ -408,14 +483,6 @@ fn each(line: &[u8], says: impl Fn(&Head)) {
     for element in elements {
         says(&Head::of(element.get().as_bytes()));
     }
-}
-
-/// What the server asks of our tasks.
-fn task(line: &Bytes, head: &Head) -> Verdict {
-    let (id, method) = (head.id().unwrap_or_default().to_vec(), head.method().unwrap_or_default().to_owned());
-    let params = Parts::of(line).ok().and_then(|parts| parts.params);
-    let params = params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes()));
-    Verdict::Task { id, method, params }
 }
 
 /// Why a server may not ask now.

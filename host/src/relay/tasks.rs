@@ -196,6 +196,16 @@ impl Tasks {
         }
     }
 
+    /// Whether the task that these parameters name is one of these.
+    pub(super) fn has(&self, params: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "taskId")]
+            id: String,
+        }
+        serde_json::from_slice::<Named>(params).is_ok_and(|named| self.lock().tasks.contains_key(&named.id))
+    }
+
     fn list(&self) -> String {
         let state = self.lock();
         let mut tasks: Vec<(&String, &Task)> = state.tasks.iter().collect();

@@ -1,9 +1,19 @@
 //! A server in the back, as a child process.
 //!
 //! The child has a process group of its own, so that a signal reaches it exactly once, through us. It never outlives us, nor does
-//! what it started: its group is killed when we end in an orderly way, and by a guard when we are killed. Its stderr is ours, and where
-//! that is a terminal, what the server writes is shown as text.
+//! what it started: its group is killed when its session has ended, and by a guard when we are killed. (What has left the group, as daemons do,
+//! is none of it.) Its stderr is ours, and where that is a terminal, what the server writes is shown as text.
+//!
+//! A child may be a launcher, which ends while the server that it started goes on with its stdin and stdout. So the server's end is that of the
+//! process and of its output.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `ending` | how a process ends: the process, then its output |
+//! | `guard` | a process that kills the group when we have been killed |
+//! | `stderr` | what a server writes to stderr |
 
+mod ending;
 mod guard;
 mod stderr;
 
@@ -17,9 +27,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{Incoming, Message, QUEUE, Side, Splitter};
 use crate::children::{self, Withheld};
+use ending::Ending;
 use guard::Guard;
 use stderr::Shown;
 
@@ -44,8 +56,10 @@ pub struct Program {
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
+    /// It is reaped last of all: until then its number, which is that of its group, is nobody else's.
     child: tokio::process::Child,
     group: Option<Pid>,
+    ending: Ending,
     guard: Option<Guard>,
     /// What it writes to stderr, where that is shown by us.
     shown: Option<Shown>,
@@ -60,27 +74,45 @@ pub struct Server {
 pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)> {
     let (life, end_of_life) = std_mpsc::channel();
     let (done, started) = oneshot::channel();
+    let (to_tell, ended) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     // The kernel ends the child when the *thread* that started it ends, so that thread must last as long as the child.
     let hold_on = move || {
         let _guard = runtime.enter();
-        // Nobody waits for it any more if this fails.
-        let _ = done.send(spawn(program));
+        let child = spawn(program);
+        let id = child.as_ref().ok().and_then(group_of);
+        // Nobody waits for it any more if this fails, nor if the next one does.
+        let _ = done.send(child);
+        let _ = to_tell.send(ending::wait_for(id));
         let _ = end_of_life.recv();
     };
     thread::Builder::new().name("server".to_owned()).stack_size(256 * 1024).spawn(hold_on)?;
     let mut child = started.await.map_err(io::Error::other)??;
-    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let group = group_of(&child);
     let guard = group.and_then(Guard::over);
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let shown = child.stderr.take().map(Shown::start).transpose()?;
     let (to_relay, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_relay) = mpsc::channel(QUEUE);
+    let (input, output) = (CancellationToken::new(), CancellationToken::new());
+    let ending = Ending::new(ended, input.clone(), output.clone());
     if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
-        tokio::spawn(write(stdin, from_relay));
-        tokio::spawn(read(stdout, limit, to_relay));
+        let (input, output) = (input.drop_guard(), output.drop_guard());
+        tokio::spawn(async move {
+            let _end = input;
+            write(stdin, from_relay).await;
+        });
+        tokio::spawn(async move {
+            let _end = output;
+            read(stdout, limit, to_relay).await;
+        });
     }
-    Ok((Side { incoming, outgoing }, Server { child, group, guard, shown, _life: life }))
+    Ok((Side { incoming, outgoing }, Server { child, group, ending, guard, shown, _life: life }))
+}
+
+/// The group that a child is the first of.
+fn group_of(child: &tokio::process::Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
 }
 
 fn spawn(program: Program) -> io::Result<tokio::process::Child> {
@@ -172,12 +204,13 @@ async fn read(mut stdout: ChildStdout, limit: usize, to_relay: mpsc::Sender<Inco
 }
 
 impl Server {
-    /// Waits for the server to end.
+    /// Waits for the server to end: its process, and whoever has its output since.
     ///
     /// # Errors
     /// If the system won't tell.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
+        let group = self.group;
+        let status = self.ending.wait(|signal| send(group, signal)).await?;
         // Its last words, which often say why it has ended.
         if let Some(shown) = &mut self.shown {
             shown.ended().await;
@@ -187,19 +220,24 @@ impl Server {
 
     /// Hands a signal on to the server and whatever it started.
     pub fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It may have ended already.
-            let _ = kill_process_group(group, signal);
-        }
+        send(self.group, signal);
+    }
+}
+
+/// Sends a signal to a group.
+fn send(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        // It may have ended already.
+        let _ = kill_process_group(group, signal);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // Whoever still runs is a server, or a server's child, that nobody will talk to again.
-        if self.child.try_wait().ok().flatten().is_none() {
-            self.signal(Signal::KILL);
-        }
+        self.signal(Signal::KILL);
+        // What isn't reaped yet, tokio reaps.
+        let _ = self.child.try_wait();
         if let Some(guard) = self.guard.take() {
             guard.stand_down();
         }

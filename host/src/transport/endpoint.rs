@@ -89,7 +89,13 @@ pub enum Whose {
 }
 
 /// Whatever keeps a session going. Dropping it ends the session.
-pub type Guard = Box<dyn Send + Sync>;
+pub type Guard = Box<dyn Kept>;
+
+/// A session that goes on.
+pub trait Kept: Send + Sync {
+    /// The server says no more: how it has ended, in words for those who still wait for it.
+    fn fate(&mut self) -> BoxFuture<'_, String>;
+}
 
 /// Begins a session with the server of a name: a relay for this front, and a back for that. The error is for clients.
 pub type Open = Arc<dyn Fn(&str, Side, Whose) -> BoxFuture<'static, Result<Guard, String>> + Send + Sync>;

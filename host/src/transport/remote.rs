@@ -13,13 +13,17 @@
 //! | `calls` | the client's requests that have no answer yet |
 //! | `modern`, `params` | headers of the era without sessions |
 //! | `events` | server-sent events |
+//! | `encoding` | bodies that come compressed |
+//! | `forgotten` | how a server says that a session is no more |
 //! | `wire` | one HTTP exchange |
 //! | `trouble` | what can go wrong, in words and as a JSON-RPC error |
 
 mod answer;
 mod begin;
 mod calls;
+mod encoding;
 mod events;
+mod forgotten;
 mod link;
 mod listen;
 mod modern;
@@ -32,18 +36,19 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{Message, QUEUE, Side};
-use crate::jsonrpc::{Head, Kind, cancelled, error_line};
+use crate::jsonrpc::{Head, Kind, cancelled, error_line, ids};
 use calls::{Calls, requests};
 use link::Link;
 use modern::Modern;
@@ -184,6 +189,8 @@ pub fn connect(remote: Remote, limit: usize) -> io::Result<(Side, Connection)> {
         tools: params::Tools::default(),
         to_relay,
         listener,
+        told_stray: AtomicBool::new(false),
+        listening: watch::Sender::new(None),
         is_old: remote.is_old,
     });
     let mut tasks = JoinSet::new();
@@ -210,7 +217,7 @@ struct Driver {
     /// Whether the last notification has. A response need not wait for `initialize`.
     said: CancellationToken,
     places: Arc<Semaphore>,
-    /// The requests without a session, by their ids: such a one is cancelled by giving its answer up.
+    /// The requests without a session, by the keys of their ids: such a one is cancelled by giving its answer up.
     stateless: HashMap<Vec<u8>, AbortHandle>,
 }
 
@@ -259,6 +266,7 @@ impl Driver {
             }
             return;
         };
+        call.is_batch = head.kind() == Kind::Batch;
         let modern = Modern::of(&line, head);
         let begins = modern.is_none() && head.is_request("initialize");
         let settled = self.settled.clone();
@@ -290,7 +298,7 @@ impl Driver {
         if self.stateless.len() == self.stateless.capacity() {
             self.stateless.retain(|_, task| !task.is_finished());
         }
-        self.stateless.insert(id.to_vec(), task);
+        self.stateless.insert(ids::key(id).into_owned(), task);
     }
 
     async fn notify(&mut self, line: Bytes, head: &Head) {
@@ -298,7 +306,7 @@ impl Driver {
         if head.is_notification("notifications/cancelled")
             && let Some(id) = cancelled(&line)
         {
-            if let Some(task) = self.stateless.remove(&id) {
+            if let Some(task) = self.stateless.remove(ids::key(&id).as_ref()) {
                 return task.abort();
             }
             if modern.is_some() {

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
-use understudy::jsonrpc::{Head, Kind};
+use understudy::jsonrpc::{Head, Kind, ids};
 use understudy::plugin::{Engine, Plugin};
 use understudy::provider::{Destination, Http};
 use understudy::relay::{Answering, Relay, Terms};
@@ -270,10 +270,14 @@ impl Account {
         let mut cancelled: Vec<Vec<u8>> = Vec::new();
         let mut to_client = play.to_client.relays.clone();
         let mut untold: Vec<Vec<u8>> = Vec::new();
-        let mut answer = |id: &[u8]| *answers.entry(id.to_vec()).or_default() += 1;
+        let mut answer = |id: &[u8]| *answers.entry(loose(id)).or_default() += 1;
         for said in missing(&play.server.said, &play.to_client.others, same_but_for_what_is_lowered) {
             let Said { head, line, is_too_long } = said;
             let id = head.id().unwrap_or_default();
+            // A log that quotes a request is none, and its id is nobody's.
+            if play.touches && head.is_quoted() && speaks_of_sampling(line) {
+                continue;
+            }
             match head.kind() {
                 Kind::Request if *is_too_long => answer(id),
                 Kind::Response if *is_too_long => untold.push(id.to_vec()),
@@ -289,7 +293,9 @@ impl Account {
                 Kind::Response if speaks_of_sampling(line) => untold.push(id.to_vec()),
                 Kind::Request if speaks_of_sampling(line) => answer(id),
                 Kind::Notification | Kind::Other if speaks_of_sampling(line) => {
-                    if head.id().is_some() {
+                    if head.answers() && head.id().is_some() {
+                        untold.push(id.to_vec());
+                    } else if head.id().is_some() {
                         answer(id);
                     }
                 }
@@ -322,7 +328,7 @@ impl Account {
             check_answer(&line);
         }
         for id in cancelled {
-            let count = answers.get_mut(&id).filter(|count| **count > 0);
+            let count = answers.get_mut(&loose(&id)).filter(|count| **count > 0);
             *count.unwrap_or_else(|| panic!("the cancellation of {id:?} is gone")) -= 1;
         }
         answers.retain(|_, count| *count > 0);
@@ -334,7 +340,7 @@ impl Account {
         let mut answers: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
         for line in &heard.relays {
             let id = Head::of(line).id().unwrap_or_default().to_vec();
-            *answers.entry(id).or_default() += 1;
+            *answers.entry(loose(&id)).or_default() += 1;
             check_answer(line);
         }
         if is_whole {
@@ -378,20 +384,54 @@ fn same_but_for_what_is_declared(said: &Said, heard: &[u8]) -> bool {
     // Where what is inserted ends as it begins, what is common reaches into it.
     let is_insertion = heard.len() > said.line.len() && heard.ends_with(&said.line[common..]);
     let mut values = [&said.line[..], heard].map(|line| serde_json::from_slice::<Value>(line).unwrap_or_default());
+    // What is `null` is replaced.
+    let has_null = memchr::memmem::find(&said.line, b"null").is_some();
     if values[0].is_null() {
         // Not even text, where nobody looks.
-        return is_insertion;
+        return is_insertion || has_null;
+    }
+    if is_respelt(&said.head, &values[0], &values[1]) {
+        return true;
     }
     let declared = values[1]["params"]["capabilities"]["sampling"].is_object();
     for value in &mut values {
         if let Some(params) = value["params"].as_object_mut() {
+            if params.get("capabilities").is_some_and(Value::is_null) {
+                params.remove("capabilities");
+            }
             if let Some(capabilities) = params.get_mut("capabilities").and_then(Value::as_object_mut) {
                 capabilities.remove("sampling");
             }
             params.entry("capabilities").or_insert_with(|| serde_json::json!({}));
         }
     }
-    said.head.is_request("initialize") && is_insertion && declared && values[0] == values[1]
+    said.head.is_request("initialize") && (is_insertion || has_null) && declared && values[0] == values[1]
+}
+
+/// Whether an answer differs in nothing but the spelling of its id, or those of a batch in theirs.
+fn is_respelt(head: &Head, said: &Value, heard: &Value) -> bool {
+    let plain = |value: &Value| {
+        let mut value = value.clone();
+        let elements = match &mut value {
+            Value::Array(elements) => elements.as_mut_slice(),
+            one => std::slice::from_mut(one),
+        };
+        for element in elements {
+            if let Some(id) = element.get_mut("id") {
+                *id = String::from_utf8_lossy(&loose(id.to_string().as_bytes())).into_owned().into();
+            }
+        }
+        value
+    };
+    matches!(head.kind(), Kind::Response | Kind::Batch) && plain(said) == plain(heard)
+}
+
+/// An id as the one that reads it most loosely has it: a number in a text is that number.
+fn loose(id: &[u8]) -> Vec<u8> {
+    let key = ids::key(id);
+    let inner = key.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or_default().trim_ascii();
+    let is_number = serde_json::from_slice::<serde_json::Number>(inner).is_ok();
+    if is_number { ids::key(inner).into_owned() } else { key.into_owned() }
 }
 
 /// A batch that was taken apart: the client has heard the rest, and each sampling request that is its own to answer. The ids of the others.
@@ -475,7 +515,11 @@ fn is_lowered(said: &[u8], heard: &[u8]) -> bool {
 
 /// A request for a completion may have its `maxTokens` lowered; nothing else may differ.
 fn same_but_for_what_is_lowered(said: &Said, heard: &[u8]) -> bool {
-    said.line == heard || (said.head.is_request(CREATE_MESSAGE) && is_lowered(&said.line, heard))
+    let values = || [&said.line[..], heard].map(|line| serde_json::from_slice::<Value>(line).unwrap_or_default());
+    said.line == heard || (said.head.is_request(CREATE_MESSAGE) && is_lowered(&said.line, heard)) || {
+        let [said_value, heard_value] = values();
+        !said_value.is_null() && is_respelt(&said.head, &said_value, &heard_value)
+    }
 }
 
 fn cancelled_id(line: &[u8]) -> Vec<u8> {
@@ -544,7 +588,15 @@ pub fn seeds() {
     let long = format!("<{{\"id\":8,\"method\":\"m\",\"params\":\"{}\"}}", "x".repeat(LINE));
     let (long_answer, long_request) = (long.replace("method", "result"), long.replacen('<', ">", 1));
     let (plain, all) = (initialize("{}"), initialize(r#"{"sampling":{"tools":{},"context":{}},"roots":{}}"#));
-    let sessions: [(&str, Vec<&str>); 10] = [
+    let null = initialize(r#"{"sampling":null,"tasks":null}"#);
+    let respelt = [
+        called.replace('5', "\"5\""),
+        called.replace('5', "5.0"),
+        answer.replace('7', "\"7\""),
+        no.replace('7', "7.0"),
+    ];
+    let quoted = format!("<DEBUG sent: {}", &seven[1..]);
+    let sessions: [(&str, Vec<&str>); 11] = [
         ("asks", vec![&plain, initialized, &seven, &text, ".", cancel, &seven, cancel]),
         ("fallback", vec![&all, initialized, &seven, answer, ".", &seven, no, ".", &seven, rejected]),
         ("tools", vec![&plain, &tools, call, &tools, called, &tools]),
@@ -559,6 +611,23 @@ pub fn seeds() {
                 r#"<{"id":3,"Method":"sampling/createMessage","result":{}}"#,
                 r#"<[[{"id":3,"method":"sampling/createMessage"}],{"method":"x"}]"#,
                 r#"<{"method":"x"} {"id":3,"method":"sampling/createMessage"}"#,
+            ],
+        ),
+        (
+            "spellings",
+            vec![
+                &null,
+                &all,
+                call,
+                &respelt[0],
+                call,
+                &respelt[1],
+                &seven,
+                &respelt[2],
+                ".",
+                &seven,
+                &respelt[3],
+                &quoted,
             ],
         ),
         ("twice", vec![&seven, &seven, &seven, &text]),

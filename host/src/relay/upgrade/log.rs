@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::super::members::Members;
 use super::{Bridge, Open};
-use crate::jsonrpc::Parts;
+use crate::jsonrpc::{Parts, is_null};
 use crate::transport::Message;
 
 /// A level of log lines (RFC 5424), the most verbose first.
@@ -51,7 +51,10 @@ impl Bridge {
 
     /// A call begins that wants lines of this level; a request that names no level gets none of the log.
     pub(super) async fn log_at(&mut self, level: Level) -> Open {
-        let has_log = self.server.object("capabilities").is_some_and(|has| has.get("logging").is_some());
+        let has_log = self
+            .server
+            .object("capabilities")
+            .is_some_and(|has| has.get("logging").is_some_and(|logging| !is_null(logging)));
         let most = self.calls.values().filter_map(|going| going.log).fold(level, Level::min);
         if !has_log || self.level == Some(most) {
             return Some(());

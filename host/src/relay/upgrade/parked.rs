@@ -93,7 +93,7 @@ impl Bridge {
         };
         let capability = method.split('/').next().unwrap_or(method);
         let Some(going) = self.calls.get_mut(&own) else { return Some(()) };
-        if going.capabilities.get(capability).is_none() {
+        if going.capabilities.get(capability).is_none_or(jsonrpc::is_null) {
             let reason = format!("the client has not declared `{capability}`");
             return self.say(error_line(id, -32601, &reason)).await;
         }

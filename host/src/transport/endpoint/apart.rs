@@ -89,7 +89,7 @@ impl Apart {
         number: u64,
         side: Arc<SharedSide>,
         mut from_relay: mpsc::Receiver<Message>,
-        held: (Guard, OwnedSemaphorePermit),
+        (mut guard, place): (Guard, OwnedSemaphorePermit),
     ) {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -112,8 +112,13 @@ impl Apart {
             }
         }
         self.forget(number);
-        side.end("the server ended before it answered");
-        drop(held);
+        // Who ends the side has said why; and an answered call needs no reason.
+        if side.is_ended() || !side.is_awaited() {
+            side.end("the call is over");
+        } else {
+            side.end(&guard.fate().await);
+        }
+        drop((guard, place));
     }
 
     /// Takes note that a call waits for its retry, if this answer says so; whether it does.

@@ -21,7 +21,7 @@ use super::posted::Posted;
 use super::reply::{self, Response, empty, json, refusal};
 use super::shared_side::{Going, SharedSide};
 use super::{Endpoint, Guard, Whose};
-use crate::jsonrpc::{Kind, Parts};
+use crate::jsonrpc::{Kind, Parts, present};
 use crate::text::one_line;
 use crate::transport::{Incoming, Message, Side};
 
@@ -99,7 +99,7 @@ pub(super) fn has_envelope(line: &[u8]) -> bool {
 struct Envelope<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
     version: String,
-    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities", default)]
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities", default, deserialize_with = "present")]
     capabilities: Option<&'a RawValue>,
 }
 
@@ -118,7 +118,7 @@ pub(super) fn version(line: &[u8]) -> Option<String> {
     envelope(line).map(|envelope| envelope.version)
 }
 
-/// Whether a request says what its client can do.
+/// Whether a request says what its client can do. That it says `null` is for the relay, which replaces it, or the server.
 pub(super) fn has_capabilities(line: &[u8]) -> bool {
     envelope(line).is_some_and(|envelope| envelope.capabilities.is_some())
 }
@@ -199,7 +199,7 @@ impl Modern {
 }
 
 /// Carries what the server says to where its clients read it, until either has had enough.
-async fn carry(side: Arc<SharedSide>, mut from_relay: mpsc::Receiver<Message>, guard: Guard) {
+async fn carry(side: Arc<SharedSide>, mut from_relay: mpsc::Receiver<Message>, mut guard: Guard) {
     loop {
         tokio::select! {
             message = from_relay.recv() => match message {
@@ -209,7 +209,10 @@ async fn carry(side: Arc<SharedSide>, mut from_relay: mpsc::Receiver<Message>, g
             () = side.ended() => break,
         }
     }
-    side.end("the server ended before it answered");
+    // Who ends the side has said why.
+    if !side.is_ended() {
+        side.end(&guard.fate().await);
+    }
     drop(guard);
 }
 

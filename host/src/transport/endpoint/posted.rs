@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::bodies::{Bodies, Body};
 use super::reply::{Refusal, refusal};
-use crate::jsonrpc::{Head, Kind};
+use crate::jsonrpc::{Head, Kind, present};
 
 /// How long a client may take for the next `LEAST` bytes of a body, or its end; and how long a body waits for room.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,6 +46,10 @@ impl Posted {
             let reason = "the body is no JSON-RPC message: it has neither `method` nor `result` nor `error`, or its `id` is neither a string nor a number";
             return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, reason).into());
         }
+        if is_without_id(&line, &head) {
+            let reason = "the request's `id` is neither a string nor a number, so it can't be answered";
+            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, reason).into());
+        }
         Ok(Self { line, head })
     }
 
@@ -53,6 +57,18 @@ impl Posted {
     pub(super) fn messages(&self) -> Vec<(Bytes, Head)> {
         parts(&self.line, &self.head)
     }
+}
+
+/// Whether a message is a request with an id that is none. A notification with `"id": null` is one by its method: some serializers write that.
+fn is_without_id(line: &[u8], head: &Head) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Identified<'a> {
+        #[serde(borrow, default, deserialize_with = "present")]
+        id: Option<&'a RawValue>,
+    }
+    let is_meant = || head.method().is_some_and(|method| !method.starts_with("notifications/"));
+    let has_id = || serde_json::from_slice::<Identified>(line).is_ok_and(|it| it.id.is_some());
+    head.kind() == Kind::Notification && is_meant() && has_id()
 }
 
 /// The messages of a line: one, unless it is a batch.

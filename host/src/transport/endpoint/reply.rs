@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
@@ -61,6 +61,14 @@ pub(super) fn error(status: StatusCode, id: Option<&[u8]>, error: &Value) -> Res
 pub(super) fn not_allowed(allowed: &'static str, reason: &str) -> Response {
     let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, None, -32600, reason);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The body is compressed.
+pub(super) fn not_understood(coding: &str) -> Response {
+    let reason = format!("the body is compressed (`Content-Encoding: {coding}`); send it as it is");
+    let mut response = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, -32700, &reason);
+    response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     response
 }
 

@@ -65,8 +65,9 @@ fn readiness(shared: &Shared) -> Response {
     }
 }
 
-/// The endpoint of `/NAME/mcp`.
+/// The endpoint of `/NAME/mcp`, or `/NAME/mcp/`: some clients add that.
 fn endpoint(shared: &Shared, path: &str) -> Option<Arc<Endpoint>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
     let name = path.strip_prefix('/')?.strip_suffix("/mcp")?;
     let name = percent_decode_str(name).decode_utf8().ok()?;
     shared.endpoints.get()?.get(name.as_ref()).cloned()
@@ -90,6 +91,9 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
     }
     match method.as_str() {
         "POST" => {
+            if let Some(coding) = coding(headers) {
+                return reply::not_understood(&coding);
+            }
             let posted = match Posted::read(body, endpoint.shared.settings.line, &endpoint.shared.bodies).await {
                 Ok(posted) => posted,
                 Err(refusal) => return *refusal,
@@ -116,6 +120,12 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
             response
         }
     }
+}
+
+/// How a body is compressed, if it is.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let coding = header(headers, http::header::CONTENT_ENCODING.as_str())?;
+    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then(|| crate::text::one_line(coding, 40))
 }
 
 /// The revision is none that we know.

@@ -16,7 +16,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::log::Log;
 use super::part::{self, Named};
 use super::posted::{flat, parts};
-use crate::jsonrpc::{Head, Kind, Parts, error_line};
+use crate::jsonrpc::{Head, Kind, Parts, error_line, ids, with_id};
 use crate::transport::{Incoming, Message};
 
 /// So many streams that have ended are kept for clients that come back.
@@ -43,7 +43,7 @@ struct State {
     version: Option<String>,
     /// The id of the client's `initialize`, until it is answered.
     initialize: Option<Vec<u8>>,
-    /// The client's requests that are not answered yet, by their ids as spelt.
+    /// The client's requests that are not answered yet, by the keys of their ids.
     requests: HashMap<Vec<u8>, Request>,
     /// By number: the streams of requests, those too that have ended and may be asked for again.
     streams: BTreeMap<u64, Stream>,
@@ -61,6 +61,8 @@ struct State {
 
 #[derive(Debug)]
 struct Request {
+    /// Its id, as spelt.
+    id: Vec<u8>,
     stream: u64,
     token: Option<Vec<u8>>,
     cancelled: Option<Instant>,
@@ -128,22 +130,24 @@ impl Session {
         open: impl Fn() -> TaskTrackerToken,
     ) -> Result<Arc<Log>, Vec<u8>> {
         let mut state = self.lock();
-        let ids: Vec<Vec<u8>> = requests.iter().filter_map(|(_, head)| head.id().map(<[u8]>::to_vec)).collect();
+        let all: Vec<Vec<u8>> = requests.iter().filter_map(|(_, head)| head.id().map(<[u8]>::to_vec)).collect();
         let is_used = |(at, id): &(usize, &Vec<u8>)| {
-            state.requests.contains_key(*id) || ids.iter().take(*at).any(|other| other == *id)
+            let key = ids::key(id);
+            state.requests.contains_key(key.as_ref()) || all.iter().take(*at).any(|other| ids::key(other) == key)
         };
-        if let Some((_, id)) = ids.iter().enumerate().find(is_used) {
+        if let Some((_, id)) = all.iter().enumerate().find(is_used) {
             return Err(id.clone());
         }
         state.last_stream += 1;
         let stream = state.last_stream;
         let log = Arc::new(Log::new(stream));
-        for ((line, head), id) in requests.iter().zip(ids) {
+        for ((line, head), id) in requests.iter().zip(all) {
             if head.is_request("initialize") {
                 state.initialize = Some(id.clone());
             }
             let token = part::named(line, Named::Token).map(|token| token.get().as_bytes().to_vec());
-            state.requests.insert(id, Request { stream, token, cancelled: None, _open: open() });
+            let key = ids::key(&id).into_owned();
+            state.requests.insert(key, Request { id, stream, token, cancelled: None, _open: open() });
         }
         if carries && !state.standalone.is_read() {
             // The client doesn't listen but here.
@@ -161,7 +165,7 @@ impl Session {
 
     /// The client has cancelled its request.
     pub(super) fn cancel(&self, id: &[u8]) {
-        if let Some(request) = self.lock().requests.get_mut(id) {
+        if let Some(request) = self.lock().requests.get_mut(ids::key(id).as_ref()) {
             request.cancelled.get_or_insert_with(Instant::now);
         }
     }
@@ -216,9 +220,9 @@ impl Session {
         let is_over =
             |request: &Request| request.cancelled.is_some_and(|at| now.saturating_duration_since(at) > CANCELLED);
         let cancelled: Vec<Vec<u8>> =
-            state.requests.iter().filter(|(_, request)| is_over(request)).map(|(id, _)| id.clone()).collect();
-        for id in cancelled {
-            state.close(&id, None);
+            state.requests.iter().filter(|(_, request)| is_over(request)).map(|(key, _)| key.clone()).collect();
+        for key in cancelled {
+            state.close(&key, None);
         }
         state.streams.retain(|_, stream| !stream.log.is_over(now));
         let is_new = state.words <= 1 && !state.standalone.is_read();
@@ -238,9 +242,10 @@ impl Session {
     pub(super) fn close(&self, reason: &str) {
         let mut state = self.lock();
         state.relay = None;
-        let open: Vec<Vec<u8>> = state.requests.keys().cloned().collect();
-        for id in open {
-            state.close(&id, Some(flat(&error_line(&id, -32000, reason))));
+        let open: Vec<(Vec<u8>, Vec<u8>)> =
+            state.requests.iter().map(|(key, request)| (key.clone(), request.id.clone())).collect();
+        for (key, id) in open {
+            state.close(&key, Some(flat(&error_line(&id, -32000, reason))));
         }
         state.standalone.end();
         self.end.cancel();
@@ -252,22 +257,25 @@ impl Session {
 }
 
 impl State {
+    /// The server has answered; it may spell the id in its own way, and the client gets its own.
     fn answer(&mut self, id: &[u8], line: Bytes) {
-        if !self.requests.contains_key(id) {
+        let key = ids::find(id, |key| self.requests.contains_key(key));
+        let Some((key, request)) = key.and_then(|key| Some((key.clone(), self.requests.get(key.as_ref())?))) else {
             tracing::debug!(id = %String::from_utf8_lossy(id), "the server answers a request that nobody waits for");
             return;
-        }
-        if self.initialize.as_deref() == Some(id) {
+        };
+        let line = if request.id == id { line } else { with_id(&line, &request.id) };
+        if self.initialize.as_ref() == Some(&request.id) {
             self.initialize = None;
             self.heard = Instant::now();
             self.version = version(&line);
         }
-        self.close(id, Some(line));
+        self.close(&key, Some(line));
     }
 
     /// The request has been dealt with, by an answer or without.
-    fn close(&mut self, id: &[u8], answer: Option<Bytes>) {
-        let Some(request) = self.requests.remove(id) else { return };
+    fn close(&mut self, key: &[u8], answer: Option<Bytes>) {
+        let Some(request) = self.requests.remove(key) else { return };
         let Some(stream) = self.streams.get_mut(&request.stream) else { return };
         stream.open = stream.open.saturating_sub(1);
         match answer {
@@ -295,7 +303,7 @@ impl State {
     /// The stream that a request or a notification of the server's takes.
     fn place(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) -> &Log {
         let carrying = |number: &u64| self.streams.get(number).filter(|stream| stream.carries && stream.open > 0);
-        let about = about.and_then(|id| self.requests.get(id));
+        let about = about.and_then(|id| self.requests.get(ids::key(id).as_ref()));
         let by_token = || {
             head.is_notification("notifications/progress").then_some(())?;
             let token = part::named(line, Named::ProgressToken)?.get().as_bytes();

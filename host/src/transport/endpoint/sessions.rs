@@ -91,7 +91,7 @@ impl Sessions {
         self: Arc<Self>,
         session: Arc<Session>,
         mut from_relay: mpsc::Receiver<Message>,
-        guard: Guard,
+        mut guard: Guard,
         place: OwnedSemaphorePermit,
     ) {
         loop {
@@ -103,7 +103,12 @@ impl Sessions {
                 () = session.end.cancelled() => break,
             }
         }
-        self.end(&session, "the server ended before it answered");
+        // Who ends the session has said why.
+        if !session.end.is_cancelled() {
+            // Nothing new is begun with it.
+            self.lock().remove(&session.id);
+            self.end(&session, &guard.fate().await);
+        }
         drop((guard, place));
     }
 

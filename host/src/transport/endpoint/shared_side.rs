@@ -18,7 +18,7 @@ use super::mirror::Mirrored;
 use super::part::{self, Named};
 use super::posted::{Posted, flat, parts};
 use super::sessions::random_id;
-use crate::jsonrpc::{Head, Kind, error_line};
+use crate::jsonrpc::{Head, Kind, error_line, ids};
 use crate::transport::{Incoming, Message};
 
 /// The side, and the requests that are going on.
@@ -83,6 +83,11 @@ impl SharedSide {
         self.end.is_cancelled() || self.relay().is_none_or(|relay| relay.is_closed())
     }
 
+    /// Whether somebody has ended it.
+    pub(super) fn is_ended(&self) -> bool {
+        self.end.is_cancelled()
+    }
+
     /// Waits until the side has ended.
     pub(super) async fn ended(&self) {
         self.end.cancelled().await;
@@ -92,6 +97,11 @@ impl SharedSide {
     pub(super) fn is_idle(&self, now: Instant, idle: Duration) -> bool {
         let state = self.lock();
         state.exchanges.is_empty() && now.saturating_duration_since(state.used) > idle
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.lock().exchanges.is_empty()
     }
 
     /// It is about to be used.
@@ -153,7 +163,7 @@ impl SharedSide {
     }
 
     fn answer(&self, id: &[u8], line: &Bytes) {
-        let exchange = number(id).and_then(|number| self.lock().take(number));
+        let exchange = number_of_id(id).and_then(|number| self.lock().take(number));
         let (Some(exchange), Some(ours)) = (exchange, part::named(line, Named::Id)) else {
             tracing::debug!(id = %String::from_utf8_lossy(id), "the server answers a request that nobody waits for");
             return;
@@ -262,6 +272,11 @@ fn number(spelt: &[u8]) -> Option<u64> {
     std::str::from_utf8(spelt).ok()?.parse().ok()
 }
 
+/// The number that an id is, however the server spells it: all ids here are numbers of ours, so nobody else's can be meant.
+fn number_of_id(spelt: &[u8]) -> Option<u64> {
+    number(&ids::find(spelt, |key| number(key).is_some())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,9 +335,11 @@ mod tests {
         for token in ["1", "2", "2.0", "\"2\"", "null", "\"understudy-\""] {
             say(&side, progress(token), None);
         }
-        say(&side, r#"{"result":{},"id":2.0}"#, None);
-        say(&side, r#"{"result":{},"id":"2"}"#, None);
-        say(&side, r#"{"result":{},"id":2}"#, None);
+        for nobodys in ["3", "\"two\"", "2.5", "\"\"", "-2", "[2]"] {
+            say(&side, format!(r#"{{"result":{{}},"id":{nobodys}}}"#), None);
+        }
+        say(&side, r#"{"result":{},"id":"2.0"}"#, None);
+        say(&side, r#"{"result":{"late":1},"id":2}"#, None);
         // Also when it is late, and only one request is left that it could belong to.
         say(&side, progress(&seconds), None);
         say(&side, progress(&seconds), Some("1"));

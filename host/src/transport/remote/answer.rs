@@ -16,17 +16,20 @@ use super::listen;
 use super::session::Session;
 use super::trouble::Trouble;
 use super::wire::content_type;
-use crate::jsonrpc::{Head, Kind, cancelled};
+use crate::jsonrpc::{Head, Kind, cancelled, is_null};
 use crate::text::one_line;
 
 /// How often in a row a stream is gone on with in vain.
 const MOST_RESUMED: u32 = 5;
 
+/// How long an answer is waited for that may come on the session's own stream. The SDKs' clients wait for a minute.
+const ELSEWHERE: Duration = Duration::from_mins(5);
+
 /// How long the end of a stream is waited for once its answer is there: then its connection can be used again.
 pub(super) const DRAIN: Duration = Duration::from_millis(500);
 
 impl Link {
-    /// Reads what is said in the course of a call, until it is answered.
+    /// Reads what is said in the course of a call, until it is answered. What the server only accepts here, it may answer on the session's own stream.
     pub(super) async fn answer(
         &self,
         response: Response,
@@ -35,13 +38,18 @@ impl Link {
     ) -> Result<(), Trouble> {
         let kind = content_type(&response);
         match kind.as_str() {
-            "text/event-stream" => self.stream(response, call, session).await,
+            "text/event-stream" => match self.stream(response, call, session).await {
+                Err(trouble @ Trouble::Ended { .. }) => self.elsewhere(trouble, call, session).await,
+                other => other,
+            },
             _ if response.status() == StatusCode::ACCEPTED => {
-                Err(self.wire.odd("accepts the request as if it were a notification, and so will never answer it"))
+                let trouble =
+                    self.wire.odd("accepts the request as if it were a notification, and so will never answer it");
+                self.elsewhere(trouble, call, session).await
             }
             "application/json" => {
                 let line = self.wire.body(response, self.limit).await?;
-                self.hear(line, call.about()).await?;
+                self.hear(line, call.about(), call.is_batch).await?;
                 if call.is_answered() {
                     Ok(())
                 } else {
@@ -49,6 +57,26 @@ impl Link {
                 }
             }
             other => Err(self.not_json(response.status(), other)),
+        }
+    }
+
+    /// Waits for an answer on the session's own stream, if there is one.
+    async fn elsewhere(&self, trouble: Trouble, call: &mut Call, session: Option<&Session>) -> Result<(), Trouble> {
+        let mut listening = self.listening.subscribe();
+        let number = session.map(|session| session.number);
+        if number.is_none() || *listening.borrow_and_update() != number {
+            return Err(trouble);
+        }
+        tracing::debug!("{trouble}: its answer is waited for on the session's own stream");
+        let gone = async {
+            // It ends with the conversation.
+            let _ = listening.wait_for(|now| *now != number).await;
+        };
+        tokio::select! {
+            biased;
+            () = call.answered() => Ok(()),
+            () = gone => Err(trouble),
+            () = sleep(ELSEWHERE) => Err(trouble),
         }
     }
 
@@ -63,14 +91,14 @@ impl Link {
     /// The events of an answer.
     pub(super) fn events(&self, response: Response, mark: Mark) -> Result<Events, Trouble> {
         match content_type(&response).as_str() {
-            "text/event-stream" => Ok(Events::of(response, self.limit, mark)),
+            "text/event-stream" => Events::of(response, self.limit, mark).map_err(|what| self.wire.odd(what)),
             other => Err(self.not_json(response.status(), other)),
         }
     }
 
     /// Reads the streams of a call: the first one, and in a session whatever takes its place if it ends too early.
     async fn stream(&self, response: Response, call: &mut Call, session: Option<&Session>) -> Result<(), Trouble> {
-        let mut events = Events::of(response, self.limit, Mark::default());
+        let mut events = self.events(response, Mark::default())?;
         let mut failures = 0;
         loop {
             let trouble = match self.follow(&mut events, call).await {
@@ -115,29 +143,38 @@ impl Link {
 
     /// Reads a stream until the call is answered.
     async fn follow(&self, events: &mut Events, call: &mut Call) -> Result<(), Trouble> {
+        let mut stray = None;
         while !call.is_answered() {
             let said = tokio::select! {
                 said = events.next() => said,
                 () = call.answered() => break,
             };
             match said {
-                Some(Ok(Said::Message(line))) => self.hear(line, call.about()).await?,
+                Some(Ok(Said::Message(line))) => match self.hear(line, call.about(), call.is_batch).await {
+                    // The answer is still to come.
+                    Err(trouble @ Trouble::Stray { .. }) => {
+                        self.passes_over(&trouble);
+                        stray = Some(trouble);
+                    }
+                    other => other?,
+                },
                 Some(Ok(Said::Endpoint(_))) => {}
                 Some(Err(cut)) => return Err(self.cut(cut)),
-                None => return Err(self.wire.broken("the stream ended")),
+                None if events.is_alive => return Err(self.wire.broken(&ended_after(stray))),
+                None => return Err(self.wire.ended()),
             }
         }
         let rest = async {
             while let Some(Ok(said)) = events.next().await {
-                if let Said::Message(line) = said {
-                    self.hear(line, call.about()).await?;
+                if let Said::Message(line) = said
+                    && let Err(trouble) = self.hear(line, call.about(), call.is_batch).await
+                {
+                    self.passes_over(&trouble);
                 }
             }
-            Ok::<_, Trouble>(())
         };
-        if let Ok(Err(trouble)) = timeout(DRAIN, rest).await {
-            tracing::warn!("{trouble}");
-        }
+        // It needn't end.
+        let _ = timeout(DRAIN, rest).await;
         Ok(())
     }
 
@@ -149,28 +186,42 @@ impl Link {
         }
     }
 
-    /// Something that the server says.
-    pub(super) async fn hear(&self, line: Bytes, about: Option<Bytes>) -> Result<(), Trouble> {
-        if serde_json::from_slice::<IgnoredAny>(&line).is_err() {
-            return Err(self.wire.odd("says something that is not valid JSON"));
+    /// Something that the server says. A client that hasn't sent a batch gets each message of one by itself: it may not know batches.
+    pub(super) async fn hear(&self, line: Bytes, about: Option<Bytes>, is_batch: bool) -> Result<(), Trouble> {
+        if let Err(error) = serde_json::from_slice::<IgnoredAny>(&line) {
+            return Err(self.wire.stray(&format!("not valid JSON ({error})"), &line));
         }
         let head = Head::of(&line);
-        let is_for_client = match head.kind() {
-            Kind::Batch => {
-                let parts = parts(&line);
-                parts.iter().fold(parts.is_empty(), |for_client, (part, head)| self.notes(part, head) || for_client)
+        if head.kind() != Kind::Batch {
+            return self.hear_one(line, &head, about).await;
+        }
+        let parts = parts(&line);
+        if is_batch || parts.is_empty() {
+            let for_client: Vec<Bytes> = parts.iter().filter_map(|(part, head)| self.notes(part, head)).collect();
+            if !for_client.is_empty() {
+                self.tell([b"[", for_client.join(&b","[..]).as_slice(), b"]\n"].concat().into(), about).await;
             }
-            Kind::Other if about.is_some() => return self.nameless(&line),
-            _ => self.notes(&line, &head),
-        };
-        if is_for_client {
+            return Ok(());
+        }
+        for (part, head) in parts {
+            self.hear_one([&part[..], b"\n"].concat().into(), &head, about.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// One message.
+    async fn hear_one(&self, line: Bytes, head: &Head, about: Option<Bytes>) -> Result<(), Trouble> {
+        if head.kind() == Kind::Other && (about.is_some() || !head.answers()) {
+            return Err(self.nameless(&line, about.is_some()));
+        }
+        if let Some(line) = self.notes(&line, head) {
             self.tell(line, about).await;
         }
         Ok(())
     }
 
-    /// Takes note of a message; whether it is for the client.
-    fn notes(&self, line: &Bytes, head: &Head) -> bool {
+    /// Takes note of a message; it, if it is for the client.
+    fn notes(&self, line: &Bytes, head: &Head) -> Option<Bytes> {
         match (head.kind(), head.id()) {
             (Kind::Request, Some(id)) => self.sessions.asked(id),
             (Kind::Notification, _) if head.is_notification("notifications/cancelled") => {
@@ -178,30 +229,38 @@ impl Link {
                 let _ = cancelled(line).map(|id| self.sessions.is_answerable(&id));
             }
             (Kind::Response, Some(id)) => match self.calls.answered(id, line) {
-                Destined::Client => {}
-                Destined::Us => return false,
+                Destined::Client(line) => return Some(line),
+                Destined::Us => return None,
                 Destined::Nobody => {
                     let id = one_line(&String::from_utf8_lossy(id), 60);
                     tracing::warn!(
                         "the server answers a request with the id {id}, which nobody waits for; that is dropped"
                     );
-                    return false;
+                    return None;
                 }
             },
             _ => {}
         }
-        true
+        Some(line.clone())
     }
 
-    /// An error without an id, in the course of a call, is its answer.
-    fn nameless(&self, line: &Bytes) -> Result<(), Trouble> {
+    /// What has neither a method nor an id: in the course of a call an error is its answer.
+    fn nameless(&self, line: &Bytes, is_in_call: bool) -> Trouble {
         #[derive(Deserialize)]
         struct Nameless {
             error: Box<RawValue>,
         }
         match serde_json::from_slice::<Nameless>(line) {
-            Ok(Nameless { error }) => Err(Trouble::Answered { status: StatusCode::OK, error }),
-            Err(_) => Err(self.wire.odd("says something that is no JSON-RPC message")),
+            Ok(Nameless { error }) if is_in_call && !is_null(&error) => Trouble::answered(StatusCode::OK, error),
+            _ => self.wire.stray("no JSON-RPC message", line),
         }
+    }
+}
+
+/// How a stream ended, with what it had in the place of an answer.
+fn ended_after(stray: Option<Trouble>) -> String {
+    match stray {
+        Some(Trouble::Stray { what, .. }) => format!("the stream ended, after {what}"),
+        _ => "the stream ended".to_owned(),
     }
 }

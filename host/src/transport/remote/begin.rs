@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::{Call, requests};
 use super::events::{Mark, Said};
+use super::forgotten::Told;
 use super::link::Link;
 use super::listen::Listen;
 use super::session::{Old, SESSION_ID, Session};
@@ -19,6 +20,9 @@ use crate::jsonrpc::{Head, Parts};
 
 /// How long the first requests wait for the server's own stream. Without it some servers lose what they have to say.
 const OPENING: Duration = Duration::from_secs(1);
+
+/// How long a server may take to begin a session again, while others wait for it.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// How long a server of the old transport may take to say where messages go to.
 const ENDPOINT: Duration = Duration::from_secs(10);
@@ -53,13 +57,16 @@ impl Link {
         match self.find_old().await {
             Ok((old, stream)) => self.begin_old(number, old, stream, line, call).await,
             Err(trouble @ Trouble::Elsewhere { .. }) => Err(trouble),
-            Err(_) => Err(refused),
+            Err(trouble) => {
+                tracing::debug!("nor does it speak the old HTTP+SSE transport: {trouble}");
+                Err(refused)
+            }
         }
     }
 
     async fn begin_streamable(&self, number: u64, line: &Bytes, call: &mut Call) -> Result<Session, Trouble> {
         let response = self.wire.post(self.wire.url(), HeaderMap::new(), line.clone()).await?;
-        let response = self.wire.accepted(response, false).await?;
+        let response = self.wire.accepted(response, Told::Nothing).await?;
         let id = response.headers().get(SESSION_ID).cloned();
         let session = Session { number, id, ..Session::default() };
         // The server may ask something before it answers.
@@ -104,22 +111,26 @@ impl Link {
 
     /// Looks for a server of the old transport: its stream begins with the place where messages go to.
     async fn find_old(&self) -> Result<(Old, Listen), Trouble> {
+        // Some servers take a GET, and never say a word.
+        let silent = |_| {
+            self.wire.odd("doesn't open a stream within 10 s that says where messages go to (the event `endpoint`)")
+        };
+        timeout(ENDPOINT, self.old_stream()).await.map_err(silent)?
+    }
+
+    async fn old_stream(&self) -> Result<(Old, Listen), Trouble> {
         let response = self.wire.get(HeaderMap::new()).await?;
-        let response = self.wire.accepted(response, false).await?;
+        let response = self.wire.accepted(response, Told::Nothing).await?;
         let (base, status) = (response.url().clone(), response.status());
         let mut events = self.events(response, Mark::default())?;
-        let endpoint = async {
-            loop {
-                match events.next().await {
-                    Some(Ok(Said::Endpoint(endpoint))) => return Ok(endpoint),
-                    Some(Ok(Said::Message(_))) => {}
-                    Some(Err(cut)) => return Err(self.cut(cut)),
-                    None => return Err(self.wire.broken("its stream ended before the event `endpoint`")),
-                }
+        let endpoint = loop {
+            match events.next().await {
+                Some(Ok(Said::Endpoint(endpoint))) => break endpoint,
+                Some(Ok(Said::Message(_))) => {}
+                Some(Err(cut)) => return Err(self.cut(cut)),
+                None => return Err(self.wire.broken("its stream ended before the event `endpoint`")),
             }
         };
-        let silent = |_| self.wire.odd("opens a stream and doesn't say where messages go to (the event `endpoint`)");
-        let endpoint = timeout(ENDPOINT, endpoint).await.map_err(silent)??;
         let endpoint = self.wire.within(&base, &endpoint, status)?;
         let gone = CancellationToken::new();
         let stream = Listen::Old { events, gone: gone.clone().drop_guard() };
@@ -134,7 +145,7 @@ impl Link {
             return Ok(current);
         }
         let (Some(initialize), initialized) = self.sessions.handshake() else {
-            return Err(Trouble::Forgotten { place: self.wire.place() });
+            return Err(Trouble::Forgotten { place: self.wire.place(), said: String::new() });
         };
         tracing::warn!("the server has forgotten the session; a new one is begun");
         for id in self.sessions.forget_asked() {
@@ -149,7 +160,9 @@ impl Link {
         let call = self.calls.begin(&ids, true);
         let mut call =
             call.ok_or_else(|| self.wire.odd("has forgotten the session before it answered `initialize`"))?;
-        let session = self.begin(&initialize, &mut call).await?;
+        let begun = timeout(AGAIN, self.begin(&initialize, &mut call)).await;
+        let silent = |_| self.wire.odd("has forgotten the session, and doesn't answer `initialize` within a minute");
+        let session = begun.map_err(silent)??;
         if let Some(initialized) = initialized {
             self.say(&initialized, None).await?;
             self.open_stream().await;

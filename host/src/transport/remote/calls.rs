@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::jsonrpc::{Head, Kind};
+use crate::jsonrpc::{Head, Kind, ids, with_id};
 
-/// All of them. An answer is told from words that nobody waits for by its id, on whatever stream it comes.
+/// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: Mutex<HashMap<Vec<u8>, Open>>,
@@ -20,6 +20,8 @@ pub(super) struct Calls {
 
 #[derive(Debug)]
 struct Open {
+    /// The id, as spelt.
+    id: Bytes,
     is_ours: bool,
     tell: oneshot::Sender<Bytes>,
     _counted: TaskTrackerToken,
@@ -28,8 +30,8 @@ struct Open {
 /// What an answer is to be done with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Destined {
-    /// The client waits for it.
-    Client,
+    /// The client waits for it, with the id as it spells it.
+    Client(Bytes),
     /// We asked.
     Us,
     /// Nobody waits for it.
@@ -41,6 +43,8 @@ pub(super) enum Destined {
 pub(super) struct Call {
     calls: Arc<Calls>,
     waits: Vec<Wait>,
+    /// Whether the client has sent a batch, and so may be answered by one.
+    pub(super) is_batch: bool,
     /// The answer, if it is one request.
     pub(super) answer: Option<Bytes>,
 }
@@ -56,26 +60,31 @@ impl Calls {
     /// Begins to wait for answers; `None` if an id is in use. `is_ours` if the client didn't ask.
     pub(super) fn begin(self: &Arc<Self>, ids: &[Bytes], is_ours: bool) -> Option<Call> {
         let mut open = self.lock();
-        if ids.iter().any(|id| open.contains_key(&key(id))) {
+        if ids.iter().any(|id| open.contains_key(ids::key(id).as_ref())) {
             return None;
         }
         let mut waits = Vec::with_capacity(ids.len());
         for id in ids {
             let (tell, answer) = oneshot::channel();
             let counted = self.count.token();
-            open.insert(key(id), Open { is_ours, tell, _counted: counted });
+            open.insert(ids::key(id).into_owned(), Open { id: id.clone(), is_ours, tell, _counted: counted });
             waits.push(Wait { id: id.clone(), answer, is_over: false });
         }
         drop(open);
-        Some(Call { calls: Arc::clone(self), waits, answer: None })
+        Some(Call { calls: Arc::clone(self), waits, is_batch: false, answer: None })
     }
 
     /// An answer has come.
     pub(super) fn answered(&self, id: &[u8], answer: &Bytes) -> Destined {
-        let Some(open) = self.lock().remove(&key(id)) else { return Destined::Nobody };
+        let open = {
+            let mut open = self.lock();
+            ids::find(id, |key| open.contains_key(key)).and_then(|key| open.remove(key.as_ref()))
+        };
+        let Some(open) = open else { return Destined::Nobody };
+        let answer = if open.id == id { answer.clone() } else { with_id(answer, &open.id) };
         // Whoever waited may have given up just now.
         let _ = open.tell.send(answer.clone());
-        if open.is_ours { Destined::Us } else { Destined::Client }
+        if open.is_ours { Destined::Us } else { Destined::Client(answer) }
     }
 
     /// Waits until none is left.
@@ -122,7 +131,7 @@ impl Call {
         let mut open = self.calls.lock();
         self.waits
             .drain(..)
-            .filter(|wait| !wait.is_over && open.remove(&key(&wait.id)).is_some())
+            .filter(|wait| !wait.is_over && open.remove(ids::key(&wait.id).as_ref()).is_some())
             .map(|wait| wait.id)
             .collect()
     }
@@ -132,15 +141,6 @@ impl Drop for Call {
     fn drop(&mut self) {
         self.give_up();
     }
-}
-
-/// An id however it is spelt: a string may be escaped in more than one way.
-fn key(id: &[u8]) -> Vec<u8> {
-    if !id.contains(&b'\\') {
-        return id.to_vec();
-    }
-    let text: Option<String> = serde_json::from_slice(id).ok();
-    text.and_then(|text| serde_json::to_vec(&text).ok()).unwrap_or_else(|| id.to_vec())
 }
 
 /// The messages of a batch.
@@ -172,13 +172,14 @@ mod tests {
         assert!(calls.begin(&ids[..1], false).is_none());
         let answer = Bytes::from_static(b"{}");
         assert_eq!(calls.answered(b"2", &answer), Destined::Nobody);
-        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::Client);
+        let respelt = Destined::Client(Bytes::from_static(br#"{"id":"\u00e9"}"#));
+        assert_eq!(calls.answered("\"é\"".as_bytes(), &Bytes::from("{\"id\":\"é\"}")), respelt);
         assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::Nobody);
         assert!(!call.is_answered());
         assert_eq!(call.give_up(), ["1"]);
         assert_eq!(calls.answered(b"1", &answer), Destined::Nobody);
         let mut call = calls.begin(&ids, true).unwrap();
-        assert_eq!(calls.answered(b"1", &answer), Destined::Us);
+        assert_eq!(calls.answered(b"\"1.0\"", &answer), Destined::Us);
         assert_eq!(calls.answered(br#""\u00E9""#, &answer), Destined::Us);
         call.answered().await;
         assert!(call.is_answered());

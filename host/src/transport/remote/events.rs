@@ -9,8 +9,8 @@ use reqwest::Response;
 use reqwest::header::HeaderValue;
 use sse_stream::{Error, Sse, SseByteStream};
 
+use super::encoding;
 use super::wire::line_of;
-use crate::provider::client::causes;
 
 /// A stream of events.
 pub(super) struct Events {
@@ -54,13 +54,9 @@ pub(super) enum Cut {
 }
 
 impl Events {
-    /// The events of an answer, each no larger than `limit`; `mark` is where it goes on from.
-    pub(super) fn of(response: Response, limit: usize, mark: Mark) -> Self {
-        Self::new(
-            response.bytes_stream().map(|piece| piece.map_err(|e| Cut::Broken(causes(&e.without_url())))),
-            limit,
-            mark,
-        )
+    /// The events of an answer, each no larger than `limit`; `mark` is where it goes on from. Or why they can't be read.
+    pub(super) fn of(response: Response, limit: usize, mark: Mark) -> Result<Self, String> {
+        Ok(Self::new(encoding::pieces(response)?.map(|piece| piece.map_err(Cut::Broken)), limit, mark))
     }
 
     fn new(body: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static, limit: usize, mark: Mark) -> Self {

@@ -1,15 +1,17 @@
 //! What becomes of each message of the client's: the exchanges that make up a conversation.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Response;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::answer::DRAIN;
 use super::calls::{Call, Calls};
+use super::forgotten::Told;
 use super::listen::Listen;
 use super::modern::Modern;
 use super::params::Tools;
@@ -41,6 +43,10 @@ pub(super) struct Link {
     pub(super) tools: Tools,
     pub(super) to_relay: mpsc::Sender<Incoming>,
     pub(super) listener: mpsc::Sender<Listen>,
+    /// Whether it has been said that the server says what is no message.
+    pub(super) told_stray: AtomicBool,
+    /// The session whose own stream there is.
+    pub(super) listening: watch::Sender<Option<u64>>,
     /// Whether only the old HTTP+SSE transport is spoken.
     pub(super) is_old: bool,
 }
@@ -59,6 +65,15 @@ impl Link {
     pub(super) async fn tell(&self, line: Bytes, about: Option<Bytes>) {
         // Nobody listens any more if this fails.
         let _ = self.to_relay.send(Incoming::Message(Message { line, about })).await;
+    }
+
+    /// The server has said something that is no message: a heartbeat, or the end of a stream as other protocols have it.
+    pub(super) fn passes_over(&self, stray: &Trouble) {
+        if self.told_stray.swap(true, Ordering::Relaxed) {
+            tracing::debug!("{stray}; it is passed over");
+        } else {
+            tracing::warn!("{stray}; it is passed over (said once)");
+        }
     }
 
     /// A request, or a batch with some in it, in a session.
@@ -81,7 +96,7 @@ impl Link {
     pub(super) async fn in_session(&self, session: &Session, line: &Bytes, call: &mut Call) -> Result<(), Trouble> {
         if let Some(old) = &session.old {
             if old.gone.is_cancelled() {
-                return Err(Trouble::Forgotten { place: self.wire.place() });
+                return Err(Trouble::Forgotten { place: self.wire.place(), said: String::new() });
             }
             self.post(session, line).await?;
             return tokio::select! {
@@ -90,17 +105,26 @@ impl Link {
             };
         }
         let response = self.post(session, line).await?;
-        self.answer(response, call, Some(session)).await
+        match self.answer(response, call, Some(session)).await {
+            // It says so with HTTP 200, and to nobody: not even the request's id is known to it.
+            Err(trouble) => match trouble.forgets().filter(|_| session.version.is_some()) {
+                Some(said) => Err(Trouble::Forgotten { place: self.wire.place(), said }),
+                None => Err(trouble),
+            },
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Sends a message in a session; the head of what comes back.
     async fn post(&self, session: &Session, line: &Bytes) -> Result<Response, Trouble> {
-        let (url, has_session) = match &session.old {
-            Some(old) => (&old.endpoint, true),
-            None => (self.wire.url(), session.id.is_some()),
+        let (url, told) = match &session.old {
+            Some(old) => (&old.endpoint, Told::Session),
+            None if session.id.is_some() => (self.wire.url(), Told::Session),
+            None if session.version.is_some() => (self.wire.url(), Told::Initialized),
+            None => (self.wire.url(), Told::Nothing),
         };
         let response = self.wire.post(url, session.headers(), line.clone()).await?;
-        self.wire.accepted(response, has_session).await
+        self.wire.accepted(response, told).await
     }
 
     /// A request of the era without sessions.
@@ -122,7 +146,7 @@ impl Link {
     async fn stateless(&self, line: &Bytes, modern: &Modern, call: &mut Call) -> Result<(), Trouble> {
         let headers = modern.headers(&self.tools).map_err(Trouble::Barred)?;
         let response = self.wire.post(self.wire.url(), headers, line.clone()).await?;
-        let response = self.wire.accepted(response, false).await?;
+        let response = self.wire.accepted(response, Told::Nothing).await?;
         self.answer(response, call, None).await?;
         if modern.is_list_of_tools()
             && let Some(answer) = &call.answer
@@ -149,7 +173,7 @@ impl Link {
             let Some(mut call) = self.calls.begin(&[Bytes::from(id)], true) else { return Ok(()) };
             let headers = list.headers(&self.tools).map_err(Trouble::Barred)?;
             let response = self.wire.post(self.wire.url(), headers, line).await?;
-            let response = self.wire.accepted(response, false).await?;
+            let response = self.wire.accepted(response, Told::Nothing).await?;
             self.answer(response, &mut call, None).await?;
             cursor = call.answer.as_ref().and_then(|answer| self.tools.learn(answer));
             if cursor.is_none() {
@@ -168,7 +192,7 @@ impl Link {
                     Some(modern) => {
                         let headers = modern.headers(&self.tools).map_err(Trouble::Barred)?;
                         let response = self.wire.post(self.wire.url(), headers, line.clone()).await?;
-                        self.wire.accepted(response, false).await?
+                        self.wire.accepted(response, Told::Nothing).await?
                     }
                     None => self.post(&self.sessions.current(), line).await?,
                 };

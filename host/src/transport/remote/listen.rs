@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
 use super::events::{Cut, Events, Mark, Said};
+use super::forgotten::Told;
 use super::link::Link;
 use super::session::{LAST_EVENT_ID, Session};
 use super::trouble::Trouble;
+
+/// How long a server may take to begin a stream. It is asked for again then: nothing is lost by that.
+const HEAD: Duration = Duration::from_mins(2);
 
 /// A stream to be read, in the place of the one before.
 pub(super) enum Listen {
@@ -38,6 +43,7 @@ pub(super) async fn listen(link: Arc<Link>, mut orders: mpsc::Receiver<Listen>) 
 }
 
 async fn session_stream(link: Arc<Link>, session: Session, opened: oneshot::Sender<()>) {
+    let listening = Listening { link: &link, number: session.number };
     let (mut mark, mut opened, mut failures) = (Mark::default(), Some(opened), 0);
     loop {
         let events = open(&link, &session, &mark).await;
@@ -45,6 +51,7 @@ async fn session_stream(link: Arc<Link>, session: Session, opened: oneshot::Send
         let _ = opened.take().map(|opened| opened.send(()));
         match events {
             Ok(mut events) => {
+                listening.begins();
                 let end = read(&link, &mut events).await;
                 failures = if events.is_alive { 0 } else { failures + 1 };
                 mark = events.mark;
@@ -67,8 +74,10 @@ async fn session_stream(link: Arc<Link>, session: Session, opened: oneshot::Send
 pub(super) async fn open(link: &Link, session: &Session, mark: &Mark) -> Result<Events, Trouble> {
     let mut headers = session.headers();
     headers.extend(mark.id.clone().map(|id| (LAST_EVENT_ID, id)));
-    let response = link.wire.get(headers).await?;
-    let response = link.wire.accepted(response, session.id.is_some()).await?;
+    let response = timeout(HEAD, link.wire.get(headers)).await;
+    let response = response.unwrap_or_else(|_| Err(link.wire.broken("it doesn't begin its stream")))?;
+    let told = if session.id.is_some() { Told::Session } else { Told::Nothing };
+    let response = link.wire.accepted(response, told).await?;
     link.events(response, mark.clone())
 }
 
@@ -87,6 +96,25 @@ pub(super) fn pause(mark: &Mark, failures: u32) -> Duration {
     (first * 3u32.pow(failures.min(8)) / 2u32.pow(failures.min(8))).clamp(first, first.max(Duration::from_secs(30)))
 }
 
+/// A session's own stream that is there, even if it has just ended and will be opened again. Dropping it says that it is no more.
+struct Listening<'a> {
+    link: &'a Link,
+    number: u64,
+}
+
+impl Listening<'_> {
+    fn begins(&self) {
+        self.link.listening.send_if_modified(|now| now.replace(self.number) != Some(self.number));
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        let is_this = |now: &mut Option<u64>| *now == Some(self.number);
+        self.link.listening.send_if_modified(|now| is_this(now) && now.take().is_some());
+    }
+}
+
 async fn old_stream(link: Arc<Link>, mut events: Events, gone: DropGuard) {
     if let Some(cut) = read(&link, &mut events).await {
         tracing::warn!("the server's stream broke: {cut}");
@@ -99,8 +127,8 @@ async fn read(link: &Link, events: &mut Events) -> Option<Cut> {
     while let Some(said) = events.next().await {
         match said {
             Ok(Said::Message(line)) => {
-                if let Err(trouble) = link.hear(line, None).await {
-                    tracing::warn!("{trouble}");
+                if let Err(trouble) = link.hear(line, None, false).await {
+                    link.passes_over(&trouble);
                 }
             }
             Ok(Said::Endpoint(_)) => {}

@@ -59,7 +59,7 @@ impl Tools {
                 known.insert(name.to_owned(), mirrored);
             }
         }
-        page.next_cursor
+        page.next_cursor.filter(|cursor| !cursor.is_empty())
     }
 
     /// Adds the headers of a call; or why it can't go out.

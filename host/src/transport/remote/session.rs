@@ -1,6 +1,6 @@
 //! The session with a server of the eras that have them (2024-11-05 to 2025-11-25), and how it is begun again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::modern::PROTOCOL_VERSION;
+use crate::jsonrpc::ids;
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -59,8 +60,8 @@ struct State {
     session: Session,
     initialize: Option<Bytes>,
     initialized: Option<Bytes>,
-    /// The server's requests in this session that have no answer yet: their ids, as spelt.
-    asked: HashSet<Vec<u8>>,
+    /// The server's requests in this session that have no answer yet, by the keys of their ids: these as spelt.
+    asked: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Sessions {
@@ -91,19 +92,21 @@ impl Sessions {
     pub(super) fn asked(&self, id: &[u8]) {
         let mut state = self.lock();
         if state.asked.len() < MOST_ASKED {
-            state.asked.insert(id.to_vec());
+            state.asked.insert(ids::key(id).into_owned(), id.to_vec());
         }
     }
 
     /// A request of the server's is over; whether it may be told so: ids of a forgotten session mean something else in this one.
     pub(super) fn is_answerable(&self, id: &[u8]) -> bool {
         let mut state = self.lock();
-        state.asked.remove(id) || state.session.number <= 1 || state.asked.len() >= MOST_ASKED
+        let key = ids::find(id, |key| state.asked.contains_key(key));
+        let was_asked = key.is_some_and(|key| state.asked.remove(key.as_ref()).is_some());
+        was_asked || state.session.number <= 1 || state.asked.len() >= MOST_ASKED
     }
 
     /// Forgets what the server asked in a session that is no more.
-    pub(super) fn forget_asked(&self) -> HashSet<Vec<u8>> {
-        std::mem::take(&mut self.lock().asked)
+    pub(super) fn forget_asked(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.lock().asked).into_values().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

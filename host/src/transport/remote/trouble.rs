@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use reqwest::StatusCode;
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::forgotten::{self, Told};
 use super::wire::line_of;
-use crate::jsonrpc::{Head, Kind, error_line};
+use crate::jsonrpc::{ErrorObject, Head, Kind, error_line};
 use crate::oauth::Challenge;
 use crate::text::one_line;
 
@@ -26,6 +28,11 @@ pub(super) enum Trouble {
     /// The connection ended before the answer.
     #[error("the server at {place} {how}; whether it did what it was asked is not known")]
     Broken { place: String, how: String },
+    /// A stream ended, and there was nothing in it.
+    #[error(
+        "the server at {place} broke its answer off (the stream ended); whether it did what it was asked is not known"
+    )]
+    Ended { place: String },
     /// It wants to know who asks.
     #[error("the server at {place} lets nobody in without credentials (HTTP {status}{said}): {remedy}")]
     Unauthorized { place: String, status: StatusCode, said: String, remedy: &'static str },
@@ -40,9 +47,9 @@ pub(super) enum Trouble {
         "the server at {place} sends its clients to {to} (HTTP {status}), which is not followed: write that URL instead"
     )]
     Elsewhere { place: String, to: String, status: StatusCode },
-    /// It knows nothing of the session.
-    #[error("the server at {place} has forgotten the session")]
-    Forgotten { place: String },
+    /// It knows nothing of the session; in its own words.
+    #[error("the server at {place} has forgotten the session{said}")]
+    Forgotten { place: String, said: String },
     /// Any other refusal.
     #[error("the server at {place} answers HTTP {status}{said}{remedy}")]
     Refused { place: String, status: StatusCode, said: String, remedy: &'static str },
@@ -52,6 +59,9 @@ pub(super) enum Trouble {
     /// The answer isn't what it should be.
     #[error("the server at {place} {what}")]
     Odd { place: String, what: String },
+    /// It says something that is no message.
+    #[error("the server at {place} says {what}")]
+    Stray { place: String, what: String },
     /// The answer is too long.
     #[error("the server at {place} says something that is longer than `limits.line` allows ({limit} bytes)")]
     TooLong { place: String, limit: usize },
@@ -71,12 +81,39 @@ impl Trouble {
         Some(Self::NoLogin { place: place.to_owned(), status, said: said(body), why })
     }
 
-    /// What a refusal means. `had_session` if the message named one; `authorizes` if a header of the config's says who asks.
-    pub(super) fn refused(place: String, status: StatusCode, body: &[u8], had_session: bool, authorizes: bool) -> Self {
-        if had_session
-            && (status == StatusCode::NOT_FOUND || (status == StatusCode::BAD_REQUEST && is_about_session(body)))
-        {
-            return Self::Forgotten { place };
+    /// The error that a server gives in JSON-RPC, made one where it isn't quite: clients wait for ever for what they can't read.
+    pub(super) fn answered(status: StatusCode, error: Box<RawValue>) -> Self {
+        #[derive(Deserialize)]
+        struct Proper {
+            #[serde(rename = "code")]
+            _code: i64,
+            #[serde(rename = "message")]
+            _message: String,
+        }
+        if error.get().starts_with('{') && serde_json::from_str::<Proper>(error.get()).is_ok() {
+            return Self::Answered { status, error };
+        }
+        let ErrorObject { code, message, .. } = serde_json::from_str(error.get()).unwrap_or_default();
+        let message = if message.is_empty() { one_line(error.get(), SHOWN) } else { message };
+        let code = if code == 0 { FAILED } else { code };
+        let proper = serde_json::value::to_raw_value(&json!({ "code": code, "message": message, "data": &error }));
+        Self::Answered { status, error: proper.unwrap_or(error) }
+    }
+
+    /// What a server says of the session, if this says that it is no more.
+    pub(super) fn forgets(&self) -> Option<String> {
+        match self {
+            Self::Answered { error, .. } if forgotten::is_said(error.get().as_bytes()) => {
+                Some(said(error.get().as_bytes()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a refusal means; `authorizes` if a header of the config's says who asks.
+    pub(super) fn refused(place: String, status: StatusCode, body: &[u8], told: Told, authorizes: bool) -> Self {
+        if forgotten::is_meant(status, body, told) {
+            return Self::Forgotten { place, said: said(body) };
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             let remedy = if authorizes {
@@ -87,7 +124,7 @@ impl Trouble {
             return Self::Unauthorized { place, status, said: said(body), remedy };
         }
         if let Some(error) = refusal(body) {
-            return Self::Answered { status, error };
+            return Self::answered(status, error);
         }
         let remedy = match status {
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
@@ -133,7 +170,7 @@ impl Trouble {
 
     /// Whether the message surely did nothing, or does no harm if it comes twice: whether it may be sent again.
     pub(super) fn is_of_connection(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::Ended { .. })
     }
 
     /// The status that it refuses with.
@@ -164,7 +201,7 @@ impl Trouble {
 }
 
 /// The JSON-RPC error in a body, as spelt.
-fn refusal(body: &[u8]) -> Option<Box<RawValue>> {
+pub(super) fn refusal(body: &[u8]) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Refusal {
         error: Box<RawValue>,
@@ -178,16 +215,6 @@ fn refusal(body: &[u8]) -> Option<Box<RawValue>> {
     error.get().starts_with('{').then_some(error)
 }
 
-/// Whether a server says in its own words that it doesn't know the session: many answer 400, where the specification has 404.
-fn is_about_session(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    let error = refusal(body).and_then(|error| serde_json::from_str::<Message>(error.get()).ok());
-    error.is_some_and(|error| error.message.to_lowercase().contains("session"))
-}
-
 /// A body's first line with anything in it.
 fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..MOST_OF_A_REFUSAL).unwrap_or(body)).into_owned();
@@ -199,9 +226,9 @@ fn said(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn refused(status: u16, body: &str, had_session: bool) -> Trouble {
+    fn refused(status: u16, body: &str) -> Trouble {
         let status = StatusCode::from_u16(status).unwrap();
-        Trouble::refused("http://s/mcp".to_owned(), status, body.as_bytes(), had_session, false)
+        Trouble::refused("http://s/mcp".to_owned(), status, body.as_bytes(), Told::Nothing, false)
     }
 
     #[test]
@@ -223,7 +250,7 @@ mod tests {
         for id in ["7", "null", "\"server-error\""] {
             let body =
                 format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32020,"message":"m","data":{{"x":1.0}}}}}}"#);
-            let trouble = refused(400, &body, false);
+            let trouble = refused(400, &body);
             assert_eq!(trouble.code(), Some(-32020));
             assert!(!trouble.may_be_old());
             let line = trouble.line(b"\"a\"");
@@ -234,24 +261,40 @@ mod tests {
             );
         }
         let body = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"m"}}"#;
-        assert!(refused(400, body, false).may_be_old());
+        assert!(refused(400, body).may_be_old());
     }
 
     #[test]
-    fn a_forgotten_session_is_known_by_404_or_by_what_the_server_says_of_it() {
-        let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#;
-        assert!(matches!(refused(404, "", true), Trouble::Forgotten { .. }));
-        assert!(matches!(refused(400, body, true), Trouble::Forgotten { .. }));
-        assert!(matches!(refused(400, body, false), Trouble::Answered { .. }));
-        assert!(matches!(refused(404, "", false), Trouble::Refused { .. }));
+    fn an_error_that_is_not_quite_one_becomes_one() {
+        let line = |error: &str| {
+            let error = RawValue::from_string(error.to_owned()).unwrap();
+            let line = Trouble::answered(StatusCode::OK, error).line(b"1");
+            serde_json::from_slice::<serde_json::Value>(&line).unwrap()["error"].clone()
+        };
+        assert_eq!(
+            line(r#"{"code":1.0,"message":"m"}"#),
+            json!({ "code": 1, "message": "m", "data": { "code": 1.0, "message": "m" } })
+        );
+        assert_eq!(
+            line(r#""quota exceeded""#),
+            json!({ "code": FAILED, "message": "quota exceeded", "data": "quota exceeded" })
+        );
+        assert_eq!(line(r#"{"type":"x","message":"m"}"#)["code"], FAILED);
+        let gone = RawValue::from_string(r#"{"code":-32000,"message":"Session expired"}"#.to_owned()).unwrap();
+        assert_eq!(
+            Trouble::answered(StatusCode::OK, gone).forgets().unwrap(),
+            r#": `{"code":-32000,"message":"Session expired"}`"#
+        );
+        assert_eq!(line("[1]"), json!({ "code": FAILED, "message": "[1]", "data": [1] }));
+        assert_eq!(line(r#"{"code":-1,"message":"m","x":1}"#), json!({ "code": -1, "message": "m", "x": 1 }));
     }
 
     #[test]
     fn other_refusals_show_their_first_line_and_the_remedy() {
-        let text = refused(500, "\n <h1>Oops\x1b[31m</h1> \nmore", false).to_string();
+        let text = refused(500, "\n <h1>Oops\x1b[31m</h1> \nmore").to_string();
         assert_eq!(text, "the server at http://s/mcp answers HTTP 500 Internal Server Error: `<h1>Oops [31m</h1>`");
-        let text = refused(401, "", false).to_string();
+        let text = refused(401, "").to_string();
         assert!(text.contains("--header"), "{text}");
-        assert!(refused(404, "", false).to_string().contains("path included?"));
+        assert!(refused(404, "").to_string().contains("path included?"));
     }
 }

@@ -1,6 +1,7 @@
 //! One HTTP exchange with the server, and what may go wrong with it.
 
 use std::error::Error as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,9 +11,12 @@ use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::encoding;
+use super::forgotten::Told;
 use super::trouble::{MOST_OF_A_REFUSAL, Trouble};
 use crate::oauth::{Challenge, Login};
 use crate::provider::client::{builder, causes, is_here};
+use crate::text::one_line;
 
 /// How often a server is asked for a sign of life while it says nothing, and how many may stay away. Answers may take minutes, so
 /// this is the only way to tell a server that thinks from one that is gone.
@@ -134,6 +138,9 @@ impl Wire {
         let reason = match (is_refused, is_timeout) {
             (true, _) => "nothing listens there; is it running, and is the URL right?".to_owned(),
             (_, true) => "no connection within 10 s".to_owned(),
+            _ if is_of_authority(&reason) => {
+                "its certificate is that of an authority, as a self-signed one of `openssl req -x509` is: such a one is trusted if the file that `SSL_CERT_FILE` names holds this very certificate".to_owned()
+            }
             _ if reason.contains("certificate") => {
                 format!(
                     "{reason}; trusted is what the system trusts, or what the file that `SSL_CERT_FILE` names holds"
@@ -145,19 +152,21 @@ impl Wire {
     }
 
     /// Whether an answer is one, and else what it means.
-    pub(super) async fn accepted(&self, response: Response, had_session: bool) -> Result<Response, Trouble> {
+    pub(super) async fn accepted(&self, response: Response, told: Told) -> Result<Response, Trouble> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let mut body = BytesMut::new();
         let challenge = Challenge::of(response.headers());
-        let mut pieces = response.bytes_stream();
         // What could be read is what there is to show.
-        while let Some(Ok(piece)) = pieces.next().await {
-            body.extend_from_slice(&piece);
-            if body.len() > MOST_OF_A_REFUSAL {
-                break;
+        if let Ok(pieces) = encoding::pieces(response) {
+            let mut pieces = pin!(pieces);
+            while let Some(Ok(piece)) = pieces.next().await {
+                body.extend_from_slice(&piece);
+                if body.len() > MOST_OF_A_REFUSAL {
+                    break;
+                }
             }
         }
         let place = self.place();
@@ -172,7 +181,7 @@ impl Wire {
             return Err(trouble);
         }
         let authorizes = self.headers.contains_key(AUTHORIZATION);
-        Err(Trouble::refused(place, status, &body, had_session, authorizes))
+        Err(Trouble::refused(place, status, &body, told, authorizes))
     }
 
     /// An answer's body, as one line.
@@ -183,9 +192,9 @@ impl Wire {
             return Err(too_long());
         }
         let mut body = Vec::with_capacity(announced.min(MOST_AT_ONCE) + 1);
-        let mut pieces = response.bytes_stream();
+        let mut pieces = pin!(encoding::pieces(response).map_err(|what| self.odd(what))?);
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|e| self.broken(&causes(&e.without_url())))?;
+            let piece = piece.map_err(|reason| self.broken(&reason))?;
             if body.len() + piece.len() > limit {
                 return Err(too_long());
             }
@@ -200,6 +209,17 @@ impl Wire {
     /// The connection broke in the middle of an answer.
     pub(super) fn broken(&self, reason: &str) -> Trouble {
         Trouble::Broken { place: self.place(), how: format!("broke its answer off ({reason})") }
+    }
+
+    /// A stream ended, and there was nothing in it.
+    pub(super) fn ended(&self) -> Trouble {
+        Trouble::Ended { place: self.place() }
+    }
+
+    /// Something that is no message.
+    pub(super) fn stray(&self, why: &str, line: &[u8]) -> Trouble {
+        let start = String::from_utf8_lossy(line.get(..400).unwrap_or(line)).into_owned();
+        Trouble::Stray { place: self.place(), what: format!("something that is {why}: `{}`", one_line(&start, 80)) }
     }
 
     pub(super) fn odd(&self, what: impl Into<String>) -> Trouble {
@@ -247,8 +267,16 @@ fn is_of_kind(error: &reqwest::Error, kind: std::io::ErrorKind) -> bool {
     false
 }
 
-/// JSON as one line with its end: where there are line ends between its tokens, spaces stand in their place.
+/// Whether a certificate is refused because it is an authority's.
+fn is_of_authority(reason: &str) -> bool {
+    reason.contains("CaUsedAsEndEntity")
+}
+
+/// JSON as one line with its end: where there are line ends between its tokens, spaces stand in their place. A byte order mark is left out.
 pub(super) fn line_of(mut json: Vec<u8>) -> Bytes {
+    if json.starts_with("\u{feff}".as_bytes()) {
+        json.drain(..'\u{feff}'.len_utf8());
+    }
     for byte in &mut json {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';
