@@ -58,6 +58,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Mode, Sampling};
 use crate::jsonrpc::{Head, Kind, error_line};
 use crate::sampling::{Asked, Sampler};
+use crate::transport::back::Again;
 use crate::transport::{Incoming, Side};
 use outlet::Outlet;
 pub use seal::{StateKey, WeakKey};
@@ -75,6 +76,8 @@ pub struct Terms {
     pub state_key: Option<StateKey>,
     /// Whose the front is: one client's by default.
     pub clients: Clients,
+    /// The right to start the server again, if it ends on the first thing that it is asked in a modern client's name.
+    pub again: Option<Again>,
 }
 
 /// How many clients the front stands for.
@@ -103,7 +106,7 @@ impl Terms {
     /// Lines of at most so many bytes, all else by default.
     #[must_use]
     pub fn new(line: usize) -> Self {
-        Self { line, state_key: None, clients: Clients::One }
+        Self { line, state_key: None, clients: Clients::One, again: None }
     }
 }
 
@@ -162,6 +165,7 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms
             era::meet(front, back, (rule, sampler), terms, (first, spoken)).await;
         }
         _ => {
+            drop(terms.again);
             let session = Session::new(Some((rule, sampler)), terms.clients);
             legacy::run(front, back, session, terms.line, spoken).await;
         }

@@ -10,10 +10,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use understudy_tests::matrix::{self, Client, HttpServer};
-use understudy_tests::peers::{installed, script};
+use understudy_tests::peers::{installed, python, script};
 use understudy_tests::program::{self, Place, binary};
 use understudy_tests::provider::Provider;
 use understudy_tests::served::Served;
+use understudy_tests::session::Session;
 
 /// How a side is reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -205,4 +206,49 @@ fn agent_frameworks_and_our_own_verbs_before_servers_that_speak_both() {
             assert_eq!(program::run(call, "").ok().stdout.trim(), "hello", "{server} {name}");
         }
     }
+}
+
+/// A server that ends when it is asked something of the era that it doesn't speak.
+const ENDS: &str = r#"
+import json, sys
+era = sys.argv[1]
+def say(id, result): print(json.dumps({"jsonrpc": "2.0", "id": id, "result": result}), flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    method, params = message.get("method"), message.get("params") or {}
+    if method != "initialize" and era == "legacy" and "began" not in globals(): sys.exit(3)
+    if method == "initialize" and era == "modern": sys.exit(3)
+    began = True
+    if method == "initialize":
+        say(message["id"], {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}})
+    elif method == "server/discover":
+        say(message["id"], {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {}})
+    elif method == "tools/call":
+        has_sampling = "sampling" in json.dumps(params.get("_meta", {}))
+        say(message["id"], {"resultType": "complete", "content": [], "declared": has_sampling})
+"#;
+
+#[test]
+fn a_server_that_ends_when_it_is_asked_for_the_other_era_is_started_again() {
+    let place = Place::new();
+    let server = place.file("ends.py", ENDS).to_string_lossy().into_owned();
+    let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} });
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "t", "arguments": {}, "_meta": meta } });
+    for (era, choice) in [("modern", "sessions"), ("legacy", "client")] {
+        let args = ["--plugin", "echo", "--era", choice];
+        let mut session = Session::start(&place, &args, &[&python(), &server, era]);
+        session.say(&call);
+        let answer = session.hear();
+        assert_eq!((&answer["id"], &answer["result"]["content"]), (&json!(1), &json!([])), "{era}: {answer}");
+        assert_eq!(answer["result"]["declared"], era == "modern", "{answer}");
+        let (status, rest, stderr) = session.end();
+        assert!(status.success() && rest.is_empty(), "{era}: {status} {rest:?} {stderr}");
+    }
+    // One that ends in any case is started twice at most, and its status is the proxy's.
+    let ends = ["-c", "import sys; sys.stdin.readline(); sys.exit(7)"];
+    let mut session = Session::start(&place, &["--plugin", "echo"], &[&python(), ends[0], ends[1]]);
+    session.say(&call);
+    assert_eq!(session.hear()["error"]["message"], "the server has ended");
+    let (status, ..) = session.end();
+    assert_eq!(status.code(), Some(7));
 }

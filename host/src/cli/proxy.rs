@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::reload;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
-use crate::relay::Relay;
+use crate::relay::{Relay, Terms};
 use crate::transport::Side;
 use crate::transport::back::{Back, LAST_WORDS, Place};
 use crate::transport::stdio::{self, Front};
@@ -39,7 +39,9 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
     let (side, mut back) = start(&stage).await?;
     let Front { side: front, ended, writer } = stdio::front(stage.terms.line).context("can't read stdin")?;
-    let mut relay = Relay::start(front, side, stage.answering(), stage.terms);
+    let answering = stage.answering();
+    let terms = Terms { again: back.again(), ..stage.terms };
+    let mut relay = Relay::start(front, side, answering, terms);
     let overdue = AbortOnDropHandle::new(tokio::spawn(end_overdue(ended, stage.patience, overdue)));
     let status = loop {
         tokio::select! {

@@ -195,8 +195,8 @@ fn opener(stages: Stages, ends: TaskTracker) -> Open {
 
 /// Begins a session: a relay, and a back of its own.
 async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Result<Guard> {
-    let (servers, back) = proxy::start(stage).await?;
-    let terms = Terms { clients: stage.clients_of(whose), ..stage.terms.clone() };
+    let (servers, mut back) = proxy::start(stage).await?;
+    let terms = Terms { clients: stage.clients_of(whose), again: back.again(), ..stage.terms.clone() };
     let relay = Relay::start(side, servers, stage.answering(), terms);
     Ok(Box::new(Session { parts: Some((relay, back)), patience: stage.patience, ends }))
 }

@@ -31,17 +31,36 @@ use crate::transport::{Incoming, Message, QUEUE};
 /// The revisions that have sessions, the newest first.
 const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
+/// `_meta` of every request in the name of a client that has sent this `initialize`.
+pub(super) fn meta_of(initialize: &Bytes) -> Members {
+    let params = Parts::of(initialize).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
+    era::meta(params.get("clientInfo"), params.get("capabilities"))
+}
+
 /// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
-pub(super) async fn splice(
+pub(super) async fn splice_if_modern(
     initialize: &Bytes,
     to_front: &Outlet,
     to_back: &Outlet,
     from_back: &mut mpsc::Receiver<Incoming>,
 ) -> bool {
     let Some(sender) = to_back.sender() else { return false };
+    match era::discover(&sender, from_back, to_front, &meta_of(initialize)).await {
+        Some(discovered) => splice(initialize, discovered, to_back, from_back),
+        None => false,
+    }
+}
+
+/// Puts the bridge between the relay and a server that has said this of itself; whether it is there.
+pub(super) fn splice(
+    initialize: &Bytes,
+    discovered: Members,
+    to_back: &Outlet,
+    from_back: &mut mpsc::Receiver<Incoming>,
+) -> bool {
+    let Some(sender) = to_back.sender() else { return false };
     let Some(params) = Parts::of(initialize).ok().and_then(|parts| Members::of(parts.params?)) else { return false };
-    let meta = era::meta(params.get("clientInfo"), params.get("capabilities"));
-    let Some(discovered) = era::discover(&sender, from_back, to_front, &meta).await else { return false };
+    let meta = meta_of(initialize);
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the server while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);

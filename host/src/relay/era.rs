@@ -21,16 +21,17 @@ use crate::config::{EraChoice, Sampling};
 use crate::jsonrpc::{ErrorObject, Head, Kind, Parts, error_line};
 use crate::sampling::Sampler;
 use crate::text::one_line;
+use crate::transport::back::Again;
 use crate::transport::{Incoming, Message, Side};
 
 /// The method that tells.
 pub(super) const DISCOVER: &str = "server/discover";
 
 /// Our id for it.
-const PROBE: &[u8] = b"\"understudy-discover\"";
+pub(super) const PROBE: &[u8] = b"\"understudy-discover\"";
 
 /// How long a server may take to answer it. The SDKs' clients wait as long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a server may be silent about `initialize` before it is asked `server/discover` as well. Servers that speak only the newest revision may
 /// leave unanswered what they don't know; one that is slow to start answers the first of the two first.
@@ -43,23 +44,37 @@ pub(super) async fn meet(
     front: Side,
     mut back: Side,
     by: (Sampling, Arc<Sampler>),
-    terms: Terms,
+    mut terms: Terms,
     (first, mut spoken): (Message, Spoken),
 ) {
     let meta = modern::meta(&first.line).unwrap_or_default();
     let to_front = Outlet::new(front.outgoing.clone());
-    if by.0.era == EraChoice::Client && discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some() {
-        return modern::run(front, back, by, terms, (first, spoken)).await;
+    let (mut again, is_session_first) = (terms.again.take(), by.0.era == EraChoice::Sessions);
+    if !is_session_first {
+        if discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some() {
+            return modern::run(front, back, by, terms, (first, spoken)).await;
+        }
+        start_again_if_ended(&mut back, &mut again, DISCOVER).await;
     }
     let session = Session::new(Some(by.clone()), terms.clients);
     let initialize = upgrade::initialize(&session, terms.clients, &meta);
     let refusal = match greet(initialize, &mut back, &mut spoken.by_back, &meta, SILENCE).await {
-        Greeted::Session => return upgrade::run(front, back, (session, by.1), terms, (first, spoken)).await,
+        Greeted::Session => {
+            drop(again);
+            return upgrade::run(front, back, (session, by.1), terms, (first, spoken)).await;
+        }
         Greeted::Stateless => None,
         Greeted::Refused(why) => Some(why),
     };
-    let is_stateless = by.0.era == EraChoice::Sessions
-        && (refusal.is_none() || discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some());
+    let is_stateless = match &refusal {
+        None => true,
+        Some(_) if is_session_first => {
+            start_again_if_ended(&mut back, &mut again, "initialize").await;
+            discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some()
+        }
+        Some(_) => false,
+    };
+    drop(again);
     match refusal {
         Some(why) if !is_stateless => {
             let id = Head::of(&first.line).id().unwrap_or(b"null").to_vec();
@@ -68,6 +83,20 @@ pub(super) async fn meet(
             spoken.ended.cancel();
         }
         _ => modern::run(front, back, by, terms, (first, spoken)).await,
+    }
+}
+
+/// Some servers end when they are asked in the way of an era that they don't speak: such a one is started again, once.
+async fn start_again_if_ended(back: &mut Side, again: &mut Option<Again>, asked: &str) {
+    if !(back.incoming.is_closed() && back.incoming.is_empty()) {
+        return;
+    }
+    if let Some(again) = again.take() {
+        tracing::info!("the server has ended when it was asked `{asked}`: it is started again, for the other era");
+        match again.start().await {
+            Ok(side) => *back = side,
+            Err(error) => tracing::warn!("the server can't be started again: {error}"),
+        }
     }
 }
 
@@ -104,9 +133,7 @@ async fn greet(
                 tracing::info!(
                     "the server has not answered `initialize` for {patience:?}: `server/discover` is asked as well"
                 );
-                let mut params = Members::default();
-                params.set("_meta", meta.raw());
-                if back.outgoing.send(rounds::request(PROBE, DISCOVER, &params).into()).await.is_err() {
+                if back.outgoing.send(probe(meta).into()).await.is_err() {
                     return ended();
                 }
                 continue;
@@ -159,9 +186,7 @@ pub(super) async fn discover(
     to_front: &Outlet,
     meta: &Members,
 ) -> Option<Members> {
-    let mut params = Members::default();
-    params.set("_meta", meta.raw());
-    to_back.send(rounds::request(PROBE, DISCOVER, &params).into()).await.ok()?;
+    to_back.send(probe(meta).into()).await.ok()?;
     let answer = async {
         while let Some(incoming) = from_back.recv().await {
             let Incoming::Message(message) = incoming else { continue };
@@ -178,8 +203,15 @@ pub(super) async fn discover(
     spoken(&line)
 }
 
+/// Our `server/discover`.
+pub(super) fn probe(meta: &Members) -> Bytes {
+    let mut params = Members::default();
+    params.set("_meta", meta.raw());
+    rounds::request(PROBE, DISCOVER, &params)
+}
+
 /// What an answer to `server/discover` tells.
-fn spoken(line: &Bytes) -> Option<Members> {
+pub(super) fn spoken(line: &Bytes) -> Option<Members> {
     let parts = Parts::of(line).ok()?;
     if let Some(error) = parts.error {
         return is_modern(&error).then(Members::default);

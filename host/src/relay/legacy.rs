@@ -15,8 +15,8 @@ use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
-use super::{Spoken, create, downgrade, next, refuse_length, report_garbage};
-use crate::jsonrpc::{error_line, result_line};
+use super::{Spoken, create, downgrade, era, next, refuse_length, report_garbage};
+use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::sampling::{Asked, hop};
 use crate::transport::{Incoming, Message, Side};
 
@@ -49,9 +49,10 @@ pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize,
         limit,
     });
     let _end = Closing(Arc::clone(&shared));
+    let silent = Silent::of(&shared, &spoken);
     let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
-    backward((spoken.by_back, spoken.garbled), back.incoming, &shared).await;
+    backward((spoken.by_back, spoken.garbled), back.incoming, silent, &shared).await;
     spoken.ended.cancel();
     // A server that says no more may still listen.
     let _ = forward.await;
@@ -82,15 +83,29 @@ async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incomin
 async fn backward(
     (mut said, mut garbled): (VecDeque<Incoming>, bool),
     mut from_back: mpsc::Receiver<Incoming>,
+    mut silent: Silent,
     shared: &Shared,
 ) {
-    while let Some(incoming) = next(&mut said, &mut from_back).await {
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            incoming = next(&mut said, &mut from_back) => incoming,
+            _ = silent.look.tick(), if silent.looks => {
+                silent.ask(shared).await;
+                continue;
+            }
+        };
+        let Some(incoming) = incoming else { break };
         if from_back.is_empty() {
             shared.in_a_row.store(0, Ordering::Relaxed);
         }
         let open = match incoming {
             Incoming::TooLong { head, bytes } => {
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
+            }
+            Incoming::Message(message) if silent.asked && silent.is_answer(&message.line) => {
+                silent.answered(&message.line, shared, &mut from_back);
+                true
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
                 None => {
@@ -99,7 +114,7 @@ async fn backward(
                 }
                 // It may speak the modern era alone.
                 Some(initialize) => {
-                    downgrade::splice(&initialize, &shared.to_front, &shared.to_back, &mut from_back).await
+                    downgrade::splice_if_modern(&initialize, &shared.to_front, &shared.to_back, &mut from_back).await
                         || shared.server_says(message).await
                 }
             },
@@ -110,6 +125,56 @@ async fn backward(
     }
     shared.close();
     shared.to_front.close();
+}
+
+/// A server that says nothing to `initialize`: it is asked `server/discover` as well, once. Not soon, for it may just be slow to start, and old
+/// servers end if something comes between their answer to `initialize` and `notifications/initialized`.
+struct Silent {
+    look: tokio::time::Interval,
+    /// Whether the answer is still looked for.
+    looks: bool,
+    asked: bool,
+}
+
+impl Silent {
+    fn of(shared: &Shared, spoken: &Spoken) -> Self {
+        // Where a client of the modern era is in front, that has been seen to.
+        let looks = shared.session.sampler().is_some() && spoken.by_front.is_some();
+        let mut look = tokio::time::interval(era::PATIENCE / 4);
+        look.reset();
+        Self { look, looks, asked: false }
+    }
+
+    async fn ask(&mut self, shared: &Shared) {
+        match shared.session.unanswered_initialize() {
+            None => self.looks = !shared.session.has_begun(),
+            Some((_, since)) if since.elapsed() < era::PATIENCE => {}
+            Some((initialize, _)) => {
+                tracing::info!(
+                    "the server has not answered `initialize` for {:?}: `server/discover` is asked as well",
+                    era::PATIENCE
+                );
+                (self.looks, self.asked) = (false, true);
+                // A server that doesn't listen has ended, or is about to.
+                let _ = shared.to_back.send(era::probe(&downgrade::meta_of(&initialize))).await;
+            }
+        }
+    }
+
+    fn is_answer(&self, line: &Bytes) -> bool {
+        let head = Head::of(line);
+        head.kind() == Kind::Response && head.id() == Some(era::PROBE)
+    }
+
+    /// The server speaks the modern era, or doesn't. If it has answered `initialize` meanwhile, that stands.
+    fn answered(&mut self, line: &Bytes, shared: &Shared, from_back: &mut mpsc::Receiver<Incoming>) {
+        self.asked = false;
+        if let Some(discovered) = era::spoken(line)
+            && let Some(initialize) = shared.session.take_initialize()
+        {
+            downgrade::splice(&initialize, discovered, &shared.to_back, from_back);
+        }
+    }
 }
 
 impl Shared {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -74,6 +74,7 @@ struct Told {
 struct Initialize {
     id: Vec<u8>,
     line: Bytes,
+    since: Instant,
 }
 
 impl Session {
@@ -144,7 +145,7 @@ impl Session {
             let edited = with_tasks.or(edited);
             let sent = edited.clone().unwrap_or_else(|| line.clone());
             let id = head.id().unwrap_or_default().to_vec();
-            *self.initialize.lock().unwrap_or_else(PoisonError::into_inner) = Some(Initialize { id, line: sent });
+            *self.initialize() = Some(Initialize { id, line: sent, since: Instant::now() });
             return edited.map_or(Verdict::Pass, Verdict::Replace);
         }
         match (head.kind(), head.id()) {
@@ -257,10 +258,29 @@ impl Session {
         (!may_ask).then(|| Verdict::Refuse { id: id.to_vec(), code: -32603, message: only_while(tools) })
     }
 
+    fn initialize(&self) -> MutexGuard<'_, Option<Initialize>> {
+        self.initialize.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client's `initialize`, if it has gone to the server and has no answer yet, and since when.
+    pub(super) fn unanswered_initialize(&self) -> Option<(Bytes, Instant)> {
+        self.initialize().as_ref().map(|waiting| (waiting.line.clone(), waiting.since))
+    }
+
+    /// The same, no longer waited for.
+    pub(super) fn take_initialize(&self) -> Option<Bytes> {
+        self.initialize().take().map(|waiting| waiting.line)
+    }
+
+    /// Whether the client has sent `initialize`.
+    pub(super) fn has_begun(&self) -> bool {
+        self.declared.get().is_some()
+    }
+
     /// The client's `initialize`, if this is the server's refusal of it. Servers of the era without sessions refuse it with many codes.
     pub(super) fn refused_initialize(&self, line: &Bytes) -> Option<Bytes> {
         // Once it is answered, this is all that there is to look at.
-        let mut waiting = self.initialize.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.initialize();
         let id = waiting.as_ref()?.id.as_slice();
         let head = Head::of(line);
         if head.kind() != Kind::Response || !head.id().is_some_and(|given| ids::same(given, id)) {

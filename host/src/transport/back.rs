@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::sync::mpsc;
 
 use super::Side;
 use super::child::{self, Program, Server};
@@ -29,9 +30,19 @@ pub enum Place {
 #[derive(Debug)]
 pub enum Back {
     /// A child process.
-    Child(Box<Server>),
+    Child(Box<Child>),
     /// A conversation over HTTP.
     Remote(Connection),
+}
+
+/// A server that is a child process.
+#[derive(Debug)]
+pub struct Child {
+    server: Server,
+    program: Program,
+    limit: usize,
+    /// Those that have been started again in its place.
+    again: Option<mpsc::UnboundedReceiver<Server>>,
 }
 
 impl Place {
@@ -42,8 +53,8 @@ impl Place {
     pub async fn start(self, limit: usize) -> io::Result<(Side, Back)> {
         match self {
             Self::Program(program) => {
-                let (side, server) = child::start(program, limit).await?;
-                Ok((side, Back::Child(Box::new(server))))
+                let (side, server) = child::start(program.clone(), limit).await?;
+                Ok((side, Back::Child(Box::new(Child { server, program, limit, again: None }))))
             }
             Self::Remote(remote) => {
                 let (side, connection) = remote::connect(remote, limit)?;
@@ -53,14 +64,50 @@ impl Place {
     }
 }
 
+/// The right to start a server again that has ended on its first message. Until it is dropped, the server's end isn't told.
+#[derive(Debug, Clone)]
+pub struct Again {
+    program: Program,
+    limit: usize,
+    started: mpsc::UnboundedSender<Server>,
+}
+
+impl Again {
+    /// Starts it again.
+    pub(crate) async fn start(self) -> io::Result<Side> {
+        let (side, server) = child::start(self.program, self.limit).await?;
+        // If nobody has the server before this one any more, this one ends here.
+        let _ = self.started.send(server);
+        Ok(side)
+    }
+}
+
 impl Back {
+    /// The right to start a program again; a server at a URL needs none.
+    pub fn again(&mut self) -> Option<Again> {
+        let Self::Child(child) = self else { return None };
+        let (started, receiver) = mpsc::unbounded_channel();
+        child.again = Some(receiver);
+        Some(Again { program: child.program.clone(), limit: child.limit, started })
+    }
+
     /// Waits for its end; a child's status.
     ///
     /// # Errors
     /// If the system won't tell.
     pub async fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         match self {
-            Self::Child(server) => server.wait().await.map(Some),
+            Self::Child(child) => loop {
+                let status = child.server.wait().await?;
+                let started = match &mut child.again {
+                    Some(again) => again.recv().await,
+                    None => None,
+                };
+                match started {
+                    Some(server) => child.server = server,
+                    None => return Ok(Some(status)),
+                }
+            },
             Self::Remote(connection) => {
                 connection.ended().await;
                 Ok(None)
@@ -71,7 +118,7 @@ impl Back {
     /// Hands a signal on. What is no process ends in an orderly way with those that end one.
     pub fn signal(&self, signal: Signal) {
         match self {
-            Self::Child(server) => server.signal(signal),
+            Self::Child(child) => child.server.signal(signal),
             Self::Remote(_) if [Signal::USR1, Signal::USR2].contains(&signal) => {}
             Self::Remote(connection) => connection.close(),
         }
