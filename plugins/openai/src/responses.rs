@@ -20,14 +20,20 @@ mod response;
 mod stream;
 mod wire;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
+use understudy_plugin::ids::{self, Ids};
 use understudy_plugin::names::Names;
+use understudy_plugin::schema::{self, Shapes};
 use understudy_plugin::stream::streamed;
 use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Step};
 use understudy_plugin::{http, state};
 
 pub(crate) use self::stream::Assembly;
+use crate::models::Facts;
 use crate::settings::Settings;
 use crate::tools;
 
@@ -40,18 +46,33 @@ pub(crate) struct State {
     stop: Vec<String>,
     /// Tool names that were changed.
     names: Names,
+    /// How the arguments of tools were changed.
+    shapes: Shapes,
     /// How many tool calls the conversation holds: the first number for an id that must be made.
     calls: usize,
 }
 
+/// A request, fitted to what the API and the model take.
+struct Fitted<'a> {
+    facts: Facts,
+    /// At most 64 characters (Portkey-AI/gateway#1062).
+    ids: Ids,
+    /// Those of the tools.
+    schemas: Vec<Cow<'a, RawValue>>,
+}
+
 pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Settings) -> Result<Step, Error> {
+    let facts = settings.facts(model);
+    let schema::Fitted { schemas, shapes } = schema::fit(request.tools.iter().flatten(), &tools::schemas(&facts))?;
     let state = State {
         model: model.to_owned(),
         stop: request.stop_sequences.clone(),
         names: tools::names(request),
+        shapes,
         calls: tool_uses_of(request).count(),
     };
-    let body = request::body(request, &state, settings)?;
+    let fitted = Fitted { facts, ids: Ids::of(request, &ids::Rule::WORD), schemas };
+    let body = request::body(request, &state, &fitted, settings)?;
     let path = settings.path.as_deref().unwrap_or("/responses");
     let mut fetch = http::post_json(path, &body, Vec::new())?;
     fetch.state = state::to_bytes(&crate::State::Responses(state))?;
