@@ -57,7 +57,7 @@ pub(crate) struct State {
     forced: bool,
     /// How many tool calls the conversation holds: the first number for an id that must be made.
     calls: usize,
-    /// What the answer begins with and the conversation ends with.
+    /// What the conversation ends with, where the user asks to go on from there: some models say it again.
     prefix: Option<String>,
     /// Whether the answer can hold thinking that a template left in it.
     thinks: bool,
@@ -85,12 +85,12 @@ pub(crate) fn start(request: &CreateMessageRequest, options: &Options, settings:
         dialect: spoken.origin().into(),
         stop: request.stop_sequences.clone(),
         cut: fitted.stops.cut.clone(),
-        names: tools::names(request),
+        names: Names::of(request, &spoken.dialect.names),
         shapes,
         tools: tools::are_offered(request),
         forced: tools::choice(request) == Some("required") && !facts.can_be_forced,
         calls: tool_uses_of(request).count(),
-        prefix: messages::last_words(request).filter(|_| fitted.prefill() == Prefill::Prefix),
+        prefix: messages::last_words(request).filter(|_| fitted.prefill() == Prefill::User),
         thinks: spoken.may_leak_thinking(),
     };
     let body = request::body(request, &state, &fitted, settings)?;

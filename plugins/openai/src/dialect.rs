@@ -5,8 +5,10 @@
 
 use understudy_plugin::ids::Rule;
 use understudy_plugin::models::is_like;
+use understudy_plugin::names;
 
 use crate::settings::MaxTokensField;
+use crate::tools::NAMES;
 
 /// One kind of server.
 #[derive(Debug)]
@@ -25,10 +27,14 @@ pub(crate) struct Dialect {
     /// What it makes of a conversation that ends with the assistant.
     pub(crate) prefill: Prefill,
     pub(crate) ids: Rule,
+    /// The names of tools.
+    pub(crate) names: names::Rule,
     /// A user may speak right after a tool's answer.
     pub(crate) user_after_tool: bool,
     /// A tool's answer may hold images.
     pub(crate) images_in_tool_results: bool,
+    /// Audio and documents are as Mistral has them.
+    pub(crate) has_plain_media: bool,
     /// Tools that were used must be offered, too.
     pub(crate) needs_tools: bool,
     /// The word for `toolChoice: required`.
@@ -60,8 +66,6 @@ pub(crate) struct Dialect {
 pub(crate) enum Prefill {
     /// It takes it as it is.
     Plain,
-    /// It goes on from there if the message says `prefix`, and begins its answer with it.
-    Prefix,
     /// It goes on from there if the request says `continue_final_message`.
     Continue,
     /// It refuses it: the user asks to go on.
@@ -95,8 +99,10 @@ const COMPATIBLE: Dialect = Dialect {
     stream_options: true,
     prefill: Prefill::Plain,
     ids: Rule::WORD,
+    names: NAMES,
     user_after_tool: true,
     images_in_tool_results: false,
+    has_plain_media: false,
     needs_tools: false,
     required: "required",
     max_tokens: MaxTokensField::Auto,
@@ -147,10 +153,12 @@ pub(crate) const TABLE: &[Dialect] = &[
             "open-mixtral-*",
         ],
         stream_options: false,
-        prefill: Prefill::Prefix,
+        // With `prefix: true` it would go on by itself; not every gateway before it knows that.
+        prefill: Prefill::User,
         ids: Rule::NINE,
         user_after_tool: false,
         images_in_tool_results: true,
+        has_plain_media: true,
         required: "any",
         max_tokens: MaxTokensField::MaxTokens,
         seed: Seed::RandomSeed,
@@ -218,6 +226,7 @@ pub(crate) const TABLE: &[Dialect] = &[
         title: "Gemini's compatible endpoint",
         hosts: &["generativelanguage.googleapis.com", "aiplatform.googleapis.com"],
         models: &["gemini-*", "gemma-*"],
+        names: names::Rule { begins: |c| c.is_ascii_alphabetic() || c == '_', ..NAMES },
         most_stops: 5,
         metadata: &[],
         reasoning: &[],

@@ -86,7 +86,7 @@ impl Refusal {
 fn kind_of_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" => "quota-exceeded",
-        "rate_limit_exceeded" | "rate_limit_error" | "rate_limit_reached" => "rate-limited",
+        "rate_limit_exceeded" | "rate_limit_error" | "rate_limit_reached" | "too_many_requests_error" => "rate-limited",
         // `exceed_context_size_error` is llama.cpp's.
         "context_length_exceeded" | "exceed_context_size_error" => "context-too-long",
         // Those with no counterpart in Chat Completions stand in `types/responses/response_error.py`; the prompt was flagged.
@@ -150,6 +150,8 @@ fn kind_of_words(status: u16, message: &str) -> &'static str {
         // OpenAI: "The engine is currently overloaded, please try again later".
         503 => "overloaded",
         _ if says(&["You exceeded your current quota"]) => "quota-exceeded",
+        // Groq's, in a stream that it breaks off.
+        200..=299 if says(&["over capacity", "overloaded"]) => "overloaded",
         // A failure reported with a status of success.
         200..=299 => "internal",
         _ => kind_of_status(status),

@@ -92,7 +92,7 @@ impl Provider for OpenAi {
         }
         match settings.api {
             Api::Chat => chat::start(&request, &options, &settings),
-            Api::Responses => responses::start(&request, &options.model, &settings),
+            Api::Responses => responses::start(&request, &options, &settings),
         }
     }
 

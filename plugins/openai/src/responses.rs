@@ -29,12 +29,12 @@ use understudy_plugin::ids::{self, Ids};
 use understudy_plugin::names::Names;
 use understudy_plugin::schema::{self, Shapes};
 use understudy_plugin::stream::streamed;
-use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Step};
+use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Options, Step};
 use understudy_plugin::{http, state};
 
 pub(crate) use self::stream::Assembly;
 use crate::models::Facts;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::tools;
 
 /// What must be remembered until the answer is there.
@@ -42,6 +42,8 @@ use crate::tools;
 pub(crate) struct State {
     /// The model asked.
     model: String,
+    /// Where it was asked, if that is known: encrypted reasoning is an account's own.
+    origin: String,
     /// The request's stop sequences.
     stop: Vec<String>,
     /// Tool names that were changed.
@@ -61,13 +63,15 @@ struct Fitted<'a> {
     schemas: Vec<Cow<'a, RawValue>>,
 }
 
-pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Settings) -> Result<Step, Error> {
+pub(crate) fn start(request: &CreateMessageRequest, options: &Options, settings: &Settings) -> Result<Step, Error> {
+    let model = &options.model;
     let facts = settings.facts(model);
     let schema::Fitted { schemas, shapes } = schema::fit(request.tools.iter().flatten(), &tools::schemas(&facts))?;
     let state = State {
-        model: model.to_owned(),
+        model: model.clone(),
+        origin: settings::origin(&options.extensions).unwrap_or_default(),
         stop: request.stop_sequences.clone(),
-        names: tools::names(request),
+        names: Names::of(request, &tools::NAMES),
         shapes,
         calls: tool_uses_of(request).count(),
     };

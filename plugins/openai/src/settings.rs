@@ -160,11 +160,7 @@ impl Settings {
 
     /// What the server takes. `extensions`: the options' own, in which the host names the endpoint.
     pub(crate) fn spoken(&self, extensions: &str, model: &str) -> Spoken {
-        #[derive(Deserialize)]
-        struct Extensions {
-            origin: Option<String>,
-        }
-        let origin = serde_json::from_str::<Extensions>(extensions).ok().and_then(|extensions| extensions.origin);
+        let origin = origin(extensions);
         let setting = self.dialect.as_deref().and_then(Dialect::named);
         Spoken::of(setting, origin.as_deref(), self.profile.as_deref().unwrap_or(model))
     }
@@ -200,4 +196,13 @@ impl Settings {
         });
         metadata
     }
+}
+
+/// The origin of the endpoint, which the host puts among the options' extensions.
+pub(crate) fn origin(extensions: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Extensions {
+        origin: Option<String>,
+    }
+    serde_json::from_str::<Extensions>(extensions).ok()?.origin
 }

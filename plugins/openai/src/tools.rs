@@ -1,6 +1,6 @@
 //! Tools: what both APIs want said of them.
 
-use understudy_plugin::names::{Names, Rule};
+use understudy_plugin::names::Rule;
 use understudy_plugin::schema;
 use understudy_plugin::types::{CreateMessageRequest, Tool};
 
@@ -8,14 +8,10 @@ use crate::models::Facts;
 
 /// OpenAI: "Must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64"
 /// (`types/shared_params/function_definition.py`). MCP also allows dots, and 128 characters.
-const NAMES: Rule = Rule { begins: is_name_character, holds: is_name_character, longest: 64 };
+pub(crate) const NAMES: Rule = Rule { begins: is_name_character, holds: is_name_character, longest: 64 };
 
 fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
-}
-
-pub(crate) fn names(request: &CreateMessageRequest) -> Names {
-    Names::of(request, &NAMES)
 }
 
 pub(crate) fn are_offered(request: &CreateMessageRequest) -> bool {

@@ -50,12 +50,8 @@ pub(super) fn convert<'a>(
             }
         }
     }
-    if let Some(Message::Assistant { prefix, .. }) = messages.last_mut() {
-        match fitted.prefill() {
-            Prefill::Prefix => *prefix = true,
-            Prefill::User => messages.push(Message::User { content: Content::Text(GO_ON.into()) }),
-            Prefill::Plain | Prefill::Continue => {}
-        }
+    if fitted.prefill() == Prefill::User && matches!(messages.last(), Some(Message::Assistant { .. })) {
+        messages.push(Message::User { content: Content::Text(GO_ON.into()) });
     }
     Ok(messages)
 }
@@ -90,8 +86,8 @@ fn user<'a>(
             let place = format!("messages[{i}].content[{n}]");
             match block {
                 ContentBlock::Text(text) => parts.push(Part::Text { text: text.text.as_str().into() }),
-                ContentBlock::Image(image) => parts.push(media::image(image, &place)?.into()),
-                ContentBlock::Audio(audio) => parts.push(media::audio(audio, &place, Api::Chat)?.into()),
+                ContentBlock::Image(image) => parts.push(part(media::image(image, &place)?, fitted)),
+                ContentBlock::Audio(audio) => parts.push(part(media::audio(audio, &place, Api::Chat)?, fitted)),
                 ContentBlock::ToolResult(result) => {
                     results += 1;
                     let id = fitted.ids.on_the_wire(&result.tool_use_id, i);
@@ -131,11 +127,11 @@ fn tool_result<'a>(
     let pieces = tool_result::pieces(result, place, Api::Chat)?;
     let holds_media = pieces.iter().any(|piece| matches!(piece, Piece::Media { .. }));
     if holds_media && fitted.spoken.dialect.images_in_tool_results {
-        let part = |piece| match piece {
+        let parts = pieces.into_iter().map(|piece| match piece {
             Piece::Text(text) => Part::Text { text },
-            Piece::Media { media, .. } => media.into(),
-        };
-        return Ok((Content::Parts(pieces.into_iter().map(part).collect()), Vec::new()));
+            Piece::Media { media, .. } => part(media, fitted),
+        });
+        return Ok((Content::Parts(parts.collect()), Vec::new()));
     }
     let mut texts = Vec::new();
     let mut parts = Vec::new();
@@ -143,7 +139,7 @@ fn tool_result<'a>(
         match piece {
             Piece::Text(text) => texts.push(text),
             Piece::Media { media, called } => {
-                parts.push(media.into());
+                parts.push(part(media, fitted));
                 texts.push(format!("[{called}; see the next user message]").into());
             }
         }
@@ -151,13 +147,13 @@ fn tool_result<'a>(
     Ok((Content::Text(join(texts, "\n")), parts))
 }
 
-impl<'a> From<Media<'a>> for Part<'a> {
-    fn from(media: Media<'a>) -> Self {
-        match media {
-            Media::Image(url) => Self::ImageUrl { image_url: ImageUrl { url } },
-            Media::Audio { data, format } => Self::InputAudio { input_audio: InputAudio { data, format } },
-            Media::Document { name, data } => Self::File { file: File { filename: name, file_data: data } },
-        }
+fn part<'a>(media: Media<'a>, fitted: &Fitted) -> Part<'a> {
+    match (media, fitted.spoken.dialect.has_plain_media) {
+        (Media::Image(url), _) => Part::ImageUrl { image_url: ImageUrl { url } },
+        (Media::Audio { data, format }, false) => Part::InputAudio { input_audio: InputAudio::Object { data, format } },
+        (Media::Audio { data, .. }, true) => Part::InputAudio { input_audio: InputAudio::Plain(data) },
+        (Media::Document { name, data }, false) => Part::File { file: File { filename: name, file_data: data } },
+        (Media::Document { name, data }, true) => Part::DocumentUrl { document_url: data, document_name: name },
     }
 }
 
@@ -227,7 +223,7 @@ fn assistant<'a>(turn: &Turn<'a>, state: &'a State, fitted: &'a Fitted<'a>) -> R
     }
     let text = said(turn);
     let content = (!text.is_empty() || tool_calls.is_empty()).then_some(text);
-    Ok(Message::Assistant { content, tool_calls, prefix: false, reasoning })
+    Ok(Message::Assistant { content, tool_calls, reasoning })
 }
 
 fn call<'a>(tool_use: &'a ToolUseContent, message: usize, state: &'a State, fitted: &'a Fitted<'a>) -> ToolCall<'a> {

@@ -181,10 +181,18 @@ fn tidy_beginning(content: &mut Vec<ContentBlock>, state: &State) {
             first.text = answer.to_owned();
         }
     }
-    if let Some(rest) = state.prefix.as_deref().and_then(|prefix| first.text.strip_prefix(prefix)) {
+    if let Some(prefix) = state.prefix.as_deref()
+        && let Some(rest) = first.text.strip_prefix(prefix).filter(|_| says_again(prefix, &first.text))
+    {
         first.text = rest.to_owned();
     }
     if first.text.is_empty() {
         content.remove(0);
     }
+}
+
+/// Whether a text that begins with the end of the conversation says that again: it is long enough to be no accident, or the text is JSON
+/// by itself.
+fn says_again(prefix: &str, text: &str) -> bool {
+    prefix.trim().len() > 3 || serde_json::from_str::<&RawValue>(text).is_ok()
 }

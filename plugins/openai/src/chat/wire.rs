@@ -84,9 +84,6 @@ pub(super) enum Message<'a> {
         content: Option<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall<'a>>,
-        /// Mistral's: the answer goes on from here.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        prefix: bool,
         #[serde(flatten)]
         reasoning: Reasoning<&'a RawValue>,
     },
@@ -130,6 +127,11 @@ pub(super) enum Part<'a> {
     File {
         file: File<'a>,
     },
+    /// Mistral's word for a document.
+    DocumentUrl {
+        document_url: DataUrl<'a>,
+        document_name: Cow<'a, str>,
+    },
 }
 
 #[derive(Serialize)]
@@ -138,9 +140,14 @@ pub(super) struct ImageUrl<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct InputAudio<'a> {
-    pub(super) data: &'a str,
-    pub(super) format: &'static str,
+#[serde(untagged)]
+pub(super) enum InputAudio<'a> {
+    Object {
+        data: &'a str,
+        format: &'static str,
+    },
+    /// Mistral's.
+    Plain(&'a str),
 }
 
 #[derive(Serialize)]

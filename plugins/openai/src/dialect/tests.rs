@@ -59,7 +59,6 @@ fn dialects() -> String {
     for dialect in TABLE {
         let prefill = match dialect.prefill {
             Prefill::Plain => "as it is",
-            Prefill::Prefix => "`prefix`",
             Prefill::Continue => "`continue_final_message`",
             Prefill::User => "the user asks to go on",
         };

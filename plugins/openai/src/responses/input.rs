@@ -104,11 +104,11 @@ fn assistant<'a>(
         match block {
             ContentBlock::Text(text) => {
                 let mut carried = Carried::of(&text.extras);
-                items.extend(carried.take(&state.model).into_iter().map(Item::Reasoning));
+                items.extend(carried.take(state).into_iter().map(Item::Reasoning));
                 push_text(&mut items, &text.text, carried.phase);
             }
             ContentBlock::ToolUse(tool_use) => {
-                let reasoning = Carried::of(&tool_use.extras).take(&state.model);
+                let reasoning = Carried::of(&tool_use.extras).take(state);
                 items.extend(reasoning.into_iter().map(Item::Reasoning));
                 items.push(Item::FunctionCall {
                     call_id: ids.on_the_wire(&tool_use.id, number),

@@ -131,7 +131,7 @@ fn said(output: &[&RawValue], end: &End, state: &State) -> Result<Said, Error> {
             }
         }
         if let Some(extras) = said.content.get_mut(before).and_then(extras_mut) {
-            extras.meta = Carried::new(&state.model, std::mem::take(&mut reasoning), phase).into_meta();
+            extras.meta = Carried::new(state, std::mem::take(&mut reasoning), phase).into_meta();
         }
     }
     Ok(said)
