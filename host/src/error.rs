@@ -217,9 +217,9 @@ impl Error {
             | Self::TooMany { .. }
             | Self::TooMuch { .. }
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
-            Self::Guest { error: wit::Error::Provider(provider), .. } => {
-                !matches!(provider.kind.as_str(), "invalid-request" | "content-filtered")
-            }
+            // What one provider calls invalid another one may well take: each has limits of its own. What no provider takes, the
+            // plugin itself refuses. A filter is another matter: nobody is to be asked until somebody answers.
+            Self::Guest { error: wit::Error::Provider(provider), .. } => provider.kind != "content-filtered",
             _ => true,
         }
     }
@@ -373,4 +373,35 @@ pub enum LoadError {
         /// The cause.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest(error: wit::Error) -> Error {
+        Error::Guest { plugin: "p".to_owned(), error }
+    }
+
+    #[test]
+    fn what_one_provider_refuses_is_for_the_next_plugin_and_what_no_provider_takes_is_not() {
+        let failure = || wit::Failure { message: String::new(), extensions: String::new() };
+        let said = |kind: &str| {
+            guest(wit::Error::Provider(wit::ProviderError {
+                kind: kind.to_owned(),
+                status: Some(400),
+                message: String::new(),
+                retry_after_ms: None,
+                extensions: String::new(),
+            }))
+        };
+        for kind in ["invalid-request", "unauthorized", "context-too-long", "overloaded", "internal", "a new one"] {
+            assert!(said(kind).is_for_the_next_plugin(), "{kind}");
+        }
+        assert!(guest(wit::Error::Unsupported(failure())).is_for_the_next_plugin());
+        assert!(guest(wit::Error::MalformedResponse(failure())).is_for_the_next_plugin());
+        assert!(!said("content-filtered").is_for_the_next_plugin());
+        assert!(!guest(wit::Error::InvalidRequest(failure())).is_for_the_next_plugin());
+        assert!(!Error::InvalidRequest { reason: String::new() }.is_for_the_next_plugin());
+    }
 }

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 
 use body::Unread;
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::{self, ConfigError, Limits};
@@ -51,8 +51,8 @@ use credential::Credential;
 use endpoint::Endpoint;
 use outgoing::Outgoing;
 use secret::Redact;
-use stream::is_streamed;
 pub use stream::{Answer, Events, Failure};
+use stream::{beginning, is_streamed, is_whole};
 
 /// Where a plugin's requests go, and what is added to them.
 #[derive(Debug)]
@@ -122,6 +122,12 @@ impl Destination {
     /// If the config must name one.
     pub fn endpoint(&self) -> Result<String, &str> {
         self.main.as_ref().map(Endpoint::shown).map_err(String::as_str)
+    }
+
+    /// The main endpoint's scheme, host and port, if there is one.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.main.as_ref().ok().map(Endpoint::origin)
     }
 
     /// The credential.
@@ -214,21 +220,29 @@ impl Destination {
             value: redact.words(value.as_bytes().iter().map(|byte| char::from(*byte)).collect()),
         });
         let headers: Vec<wit::Header> = headers.collect();
-        if is_streamed(fetch.framing, &response) {
-            let body = response.bytes_stream().map_err(|e| Failure::Broken(causes(&e.without_url())));
-            let head = ResponseHead { status, headers };
-            let is_lines = fetch.framing == wit::Framing::Lines;
-            let place = (self.plugin.clone(), endpoint.origin().to_owned(), self.limits.response_body);
-            return Ok(Answer::Events(Events::new(head, body, is_lines, redact, place)));
-        }
         let origin = || endpoint.origin().to_owned();
         let broken = |reason: String| Error::Unreachable {
             plugin: self.plugin.clone(),
             origin: origin(),
             reason: redact.words(format!("the answer broke off: {reason}")),
         };
+        let mut begun = Bytes::new();
+        let mut response = response;
+        let mut is_stream = is_streamed(fetch.framing, &response);
+        if is_stream && fetch.framing == wit::Framing::ServerSentEvents {
+            begun = beginning(&mut response).await.map_err(|e| broken(causes(&e.without_url())))?;
+            is_stream = !is_whole(&begun);
+        }
+        if is_stream {
+            let body = response.bytes_stream().map_err(|e| Failure::Broken(causes(&e.without_url())));
+            let body = futures_util::stream::once(async { Ok(begun) }).chain(body);
+            let head = ResponseHead { status, headers };
+            let is_lines = fetch.framing == wit::Framing::Lines;
+            let place = (self.plugin.clone(), endpoint.origin().to_owned(), self.limits.response_body);
+            return Ok(Answer::Events(Events::new(head, body, is_lines, redact, place)));
+        }
         let most = self.limits.response_body;
-        let body = body::read(response, most, None).await.map_err(|unread| match unread {
+        let body = body::read(response, begun.to_vec(), most, None).await.map_err(|unread| match unread {
             Unread::TooLarge => Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin(), most },
             Unread::Broken(error) => broken(causes(&error.without_url())),
             // Nobody asked for that.

@@ -261,6 +261,28 @@ fn the_next_plugin_of_a_chain_answers_where_the_first_cannot() {
 }
 
 #[test]
+fn what_one_provider_refuses_the_next_plugin_of_a_chain_may_answer_and_what_the_plugin_refuses_nobody_is_asked() {
+    let place = Place::new();
+    let refused = r#"{"error":{"message":"tools.0.custom.input_schema: not so","type":"invalid_request_error"}}"#;
+    let provider = Provider::answering("400 Bad Request", "", refused);
+    let chain = |model: &str| {
+        let config = json!({
+            "sampling": ["first", "echo"],
+            "plugins": { "first": { "component": "builtin:openai", "model": model, "endpoint": provider.url,
+                "settings": { "dialect": if model.is_empty() { "none" } else { "groq" } } } }
+        });
+        let config = place.file("understudy.json", config.to_string());
+        run(place.understudy(["sample", "--config", &config.to_string_lossy()]), &request("hello"))
+    };
+    let answered = chain("m").ok();
+    assert!(answered.stdout.contains("\"echo\""), "{}", answered.stdout);
+    assert!(answered.stderr.contains("input_schema: not so; asking `echo` instead"), "{}", answered.stderr);
+    let ended = chain("");
+    assert!(ended.stderr.contains("`settings.dialect` is `none`; it must be one of `openai`"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("asking `echo` instead"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_plugin_that_hangs_has_its_own_deadline_and_then_the_next_one_answers() {
     let place = Place::new();
     let slow = Provider::start(|_, stream, _| wait_for_hangup(stream));

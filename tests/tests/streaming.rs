@@ -80,6 +80,12 @@ fn what_is_no_stream_is_handed_over_whole() {
     let place = Place::new();
     let json = Provider::answering("200 OK", "content-type: Application/JSON; charset=utf-8\r\n", "{\"whole\": 1}");
     assert_eq!(said(sample(&place, &json, "events", &once())), "resumed begun with 200: {\"whole\": 1}");
+    // By their first byte, whatever they are called.
+    for whole in ["{\"whole\": 1}", "\n <html>down</html>"] {
+        let labelled = Provider::answering("200 OK", "content-type: text/event-stream\r\n", whole);
+        let expected = format!("resumed begun with 200: {whole}");
+        assert_eq!(said(sample(&place, &labelled, "events", &once())), expected);
+    }
     let refusal = Provider::answering("400 Bad Request", "content-type: text/event-stream\r\n", "data: no\n\n");
     assert_eq!(said(sample(&place, &refusal, "events", &once())), "resumed begun with 400: data: no\n\n");
 }

@@ -16,9 +16,11 @@ pub(super) enum Unread {
     TimedOut,
 }
 
-/// The body, if it has no more bytes than `most` and no pause in it is longer than `between`.
+/// The body, if it has no more bytes than `most` and no pause in it is longer than `between`. `begun`: what of it has been read
+/// already.
 pub(super) async fn read(
     mut response: reqwest::Response,
+    begun: Vec<u8>,
     most: usize,
     between: Option<Duration>,
 ) -> Result<Vec<u8>, Unread> {
@@ -26,7 +28,11 @@ pub(super) async fn read(
     if announced > most {
         return Err(Unread::TooLarge);
     }
-    let (mut body, mut pace) = (Vec::with_capacity(announced), Pace::default());
+    if begun.len() > most {
+        return Err(Unread::TooLarge);
+    }
+    let (mut body, mut pace) = (begun, Pace::default());
+    body.reserve(announced.saturating_sub(body.len()));
     while let Some(chunk) = within(between, response.chunk()).await.ok_or(Unread::TimedOut)?.map_err(Unread::Broken)? {
         if body.len() + chunk.len() > most {
             return Err(Unread::TooLarge);
@@ -56,10 +62,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_pours_in_is_taken_in_at_its_pace_and_is_no_larger_than_it_may_be() {
-        assert_eq!(read(answer(1), 1 << 20, None).await.unwrap().len(), 1 << 20);
-        assert!(matches!(read(answer(2), 1 << 20, None).await, Err(Unread::TooLarge)));
+        assert_eq!(read(answer(1), Vec::new(), 1 << 20, None).await.unwrap().len(), 1 << 20);
+        assert!(matches!(read(answer(2), Vec::new(), 1 << 20, None).await, Err(Unread::TooLarge)));
         // All that could be read is there; who takes it in as fast as he can is done at once.
-        let mut flood = pin!(read(answer(1000), 100 << 20, None));
+        let mut flood = pin!(read(answer(1000), Vec::new(), 100 << 20, None));
         assert!(futures_util::poll!(&mut flood).is_pending());
     }
 }

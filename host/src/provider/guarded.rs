@@ -215,7 +215,7 @@ impl Guarded {
         }
         let most = self.limits.response_body;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = body::read(response, most, patience.between).await.map_err(|unread| match unread {
+        let body = body::read(response, Vec::new(), most, patience.between).await.map_err(|unread| match unread {
             Unread::TooLarge => {
                 let (plugin, origin) = (self.plugin.clone(), place.origin());
                 (Failed::ResponseTooLarge, Error::ResponseTooLarge { plugin, origin, most })

@@ -46,6 +46,25 @@ pub(super) fn is_streamed(framing: types::Framing, response: &reqwest::Response)
     comes_as_wanted && response.status().is_success()
 }
 
+/// The first bytes of a body that aren't white space, and those before them.
+pub(super) async fn beginning(response: &mut reqwest::Response) -> Result<Bytes, reqwest::Error> {
+    let mut begun = Bytes::new();
+    while begun.trim_ascii_start().is_empty()
+        && begun.len() < ENOUGH
+        && let Some(more) = response.chunk().await?
+    {
+        begun = if begun.is_empty() { more } else { [begun, more].concat().into() };
+    }
+    Ok(begun)
+}
+
+/// Whether what begins so is no stream of events, whatever it is called: JSON, or a page of a proxy. The plugin gets it whole, and
+/// can say what it is.
+pub(super) fn is_whole(begun: &[u8]) -> bool {
+    let begun = begun.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begun).trim_ascii_start();
+    matches!(begun.first(), Some(b'{' | b'[' | b'<'))
+}
+
 /// A successful answer that is still coming in.
 pub struct Events {
     /// The answer's head, until it has been handed over.
@@ -198,6 +217,16 @@ fn lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_and_pages_are_no_streams_whatever_they_are_called() {
+        for whole in [r#"{"a": 1}"#, "\u{feff}\n [1]", "<html>"] {
+            assert!(is_whole(whole.as_bytes()), "{whole}");
+        }
+        for stream in ["data: {}", "\u{feff}: hi", "", "event: x", "\n\ndata: []"] {
+            assert!(!is_whole(stream.as_bytes()), "{stream}");
+        }
+    }
 
     fn events(pieces: Vec<Result<&'static str, Failure>>, is_lines: bool, most: usize) -> Events {
         let pieces: Vec<Result<Bytes, Failure>> =

@@ -151,9 +151,14 @@ impl Cast {
             request_id: id.to_owned(),
             server: self.server.clone(),
             settings: link.settings.clone(),
-            extensions: "{}".to_owned(),
+            extensions: told_of(link.destination.origin()),
         }
     }
+}
+
+/// What a plugin is told besides, as JSON: the origin of its main endpoint, because servers that speak one API take different parts of it.
+fn told_of(origin: Option<&str>) -> String {
+    origin.map_or_else(|| "{}".to_owned(), |origin| serde_json::json!({ "origin": origin }).to_string())
 }
 
 fn env(name: &str) -> Option<String> {
@@ -179,6 +184,12 @@ fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugin_is_told_the_origin_of_its_endpoint() {
+        assert_eq!(told_of(Some("https://api.mistral.ai")), r#"{"origin":"https://api.mistral.ai"}"#);
+        assert_eq!(told_of(None), "{}");
+    }
 
     #[test]
     fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {

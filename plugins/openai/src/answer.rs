@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use understudy_plugin::arguments;
 use understudy_plugin::blocks::{NO_EXTRAS, tool_uses};
 use understudy_plugin::error::{malformed_response, provider};
 use understudy_plugin::names::Names;
+use understudy_plugin::schema::Shapes;
 use understudy_plugin::types::{ContentBlock, Error, MediaContent, TextContent, ToolUseContent, Usage};
 
 pub(crate) fn push_text(content: &mut Vec<ContentBlock>, text: String) {
@@ -58,32 +60,22 @@ pub(crate) struct Call<'a> {
 pub(crate) fn push_call(
     content: &mut Vec<ContentBlock>,
     call: Call,
-    names: &Names,
+    (names, shapes): (&Names, &Shapes),
     earlier: usize,
     is_cut: bool,
 ) -> Result<(), Error> {
     let name = call.name.ok_or_else(|| malformed_response("the provider's answer holds a tool call without a name"))?;
     let name = names.in_mcp(name);
-    let Some(input) = arguments(call.arguments) else {
+    let Some(input) = arguments::read(call.arguments) else {
         let why = if is_cut { ": `maxTokens` ended the answer in their midst" } else { "" };
         return Err(malformed_response(format!("the arguments of the tool call `{name}` are not a JSON object{why}")));
     };
+    let input = shapes.in_mcp(&name, input);
     let is_taken = |id: &String| tool_uses(&*content).any(|tool_use| tool_use.id == *id);
     let id = call.id.filter(|id| !id.is_empty() && !is_taken(id));
     let id = id.unwrap_or_else(|| format!("call_{}", earlier + tool_uses(&*content).count()));
     content.push(ContentBlock::ToolUse(ToolUseContent { id, name, input, extras: NO_EXTRAS }));
     Ok(())
-}
-
-/// The arguments' text, numbers spelt as they are; `None` if they are not an object. Nothing stands for `{}`.
-fn arguments(arguments: Option<&RawValue>) -> Option<String> {
-    let Some(raw) = arguments else { return Some("{}".to_owned()) };
-    let text = if raw.get().starts_with('"') { serde_json::from_str(raw.get()).ok()? } else { raw.get().to_owned() };
-    if text.trim().is_empty() {
-        return Some("{}".to_owned());
-    }
-    let is_object = text.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(&text).is_ok();
-    is_object.then_some(text)
 }
 
 /// The error for an answer of which the content filter left nothing.
@@ -99,4 +91,18 @@ pub(crate) fn usage(usage: Value, input: &str, output: &str) -> Option<Usage> {
     take("total_tokens");
     usage.retain(|_, value| !value.is_null());
     Some(Usage { input_tokens, output_tokens, details: Value::Object(usage).to_string() })
+}
+
+/// The text less the thinking that it begins with (`<think>…</think>`): a server without a parser for the model leaves it in
+/// (lmstudio-ai/lmstudio-bug-tracker#1569). Of thinking that has no end, nothing is an answer.
+/// `is_over`: whether no more of the text is to come.
+pub(crate) fn without_thinking(text: &str, is_over: bool) -> &str {
+    const BEGIN: &str = "<think>";
+    let begun = text.trim_start();
+    match begun.strip_prefix(BEGIN) {
+        Some(thinking) => thinking.split_once("</think>").map_or("", |(_, answer)| answer.trim_start()),
+        // It may still begin.
+        None if !is_over && BEGIN.starts_with(begun) => "",
+        None => text,
+    }
 }

@@ -1,15 +1,16 @@
 //! A refusal's status and body as a typed error.
 //!
 //! OpenAI's body is `{"error": {"message", "type", "code", "param"}}` (developers.openai.com/api/docs/guides/error-codes).
-//! Others send the same without the wrapping (Mistral), a bare text (`{"error": "…"}`), FastAPI's `{"detail": …}`, or a
-//! list of one (Gemini's compatible endpoint). OpenRouter's `code` is an HTTP status, and stands in an answer with status
+//! Others send the same without the wrapping (Mistral), a bare text (`{"error": "…"}`), FastAPI's `{"detail": …}`, a
+//! list of one (Gemini's compatible endpoint), or another of the common forms (`understudy_plugin::refusal`). OpenRouter's `code` is an HTTP status, and stands in an answer with status
 //! 200 if the model failed on the way (openrouter.ai/docs/api/reference/errors-and-debugging).
 
 use serde_json::Value;
 use understudy_plugin::error::{kind_of_status, provider, unsupported};
-use understudy_plugin::http;
+use understudy_plugin::refusal::is_over_the_whole_limit;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{Error, HttpResponse};
+use understudy_plugin::{http, refusal};
 
 /// The error that an answer with a status other than 2xx stands for.
 pub(crate) fn of_response(response: &HttpResponse) -> Error {
@@ -19,16 +20,18 @@ pub(crate) fn of_response(response: &HttpResponse) -> Error {
 
 /// The error that a body, or the part of it that reports an error, stands for.
 pub(crate) fn of_body(body: &Value, response: &HttpResponse) -> Error {
-    let refusal = Refusal::read(body);
-    let status = refusal.status.unwrap_or(response.status);
-    let message = refusal.message.map_or_else(
+    let read = Refusal::read(body);
+    let status = read.status.unwrap_or(response.status);
+    let message = read.message.map_or_else(
         || match http::beginning(&response.body) {
             beginning if beginning.is_empty() => format!("status {status}, and nothing else"),
             beginning => format!("status {status}: `{beginning}`"),
         },
         |message| one_line(&message),
     );
-    let kind = refusal.kind.unwrap_or_else(|| kind_of_words(status, &message));
+    let kind = read.kind.unwrap_or_else(|| kind_of_words(status, &message));
+    // More tokens than a minute allows are too many at any time.
+    let kind = if kind == "rate-limited" && is_over_the_whole_limit(&message) { "context-too-long" } else { kind };
     if kind == UNSUPPORTED {
         return unsupported(message);
     }
@@ -50,13 +53,14 @@ const UNSUPPORTED: &str = "unsupported";
 
 impl Refusal {
     fn read(body: &Value) -> Self {
-        let body = body.get(0).unwrap_or(body);
-        let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
+        let first = |value: &'_ Value| value.get(0).cloned().unwrap_or_else(|| value.clone());
+        let body = first(body);
+        let inner = ["error", "errors"].iter().find_map(|key| body.get(*key).filter(|error| !error.is_null()));
+        let error = &inner.map_or_else(|| body.clone(), first);
         let text = |key: &str| error.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let message = match error {
-            Value::String(message) => Some(message.clone()),
-            _ => text("message").map(str::to_owned).or_else(|| error.get("detail").map(detail)),
-        };
+        // A bare word in `error` ("Bad Request") says less than the message beside it.
+        let of_error = Some(error).filter(|error| !error.is_string()).and_then(refusal::message);
+        let message = of_error.or_else(|| refusal::message(&body));
         let code = error.get("code");
         let flagged = error.pointer("/metadata/reasons").is_some();
         Self {
@@ -78,35 +82,11 @@ impl Refusal {
     }
 }
 
-/// FastAPI's `detail`: a text, or a list of what was wrong and where.
-fn detail(detail: &Value) -> String {
-    match detail {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| {
-                let place = item.get("loc").and_then(Value::as_array).map(|loc| {
-                    loc.iter()
-                        .map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned))
-                        .collect::<Vec<_>>()
-                        .join(".")
-                });
-                match (place, item.get("msg").and_then(Value::as_str)) {
-                    (Some(place), Some(message)) => format!("{place}: {message}"),
-                    _ => item.to_string(),
-                }
-            })
-            .collect::<Vec<_>>()
-            .join("; "),
-        other => other.to_string(),
-    }
-}
-
 /// The kind by the provider's own word, `code` or `type`.
 fn kind_of_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" => "quota-exceeded",
-        "rate_limit_exceeded" | "rate_limit_error" | "rate_limit_reached" => "rate-limited",
+        "rate_limit_exceeded" | "rate_limit_error" | "rate_limit_reached" | "too_many_requests_error" => "rate-limited",
         // `exceed_context_size_error` is llama.cpp's.
         "context_length_exceeded" | "exceed_context_size_error" => "context-too-long",
         // Those with no counterpart in Chat Completions stand in `types/responses/response_error.py`; the prompt was flagged.
@@ -144,9 +124,21 @@ fn kind_of_code(code: &str) -> Option<&'static str> {
 /// The kind where only the status and the message tell.
 fn kind_of_words(status: u16, message: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    if matches!(status, 400 | 422) {
-        // vLLM and LiteLLM; llama.cpp; LM Studio.
-        if says(&["maximum context length", "exceeds the available context size", "context length exceeded"]) {
+    if matches!(status, 400 | 413 | 422) {
+        // vLLM and LiteLLM; llama.cpp; LM Studio; SGLang; Anthropic's and Bedrock's models; Gemini's; xAI's; Groq and Cerebras.
+        if says(&[
+            "maximum context length",
+            "maximum model length",
+            "exceeds the available context size",
+            "context length exceeded",
+            "greater than the context length",
+            "longer than the model's context length",
+            "prompt is too long",
+            "Input is too long",
+            "exceeds the maximum number of tokens",
+            "maximum prompt length",
+            "reduce the length of the messages",
+        ]) {
             return "context-too-long";
         }
         // Tools with a model that can't do without reasoning; images or audio with a model that has no sense for them.
@@ -158,6 +150,8 @@ fn kind_of_words(status: u16, message: &str) -> &'static str {
         // OpenAI: "The engine is currently overloaded, please try again later".
         503 => "overloaded",
         _ if says(&["You exceeded your current quota"]) => "quota-exceeded",
+        // Groq's, in a stream that it breaks off.
+        200..=299 if says(&["over capacity", "overloaded"]) => "overloaded",
         // A failure reported with a status of success.
         200..=299 => "internal",
         _ => kind_of_status(status),

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `settings` | what the user's config can say |
 //! | `models` | the catalogue, and what a model's name tells about the parameters it takes |
+//! | `dialect` | what compatible servers take and refuse |
 //! | `chat` | Chat Completions: request out, answer in |
 //! | `responses` | the Responses API: request out, answer in |
 //! | `media` | images, audio and documents that the APIs take |
@@ -26,6 +27,7 @@
 
 mod answer;
 mod chat;
+mod dialect;
 mod error;
 mod media;
 mod models;
@@ -36,11 +38,11 @@ mod tool_result;
 mod tools;
 
 use serde::{Deserialize, Serialize};
-use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep};
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, assembled};
 use understudy_plugin::types::{
     CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, error as errors, export_streaming_provider, state};
+use understudy_plugin::{Provider, error as errors, export_streaming_provider, http, state};
 
 use crate::settings::{Api, Settings};
 
@@ -89,12 +91,16 @@ impl Provider for OpenAi {
             return Err(errors::invalid_request("no model is chosen; name one in the plugin's `model`"));
         }
         match settings.api {
-            Api::Chat => chat::start(&request, &options.model, &settings),
-            Api::Responses => responses::start(&request, &options.model, &settings),
+            Api::Chat => chat::start(&request, &options, &settings),
+            Api::Responses => responses::start(&request, &options, &settings),
         }
     }
 
-    fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
+    fn resume(state: Vec<u8>, mut response: HttpResponse) -> Result<Step, Error> {
+        if let Some(whole) = assembled::<stream::Assembly>(&state, &response)? {
+            response = whole;
+        }
+        http::tidy(&mut response);
         match state::from_bytes(&state)? {
             State::Chat(state) => chat::resume(state, &response),
             State::Responses(state) => responses::resume(state, &response),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use understudy_plugin::error::unsupported;
-use understudy_plugin::text::mime_essence;
+use understudy_plugin::media::kind;
 use understudy_plugin::types::{Error, MediaContent};
 
 use crate::settings::Api;
@@ -37,7 +37,7 @@ impl Serialize for DataUrl<'_> {
 
 /// An image. OpenAI takes PNG, JPEG, WEBP and (not animated) GIF (developers.openai.com/api/docs/guides/images-vision).
 pub(crate) fn image<'a>(media: &'a MediaContent, place: &str) -> Result<Media<'a>, Error> {
-    image_type(&mime_essence(&media.mime_type))
+    image_type(&kind(&media.mime_type, &media.data))
         .map(|mime_type| Media::Image(DataUrl { mime_type, base64: &media.data }))
         .ok_or_else(|| {
             unsupported(format!(
@@ -54,7 +54,7 @@ pub(crate) fn audio<'a>(media: &'a MediaContent, place: &str, api: Api) -> Resul
         Api::Chat => "OpenAI's API takes wav and mp3",
         Api::Responses => "OpenAI's Responses API takes none (Chat Completions does, with a model that hears)",
     };
-    audio_format(&mime_essence(&media.mime_type))
+    audio_format(&kind(&media.mime_type, &media.data))
         .filter(|_| api == Api::Chat)
         .map(|format| Media::Audio { data: &media.data, format })
         .ok_or_else(|| unsupported(format!("`{place}`: audio of type `{}`; {takes}", media.mime_type)))
@@ -69,7 +69,7 @@ pub(crate) fn blob<'a>(
     place: &str,
     api: Api,
 ) -> Result<Media<'a>, Error> {
-    let kind = mime_essence(mime_type.unwrap_or_default());
+    let kind = kind(mime_type.unwrap_or_default(), base64);
     if let Some(mime_type) = image_type(&kind) {
         return Ok(Media::Image(DataUrl { mime_type, base64 }));
     }
@@ -104,7 +104,7 @@ fn file_name<'a>(uri: &'a str, ending: &str) -> Cow<'a, str> {
 
 fn image_type(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "image/jpeg" | "image/jpg" => "image/jpeg",
+        "image/jpeg" => "image/jpeg",
         "image/png" => "image/png",
         "image/gif" => "image/gif",
         "image/webp" => "image/webp",
@@ -114,8 +114,8 @@ fn image_type(kind: &str) -> Option<&'static str> {
 
 fn audio_format(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "audio/wav" | "audio/x-wav" | "audio/wave" | "audio/vnd.wave" => "wav",
-        "audio/mpeg" | "audio/mp3" => "mp3",
+        "audio/wav" => "wav",
+        "audio/mpeg" => "mp3",
         _ => return None,
     })
 }

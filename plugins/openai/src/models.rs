@@ -1,5 +1,6 @@
 //! The models worth choosing among, and what a model's name tells about the parameters that it takes.
 
+use understudy_plugin::models::{Row, find};
 use understudy_plugin::types::Model;
 
 /// The cheapest and fastest; OpenAI's own successor to `gpt-4o-mini` and the rest of GPT-4.x, with reasoning off
@@ -53,48 +54,113 @@ fn model(name: &str, families: &[&str], (cost, speed, intelligence): (f64, f64, 
     }
 }
 
-/// OpenAI's models that can be told not to reason, less the date that may follow. With `reasoning_effort` `none` they
-/// take temperature, and tools in Chat Completions (BerriAI/litellm#34569: "set `reasoning_effort` to 'none'").
-const CAN_DO_WITHOUT_REASONING: [&str; 13] = [
-    "gpt-5.1",
-    "gpt-5.2",
-    "gpt-5.4",
-    "gpt-5.4-mini",
-    "gpt-5.4-nano",
-    "gpt-5.5",
-    "gpt-5.6",
-    "gpt-5.6-sol",
-    "gpt-5.6-terra",
-    "gpt-5.6-luna",
-    "gpt-6-sol",
-    "gpt-6-luna",
-    "gpt-6.1-terra",
+/// What a model takes and refuses, whoever serves it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    /// It reasons, as OpenAI's models do: it refuses `max_tokens`, and temperature unless reasoning is off.
+    pub(crate) reasons: bool,
+    /// It takes `stop`.
+    pub(crate) takes_stop: bool,
+    /// The highest temperature.
+    pub(crate) hottest: f64,
+    /// It takes `reasoning_effort` `none`. Then it takes temperature, and tools in Chat Completions (BerriAI/litellm#34569: "set
+    /// `reasoning_effort` to 'none'").
+    pub(crate) can_do_without_reasoning: bool,
+    /// The most tokens that it writes.
+    pub(crate) most_output: Option<u32>,
+    /// A conversation may end with an assistant's message, to be gone on from.
+    pub(crate) takes_prefill: bool,
+    /// It can be made to use a tool (`tool_choice` `required`).
+    pub(crate) can_be_forced: bool,
+    /// A tool call without its signature is refused, unless it says that it has none.
+    pub(crate) signs_calls: bool,
+    /// Names of properties in a tool's schema are letters, digits, `_`, `.` and `-`, at most 64.
+    pub(crate) has_plain_properties: bool,
+}
+
+/// Nothing special: a model that isn't in the table.
+const PLAIN: Facts = Facts {
+    reasons: false,
+    takes_stop: true,
+    hottest: 2.0,
+    can_do_without_reasoning: false,
+    most_output: None,
+    takes_prefill: true,
+    can_be_forced: true,
+    signs_calls: false,
+    has_plain_properties: false,
+};
+
+const fn writes(most_output: u32) -> Facts {
+    Facts { most_output: Some(most_output), ..PLAIN }
+}
+
+const fn reasons(most_output: u32, can_do_without_reasoning: bool) -> Facts {
+    Facts { reasons: true, takes_stop: false, can_do_without_reasoning, ..writes(most_output) }
+}
+
+const CLAUDE: Facts = Facts { has_plain_properties: true, hottest: 1.0, ..PLAIN };
+
+const fn row(models: &'static [&'static str], facts: Facts, source: &'static str) -> Row<Facts> {
+    Row { models, facts, as_of: "2026-11-29", source }
+}
+
+const OPENAI: &str = "https://developers.openai.com/api/docs/models";
+const ANTHROPIC: &str = "https://platform.claude.com/docs/en/about-claude/models/migration-guide";
+
+/// OpenAI's models, and of others those that differ behind a gateway.
+pub(crate) const TABLE: &[Row<Facts>] = &[
+    row(
+        &[
+            "gpt-5.1",
+            "gpt-5.2",
+            "gpt-5.4",
+            "gpt-5.4-mini",
+            "gpt-5.4-nano",
+            "gpt-5.5",
+            "gpt-5.6",
+            "gpt-5.6-sol",
+            "gpt-5.6-terra",
+            "gpt-5.6-luna",
+            "gpt-6-sol",
+            "gpt-6-luna",
+            "gpt-6.1-terra",
+        ],
+        reasons(128_000, true),
+        OPENAI,
+    ),
+    row(&["gpt-5+-*"], reasons(128_000, false), OPENAI),
+    row(&["o1+-*"], reasons(100_000, false), OPENAI),
+    row(&["gpt-audio-*", "gpt-4o-*"], writes(16_384), OPENAI),
+    row(&["gpt-4.1-*"], writes(32_768), OPENAI),
+    row(&["gpt-4-turbo-*", "gpt-3.5-turbo-*", "gpt-35-*"], writes(4_096), OPENAI),
+    row(
+        &["grok-4+-*", "grok-3-mini-*"],
+        Facts { takes_stop: false, ..PLAIN },
+        "https://docs.x.ai/docs/guides/reasoning",
+    ),
+    row(&["claude-*"], CLAUDE, ANTHROPIC),
+    // From 4.6 on a prefill is an error; of the older order of names (`claude-3-5-sonnet`) none is as late.
+    row(&["claude-3-*"], CLAUDE, ANTHROPIC),
+    row(&["claude-*-4-6+-*", "claude-*-5+-*"], Facts { takes_prefill: false, ..CLAUDE }, ANTHROPIC),
+    row(
+        &["claude-opus-5-5-*", "claude-sonnet-5-5-*", "claude-fable-5-1-*", "claude-fable-5-2-*"],
+        Facts { takes_prefill: false, can_be_forced: false, ..CLAUDE },
+        "https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5",
+    ),
+    row(
+        &["gemini-3+-*"],
+        Facts { signs_calls: true, ..PLAIN },
+        "https://ai.google.dev/gemini-api/docs/thought-signatures",
+    ),
+    row(
+        &["gemini-3-5-flash-lite-*", "gemini-3-6+-*", "gemini-4+-*"],
+        Facts { signs_calls: true, takes_prefill: false, ..PLAIN },
+        "https://github.com/LibreChat-AI/agents/pull/323",
+    ),
 ];
 
-/// The part of the name that says what a model is: `gpt-6-luna` of `openai/gpt-6-luna` (OpenRouter, LiteLLM).
-fn own_name(model: &str) -> &str {
-    model.rsplit('/').next().unwrap_or(model)
-}
-
-/// Whether this is a reasoning model of OpenAI's: `o1` and the like, `gpt-5` and later. These refuse `max_tokens` and
-/// `stop`, and temperature unless reasoning is off.
-pub(crate) fn reasons(model: &str) -> bool {
-    let name = own_name(model);
-    let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse::<u32>().ok());
-    if let Some(rest) = name.strip_prefix("gpt-") {
-        // `gpt-oss-120b`, which others run, begins with no number.
-        return digits(rest).is_some_and(|generation| generation >= 5);
-    }
-    name.strip_prefix('o').and_then(digits).is_some()
-}
-
-/// Whether the model is known to take `reasoning_effort` `none`.
-pub(crate) fn can_do_without_reasoning(model: &str) -> bool {
-    let name = own_name(model);
-    CAN_DO_WITHOUT_REASONING.iter().any(|known| {
-        name.strip_prefix(known).is_some_and(|rest| {
-            rest.is_empty()
-                || rest.strip_prefix("-20").is_some_and(|date| date.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
-        })
-    })
+/// What is known of a model.
+pub(crate) fn facts(model: &str) -> Facts {
+    find(TABLE, model).map_or(PLAIN, |row| row.facts)
 }

@@ -20,15 +20,21 @@ mod response;
 mod stream;
 mod wire;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
+use understudy_plugin::ids::{self, Ids};
 use understudy_plugin::names::Names;
+use understudy_plugin::schema::{self, Shapes};
 use understudy_plugin::stream::streamed;
-use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Step};
+use understudy_plugin::types::{Completion, CreateMessageRequest, Error, Framing, HttpResponse, Options, Step};
 use understudy_plugin::{http, state};
 
 pub(crate) use self::stream::Assembly;
-use crate::settings::Settings;
+use crate::models::Facts;
+use crate::settings::{self, Settings};
 use crate::tools;
 
 /// What must be remembered until the answer is there.
@@ -36,22 +42,41 @@ use crate::tools;
 pub(crate) struct State {
     /// The model asked.
     model: String,
+    /// Where it was asked, if that is known: encrypted reasoning is an account's own.
+    origin: String,
     /// The request's stop sequences.
     stop: Vec<String>,
     /// Tool names that were changed.
     names: Names,
+    /// How the arguments of tools were changed.
+    shapes: Shapes,
     /// How many tool calls the conversation holds: the first number for an id that must be made.
     calls: usize,
 }
 
-pub(crate) fn start(request: &CreateMessageRequest, model: &str, settings: &Settings) -> Result<Step, Error> {
+/// A request, fitted to what the API and the model take.
+struct Fitted<'a> {
+    facts: Facts,
+    /// At most 64 characters (Portkey-AI/gateway#1062).
+    ids: Ids,
+    /// Those of the tools.
+    schemas: Vec<Cow<'a, RawValue>>,
+}
+
+pub(crate) fn start(request: &CreateMessageRequest, options: &Options, settings: &Settings) -> Result<Step, Error> {
+    let model = &options.model;
+    let facts = settings.facts(model);
+    let schema::Fitted { schemas, shapes } = schema::fit(request.tools.iter().flatten(), &tools::schemas(&facts))?;
     let state = State {
-        model: model.to_owned(),
+        model: model.clone(),
+        origin: settings::origin(&options.extensions).unwrap_or_default(),
         stop: request.stop_sequences.clone(),
-        names: tools::names(request),
+        names: Names::of(request, &tools::NAMES),
+        shapes,
         calls: tool_uses_of(request).count(),
     };
-    let body = request::body(request, &state, settings)?;
+    let fitted = Fitted { facts, ids: Ids::of(request, &ids::Rule::WORD), schemas };
+    let body = request::body(request, &state, &fitted, settings)?;
     let path = settings.path.as_deref().unwrap_or("/responses");
     let mut fetch = http::post_json(path, &body, Vec::new())?;
     fetch.state = state::to_bytes(&crate::State::Responses(state))?;

@@ -9,13 +9,11 @@ use understudy_plugin::settings::{parse, refuse_own};
 use understudy_plugin::stream::by_default;
 use understudy_plugin::types::{CreateMessageRequest, Error};
 
-use crate::models;
+use crate::dialect::{self, Dialect, Spoken};
+use crate::models::{self, Facts};
 
 /// JSON Schema of the settings; what each of them means stands there.
 pub(crate) const SCHEMA: &str = include_str!("settings.schema.json");
-
-/// Keys of a request's `metadata` that OpenAI has a place for and that need no other setting.
-const METADATA_FIELDS: [&str; 3] = ["user", "safety_identifier", "prompt_cache_key"];
 
 /// What the plugin writes itself, or could not deal with the answer of: not for `extra` and `metadataFields`.
 const OWN_FIELDS: [&str; 9] = [
@@ -31,7 +29,7 @@ const OWN_FIELDS: [&str; 9] = [
 ];
 
 /// The same, of Chat Completions only.
-const OWN_FIELDS_OF_CHAT: [&str; 11] = [
+const OWN_FIELDS_OF_CHAT: [&str; 14] = [
     "messages",
     "max_tokens",
     "max_completion_tokens",
@@ -43,6 +41,9 @@ const OWN_FIELDS_OF_CHAT: [&str; 11] = [
     "functions",
     "function_call",
     "n",
+    "random_seed",
+    "continue_final_message",
+    "add_generation_prompt",
 ];
 
 /// The same, of the Responses API only.
@@ -63,6 +64,8 @@ const OWN_FIELDS_OF_RESPONSES: [&str; 10] = [
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) api: Api,
+    dialect: Option<String>,
+    profile: Option<String>,
     pub(crate) path: Option<String>,
     pub(crate) system_role: Option<SystemRole>,
     pub(crate) max_tokens_field: Option<MaxTokensField>,
@@ -93,7 +96,7 @@ pub(crate) enum SystemRole {
     Developer,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum MaxTokensField {
     Auto,
@@ -106,6 +109,11 @@ impl Settings {
     /// `invalid-request` if they don't fit, naming the key.
     pub(crate) fn parse(json: &str) -> Result<Self, Error> {
         let settings: Self = parse(json)?;
+        if let Some(name) = settings.dialect.as_deref().filter(|name| Dialect::named(name).is_none()) {
+            let known: Vec<_> = dialect::TABLE.iter().map(|dialect| format!("`{}`", dialect.name)).collect();
+            let known = known.join(", ");
+            return Err(error::invalid_request(format!("`settings.dialect` is `{name}`; it must be one of {known}")));
+        }
         if settings.api == Api::Responses {
             settings.check_responses()?;
         }
@@ -135,6 +143,7 @@ impl Settings {
     /// Refuses what the Responses API has no place for.
     fn check_responses(&self) -> Result<(), Error> {
         let only_chat = [
+            ("dialect", self.dialect.is_some()),
             ("seed", self.seed.is_some()),
             ("frequencyPenalty", self.frequency_penalty.is_some()),
             ("presencePenalty", self.presence_penalty.is_some()),
@@ -149,11 +158,23 @@ impl Settings {
         }
     }
 
+    /// What the server takes. `extensions`: the options' own, in which the host names the endpoint.
+    pub(crate) fn spoken(&self, extensions: &str, model: &str) -> Spoken {
+        let origin = origin(extensions);
+        let setting = self.dialect.as_deref().and_then(Dialect::named);
+        Spoken::of(setting, origin.as_deref(), self.profile.as_deref().unwrap_or(model))
+    }
+
+    /// What the model takes.
+    pub(crate) fn facts(&self, model: &str) -> Facts {
+        models::facts(self.profile.as_deref().unwrap_or(model))
+    }
+
     /// How much the model is to reason.
-    pub(crate) fn effort(&self, model: &str) -> Option<&str> {
+    pub(crate) fn effort(&self, facts: &Facts) -> Option<&str> {
         match self.reasoning_effort.as_deref() {
             Some("") => None,
-            None if models::can_do_without_reasoning(model) => Some("none"),
+            None if facts.can_do_without_reasoning => Some("none"),
             effort => effort,
         }
     }
@@ -163,18 +184,25 @@ impl Settings {
         self.stream.unwrap_or_else(|| by_default(request))
     }
 
-    /// The part of a request's `metadata` that goes into the body. The plugin's own choice of keys takes strings only,
-    /// and gives way to `extra`.
-    pub(crate) fn metadata<'a>(&self, metadata: Option<&'a str>) -> BTreeMap<String, &'a RawValue> {
+    /// The part of a request's `metadata` that goes into the body. `taken`: the keys that the server has a place for and that need no
+    /// other setting; those take strings only, and give way to `extra`.
+    pub(crate) fn metadata<'a>(&self, metadata: Option<&'a str>, taken: &[&str]) -> BTreeMap<String, &'a RawValue> {
         let Some(mut metadata) = metadata.and_then(|json| serde_json::from_str::<BTreeMap<_, _>>(json).ok()) else {
             return BTreeMap::new();
         };
         metadata.retain(|key: &String, value: &mut &RawValue| match &self.metadata_fields {
             Some(fields) => fields.contains(key),
-            None => {
-                METADATA_FIELDS.contains(&key.as_str()) && value.get().starts_with('"') && !self.extra.contains_key(key)
-            }
+            None => taken.contains(&key.as_str()) && value.get().starts_with('"') && !self.extra.contains_key(key),
         });
         metadata
     }
+}
+
+/// The origin of the endpoint, which the host puts among the options' extensions.
+pub(crate) fn origin(extensions: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Extensions {
+        origin: Option<String>,
+    }
+    serde_json::from_str::<Extensions>(extensions).ok()?.origin
 }

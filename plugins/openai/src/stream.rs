@@ -25,7 +25,7 @@ impl Default for Assembly {
 impl Assemble for Assembly {
     fn begin(own: &RawValue) -> Result<Self, Error> {
         Ok(match state::from_bytes(own.get().as_bytes())? {
-            State::Chat(_) => Self::Chat(chat::Assembly::default()),
+            State::Chat(state) => Self::Chat(chat::Assembly::thinking(state.thinks())),
             State::Responses(_) => Self::Responses(responses::Assembly::default()),
         })
     }

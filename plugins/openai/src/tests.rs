@@ -172,7 +172,9 @@ fn every_model_of_the_catalogue_takes_tools() {
     let description = OpenAi::describe();
     assert!(description.models.iter().any(|model| Some(&model.name) == description.default_model.as_ref()));
     for model in description.models {
-        assert!(!models::reasons(&model.name) || models::can_do_without_reasoning(&model.name), "{}", model.name);
+        let facts = models::facts(&model.name);
+        assert!(!facts.reasons || facts.can_do_without_reasoning, "{}", model.name);
+        assert_eq!(facts.most_output.map(u64::from), model.max_output_tokens, "{}", model.name);
         for figure in [model.cost, model.speed, model.intelligence] {
             assert!((0.0..=1.0).contains(&figure), "{}: {figure}", model.name);
         }
@@ -184,7 +186,7 @@ fn a_models_name_tells_whether_it_reasons() {
     for name in
         ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.4-nano", "gpt-6-luna", "openai/gpt-6.1-sol", "gpt-10"]
     {
-        assert!(models::reasons(name), "{name}");
+        assert!(models::facts(name).reasons, "{name}");
     }
     for name in [
         "gpt-4o",
@@ -197,12 +199,14 @@ fn a_models_name_tells_whether_it_reasons() {
         "qwen/qwen3-32b",
         "",
     ] {
-        assert!(!models::reasons(name), "{name}");
+        assert!(!models::facts(name).reasons, "{name}");
     }
-    for name in ["gpt-5.5-2026-04-23", "gpt-6-luna", "openai/gpt-5.6-terra"] {
-        assert!(models::can_do_without_reasoning(name), "{name}");
+    for name in
+        ["gpt-5.5-2026-04-23", "gpt-6-luna", "openai/gpt-5.6-terra", "openai/gpt-6-luna:nitro", "azure/GPT-6.1-Terra"]
+    {
+        assert!(models::facts(name).can_do_without_reasoning, "{name}");
     }
     for name in ["gpt-5", "gpt-5.1-codex", "gpt-5.2-pro", "gpt-6-astra", "gpt-6.1-sol", "o3"] {
-        assert!(!models::can_do_without_reasoning(name), "{name}");
+        assert!(!models::facts(name).can_do_without_reasoning, "{name}");
     }
 }

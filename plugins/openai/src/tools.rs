@@ -1,20 +1,17 @@
 //! Tools: what both APIs want said of them.
 
-use serde_json::value::RawValue;
-use understudy_plugin::error;
-use understudy_plugin::names::{Names, Rule};
-use understudy_plugin::types::{CreateMessageRequest, Error, Tool};
+use understudy_plugin::names::Rule;
+use understudy_plugin::schema;
+use understudy_plugin::types::{CreateMessageRequest, Tool};
+
+use crate::models::Facts;
 
 /// OpenAI: "Must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64"
 /// (`types/shared_params/function_definition.py`). MCP also allows dots, and 128 characters.
-const NAMES: Rule = Rule { begins: is_name_character, holds: is_name_character, longest: 64 };
+pub(crate) const NAMES: Rule = Rule { begins: is_name_character, holds: is_name_character, longest: 64 };
 
 fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
-}
-
-pub(crate) fn names(request: &CreateMessageRequest) -> Names {
-    Names::of(request, &NAMES)
 }
 
 pub(crate) fn are_offered(request: &CreateMessageRequest) -> bool {
@@ -30,7 +27,22 @@ pub(crate) fn description(tool: &Tool) -> Option<&str> {
     tool.description.as_deref().or(tool.title.as_deref())
 }
 
-pub(crate) fn parameters(tool: &Tool) -> Result<&RawValue, Error> {
-    serde_json::from_str(&tool.input_schema)
-        .map_err(|e| error::invalid_request(format!("the `inputSchema` of the tool `{}` is not JSON: {e}", tool.name)))
+/// What a schema may hold. OpenAI refuses the whole request for one that holds more (openai/openai-agents-python#449,
+/// digitalocean-labs/mcp-digitalocean#265, langchain-ai/langchain#39271), and so do servers that keep to its rules.
+pub(crate) fn schemas(facts: &Facts) -> schema::Rule {
+    schema::Rule {
+        needs_properties: true,
+        needs_items: true,
+        is_plain_at_top: true,
+        is_modern: true,
+        inlines: false,
+        properties: facts.has_plain_properties.then_some(PROPERTIES),
+    }
+}
+
+/// Anthropic's (anthropics/claude-code#34771).
+const PROPERTIES: Rule = Rule { begins: |_| true, holds: is_property_character, longest: 64 };
+
+fn is_property_character(c: char) -> bool {
+    is_name_character(c) || c == '.'
 }

@@ -1,15 +1,13 @@
 //! The body: parameters and tools.
 
-use understudy_plugin::error;
+use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::types::{CreateMessageRequest, Error};
 
-use super::wire::{Function, Request, StreamOptions, Tool};
-use super::{State, messages};
+use super::wire::{Function, Request, StreamOptions, Tool, no_parameters};
+use super::{Fitted, State, messages};
+use crate::dialect::{Prefill, Seed};
 use crate::settings::{MaxTokensField, Settings};
-use crate::{models, tools};
-
-/// "Up to 4 sequences" (`types/chat/completion_create_params.py`).
-const MOST_STOP_SEQUENCES: usize = 4;
+use crate::tools;
 
 /// The body of the request.
 ///
@@ -19,59 +17,83 @@ const MOST_STOP_SEQUENCES: usize = 4;
 ///   towards `maxTokens`, which servers choose for the length of the answer;
 /// - `temperature` is left out while the model reasons: it is advice, and the refusal would be of the whole request;
 /// - `stop` isn't sent; instead the answer is cut where a stop sequence appears, with the same outcome.
+///
+/// A `maxTokens` over what the model writes, and a temperature over what is taken, are lowered.
 pub(super) fn body<'a>(
     request: &'a CreateMessageRequest,
     state: &'a State,
+    fitted: &'a Fitted<'a>,
     settings: &'a Settings,
 ) -> Result<Request<'a>, Error> {
-    if request.stop_sequences.len() > MOST_STOP_SEQUENCES {
-        return Err(error::unsupported(format!(
-            "`stopSequences` holds {}; OpenAI's API takes at most {MOST_STOP_SEQUENCES}",
-            request.stop_sequences.len()
-        )));
-    }
-    let model = &state.model;
-    let is_reasoner = models::reasons(model);
-    let reasoning_effort = settings.effort(model);
+    let (dialect, facts) = (fitted.spoken.dialect, &fitted.facts);
+    let reasoning_effort = settings.effort(facts);
     let stream = settings.streams(request);
-    let reasons = is_reasoner && reasoning_effort != Some("none");
-    let completion_field = match settings.max_tokens_field {
-        None | Some(MaxTokensField::Auto) => is_reasoner,
-        Some(MaxTokensField::MaxTokens) => false,
-        Some(MaxTokensField::MaxCompletionTokens) => true,
+    let reasons = facts.reasons && reasoning_effort != Some("none");
+    let field = settings.max_tokens_field.filter(|field| *field != MaxTokensField::Auto).unwrap_or(dialect.max_tokens);
+    let completion_field = match field {
+        MaxTokensField::Auto => facts.reasons,
+        MaxTokensField::MaxTokens => false,
+        MaxTokensField::MaxCompletionTokens => true,
     };
+    let max_tokens = request.max_tokens.min(facts.most_output.unwrap_or(u32::MAX));
+    let continues = (fitted.prefill() == Prefill::Continue && messages::last_words(request).is_some()).then_some(true);
+    let hottest = dialect.hottest.min(facts.hottest);
+    let seed = |name| settings.seed.filter(|_| dialect.seed == name);
+    let tools = offered(request, state, fitted);
     Ok(Request {
-        model,
-        messages: messages::convert(request, &state.names, settings.system_role)?,
-        max_tokens: (!completion_field).then_some(request.max_tokens),
-        max_completion_tokens: completion_field.then_some(request.max_tokens),
+        model: &state.model,
+        messages: messages::convert(request, state, fitted, settings.system_role)?,
+        max_tokens: (!completion_field).then_some(max_tokens),
+        max_completion_tokens: completion_field.then_some(max_tokens),
         reasoning_effort,
-        temperature: request.temperature.filter(|_| !reasons),
+        temperature: request.temperature.filter(|_| !reasons).map(|temperature| temperature.min(hottest)),
         top_p: settings.top_p,
-        seed: settings.seed,
+        seed: seed(Seed::Seed),
+        random_seed: seed(Seed::RandomSeed),
         frequency_penalty: settings.frequency_penalty,
         presence_penalty: settings.presence_penalty,
-        stop: if state.cut { &[] } else { &request.stop_sequences },
-        tools: offered(request, state)?,
-        tool_choice: tools::choice(request),
+        stop: fitted.stops.sent.clone(),
+        tool_choice: match tools::choice(request) {
+            _ if state.forced => Some("auto"),
+            Some("required") => Some(dialect.required),
+            None if !state.tools && !tools.is_empty() => Some("none"),
+            choice => choice,
+        },
+        tools,
         parallel_tool_calls: settings.parallel_tool_calls.filter(|_| state.tools),
         service_tier: settings.service_tier.as_deref(),
         stream,
-        // Without it a stream doesn't say what was used.
-        stream_options: stream.then_some(StreamOptions { include_usage: true }),
-        metadata: settings.metadata(request.metadata.as_deref()),
+        // Without it a stream of most servers doesn't say what was used.
+        stream_options: (stream && dialect.stream_options).then_some(StreamOptions { include_usage: true }),
+        continue_final_message: continues,
+        add_generation_prompt: continues.map(|continues| !continues),
+        metadata: settings.metadata(request.metadata.as_deref(), dialect.metadata),
         extra: &settings.extra,
     })
 }
 
-fn offered<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Vec<Tool<'a>>, Error> {
-    let tools = request.tools.iter().flatten().map(|tool| {
-        let function = Function {
-            name: state.names.on_the_wire(&tool.name),
-            description: tools::description(tool),
-            parameters: tools::parameters(tool)?,
-        };
-        Ok(Tool { kind: "function", function })
-    });
-    tools.collect()
+/// The tools; where the server wants those that the conversation uses, and none is offered, their names.
+fn offered<'a>(request: &'a CreateMessageRequest, state: &'a State, fitted: &'a Fitted<'a>) -> Vec<Tool<'a>> {
+    let tool = |function| Tool { kind: "function", function };
+    if !state.tools && fitted.spoken.dialect.needs_tools {
+        let mut names: Vec<&str> = Vec::new();
+        for tool_use in tool_uses_of(request) {
+            let name = state.names.on_the_wire(&tool_use.name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let used = |name| tool(Function { name, description: None, parameters: no_parameters() });
+        return names.into_iter().map(used).collect();
+    }
+    let tools = request.tools.iter().flatten().zip(&fitted.schemas);
+    tools
+        .map(|(offered, schema)| {
+            tool(Function {
+                name: state.names.on_the_wire(&offered.name),
+                description: tools::description(offered),
+                parameters: schema,
+            })
+        })
+        .collect()
 }

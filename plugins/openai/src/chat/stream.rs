@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use understudy_plugin::error::{malformed_response, other};
-use understudy_plugin::stream::{Assemble, Message, Taken, json};
+use understudy_plugin::refusal;
+use understudy_plugin::stream::{Assemble, Message, Taken, broken, json};
 use understudy_plugin::types::Error;
 
-use super::wire::{AnswerFunction, Chunk, ChunkChoice, Delta, DeltaContent, DeltaToolCall};
+use super::wire::{AnswerFunction, Chunk, ChunkChoice, Delta, DeltaContent, DeltaToolCall, XGroq};
+use crate::answer::without_thinking;
 
 /// The answer so far, in the form of a whole one.
 #[derive(Default, Serialize, Deserialize)]
@@ -20,12 +22,19 @@ pub(crate) struct Assembly {
     choices: Vec<Choice>,
     usage: Option<Box<RawValue>>,
     error: Option<Box<RawValue>>,
+    /// Whether a message came that is none of the format's.
+    #[serde(default)]
+    is_odd: bool,
+    /// Whether the text can begin with thinking.
+    #[serde(default)]
+    thinks: bool,
 }
 
 impl Assemble for Assembly {
     fn take(&mut self, message: Message, text: &mut String) -> Result<Taken, Error> {
         if message.data.trim() == "[DONE]" {
-            return Ok(Taken::Last);
+            // After something that nobody understands, an answer without a reason to end may be half a one.
+            return if self.is_odd && !self.is_whole() { Err(broken(200)) } else { Ok(Taken::Last) };
         }
         if message.name.as_deref() == Some("error") {
             let said = serde_json::from_str(&message.data).or_else(|_| to_raw_value(&message.data));
@@ -36,17 +45,21 @@ impl Assemble for Assembly {
         let mut choices = chunk.choices.unwrap_or_default();
         // The plugin asks for one choice. Azure sends a chunk without any first, and the usage comes in one at the end.
         choices.retain(|choice| choice.index.is_none_or(|index| index == 0));
-        let error = chunk.error.or_else(|| choices.iter().find_map(|choice| choice.error));
-        let is_error = chunk.object.as_deref() == Some("error");
-        if let Some(error) = error.map(ToOwned::to_owned).or(if is_error { Some(json(&message)?) } else { None }) {
+        let error = chunk.error.or_else(|| choices.iter().find_map(|choice| choice.error)).map(ToOwned::to_owned);
+        let of_groq = chunk.x_groq.unwrap_or(XGroq { error: None, usage: None });
+        let error = error.or_else(|| of_groq.error.and_then(|error| to_raw_value(&error).ok()));
+        let is_bare = choices.is_empty() && chunk.usage.is_none();
+        if let Some(error) = error.or(self.error_of(&message, chunk.object.as_deref(), is_bare)?) {
             self.error = Some(error);
             return Ok(Taken::Last);
         }
         self.model = self.model.take().or(chunk.model.filter(|model| !model.is_empty()));
-        self.usage = chunk.usage.map(ToOwned::to_owned).or(self.usage.take());
+        let usage = chunk.usage.or_else(|| choices.iter().find_map(|choice| choice.usage)).map(ToOwned::to_owned);
+        let usage = usage.or_else(|| of_groq.usage.and_then(|usage| to_raw_value(&usage).ok()));
+        self.usage = usage.or(self.usage.take());
         for piece in choices {
             let mut choice = self.choices.pop().unwrap_or_default();
-            choice.add(piece, text)?;
+            choice.add(piece, self.thinks, text)?;
             self.choices.push(choice);
         }
         Ok(Taken::Piece)
@@ -62,6 +75,35 @@ impl Assemble for Assembly {
     }
 }
 
+impl Assembly {
+    /// An answer that can begin with thinking, which isn't shown.
+    pub(crate) fn thinking(thinks: bool) -> Self {
+        Self { thinks, ..Self::default() }
+    }
+
+    /// The error that a message is as a whole: by its name, or because it says something in the place of a piece of the answer.
+    fn error_of(
+        &mut self,
+        message: &Message,
+        object: Option<&str>,
+        is_bare: bool,
+    ) -> Result<Option<Box<RawValue>>, Error> {
+        if object == Some("error") {
+            return json(message).map(Some);
+        }
+        if is_bare && object != Some("chat.completion.chunk") {
+            let said: Value = json(message)?;
+            if refusal::is_error(&said, &["choices", "usage"]) {
+                return json(message).map(Some);
+            }
+            let is_known =
+                ["choices", "prompt_filter_results", "model", "id"].iter().any(|key| said.get(key).is_some());
+            self.is_odd |= !is_known;
+        }
+        Ok(None)
+    }
+}
+
 #[derive(Default, Serialize, Deserialize)]
 struct Choice {
     message: Said,
@@ -72,9 +114,9 @@ struct Choice {
 
 impl Choice {
     /// With some servers the reason to finish is an empty text before it is there.
-    fn add(&mut self, piece: ChunkChoice<'_>, text: &mut String) -> Result<(), Error> {
+    fn add(&mut self, piece: ChunkChoice<'_>, thinks: bool, text: &mut String) -> Result<(), Error> {
         if let Some(delta) = piece.delta {
-            self.message.add(delta, text)?;
+            self.message.add(delta, thinks, text)?;
         }
         self.finish_reason = piece.finish_reason.filter(|reason| !reason.is_empty()).or(self.finish_reason.take());
         self.stop_reason = piece.stop_reason.or(self.stop_reason.take());
@@ -97,14 +139,21 @@ struct Said {
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     reasoning_details: Option<Vec<Value>>,
+    thinking_blocks: Option<Vec<Value>>,
 }
 
 impl Said {
-    fn add(&mut self, delta: Delta, text: &mut String) -> Result<(), Error> {
+    fn add(&mut self, delta: Delta, thinks: bool, text: &mut String) -> Result<(), Error> {
+        let shown = self.shown(thinks).map_or(0, str::len);
+        let mut said = String::new();
         match delta.content {
             None => {}
-            Some(DeltaContent::Text(piece)) => self.add_text(&piece, text),
-            Some(DeltaContent::Parts(parts)) => parts.into_iter().for_each(|part| self.add_part(part, text)),
+            Some(DeltaContent::Text(piece)) => self.add_text(&piece, &mut said),
+            Some(DeltaContent::Parts(parts)) => parts.into_iter().for_each(|part| self.add_part(part, &mut said)),
+        }
+        match self.shown(thinks) {
+            Some(all) => text.push_str(all.get(shown..).unwrap_or_default()),
+            None => text.push_str(&said),
         }
         if let Some(piece) = delta.refusal {
             text.push_str(&piece);
@@ -126,11 +175,22 @@ impl Said {
                 add_detail(details, piece);
             }
         }
+        if let Some(Value::Array(pieces)) = delta.thinking_blocks {
+            let blocks = self.thinking_blocks.get_or_insert_default();
+            pieces.into_iter().for_each(|piece| add_block(blocks, piece));
+        }
         // `response` takes one of the two.
         if self.reasoning_details.is_some() {
             self.reasoning = None;
         }
         Ok(())
+    }
+
+    /// What is shown of the text, if it can begin with thinking.
+    fn shown(&self, thinks: bool) -> Option<&str> {
+        let is_first = thinks && self.content.len() <= 1;
+        let text = self.content.first().map_or(Some(""), |part| part.get("text")?.as_str());
+        text.filter(|_| is_first).map(|text| without_thinking(text, false))
     }
 
     fn add_text(&mut self, piece: &str, text: &mut String) {
@@ -158,6 +218,8 @@ impl Said {
         });
         let Some(call) = self.tool_calls.get_mut(at) else { return Ok(()) };
         call.id = call.id.take().or(piece.id.filter(|id| !id.is_empty()));
+        call.extra_content = piece.extra_content.or(call.extra_content.take());
+        call.provider_specific_fields = piece.provider_specific_fields.or(call.provider_specific_fields.take());
         piece.function.map_or(Ok(()), |function| call.function.add(function))
     }
 
@@ -193,6 +255,10 @@ struct Call {
     index: Option<u64>,
     id: Option<String>,
     function: Function,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider_specific_fields: Option<Box<RawValue>>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -249,6 +315,22 @@ fn add_detail(details: &mut Vec<Value>, piece: Value) {
         match (key.as_str(), detail.get_mut(key), value) {
             ("text" | "summary" | "data", Some(Value::String(so_far)), Value::String(more)) => so_far.push_str(more),
             _ => drop(detail.insert(key.clone(), value.clone())),
+        }
+    }
+}
+
+/// LiteLLM's: a block of thinking comes in pieces, its signature in the last (docs.litellm.ai/docs/reasoning_content).
+fn add_block(blocks: &mut Vec<Value>, piece: Value) {
+    let is_signed = |block: &Value| block.get("signature").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let is_open = |block: &&mut Value| block.get("type") == piece.get("type") && !is_signed(block);
+    let (Some(Value::Object(block)), Value::Object(fields)) = (blocks.last_mut().filter(is_open), &piece) else {
+        blocks.push(piece);
+        return;
+    };
+    for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        match (key.as_str(), block.get_mut(key), value) {
+            ("thinking" | "data", Some(Value::String(so_far)), Value::String(more)) => so_far.push_str(more),
+            _ => drop(block.insert(key.clone(), value.clone())),
         }
     }
 }

@@ -29,11 +29,13 @@ pub(super) struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seed: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) random_seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) frequency_penalty: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) presence_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(super) stop: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) stop: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tools: Vec<Tool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +48,11 @@ pub(super) struct Request<'a> {
     pub(super) stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream_options: Option<StreamOptions>,
+    /// vLLM's and SGLang's, together with the next one: the answer goes on from the last message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) continue_final_message: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) add_generation_prompt: Option<bool>,
     #[serde(flatten)]
     pub(super) metadata: BTreeMap<String, &'a RawValue>,
     #[serde(flatten)]
@@ -62,11 +69,11 @@ pub(super) struct StreamOptions {
 pub(super) enum Message<'a> {
     System {
         #[serde(serialize_with = "understudy_plugin::json::text")]
-        content: &'a str,
+        content: Cow<'a, str>,
     },
     Developer {
         #[serde(serialize_with = "understudy_plugin::json::text")]
-        content: &'a str,
+        content: Cow<'a, str>,
     },
     User {
         content: Content<'a>,
@@ -82,17 +89,26 @@ pub(super) enum Message<'a> {
     },
     Tool {
         tool_call_id: &'a str,
-        #[serde(serialize_with = "understudy_plugin::json::text")]
-        content: Cow<'a, str>,
+        content: Content<'a>,
     },
 }
 
-/// A user message's content. Text alone is a string, because not every server takes a list.
+/// A user message's content, or a tool's. Text alone is a string, because not every server takes a list.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
     Text(#[serde(serialize_with = "understudy_plugin::json::text")] Cow<'a, str>),
     Parts(Vec<Part<'a>>),
+}
+
+impl<'a> Content<'a> {
+    pub(super) fn into_parts(self) -> Vec<Part<'a>> {
+        match self {
+            Self::Text(text) if text.is_empty() => Vec::new(),
+            Self::Text(text) => vec![Part::Text { text }],
+            Self::Parts(parts) => parts,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -111,6 +127,11 @@ pub(super) enum Part<'a> {
     File {
         file: File<'a>,
     },
+    /// Mistral's word for a document.
+    DocumentUrl {
+        document_url: DataUrl<'a>,
+        document_name: Cow<'a, str>,
+    },
 }
 
 #[derive(Serialize)]
@@ -119,9 +140,14 @@ pub(super) struct ImageUrl<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct InputAudio<'a> {
-    pub(super) data: &'a str,
-    pub(super) format: &'static str,
+#[serde(untagged)]
+pub(super) enum InputAudio<'a> {
+    Object {
+        data: &'a str,
+        format: &'static str,
+    },
+    /// Mistral's.
+    Plain(&'a str),
 }
 
 #[derive(Serialize)]
@@ -136,13 +162,15 @@ pub(super) struct ToolCall<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) function: FunctionCall<'a>,
+    #[serde(flatten)]
+    pub(super) extras: CallExtras<&'a RawValue>,
 }
 
 #[derive(Serialize)]
 pub(super) struct FunctionCall<'a> {
     pub(super) name: &'a str,
     /// JSON, as a text.
-    pub(super) arguments: &'a str,
+    pub(super) arguments: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -160,12 +188,18 @@ pub(super) struct Function<'a> {
     pub(super) parameters: &'a RawValue,
 }
 
+/// What stands for the schema of a tool that isn't offered any more.
+pub(super) fn no_parameters() -> &'static RawValue {
+    const NONE: &str = r#"{"type":"object","properties":{}}"#;
+    serde_json::from_str(NONE).unwrap_or(RawValue::NULL)
+}
+
 // ---------------------------------------------------------------- both ways
 
 /// What compatible servers call a model's reasoning: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM,
-/// Groq, OpenRouter), `reasoning_details` (OpenRouter: signed or encrypted pieces). OpenAI itself has none of them.
+/// Groq, OpenRouter), `reasoning_details` (OpenRouter: signed or encrypted pieces), `thinking_blocks` (LiteLLM: signed ones). OpenAI
+/// itself has none of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "these are the names on the wire")]
 pub(super) struct Reasoning<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_content: Option<T>,
@@ -173,13 +207,37 @@ pub(super) struct Reasoning<T> {
     pub(super) reasoning: Option<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_details: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thinking_blocks: Option<T>,
 }
 
 impl<T> Reasoning<T> {
-    pub(super) const NONE: Self = Self { reasoning_content: None, reasoning: None, reasoning_details: None };
+    pub(super) const NONE: Self =
+        Self { reasoning_content: None, reasoning: None, reasoning_details: None, thinking_blocks: None };
 
     pub(super) fn is_none(&self) -> bool {
-        self.reasoning_content.is_none() && self.reasoning.is_none() && self.reasoning_details.is_none()
+        self.reasoning_content.is_none()
+            && self.reasoning.is_none()
+            && self.reasoning_details.is_none()
+            && self.thinking_blocks.is_none()
+    }
+}
+
+/// What servers add to a tool call and want back: Gemini's compatible endpoint a signature in `extra_content`, LiteLLM the same in
+/// `provider_specific_fields`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct CallExtras<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extra_content: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) provider_specific_fields: Option<T>,
+}
+
+impl<T> CallExtras<T> {
+    pub(super) const NONE: Self = Self { extra_content: None, provider_specific_fields: None };
+
+    pub(super) fn is_none(&self) -> bool {
+        self.extra_content.is_none() && self.provider_specific_fields.is_none()
     }
 }
 
@@ -193,6 +251,15 @@ pub(super) struct Answer {
     pub(super) usage: Option<Value>,
     /// OpenRouter's, with status 200.
     pub(super) error: Option<Value>,
+    /// Groq's.
+    pub(super) x_groq: Option<XGroq>,
+}
+
+/// What Groq adds: why a stream was stopped early, and what was used.
+#[derive(Deserialize)]
+pub(super) struct XGroq {
+    pub(super) error: Option<Value>,
+    pub(super) usage: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -221,12 +288,15 @@ pub(super) struct AnswerMessage {
     pub(super) reasoning_content: Option<Box<RawValue>>,
     pub(super) reasoning: Option<Box<RawValue>>,
     pub(super) reasoning_details: Option<Box<RawValue>>,
+    pub(super) thinking_blocks: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct AnswerToolCall {
     pub(super) id: Option<String>,
     pub(super) function: Option<AnswerFunction>,
+    pub(super) extra_content: Option<Box<RawValue>>,
+    pub(super) provider_specific_fields: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -247,6 +317,7 @@ pub(super) struct Chunk<'a> {
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
+    pub(super) x_groq: Option<XGroq>,
 }
 
 #[derive(Deserialize)]
@@ -258,6 +329,9 @@ pub(super) struct ChunkChoice<'a> {
     pub(super) matched_stop: Option<Value>,
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
+    /// Moonshot's.
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
 }
 
 /// What a message gets more of.
@@ -272,6 +346,7 @@ pub(super) struct Delta {
     pub(super) reasoning_content: Option<Value>,
     pub(super) reasoning: Option<Value>,
     pub(super) reasoning_details: Option<Value>,
+    pub(super) thinking_blocks: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -288,4 +363,6 @@ pub(super) struct DeltaToolCall {
     pub(super) index: Option<u64>,
     pub(super) id: Option<String>,
     pub(super) function: Option<AnswerFunction>,
+    pub(super) extra_content: Option<Box<RawValue>>,
+    pub(super) provider_specific_fields: Option<Box<RawValue>>,
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use understudy_plugin::error::{unknown_block, unsupported};
+use understudy_plugin::ids::Ids;
 use understudy_plugin::text::join;
 use understudy_plugin::types::{ContentBlock, CreateMessageRequest, Error, Role, SamplingMessage, ToolResultContent};
 
@@ -13,31 +14,35 @@ use crate::media::{self, Media};
 use crate::settings::Api;
 use crate::tool_result::{self, Piece};
 
-pub(super) fn convert<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Vec<Item<'a>>, Error> {
+pub(super) fn convert<'a>(
+    request: &'a CreateMessageRequest,
+    state: &'a State,
+    ids: &'a Ids,
+) -> Result<Vec<Item<'a>>, Error> {
     let mut items = Vec::with_capacity(request.messages.len());
     for (i, message) in request.messages.iter().enumerate() {
-        let place = format!("messages[{i}]");
         match message.role {
-            Role::User => user(message, &place, &mut items)?,
-            Role::Assistant => items.extend(assistant(message, &place, state)?),
+            Role::User => user(message, i, ids, &mut items)?,
+            Role::Assistant => items.extend(assistant(message, i, state, ids)?),
         }
     }
     Ok(items)
 }
 
 /// One output for each tool result, then what the user says.
-fn user<'a>(message: &'a SamplingMessage, place: &str, items: &mut Vec<Item<'a>>) -> Result<(), Error> {
+fn user<'a>(message: &'a SamplingMessage, number: usize, ids: &'a Ids, items: &mut Vec<Item<'a>>) -> Result<(), Error> {
     let mut parts = Vec::new();
     let mut results = 0;
     for (n, block) in message.content.iter().enumerate() {
-        let place = format!("{place}.content[{n}]");
+        let place = format!("messages[{number}].content[{n}]");
         match block {
             ContentBlock::Text(text) => parts.push(Part::Text { text: text.text.as_str().into() }),
             ContentBlock::Image(image) => parts.push(part(media::image(image, &place)?, &place)?),
             ContentBlock::Audio(audio) => parts.push(part(media::audio(audio, &place, Api::Responses)?, &place)?),
             ContentBlock::ToolResult(result) => {
                 results += 1;
-                items.push(Item::FunctionCallOutput { call_id: &result.tool_use_id, output: output(result, &place)? });
+                let call_id = ids.on_the_wire(&result.tool_use_id, number);
+                items.push(Item::FunctionCallOutput { call_id, output: output(result, &place)? });
             }
             ContentBlock::ToolUse(_) => return Err(unsupported(format!("`{place}`: a tool_use in a user message"))),
             ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
@@ -84,26 +89,31 @@ fn part<'a>(media: Media<'a>, place: &str) -> Result<Part<'a>, Error> {
     }
 }
 
-fn assistant<'a>(message: &'a SamplingMessage, place: &str, state: &'a State) -> Result<Vec<Item<'a>>, Error> {
+fn assistant<'a>(
+    message: &'a SamplingMessage,
+    number: usize,
+    state: &'a State,
+    ids: &'a Ids,
+) -> Result<Vec<Item<'a>>, Error> {
     let mut items: Vec<Item<'a>> = Vec::new();
     for (n, block) in message.content.iter().enumerate() {
-        let place = format!("{place}.content[{n}]");
+        let place = format!("messages[{number}].content[{n}]");
         let cannot = |what: &str| {
             unsupported(format!("`{place}`: {what} in an assistant message; the Responses API takes text there"))
         };
         match block {
             ContentBlock::Text(text) => {
                 let mut carried = Carried::of(&text.extras);
-                items.extend(carried.take(&state.model).into_iter().map(Item::Reasoning));
+                items.extend(carried.take(state).into_iter().map(Item::Reasoning));
                 push_text(&mut items, &text.text, carried.phase);
             }
             ContentBlock::ToolUse(tool_use) => {
-                let reasoning = Carried::of(&tool_use.extras).take(&state.model);
+                let reasoning = Carried::of(&tool_use.extras).take(state);
                 items.extend(reasoning.into_iter().map(Item::Reasoning));
                 items.push(Item::FunctionCall {
-                    call_id: &tool_use.id,
+                    call_id: ids.on_the_wire(&tool_use.id, number),
                     name: state.names.on_the_wire(&tool_use.name),
-                    arguments: &tool_use.input,
+                    arguments: state.shapes.on_the_wire(&tool_use.name, &tool_use.input),
                 });
             }
             ContentBlock::Image(_) => return Err(cannot("an image")),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use understudy_plugin::types::Extras;
 
+use super::State;
 use super::wire::Reasoning;
 
 /// What belongs to one block, in its `_meta`.
@@ -27,6 +28,9 @@ struct Items<'a> {
     /// The model asked.
     #[serde(borrow)]
     model: Cow<'a, str>,
+    /// Where it was asked.
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    origin: Cow<'a, str>,
     /// Those that stood before the block.
     #[serde(borrow)]
     items: Vec<Reasoning<'a>>,
@@ -34,8 +38,9 @@ struct Items<'a> {
 
 impl<'a> Carried<'a> {
     /// What belongs to a block of this model's answer.
-    pub(super) fn new(model: &'a str, items: Vec<Reasoning<'a>>, phase: Option<Cow<'a, str>>) -> Self {
-        let reasoning = (!items.is_empty()).then(|| Items { model: model.into(), items });
+    pub(super) fn new(state: &'a State, items: Vec<Reasoning<'a>>, phase: Option<Cow<'a, str>>) -> Self {
+        let whose = || (state.model.as_str().into(), state.origin.as_str().into());
+        let reasoning = (!items.is_empty()).then(whose).map(|(model, origin)| Items { model, origin, items });
         Self { reasoning, phase }
     }
 
@@ -45,9 +50,10 @@ impl<'a> Carried<'a> {
         meta.and_then(|meta| serde_json::from_str(meta).ok()).unwrap_or_default()
     }
 
-    /// The reasoning, if it is this model's.
-    pub(super) fn take(&mut self, model: &str) -> Vec<Reasoning<'a>> {
-        let reasoning = self.reasoning.take().filter(|reasoning| reasoning.model == model);
+    /// The reasoning, if it is this model's, and of where this one is asked.
+    pub(super) fn take(&mut self, state: &State) -> Vec<Reasoning<'a>> {
+        let reasoning = self.reasoning.take();
+        let reasoning = reasoning.filter(|its| its.model == state.model && its.origin == state.origin);
         reasoning.map(|reasoning| reasoning.items).unwrap_or_default()
     }
 

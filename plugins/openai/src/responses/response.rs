@@ -7,9 +7,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::{cut, extras_mut, tool_uses};
 use understudy_plugin::error::{malformed_response, provider};
-use understudy_plugin::http;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{ContentBlock, CreateMessageResult, Error, HttpResponse, Usage};
+use understudy_plugin::{http, refusal};
 
 use super::State;
 use super::reasoning::Carried;
@@ -24,10 +24,7 @@ pub(super) fn read(state: State, response: &HttpResponse) -> Result<(CreateMessa
     }
     let incomplete = answered.incomplete_details.and_then(|details| details.reason);
     let end = End::of(answered.status.as_deref(), incomplete, response.status)?;
-    let output = answered.output.ok_or_else(|| {
-        let beginning = http::beginning(&response.body);
-        malformed_response(format!("the provider's answer holds no `output`; it begins with `{beginning}`"))
-    })?;
+    let Some(output) = answered.output else { return Err(no_output(response)) };
 
     let Said { mut content, refused } = said(&output, &end, &state)?;
     if content.is_empty() && end.word.as_deref() == Some("content_filter") {
@@ -40,6 +37,16 @@ pub(super) fn read(state: State, response: &HttpResponse) -> Result<(CreateMessa
     Ok((CreateMessageResult { content, model, stop_reason, meta: None }, usage))
 }
 
+/// What an answer without output is: an error with a status of success, or none of this API's.
+fn no_output(response: &HttpResponse) -> Error {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    if refusal::is_error(&body, &["output"]) {
+        return crate::error::of_body(&body, response);
+    }
+    let beginning = http::beginning(&response.body);
+    malformed_response(format!("the provider's answer holds no `output`; it begins with `{beginning}`"))
+}
+
 /// How the answer ended.
 struct End {
     /// `completed`, or why it is incomplete, in the provider's words.
@@ -49,7 +56,10 @@ struct End {
 impl End {
     fn of(status: Option<&str>, incomplete: Option<String>, http_status: u16) -> Result<Self, Error> {
         match status {
-            None | Some("completed") => Ok(Self { word: incomplete.or_else(|| status.map(str::to_owned)) }),
+            None | Some("" | "completed") => {
+                let status = status.filter(|status| !status.is_empty());
+                Ok(Self { word: incomplete.or_else(|| status.map(str::to_owned)) })
+            }
             Some("incomplete") => Ok(Self { word: incomplete.or_else(|| Some("incomplete".to_owned())) }),
             Some(status @ ("failed" | "cancelled")) => {
                 let message = format!("the provider's answer is `{status}`, and doesn't say why");
@@ -109,7 +119,8 @@ fn said(output: &[&RawValue], end: &End, state: &State) -> Result<Said, Error> {
             "function_call" => {
                 let AnswerCall { call_id, name, arguments } = read_item(raw)?;
                 let call = Call { id: call_id, name, arguments };
-                answer::push_call(&mut said.content, call, &state.names, state.calls, end.is_limit())?;
+                let changed = (&state.names, &state.shapes);
+                answer::push_call(&mut said.content, call, changed, state.calls, end.is_limit())?;
             }
             "reasoning" => reasoning.extend(Some(read_item(raw)?).filter(Reasoning::is_whole)),
             kind => {
@@ -120,7 +131,7 @@ fn said(output: &[&RawValue], end: &End, state: &State) -> Result<Said, Error> {
             }
         }
         if let Some(extras) = said.content.get_mut(before).and_then(extras_mut) {
-            extras.meta = Carried::new(&state.model, std::mem::take(&mut reasoning), phase).into_meta();
+            extras.meta = Carried::new(state, std::mem::take(&mut reasoning), phase).into_meta();
         }
     }
     Ok(said)

@@ -63,7 +63,7 @@ pub(super) enum Item<'a> {
         call_id: &'a str,
         name: &'a str,
         /// JSON, as a text.
-        arguments: &'a str,
+        arguments: Cow<'a, str>,
     },
     FunctionCallOutput {
         call_id: &'a str,
