@@ -10,6 +10,7 @@
 //! | `content` | content blocks |
 //! | `request` | `CreateMessageRequestParams` |
 //! | `validate` | the rules that a request must meet |
+//! | [`surrogates`] | surrogates that stand alone in JSON |
 //! | `result` | `CreateMessageResult`, and its shape for the asking server |
 //! | `wit` | the mapping onto the contract's records |
 //! | `fixture` | a conversation with a plugin as JSON, for tests |
@@ -19,6 +20,7 @@ mod fixture;
 mod object;
 mod request;
 mod result;
+pub mod surrogates;
 mod validate;
 mod wit;
 

@@ -4,6 +4,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::content::{Block, Extras, is_object};
 use crate::object::{Json, Numbered, OneOrMany, Whole, object};
+use crate::surrogates;
 
 /// Why a text is not a sampling request.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +177,9 @@ impl CreateMessageRequestParams {
     /// # Errors
     /// What is missing or of the wrong type, with its path (`messages: [2]: content: …`).
     pub fn from_json(text: &[u8]) -> Result<Self, ParseError> {
+        // Half an emoji would be refused in a text, and passed on to the provider, which refuses it, in a schema or an input.
+        let mended = std::str::from_utf8(text).map(surrogates::mended);
+        let text = mended.as_ref().map_or(text, |mended| mended.as_bytes());
         let params: AnyParams =
             serde_json::from_slice(text).map_err(|e| ParseError { reason: without_position(&e) })?;
         let missing = |field| ParseError { reason: format!("`{field}` is missing") };
@@ -301,6 +305,22 @@ mod tests {
         .unwrap();
         let Block::Other(other) = &params.messages[0].content[0] else { panic!() };
         assert_eq!(other.block.get(), r#"{"type":"video","data":"AA==","frames":[1,2]}"#);
+    }
+
+    #[test]
+    fn half_an_emoji_is_the_replacement_character_wherever_it_stands() {
+        let params = parse(
+            r#"{"messages":[{"role":"user","content":{"type":"text","text":"party \ud83c"}},
+                {"role":"assistant","content":{"type":"tool_use","id":"a","name":"t","input":{"q":"\udf89"}}}],"maxTokens":1,
+                "systemPrompt":"\ud83d","tools":[{"name":"t","inputSchema":{"type":"object","description":"\ud83c\ud83c\udf89"}}]}"#,
+        )
+        .unwrap();
+        let Block::Text(text) = &params.messages[0].content[0] else { panic!() };
+        assert_eq!(text.text, "party \u{fffd}");
+        let Block::ToolUse(tool_use) = &params.messages[1].content[0] else { panic!() };
+        assert_eq!(tool_use.input.get(), "{\"q\":\"\u{fffd}\"}");
+        assert_eq!(params.system_prompt.as_deref(), Some("\u{fffd}"));
+        assert!(params.tools.unwrap()[0].input_schema.get().contains("\"\u{fffd}\\ud83c\\udf89\""));
     }
 
     #[test]

@@ -175,7 +175,22 @@ fn check_base64(place: &str, block: &Block) -> Result<(), Invalid> {
         },
         _ => return Ok(()),
     };
-    decodes(data).map_err(|e| invalid(format!("`{place}.{field}` is not base64: {e}")))
+    decodes(data).map_err(|e| invalid(format!("`{place}.{field}` is not base64: {e}{}", remedy(data))))
+}
+
+/// What to do about base64 of another kind.
+fn remedy(data: &str) -> &'static str {
+    if data.trim_start().starts_with("data:") {
+        "; leave out the prefix `data:…;base64,`"
+    } else if data.contains(['\n', '\r', ' ', '\t']) {
+        "; write it without line breaks and spaces"
+    } else if data.contains(['-', '_']) {
+        "; write it in the standard alphabet, with `+` and `/` (not base64url)"
+    } else if data.len() % 4 != 0 {
+        "; pad it with `=` to a multiple of four characters"
+    } else {
+        ""
+    }
 }
 
 /// Whether base64 decodes, in pieces, so that a large image is not held twice.
@@ -262,6 +277,14 @@ mod tests {
         assert_eq!(image(&"AAAA".repeat(4 * 1024)), "valid");
         assert!(image("AAA").starts_with("`messages[0].content[0].data` is not base64"));
         assert!(image("A*AA").starts_with("`messages[0].content[0].data` is not base64"));
+        for (data, remedy) in [
+            ("data:image/png;base64,AAAA", "leave out the prefix `data:…;base64,`"),
+            ("AAAA\\nAAAA\\n", "write it without line breaks and spaces"),
+            ("AA-_", "write it in the standard alphabet, with `+` and `/` (not base64url)"),
+            ("AAA", "pad it with `=` to a multiple of four characters"),
+        ] {
+            assert!(image(data).ends_with(&format!("; {remedy}")), "{}", image(data));
+        }
         // Padding in the middle, just where one piece ends.
         assert!(image(&format!("{}AAA={}", "AAAA".repeat(4 * 1024 - 1), "AAAA")).contains("not base64"));
     }

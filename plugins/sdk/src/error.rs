@@ -49,7 +49,8 @@ pub fn kind_of_status(status: u16) -> &'static str {
         404 => "not-found",
         413 => "context-too-long",
         429 => "rate-limited",
-        408 | 502 | 503 | 504 => "unavailable",
+        // From 520 on they are Cloudflare's, of a provider behind it.
+        408 | 502..=504 | 520..=524 | 530 => "unavailable",
         529 => "overloaded",
         400..=499 => "invalid-request",
         _ => "internal",

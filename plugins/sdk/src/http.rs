@@ -1,6 +1,9 @@
 //! What most providers' HTTP has in common: a JSON body out, a JSON body in.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use understudy_mcp_types::surrogates;
 
 use crate::error;
 use crate::types::{Error, Fetch, Framing, Header, HttpMethod, HttpRequest, HttpResponse, Step};
@@ -45,12 +48,33 @@ pub fn header_value<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a st
     response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
 }
 
+/// Makes a body what JSON's readers take: without a byte order mark, and with U+FFFD for surrogates that stand alone.
+pub fn tidy(response: &mut HttpResponse) {
+    if response.body.starts_with(BYTE_ORDER_MARK) {
+        response.body.drain(..BYTE_ORDER_MARK.len());
+    }
+    let mended = std::str::from_utf8(&response.body).map(surrogates::mended);
+    if let Ok(Cow::Owned(mended)) = mended {
+        response.body = mended.into_bytes();
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The body as JSON. The type may borrow from it.
 ///
 /// # Errors
 /// `malformed-response`, saying what the body was instead and how it began.
 pub fn json_body<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, Error> {
-    serde_json::from_slice(&response.body).map_err(|e| {
+    let body = response.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&response.body);
+    serde_json::from_slice(body).map_err(|e| {
+        if let Some(coding) = coding(response) {
+            return error::malformed_response(format!(
+                "the provider's answer (status {}, {} bytes) is compressed ({coding}), which the request didn't allow; switch that off in the proxy or gateway before the provider",
+                response.status,
+                response.body.len(),
+            ));
+        }
         error::malformed_response(format!(
             "the provider's answer (status {}, {} bytes) is not what its format says: {e}; it begins with `{}`",
             response.status,
@@ -58,6 +82,12 @@ pub fn json_body<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T
             beginning(&response.body)
         ))
     })
+}
+
+/// How the body is compressed, if it is.
+fn coding(response: &HttpResponse) -> Option<&str> {
+    let said = header_value(response, "content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    said.or(if response.body.starts_with(b"\x1f\x8b") { Some("gzip") } else { None })
 }
 
 /// The beginning of a body, for an error message: at most 120 characters, on one line.

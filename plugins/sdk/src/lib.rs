@@ -8,32 +8,51 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`types`] | the contract's records, generated from `wit/` and documented there |
+//! | [`arguments`] | a tool call's arguments, read where there is one right reading |
 //! | [`blocks`] | content blocks, whoever the provider is |
 //! | [`error`] | the typed errors, one function each |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
+//! | [`ids`] | ids of tool calls that a provider doesn't allow |
 //! | [`json`] | long texts in JSON, written quickly |
+//! | [`media`] | what images and the like are, by their first bytes |
+//! | [`models`] | what a model takes, by any spelling of its name |
 //! | [`names`] | tool names that a provider doesn't allow |
+//! | [`reason`] | why an answer ended, in any provider's words |
+//! | [`refusal`] | what the body of a refusal says, whoever wrote it |
+//! | [`schema`] | tools' schemas, fitted to what a provider takes |
 //! | [`settings`] | what the user set |
 //! | [`state`] | from `start` to `resume` |
+//! | [`stops`] | stop sequences that a provider doesn't take |
 //! | [`stream`] | answers that come as a stream |
 //! | [`text`] | content in words |
+//! | [`turns`] | consecutive messages of one role together |
 //! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod allocator;
+pub mod arguments;
 #[doc(hidden)]
 pub mod bindings;
 pub mod blocks;
 pub mod error;
+mod halves;
 pub mod http;
+pub mod ids;
 pub mod json;
+pub mod media;
+pub mod models;
 pub mod names;
+pub mod reason;
+pub mod refusal;
+pub mod schema;
 pub mod settings;
 pub mod state;
+pub mod stops;
 pub mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod turns;
 
 pub use bindings::exports::understudy::plugin::provider::Guest as Provider;
 pub use bindings::handler::exports::understudy::plugin::handler::Guest as Handler;

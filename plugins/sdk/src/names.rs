@@ -25,6 +25,19 @@ impl Rule {
         name.starts_with(self.begins) && name.chars().count() <= self.longest && name.chars().all(self.holds)
     }
 
+    /// The names that must be changed, and what they become: as different from each other as they were.
+    pub(crate) fn renamed<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, String> {
+        let (fine, odd): (BTreeSet<&str>, BTreeSet<&str>) = names.into_iter().partition(|name| self.allows(name));
+        let mut taken: BTreeSet<String> = fine.into_iter().map(str::to_owned).collect();
+        let mut changed = BTreeMap::new();
+        for name in odd {
+            let wire = self.fit(name, &taken);
+            taken.insert(wire.clone());
+            changed.insert(name.to_owned(), wire);
+        }
+        changed
+    }
+
     /// A name that is allowed and not taken, as near to `name` as may be.
     fn fit(&self, name: &str, taken: &BTreeSet<String>) -> String {
         let prefix = if name.starts_with(self.begins) { "" } else { "_" };
@@ -58,15 +71,7 @@ impl Names {
     pub fn of(request: &CreateMessageRequest, rule: &Rule) -> Self {
         let used = tool_uses_of(request).map(|tool_use| tool_use.name.as_str());
         let names = request.tools.iter().flatten().map(|tool| tool.name.as_str()).chain(used);
-        let (fine, odd): (BTreeSet<&str>, BTreeSet<&str>) = names.partition(|name| rule.allows(name));
-        let mut taken: BTreeSet<String> = fine.into_iter().map(str::to_owned).collect();
-        let mut changed = BTreeMap::new();
-        for name in odd {
-            let wire = rule.fit(name, &taken);
-            taken.insert(wire.clone());
-            changed.insert(name.to_owned(), wire);
-        }
-        Self { changed }
+        Self { changed: rule.renamed(names) }
     }
 
     /// What the name is on the wire.

@@ -12,6 +12,7 @@ pub use crate::bindings::streaming::exports::understudy::plugin::streaming::{
     Event, Guest as StreamingProvider, Message, Progress, ResponseHead, StreamingStep,
 };
 use crate::error;
+use crate::halves::Halves;
 use crate::types::{CreateMessageRequest, Error, Fetch, Framing, Header, HttpResponse, Step};
 use crate::{Provider, state};
 
@@ -59,7 +60,8 @@ pub fn next<P: Provider, A: Assemble>(state: Vec<u8>, events: Vec<Event>) -> Res
     let mut going = match events.first() {
         Some(Event::Opened(_)) => {
             let own: &RawValue = state::from_bytes(&state)?;
-            Going { own: own.to_owned(), status: 0, headers: Vec::new(), so_far: A::begin(own)? }
+            let halves = Halves::default();
+            Going { own: own.to_owned(), status: 0, headers: Vec::new(), so_far: A::begin(own)?, halves }
         }
         _ => state::from_bytes(&state)?,
     };
@@ -71,7 +73,7 @@ pub fn next<P: Provider, A: Assemble>(state: Vec<u8>, events: Vec<Event>) -> Res
                 going.headers = head.headers.into_iter().map(|header| (header.name, header.value)).collect();
             }
             Event::Message(message) => {
-                if going.so_far.take(message, &mut text)? == Taken::Last {
+                if going.take(message, &mut text)? == Taken::Last {
                     return going.finish::<P>();
                 }
             }
@@ -79,7 +81,77 @@ pub fn next<P: Provider, A: Assemble>(state: Vec<u8>, events: Vec<Event>) -> Res
             Event::Closed => return Err(broken(going.status)),
         }
     }
+    let text = going.halves.progress(text);
     Ok(StreamingStep::More(Progress { state: state::to_bytes(&going)?, text }))
+}
+
+/// The answer as it would have come whole, if the body that came whole is a stream: some servers stream what nobody asked to be
+/// streamed, or call a stream `application/json`. None if it is no stream. `own` is the state that `start` handed over.
+///
+/// # Errors
+/// What [`Assemble`] says; `unavailable` if the stream ends before the answer is whole.
+pub fn assembled<A: Assemble>(own: &[u8], response: &HttpResponse) -> Result<Option<HttpResponse>, Error> {
+    let Some(messages) = messages_of(response) else { return Ok(None) };
+    let own: &RawValue = state::from_bytes(own)?;
+    let (status, headers) = (response.status, response.headers.clone());
+    let mut going =
+        Going { own: own.to_owned(), status, headers: Vec::new(), so_far: A::begin(own)?, halves: Halves::default() };
+    for message in messages {
+        if going.take(message, &mut String::new())? == Taken::Last {
+            return Ok(Some(HttpResponse { headers, ..going.whole()?.1 }));
+        }
+    }
+    if !going.so_far.is_whole() {
+        return Err(broken(status));
+    }
+    Ok(Some(HttpResponse { headers, ..going.whole()?.1 }))
+}
+
+/// The messages of a body that is a stream: server-sent events, or several lines of JSON.
+fn messages_of(response: &HttpResponse) -> Option<Vec<Message>> {
+    if !(200..=299).contains(&response.status) {
+        return None;
+    }
+    let body = std::str::from_utf8(&response.body).ok()?.trim_start_matches('\u{feff}').trim_start();
+    if ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| body.starts_with(field)) {
+        return Some(server_sent(body));
+    }
+    let mut lines = body.lines().filter(|line| !line.trim().is_empty());
+    let is_object = |line: &str| line.starts_with('{') && serde_json::from_str::<&RawValue>(line).is_ok();
+    (is_object(lines.next()?) && lines.next().is_some()).then(|| {
+        let lines = body.lines().filter(|line| !line.trim().is_empty());
+        lines.map(|line| Message { name: None, data: line.to_owned() }).collect()
+    })
+}
+
+/// Server-sent events, as the HTML standard has them.
+fn server_sent(body: &str) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let (mut name, mut data) = (None, Vec::new());
+    for line in body.lines().chain([""]) {
+        if line.is_empty() {
+            if !data.is_empty() {
+                messages.push(Message { name: name.take(), data: data.join("\n") });
+            }
+            (name, data) = (None, Vec::new());
+            continue;
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "data" => data.push(value),
+            "event" => name = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    messages
+}
+
+/// Whether a message says nothing but that the connection lives.
+fn is_keep_alive(message: &Message) -> bool {
+    let name = message.name.as_deref().unwrap_or_default();
+    matches!(name, "ping" | "heartbeat" | "keepalive" | "keep-alive" | "keep_alive")
+        || matches!(message.data.trim(), "" | "null" | "{}" | "[]" | r#"{"type":"ping"}"# | r#"{"type": "ping"}"#)
 }
 
 /// What crosses from one `next` to the next.
@@ -90,17 +162,41 @@ struct Going<A> {
     status: u16,
     headers: Vec<(String, String)>,
     so_far: A,
+    /// Of characters that the provider cut in two.
+    #[serde(default, skip_serializing_if = "Halves::is_none")]
+    halves: Halves,
 }
 
 impl<A: Assemble> Going<A> {
-    fn finish<P: Provider>(self) -> Result<StreamingStep, Error> {
+    fn take(&mut self, mut message: Message, text: &mut String) -> Result<Taken, Error> {
+        if message.data.starts_with('\u{feff}') {
+            message.data.drain(..'\u{feff}'.len_utf8());
+        }
+        if is_keep_alive(&message) {
+            return Ok(Taken::Piece);
+        }
+        // Chat Completions' end, which gateways send in other formats, too.
+        if message.data.trim() == "[DONE]" && self.so_far.is_whole() {
+            return Ok(Taken::Last);
+        }
+        self.halves.hide(&mut message.data);
+        self.so_far.take(message, text)
+    }
+
+    /// The state that `start` handed over, and the answer as it would have come whole.
+    fn whole(self) -> Result<(Vec<u8>, HttpResponse), Error> {
         let response = HttpResponse {
             status: self.status,
             headers: self.headers.into_iter().map(|(name, value)| Header { name, value }).collect(),
-            body: self.so_far.body()?,
+            body: self.halves.joined(self.so_far.body()?),
             extensions: "{}".to_owned(),
         };
-        Ok(match P::resume(self.own.get().as_bytes().to_vec(), response)? {
+        Ok((self.own.get().as_bytes().to_vec(), response))
+    }
+
+    fn finish<P: Provider>(self) -> Result<StreamingStep, Error> {
+        let (own, response) = self.whole()?;
+        Ok(match P::resume(own, response)? {
             Step::Done(completion) => StreamingStep::Done(completion),
             Step::Fetch(fetch) => StreamingStep::Fetch(fetch),
         })
@@ -236,6 +332,59 @@ mod tests {
         assert!(matches!(broken, Err(Error::Provider(ref e)) if e.kind == "unavailable"), "{broken:?}");
         let whole = next::<Plain, Letters>(first.state, vec![message("."), Event::Closed]);
         assert!(said(whole).contains(r#"text: "[1] 206 a.""#));
+    }
+
+    #[test]
+    fn keep_alives_of_any_kind_are_no_pieces() {
+        let named =
+            |name: &str, data: &str| Event::Message(Message { name: Some(name.to_owned()), data: data.to_owned() });
+        let mut events = vec![opened(), message("a")];
+        events.extend(["", " ", "null", "{}", r#"{"type": "ping"}"#].map(message));
+        events.extend([named("ping", ""), named("heartbeat", "x"), message("."), message("[DONE]"), message("b")]);
+        assert!(said(next::<Plain, Letters>(b"1".to_vec(), events)).contains(r#"text: "1 206 a.""#));
+    }
+
+    #[test]
+    fn a_character_that_comes_in_two_halves_is_one() {
+        let halves = |second: &str| {
+            let data = |half: &str| format!("\"{half}\"");
+            vec![opened(), message(&data(r"party \ud83c")), message(&data(second)), message("end")]
+        };
+        // The messages' JSON is put together as it is: two texts, between them two quotation marks.
+        let step = next::<Plain, Letters>(b"1".to_vec(), halves("x"));
+        assert!(said(step).contains("party \u{fffd}"));
+        let Ok(StreamingStep::More(first)) = next::<Plain, Letters>(b"1".to_vec(), vec![opened(), message(r"a\ud83c")])
+        else {
+            unreachable!("one piece is not the whole")
+        };
+        assert_eq!(first.text, "a");
+        let Ok(StreamingStep::More(second)) = next::<Plain, Letters>(first.state, vec![message(r"\udf89b")]) else {
+            unreachable!("two pieces are not the whole")
+        };
+        assert_eq!(second.text, "\u{1f389}b");
+        assert!(said(next::<Plain, Letters>(second.state, vec![message("end")])).contains("1 206 a\u{1f389}b"));
+    }
+
+    #[test]
+    fn a_stream_that_came_whole_is_put_together() {
+        let whole = |status, body: &str| {
+            let response = HttpResponse {
+                status,
+                headers: vec![crate::http::header("x", "y")],
+                body: body.as_bytes().to_vec(),
+                extensions: String::new(),
+            };
+            let assembled = assembled::<Letters>(b"1", &response);
+            assembled.map(|whole| whole.map(|whole| String::from_utf8(whole.body).unwrap_or_default()))
+        };
+        let events = "\u{feff}: hi\r\n\r\nevent: x\r\ndata: a\r\n\r\ndata:b\ndata: c\n\ndata: end\n\ndata: d\n\n";
+        assert_eq!(whole(200, events), Ok(Some("ab\nc".to_owned())));
+        assert_eq!(whole(200, "data: a.\n"), Ok(Some("a.".to_owned())));
+        assert!(matches!(whole(200, "data: a\n\n"), Err(Error::Provider(e)) if e.kind == "unavailable"));
+        assert_eq!(whole(400, events), Ok(None));
+        assert_eq!(whole(200, "{\"a\": 1}\n"), Ok(None));
+        assert_eq!(whole(200, "{\"a\":\n1}\n"), Ok(None));
+        assert_eq!(whole(200, "{\"a\": 1}\nend\n"), Ok(Some("{\"a\": 1}".to_owned())));
     }
 
     #[test]
