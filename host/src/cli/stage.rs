@@ -311,6 +311,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::EraChoice;
 
     #[test]
     fn settings_are_json_or_text_and_dots_reach_inside() {

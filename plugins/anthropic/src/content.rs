@@ -6,16 +6,18 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::extras;
-use understudy_plugin::error;
+use understudy_plugin::ids::Ids;
 use understudy_plugin::names::Names;
-use understudy_plugin::text::{is_json, mime_essence};
+use understudy_plugin::schema::Shapes;
+use understudy_plugin::text::is_json;
 use understudy_plugin::types::{
-    ContentBlock, EmbeddedResource, Error, MediaContent, ResourceContents, ResourceLink, ToolResultBlock,
+    ContentBlock, EmbeddedResource, Error, MediaContent, ResourceContents, ResourceLink, Role, ToolResultBlock,
     ToolResultContent,
 };
+use understudy_plugin::{error, media};
 
 use crate::request::is_blank;
-use crate::wire::{self, Block, HiddenMeta, Kind, Link, Source};
+use crate::wire::{self, Block, Hidden, HiddenMeta, Kind, Link, Source};
 
 /// The longest title of a document ("Create a Message", `title`).
 const LONGEST_TITLE: usize = 500;
@@ -25,44 +27,67 @@ pub(crate) fn json<'a>(place: &str, text: &'a str) -> Result<&'a RawValue, Error
     serde_json::from_str(text).map_err(|e| error::invalid_request(format!("`{place}` is not JSON: {e}")))
 }
 
-/// A block of a message; nothing for a blank text.
-pub(crate) fn block<'a>(place: &str, block: &'a ContentBlock, names: &'a Names) -> Result<Option<Block<'a>>, Error> {
+fn input<'a>(place: &str, text: Cow<'a, str>) -> Result<Cow<'a, RawValue>, Error> {
+    match text {
+        Cow::Borrowed(text) => json(place, text).map(Cow::Borrowed),
+        Cow::Owned(text) => RawValue::from_string(text)
+            .map(Cow::Owned)
+            .map_err(|e| error::invalid_request(format!("`{place}` is not JSON: {e}"))),
+    }
+}
+
+/// What differs on the wire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mapped<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) ids: &'a Ids,
+    pub(crate) shapes: &'a Shapes,
+}
+
+/// A block of message `i`; nothing for a blank text.
+pub(crate) fn block<'a>(
+    place: &str,
+    i: usize,
+    role: Role,
+    block: &'a ContentBlock,
+    mapped: Mapped<'a>,
+) -> Result<Option<Block<'a>>, Error> {
     Ok(Some(match block {
         ContentBlock::Text(text) if is_blank(&text.text) => return Ok(None),
-        ContentBlock::Text(text) => Block::Text { text: Cow::Borrowed(&text.text) },
+        ContentBlock::Text(text) => Block::text(&text.text),
+        ContentBlock::Image(_) if role == Role::Assistant => {
+            return Err(error::unsupported(format!(
+                "`{place}`: an image in an assistant message; Anthropic takes images in the user's messages only"
+            )));
+        }
         ContentBlock::Image(media) => image(place, media)?,
         ContentBlock::Audio(media) => return Err(no_audio(place, media)),
         ContentBlock::ToolUse(tool_use) => Block::ToolUse {
-            id: &tool_use.id,
-            name: names.on_the_wire(&tool_use.name),
-            input: json(&format!("{place}.input"), &tool_use.input)?,
+            id: mapped.ids.on_the_wire(&tool_use.id, i),
+            name: mapped.names.on_the_wire(&tool_use.name),
+            input: input(&format!("{place}.input"), mapped.shapes.on_the_wire(&tool_use.name, &tool_use.input))?,
         },
-        ContentBlock::ToolResult(result) => tool_result(place, result)?,
+        ContentBlock::ToolResult(result) => tool_result(place, mapped.ids.on_the_wire(&result.tool_use_id, i), result)?,
         ContentBlock::Other(other) => return Err(unknown(place, &other.kind)),
     }))
 }
 
 /// The blocks that stood before this one when Anthropic gave it, as `response` put them into its `_meta`.
 ///
-/// Only blocks that can have come from there, so none that MCP has a block for: those are the conversation's, and the host has
-/// checked them.
-pub(crate) fn hidden<'a>(place: &str, block: &'a ContentBlock) -> Result<Vec<&'a RawValue>, Error> {
-    let Some(meta) = extras(block).and_then(|extras| extras.meta.as_deref()) else { return Ok(Vec::new()) };
+/// Only what can have come from there, so no blocks that MCP has, too: those are the conversation's, and the host has
+/// checked them. Anything else is left out, as thinking without which the conversation is whole.
+pub(crate) fn hidden(block: &ContentBlock) -> Option<Hidden<'_>> {
+    let meta = extras(block)?.meta.as_deref().filter(|meta| meta.contains("understudy.anthropic/thinking"))?;
+    let HiddenMeta { hidden } = serde_json::from_str(meta).ok()?;
     let is_hidden = |raw: &&RawValue| {
         wire::object::<Kind>(raw).is_ok_and(|block| {
             !matches!(block.kind.as_ref(), "text" | "image" | "document" | "search_result" | "tool_use" | "tool_result")
         })
     };
-    let read: Result<HiddenMeta<'a>, _> = serde_json::from_str(meta);
-    match read.map(|meta| meta.hidden.unwrap_or_default()) {
-        Ok(hidden) if hidden.iter().all(is_hidden) => Ok(hidden),
-        _ => Err(error::invalid_request(format!(
-            "`{place}._meta`: `understudy.anthropic/thinking` must come back as it was, a list of thinking blocks"
-        ))),
-    }
+    hidden.blocks.iter().all(is_hidden).then_some(hidden)
 }
 
-fn tool_result<'a>(place: &str, result: &'a ToolResultContent) -> Result<Block<'a>, Error> {
+fn tool_result<'a>(place: &str, id: &'a str, result: &'a ToolResultContent) -> Result<Block<'a>, Error> {
     let mut content = Vec::with_capacity(result.content.len());
     for (n, inner) in result.content.iter().enumerate() {
         content.extend(tool_result_block(&format!("{place}.content[{n}]"), inner)?);
@@ -70,13 +95,13 @@ fn tool_result<'a>(place: &str, result: &'a ToolResultContent) -> Result<Block<'
     if let Some(structured) = result.structured_content.as_deref()
         && !holds(&result.content, structured)
     {
-        content.push(Block::Text { text: Cow::Borrowed(structured) });
+        content.push(Block::text(structured));
     }
     if content.is_empty() && result.is_error {
         // "content cannot be empty if `is_error` is true"
-        content.push(Block::Text { text: Cow::Borrowed(r#"{"isError":true}"#) });
+        content.push(Block::text(r#"{"isError":true}"#));
     }
-    Ok(Block::ToolResult { tool_use_id: &result.tool_use_id, content, is_error: result.is_error })
+    Ok(Block::ToolResult { tool_use_id: id, content, is_error: result.is_error })
 }
 
 /// Whether one of the texts is this JSON, as the specification recommends it should be ("Tools", "Structured content").
@@ -87,7 +112,7 @@ fn holds(content: &[ToolResultBlock], structured: &str) -> bool {
 fn tool_result_block<'a>(place: &str, block: &'a ToolResultBlock) -> Result<Option<Block<'a>>, Error> {
     Ok(Some(match block {
         ToolResultBlock::Text(text) if is_blank(&text.text) => return Ok(None),
-        ToolResultBlock::Text(text) => Block::Text { text: Cow::Borrowed(&text.text) },
+        ToolResultBlock::Text(text) => Block::text(&text.text),
         ToolResultBlock::Image(media) => image(place, media)?,
         ToolResultBlock::Audio(media) => return Err(no_audio(place, media)),
         ToolResultBlock::ResourceLink(link) => linked(link)?,
@@ -124,10 +149,11 @@ fn embedded<'a>(place: &str, resource: &'a EmbeddedResource) -> Result<Block<'a>
             Ok(Block::Document { source: Source::Text { media_type: "text/plain", data: text }, title })
         }
         ResourceContents::Blob(data) => {
-            if let Some(media_type) = mime_type.and_then(image_type) {
+            let kind = media::kind(mime_type.unwrap_or_default(), data);
+            if let Some(media_type) = image_type(&kind) {
                 return Ok(Block::Image { source: Source::Base64 { media_type, data } });
             }
-            if mime_type.is_some_and(|mime_type| mime_essence(mime_type) == "application/pdf") {
+            if kind == "application/pdf" {
                 return Ok(Block::Document { source: Source::Base64 { media_type: "application/pdf", data }, title });
             }
             Err(error::unsupported(format!(
@@ -139,25 +165,19 @@ fn embedded<'a>(place: &str, resource: &'a EmbeddedResource) -> Result<Block<'a>
     }
 }
 
-fn image<'a>(place: &str, media: &'a MediaContent) -> Result<Block<'a>, Error> {
-    let media_type = image_type(&media.mime_type).ok_or_else(|| {
+fn image<'a>(place: &str, image: &'a MediaContent) -> Result<Block<'a>, Error> {
+    let media_type = image_type(&media::kind(&image.mime_type, &image.data)).ok_or_else(|| {
         error::unsupported(format!(
             "`{place}`: Anthropic takes images of the types jpeg, png, gif and webp, and this is `{}`",
-            media.mime_type
+            image.mime_type
         ))
     })?;
-    Ok(Block::Image { source: Source::Base64 { media_type, data: &media.data } })
+    Ok(Block::Image { source: Source::Base64 { media_type, data: &image.data } })
 }
 
-/// The type as Anthropic spells it, if it takes it (`Base64ImageSource`).
-fn image_type(mime_type: &str) -> Option<&'static str> {
-    Some(match mime_essence(mime_type).as_str() {
-        "image/jpeg" | "image/jpg" => "image/jpeg",
-        "image/png" => "image/png",
-        "image/gif" => "image/gif",
-        "image/webp" => "image/webp",
-        _ => return None,
-    })
+/// The type, if Anthropic takes it (`Base64ImageSource`).
+fn image_type(kind: &str) -> Option<&'static str> {
+    ["image/jpeg", "image/png", "image/gif", "image/webp"].into_iter().find(|taken| *taken == kind)
 }
 
 fn no_audio(place: &str, media: &MediaContent) -> Error {

@@ -3,37 +3,47 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `settings` | what the user can set beyond what MCP says |
-//! | `models` | the models worth choosing among |
+//! | `models` | the models worth choosing among, and what each takes |
 //! | `wire` | the API's own structs |
 //! | `request` | MCP's request to Anthropic's |
 //! | `content` | content blocks, MCP's to Anthropic's |
+//! | `binding` | what thinking is bound to |
 //! | `response` | Anthropic's answer to MCP's result |
 //! | `stream` | the events of a streamed answer, put together to a whole one |
+//! | `again` | a second try, where the answer to the first shows that it is needed |
 //! | `refusal` | Anthropic's refusals to the contract's errors |
 //!
 //! An answer that may be long, or whose progress the server wants to see, is asked for as a stream, unless the setting
 //! `stream` says otherwise; `response` reads both kinds.
 //!
-//! What the API can't carry is an `unsupported` error that names its place: audio, images other than jpeg, png, gif and webp,
-//! bytes that are neither an image nor a PDF, blocks of unknown types.
+//! What the API can't carry is an `unsupported` error that names its place: audio, images other than jpeg, png, gif and webp or
+//! in an assistant's message, bytes that are neither an image nor a PDF, blocks of unknown types.
 //! What MCP has no block for (thinking, above all) travels in the `_meta` of the block that it precedes, and goes back to
-//! the API before that block on the next turn. The rest is fitted:
+//! the API before that block on the next turn: to the model that it came from, and if the model binds it to what stood before it
+//! only as long as that is the same. The rest is fitted:
 //!
 //! | MCP's | becomes |
 //! | --- | --- |
 //! | `temperature` over 1 | 1; left out for models that take none, while thinking, and beside the setting `topP` |
 //! | `maxTokens` over what the model can write | what it can write |
 //! | a stop sequence of white space, which the API refuses | a cut in the answer, made here |
+//! | `toolChoice` `required`, for models that can't be forced | `auto`, and a sentence in the system prompt; an answer without a call is asked for once more |
+//! | an answer that the server has begun, for models that refuse that | the same, and a user turn that asks to go on; what the model says again of the beginning is taken off |
 //! | what Anthropic refuses beside thinking | the same, without the setting `thinking` |
+//! | thinking that goes back and is refused all the same | the same request without it |
 //! | a blank text, which the API refuses | nothing, unless it is all that the user says: then an `invalid-request` |
 //! | an empty answer in the conversation | nothing |
-//! | a tool's name with other than letters, digits, `_`, `-` | one with `_` instead, and MCP's own again in the answer |
+//! | a tool's name or the id of a tool use with other than letters, digits, `_`, `-` | one with `_` instead, and MCP's own name again in the answer |
+//! | a tool's `inputSchema` of a form that the API refuses | one that accepts the same |
 //! | tool uses in the conversation, but no `tools` | the used tools' names, with the tool choice `none` |
 //! | `structuredContent` | its JSON as a text, unless a text is that JSON already |
 //! | an embedded resource | a document titled by its address; an image |
 //! | a resource link, an empty resource | its JSON as a text |
+//! | an image whose label isn't what its first bytes are | the image, with the right label |
 //! | `metadata` | `metadata.user_id`, the one field that there is a place for |
 
+mod again;
+mod binding;
 mod content;
 mod models;
 mod refusal;
@@ -45,11 +55,15 @@ mod wire;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::names::Names;
-use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep};
+use understudy_plugin::schema::Shapes;
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, assembled};
 use understudy_plugin::types::{
     CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential, SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, export_streaming_provider, state};
+use understudy_plugin::{Provider, export_streaming_provider, http, state};
+
+use crate::again::First;
+use crate::binding::Digest;
 
 /// The plugin.
 #[derive(Debug)]
@@ -85,9 +99,17 @@ impl Provider for Anthropic {
         request::fetch(&request, &options).map(Step::from)
     }
 
-    fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
-        let state: State = state::from_bytes(&state)?;
-        response::completion(&response, &state).map(Step::Done)
+    fn resume(state: Vec<u8>, mut response: HttpResponse) -> Result<Step, Error> {
+        http::tidy(&mut response);
+        let response = assembled::<stream::Assembly>(&state, &response)?.unwrap_or(response);
+        let mut state: State = state::from_bytes(&state)?;
+        match response::completion(&response, &state) {
+            Ok(answer) => again::checked(answer, state),
+            Err(refusal) => match state.first.take() {
+                Some(first) if first.is_refused_for_thinking(&refusal) => first.without_thinking(state),
+                _ => Err(refusal),
+            },
+        }
     }
 }
 
@@ -106,8 +128,20 @@ struct State {
     tools: Vec<String>,
     /// Tool names that were changed.
     names: Names,
+    /// How the tools' arguments differ from MCP's.
+    shapes: Shapes,
     /// The stop sequences that the API doesn't take.
     stops: Vec<String>,
+    /// The beginning of the answer, which the server has given, for a model that can't be made to go on with it.
+    beginning: Option<String>,
+    /// The digest of all that was sent, for a model that binds its thinking to that.
+    prefix: Option<Digest>,
+    /// Whether a tool must be called, by a model that can't be forced to.
+    must_call: bool,
+    /// What a second try needs, if there may be one.
+    first: Option<First>,
+    /// The tokens read and written by a first try.
+    spent: Option<(Option<u64>, Option<u64>)>,
 }
 
 #[cfg(test)]

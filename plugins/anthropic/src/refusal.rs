@@ -1,28 +1,24 @@
 //! From Anthropic's refusals to the contract's errors.
 
+use serde_json::Value;
+use understudy_plugin::refusal::message;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{Error, HttpResponse};
 use understudy_plugin::{error, http};
 
-use crate::wire::Refusal;
-
 /// The error for an answer that isn't a message: of a status that isn't 2xx, or an error in spite of it.
 pub(crate) fn error(response: &HttpResponse, model: &str) -> Error {
-    let body: Option<Refusal> = serde_json::from_slice(&response.body).ok();
-    let (said, message) = match body {
-        Some(Refusal { error }) => (error.kind.unwrap_or_default(), error.message.unwrap_or_default()),
-        None => (String::new(), String::new()),
-    };
-    let kind = kind(&said, &message, response.status);
-    let mut message = one_line(&message);
-    if message.is_empty() {
-        message = match (said.as_str(), http::beginning(&response.body).as_str()) {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let said = body.get(0).unwrap_or(&body).pointer("/error/type").and_then(Value::as_str).unwrap_or_default();
+    let found = message(&body);
+    let kind = kind(said, found.as_deref().unwrap_or_default(), response.status);
+    let mut message =
+        found.map(|found| one_line(&found)).unwrap_or_else(|| match (said, http::beginning(&response.body).as_str()) {
             ("", "") => format!("status {} with an empty body", response.status),
             ("", beginning) => format!("status {}, and not in Anthropic's format: `{beginning}`", response.status),
             (said, _) => said.to_owned(),
-        };
-    }
-    if let Some(remedy) = remedy(kind, &said, &message, model) {
+        });
+    if let Some(remedy) = remedy(kind, said, &message, model) {
         message = format!("{message} ({remedy})");
     }
     error::provider(kind, response.status, message, http::retry_after_ms(response))
@@ -38,6 +34,13 @@ fn remedy(kind: &str, said: &str, message: &str, model: &str) -> Option<String> 
         ("not-found", _) => "check the plugin's `endpoint`".to_owned(),
         ("invalid-request", _) if message.contains("`temperature`") => {
             r#"`"extra": {"temperature": null}` in the plugin's settings leaves it out"#.to_owned()
+        }
+        ("invalid-request", _) if message.contains("prefill") => {
+            r#"`"profile": {"prefill": false}` in the plugin's settings says that the model takes none"#.to_owned()
+        }
+        ("invalid-request", _) if message.contains("tool_choice") => {
+            r#"`"profile": {"forcedTools": false}` in the plugin's settings says that the model can't be forced"#
+                .to_owned()
         }
         _ => return None,
     })

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use understudy_plugin::error;
-use understudy_plugin::stream::{Assemble, Message, Taken, json};
+use understudy_plugin::http::beginning;
+use understudy_plugin::stream::{Assemble, Message, Taken, broken, json};
 use understudy_plugin::types::Error;
 
-use crate::wire::{self, Answer, AnswerText, BlockDelta, BlockStart, Delta, Kind, MessageDelta, MessageStart};
+use crate::wire::{
+    self, Answer, AnswerText, BlockDelta, BlockStart, Delta, Event, Kind, MessageDelta, MessageStart, StopDetails,
+};
 
 /// What has come so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -22,10 +25,20 @@ pub(crate) enum Assembly {
 
 impl Assemble for Assembly {
     fn take(&mut self, message: Message, text: &mut String) -> Result<Taken, Error> {
-        let Kind { kind } = json(&message)?;
+        if message.data.trim() == "[DONE]" {
+            return Err(broken(200));
+        }
+        let event: Event = json(&message)?;
+        let Some(kind) = &event.kind else {
+            if event.fails() {
+                *self = Self::Refusal(message.data);
+                return Ok(Taken::Last);
+            }
+            let beginning = beginning(message.data.as_bytes());
+            return Err(error::malformed_response(format!("a message of the stream has no `type`: `{beginning}`")));
+        };
         match kind.as_ref() {
             "error" => {
-                drop(kind);
                 *self = Self::Refusal(message.data);
                 Ok(Taken::Last)
             }
@@ -68,6 +81,7 @@ pub(crate) struct Begun {
     model: Option<String>,
     blocks: Vec<Block>,
     stop_reason: Option<String>,
+    stop_details: Option<StopDetails>,
     /// Each figure as it came last: they are totals, not increments.
     usage: BTreeMap<String, Box<RawValue>>,
 }
@@ -77,8 +91,13 @@ impl Begun {
         if message.content.is_some_and(|content| !content.is_empty()) {
             return Err(error::malformed_response("the stream's `message_start` holds blocks already"));
         }
-        let mut begun =
-            Self { model: message.model, blocks: Vec::new(), stop_reason: message.stop_reason, usage: BTreeMap::new() };
+        let mut begun = Self {
+            model: message.model,
+            blocks: Vec::new(),
+            stop_reason: message.stop_reason,
+            stop_details: None,
+            usage: BTreeMap::new(),
+        };
         begun.count(message.usage);
         Ok(begun)
     }
@@ -95,7 +114,10 @@ impl Begun {
             }
             "message_delta" => {
                 let MessageDelta { delta, usage } = json(message)?;
-                self.stop_reason = delta.and_then(|end| end.stop_reason).or(self.stop_reason.take());
+                if let Some(end) = delta {
+                    self.stop_reason = end.stop_reason.or(self.stop_reason.take());
+                    self.stop_details = end.stop_details.or(self.stop_details.take());
+                }
                 self.count(usage);
             }
             "message_stop" => return Ok(Taken::Last),
@@ -137,6 +159,7 @@ impl Begun {
             model: Option<String>,
             content: Vec<Box<RawValue>>,
             stop_reason: Option<String>,
+            stop_details: Option<StopDetails>,
             usage: Option<BTreeMap<String, Box<RawValue>>>,
         }
         let content = self.blocks.into_iter().map(Block::whole).collect::<Result<_, _>>();
@@ -146,6 +169,7 @@ impl Begun {
                 model: self.model,
                 content,
                 stop_reason: self.stop_reason,
+                stop_details: self.stop_details,
                 usage: Some(self.usage).filter(|usage| !usage.is_empty()),
             })
         });

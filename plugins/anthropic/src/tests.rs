@@ -3,15 +3,27 @@
 use understudy_plugin::Provider;
 use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
-    response,
+    check_damaged_answers, check_damaged_streams, check_documented, check_settings_schema, check_streaming_fixtures,
+    options, request, response,
 };
 use understudy_plugin::types::{Error, Step};
 
 use super::settings::Settings;
 use super::{Anthropic, State};
 
-const STATE: &[u8] = br#"{"model":"claude-test","tools":["look"],"names":{"read/file":"read_file"},"stops":["\n"]}"#;
+const STATE: &[u8] =
+    br#"{"model":"claude-test","tools":["look"],"names":{"read/file":"read_file"},"shapes":{},"stops":["\n"],
+    "beginning":"a","prefix":7,"must_call":false}"#;
+
+/// With all that a second try needs.
+const FIRST: &[u8] = br#"{"model":"claude-test","tools":["look"],"names":{},"shapes":{"look":{"wrapper":"w"}},"stops":[],"prefix":7,
+    "must_call":true,"first":{"streams":false,"thinking":true,"body":{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]},
+    {"role":"assistant","content":[{"type":"thinking","signature":"s"},{"type":"tool_use","id":"t","name":"look","input":{}}]}]}}}"#;
+
+#[test]
+fn the_documentation_has_the_models_profiles() {
+    check_documented("../../docs/providers.md", "the models of anthropic", &crate::models::tests::table());
+}
 
 #[test]
 fn anthropic_keeps_to_its_fixtures() {
@@ -74,6 +86,9 @@ fn no_bytes_make_resume_panic() {
         {"type":"tool_use","id":"i","name":"look","input":{"a":[1,2.5,"\ud83d\ude00"]}}],
         "usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":1,"output_tokens":2}}"#;
     check_damaged_answers::<Anthropic>(STATE, &[answer]);
+    let text = r#"{"type":"message","content":[{"type":"text","text":"a "}],"stop_reason":"end_turn","usage":{"input_tokens":1}}"#;
+    let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Invalid `signature` in `thinking` block"}}"#;
+    check_damaged_answers::<Anthropic>(FIRST, &[answer, text, refusal]);
 }
 
 /// Every kind of block, numbers in odd spellings, and an error.

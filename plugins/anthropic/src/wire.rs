@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ use understudy_plugin::json::Text;
 pub(crate) struct Request<'a> {
     pub(crate) model: &'a str,
     pub(crate) max_tokens: u32,
-    pub(crate) system: Option<&'a str>,
+    pub(crate) system: Option<Cow<'a, str>>,
     pub(crate) messages: Vec<Message<'a>>,
     pub(crate) tools: Vec<Tool<'a>>,
     pub(crate) tool_choice: Option<ToolChoice>,
@@ -39,7 +39,7 @@ impl Serialize for Request<'_> {
         let mut body = Body { map: serializer.serialize_map(None)?, extra: self.extra };
         body.field("model", Some(self.model))?;
         body.field("max_tokens", Some(self.max_tokens))?;
-        body.field("system", self.system.map(Text))?;
+        body.field("system", self.system.as_deref().map(Text))?;
         body.field("messages", Some(&self.messages))?;
         body.field("tools", Some(&self.tools).filter(|tools| !tools.is_empty()))?;
         body.field("tool_choice", self.tool_choice.as_ref())?;
@@ -80,6 +80,13 @@ pub(crate) struct Message<'a> {
     pub(crate) content: Vec<Content<'a>>,
 }
 
+impl Message<'_> {
+    /// Whether thinking goes back in it.
+    pub(crate) fn thinks(&self) -> bool {
+        self.content.iter().any(|content| matches!(content, Content::Hidden(raw) if is_thinking(raw)))
+    }
+}
+
 /// A block of ours, or one of Anthropic's own that comes back as it was.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -107,7 +114,7 @@ pub(crate) enum Block<'a> {
     ToolUse {
         id: &'a str,
         name: &'a str,
-        input: &'a RawValue,
+        input: Cow<'a, RawValue>,
     },
     ToolResult {
         tool_use_id: &'a str,
@@ -116,6 +123,12 @@ pub(crate) enum Block<'a> {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
     },
+}
+
+impl<'a> Block<'a> {
+    pub(crate) fn text(text: &'a str) -> Self {
+        Self::Text { text: Cow::Borrowed(text) }
+    }
 }
 
 /// Where an image's or a document's data is.
@@ -139,7 +152,7 @@ pub(crate) struct Tool<'a> {
     pub(crate) name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<&'a str>,
-    pub(crate) input_schema: &'a RawValue,
+    pub(crate) input_schema: Cow<'a, RawValue>,
 }
 
 /// A link, spelt as MCP spells it: the API has no block for an address that isn't to be fetched, so it becomes a text.
@@ -181,8 +194,21 @@ pub(crate) struct Metadata<'a> {
 /// `_meta` of a block that blocks precede which MCP doesn't know: thinking above all.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HiddenMeta<'a> {
-    #[serde(borrow, rename = "understudy.anthropic/thinking", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) hidden: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, rename = "understudy.anthropic/thinking")]
+    pub(crate) hidden: Hidden<'a>,
+}
+
+/// The blocks that stood before one that MCP has, and what they are good for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hidden<'a> {
+    /// The model that was asked.
+    #[serde(borrow)]
+    pub(crate) model: Cow<'a, str>,
+    /// The digest of all that was sent before them (`binding`), if the model binds its thinking to that.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prefix: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) blocks: Vec<&'a RawValue>,
 }
 
 /// The answer, `Message` in Anthropic's terms. Its blocks are read one by one, by their types.
@@ -194,8 +220,15 @@ pub(crate) struct Answer<'a> {
     pub(crate) content: Option<Vec<&'a RawValue>>,
     pub(crate) model: Option<String>,
     pub(crate) stop_reason: Option<String>,
+    pub(crate) stop_details: Option<StopDetails>,
     #[serde(borrow)]
     pub(crate) usage: Option<&'a RawValue>,
+}
+
+/// Why the model refused.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StopDetails {
+    pub(crate) explanation: Option<String>,
 }
 
 /// Reads an object, and nothing but an object: serde would take a list for a struct, too.
@@ -207,11 +240,38 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, ser
     }
 }
 
+/// The data of a stream's event. One without a type isn't Anthropic's: the error of a gateway, perhaps.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(crate) kind: Option<Cow<'a, str>>,
+    error: Option<IgnoredAny>,
+    message: Option<IgnoredAny>,
+    detail: Option<IgnoredAny>,
+}
+
+impl Event<'_> {
+    /// Whether an event without a type tells of an error.
+    pub(crate) fn fails(&self) -> bool {
+        self.error.is_some() || self.message.is_some() || self.detail.is_some()
+    }
+}
+
 /// Any object with a `type`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Kind<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) kind: Cow<'a, str>,
+}
+
+/// Whether this is an object of that type.
+pub(crate) fn is_of_kind(raw: &RawValue, kind: &str) -> bool {
+    object::<Kind>(raw).is_ok_and(|object| object.kind == kind)
+}
+
+/// Whether this is a block of thinking.
+pub(crate) fn is_thinking(raw: &RawValue) -> bool {
+    object::<Kind>(raw).is_ok_and(|block| matches!(block.kind.as_ref(), "thinking" | "redacted_thinking"))
 }
 
 /// A `text` block of the answer.
@@ -226,7 +286,7 @@ pub(crate) struct AnswerToolUse<'a> {
     pub(crate) id: String,
     pub(crate) name: String,
     #[serde(borrow)]
-    pub(crate) input: &'a RawValue,
+    pub(crate) input: Option<&'a RawValue>,
 }
 
 /// The figures of `usage` that count. What is cached is not in `input_tokens`.
@@ -288,18 +348,5 @@ pub(crate) struct MessageDelta<'a> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct End {
     pub(crate) stop_reason: Option<String>,
-}
-
-/// The body of a refusal.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Refusal {
-    pub(crate) error: RefusalError,
-}
-
-/// `error` of a [`Refusal`].
-#[derive(Debug, Deserialize)]
-pub(crate) struct RefusalError {
-    #[serde(rename = "type")]
-    pub(crate) kind: Option<String>,
-    pub(crate) message: Option<String>,
+    pub(crate) stop_details: Option<StopDetails>,
 }

@@ -3,67 +3,101 @@
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses;
 use understudy_plugin::error::{invalid_request, unknown_block, unsupported};
+use understudy_plugin::prefill::GO_ON;
+use understudy_plugin::turns;
 use understudy_plugin::types::{
     ContentBlock, CreateMessageRequest, Error, Role, SamplingMessage, ToolResultContent, ToolUseContent,
 };
 
+use crate::models::Profile;
 use crate::thought::Thought;
 use crate::wire::{Content, FunctionCall, Part};
-use crate::{State, media, models, thought, tool_result};
+use crate::{State, media, thought, tool_result};
 
-pub(crate) fn convert<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Vec<Content<'a>>, Error> {
-    let mut contents = Vec::with_capacity(request.messages.len());
+/// What one role says is one content, however many messages say it: a function call that another of the model's contents
+/// precedes is refused ("Please ensure that function call turn comes immediately after a user turn or after a function response
+/// turn"). The tool results are a content of their own: with other parts beside them, they are refused, too.
+pub(crate) fn convert<'a>(
+    request: &'a CreateMessageRequest,
+    state: &'a State,
+    profile: &Profile,
+) -> Result<Vec<Content<'a>>, Error> {
+    let mut contents: Vec<Content> = Vec::with_capacity(request.messages.len());
     let mut last_calls: Vec<&ToolUseContent> = Vec::new();
-    for (i, message) in request.messages.iter().enumerate() {
-        let place = format!("messages[{i}]");
-        let (role, turns) = match message.role {
-            Role::User => ("user", user(message, &place, &last_calls, state)?),
-            Role::Assistant => {
-                last_calls = tool_uses(&message.content).collect();
-                ("model", vec![model(message, &place, state)?])
+    // The API refuses a content without parts.
+    let mut add = |role: &'static str, mut parts: Vec<Part<'a>>| match contents.last_mut() {
+        _ if parts.is_empty() => {}
+        Some(last) if last.role == Some(role) && !last.responds() => last.parts.append(&mut parts),
+        _ => contents.push(Content { role: Some(role), parts }),
+    };
+    for turn in turns::of(request) {
+        match turn.role {
+            Role::User => {
+                let mut said = Said::default();
+                for (i, message) in turn.numbered() {
+                    user(message, &format!("messages[{i}]"), &last_calls, state, profile, &mut said)?;
+                }
+                add("user", said.responses);
+                add("user", said.others);
             }
-        };
-        // The API refuses a content without parts.
-        let turns = turns.into_iter().filter(|parts| !parts.is_empty());
-        contents.extend(turns.map(|parts| Content { role: Some(role), parts }));
+            Role::Assistant => {
+                last_calls = tool_uses(turn.blocks()).collect();
+                let mut parts = Vec::new();
+                for (i, message) in turn.numbered() {
+                    model(message, &format!("messages[{i}]"), state, &mut parts)?;
+                }
+                if profile.signs_calls {
+                    thought::mark_unsigned_call(&mut parts);
+                }
+                add("model", parts);
+            }
+        }
+    }
+    if !profile.prefill && contents.last().is_some_and(|last| last.role == Some("model")) {
+        contents.push(Content { role: Some("user"), parts: vec![Part::text(GO_ON)] });
     }
     Ok(contents)
 }
 
-/// What the user says, and in a content of its own what of the tool results isn't part of them.
+/// What the user says: the tool results, and all else.
+#[derive(Default)]
+struct Said<'a> {
+    responses: Vec<Part<'a>>,
+    others: Vec<Part<'a>>,
+}
+
 fn user<'a>(
     message: &'a SamplingMessage,
     place: &str,
     calls: &[&'a ToolUseContent],
     state: &'a State,
-) -> Result<Vec<Vec<Part<'a>>>, Error> {
-    let mut parts = Vec::new();
-    let mut following = Vec::new();
+    profile: &Profile,
+    said: &mut Said<'a>,
+) -> Result<(), Error> {
     for (n, block) in message.content.iter().enumerate() {
         let place = format!("{place}.content[{n}]");
         match block {
             ContentBlock::Text(text) if text.text.is_empty() => {}
-            ContentBlock::Text(text) => parts.push(Part::text(&text.text)),
-            ContentBlock::Image(image) => parts.push(Part::inline_data(media::image(image, &place)?)),
-            ContentBlock::Audio(audio) => parts.push(Part::inline_data(media::audio(audio, &place)?)),
+            ContentBlock::Text(text) => said.others.push(Part::text(&text.text)),
+            ContentBlock::Image(image) => said.others.push(Part::inline_data(media::image(image, &place)?)),
+            ContentBlock::Audio(audio) => said.others.push(Part::inline_data(media::audio(audio, &place)?)),
             ContentBlock::ToolResult(result) => {
                 let call = call_of(result, calls, &place)?;
                 let name = state.names.on_the_wire(&call.name);
-                let nests = models::is_three_or_newer(&state.model);
-                let converted = tool_result::convert(result, name, nests, &place)?;
-                parts.push(Part { function_response: Some(converted.response), ..Part::default() });
+                let converted = tool_result::convert(result, name, profile.nests_media, &place)?;
+                said.responses.push(Part { function_response: Some(converted.response), ..Part::default() });
                 if !converted.following.is_empty() {
                     let id = &result.tool_use_id;
                     let introduction = format!("This belongs to the answer of the tool `{name}` (tool call `{id}`):");
-                    following.push(Part::text(introduction));
-                    following.extend(converted.following.into_iter().map(Part::inline_data));
+                    said.others.push(Part::text(introduction));
+                    said.others.extend(converted.following.into_iter().map(Part::inline_data));
                 }
             }
             ContentBlock::ToolUse(_) => return Err(unsupported(format!("`{place}`: a tool_use in a user message"))),
             ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         }
     }
-    Ok(vec![parts, following])
+    Ok(())
 }
 
 /// The tool use that a result answers. Google wants its name.
@@ -78,8 +112,12 @@ fn call_of<'a>(
     })
 }
 
-fn model<'a>(message: &'a SamplingMessage, place: &str, state: &'a State) -> Result<Vec<Part<'a>>, Error> {
-    let mut parts = Vec::new();
+fn model<'a>(
+    message: &'a SamplingMessage,
+    place: &str,
+    state: &'a State,
+    parts: &mut Vec<Part<'a>>,
+) -> Result<(), Error> {
     for (n, block) in message.content.iter().enumerate() {
         let place = format!("{place}.content[{n}]");
         let (mut part, extras) = match block {
@@ -106,8 +144,5 @@ fn model<'a>(message: &'a SamplingMessage, place: &str, state: &'a State) -> Res
         }
         parts.extend(after.into_iter().map(thought::part));
     }
-    if models::is_three_or_newer(&state.model) {
-        thought::mark_unsigned_call(&mut parts);
-    }
-    Ok(parts)
+    Ok(())
 }

@@ -6,17 +6,18 @@
 use serde_json::Value;
 use understudy_plugin::error::{kind_of_status, provider, unsupported};
 use understudy_plugin::http;
+use understudy_plugin::refusal::message;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{Error, HttpResponse};
 
 /// The error that an answer with a status other than 2xx stands for.
 pub(crate) fn of_response(response: &HttpResponse, model: &str) -> Error {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    let body = body.get(0).unwrap_or(&body);
-    of_body(body.get("error").unwrap_or(&Value::Null), response, model)
+    let google = body.get(0).unwrap_or(&body).get("error").filter(|error| error.is_object());
+    of_body(google.unwrap_or(&body), response, model)
 }
 
-/// The error that the `error` of a body stands for.
+/// The error that the `error` of a body stands for, or the whole body of a gateway.
 pub(crate) fn of_body(error: &Value, response: &HttpResponse, model: &str) -> Error {
     let refusal = Refusal::read(error);
     let status = refusal.code.unwrap_or(response.status);
@@ -50,7 +51,7 @@ const UNSUPPORTED: &str = "unsupported";
 
 /// What can be read out of a body.
 struct Refusal<'a> {
-    message: Option<&'a str>,
+    message: Option<String>,
     /// The canonical code's name, `RESOURCE_EXHAUSTED` say.
     status: Option<&'a str>,
     code: Option<u16>,
@@ -67,7 +68,7 @@ impl<'a> Refusal<'a> {
         let details = || error.get("details").and_then(Value::as_array).into_iter().flatten();
         let mut violations = details().filter_map(|detail| detail.get("violations")?.as_array()).flatten();
         Self {
-            message: text(error, "message").or_else(|| error.as_str()),
+            message: message(error),
             status: text(error, "status"),
             code: error
                 .get("code")
@@ -84,8 +85,9 @@ impl<'a> Refusal<'a> {
     }
 
     fn kind(&self, status: u16) -> &'static str {
-        let says =
-            |words: &[&str]| self.message.is_some_and(|message| words.iter().any(|words| message.contains(words)));
+        let says = |words: &[&str]| {
+            self.message.as_ref().is_some_and(|message| words.iter().any(|words| message.contains(words)))
+        };
         match self.reason {
             Some("API_KEY_INVALID") => return "unauthorized",
             // A model beyond the account's plan.

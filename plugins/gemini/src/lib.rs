@@ -4,7 +4,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `settings` | what the user's config can say |
-//! | `models` | the catalogue, and what a model's name tells about what it takes |
+//! | `models` | the catalogue, and what each model takes |
 //! | `request` | the body: parameters and tools |
 //! | `contents` | the conversation |
 //! | `tool_result` | a tool's answer |
@@ -24,6 +24,10 @@
 //! | MCP's | becomes |
 //! | --- | --- |
 //! | `maxTokens` over what the model can write | what it can write |
+//! | more than five stop sequences | five, and for the others a cut in the answer, made here |
+//! | an answer that the server has begun, for models that refuse that | the same, and a user turn that asks to go on; what the model says again of the beginning is taken off |
+//! | messages of one role that follow each other | one content; tool results are one of their own |
+//! | an image or audio whose label isn't what its first bytes are | the same, with the right label |
 //! | a tool's name with other characters than Google's | one with `_` instead, and MCP's own again in the answer |
 //! | `structuredContent` | the function's `response`; beside other text, a field of it |
 //! | an image or PDF in a tool's answer | a part of the function's response, or for older models a message that follows |
@@ -37,7 +41,7 @@
 //! may also write an error into the stream as bare JSON, outside of any event (`_api_client.py`, `_iter_response_stream`):
 //! that the plugin doesn't get to see, and to it the stream is broken.
 //!
-//! Google doesn't tell a stop sequence from the end of the turn: both are `endTurn`.
+//! Google doesn't tell a stop sequence from the end of the turn: both are `endTurn`, unless the answer was cut here.
 
 mod contents;
 mod error;
@@ -53,12 +57,12 @@ mod wire;
 
 use serde::{Deserialize, Serialize};
 use understudy_plugin::names::Names;
-use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, next};
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, assembled, next};
 use understudy_plugin::types::{
     Completion, CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential,
     SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, export_streaming_provider, state};
+use understudy_plugin::{Provider, export_streaming_provider, http, state};
 
 use crate::settings::Settings;
 use crate::stream::Chunks;
@@ -80,6 +84,10 @@ struct State {
     tools: bool,
     /// How many tool calls the conversation holds: the first number for an id that must be made.
     calls: usize,
+    /// Stop sequences beyond those that the API takes.
+    stops: Vec<String>,
+    /// The beginning of the answer, which the server has given, for a model that can't be made to go on with it.
+    beginning: Option<String>,
 }
 
 impl Provider for Gemini {
@@ -112,7 +120,9 @@ impl Provider for Gemini {
         request::fetch(&request, &options.model, &settings).map(Step::from)
     }
 
-    fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
+    fn resume(state: Vec<u8>, mut response: HttpResponse) -> Result<Step, Error> {
+        http::tidy(&mut response);
+        let response = assembled::<Chunks>(&state, &response)?.unwrap_or(response);
         let state: State = state::from_bytes(&state)?;
         if !(200..=299).contains(&response.status) {
             return Err(error::of_response(&response, &state.model));

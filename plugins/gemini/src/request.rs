@@ -4,8 +4,9 @@ use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::{Names, Rule};
 use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch, Framing};
-use understudy_plugin::{error, http, state, stream};
+use understudy_plugin::{error, http, prefill, state, stops, stream};
 
+use crate::models::Profile;
 use crate::settings::Settings;
 use crate::wire::{
     Content, FunctionCallingConfig, FunctionDeclaration, GenerationConfig, Part, Request, Tool, ToolConfig,
@@ -28,19 +29,17 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
     if model.is_empty() {
         return Err(error::invalid_request("no model is chosen; name one in the plugin's `model`"));
     }
-    if request.stop_sequences.len() > MOST_STOP_SEQUENCES {
-        return Err(error::unsupported(format!(
-            "`stopSequences` holds {}; the Gemini API takes at most {MOST_STOP_SEQUENCES}",
-            request.stop_sequences.len()
-        )));
-    }
+    let profile = Profile::of(model, &settings.profile);
+    let stops = stops::split(request, MOST_STOP_SEQUENCES, |_| true);
     let state = State {
         model: model.to_owned(),
         names: Names::of(request, &NAMES),
         tools: request.tools.as_ref().is_some_and(|tools| !tools.is_empty()),
         calls: tool_uses_of(request).count(),
+        stops: stops.cut,
+        beginning: if profile.prefill { None } else { prefill::beginning(request) },
     };
-    let body = body(request, &state, settings)?;
+    let body = body(request, &state, settings, &profile, stops.sent)?;
     let streaming_path = settings.streaming_path(request, model)?;
     let framing = if streaming_path.is_some() { Framing::ServerSentEvents } else { Framing::Whole };
     let path = streaming_path.unwrap_or_else(|| settings.path(model));
@@ -49,28 +48,33 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
     Ok(stream::streamed(fetch, framing))
 }
 
-fn body<'a>(request: &'a CreateMessageRequest, state: &'a State, settings: &'a Settings) -> Result<Request<'a>, Error> {
-    let contents = contents::convert(request, state)?;
+fn body<'a>(
+    request: &'a CreateMessageRequest,
+    state: &'a State,
+    settings: &'a Settings,
+    profile: &Profile,
+    stop_sequences: Vec<&'a str>,
+) -> Result<Request<'a>, Error> {
+    let contents = contents::convert(request, state, profile)?;
     if contents.is_empty() {
         return Err(error::invalid_request(
             "the messages say nothing, and the Gemini API refuses a request without text",
         ));
     }
     let system = request.system_prompt.as_deref().filter(|prompt| !prompt.is_empty());
-    let most_tokens = models::most_tokens(&state.model).unwrap_or(u32::MAX);
     Ok(Request {
         system_instruction: system.map(|prompt| Content { role: None, parts: vec![Part::text(prompt)] }),
         contents,
         tools: tools(request, state)?,
         tool_config: tool_config(request, state)?,
         generation_config: GenerationConfig {
-            max_output_tokens: request.max_tokens.min(most_tokens),
+            max_output_tokens: request.max_tokens.min(profile.most_tokens.unwrap_or(u32::MAX)),
             temperature: request.temperature,
-            stop_sequences: &request.stop_sequences,
+            stop_sequences,
             top_p: settings.top_p,
             top_k: settings.top_k,
             seed: settings.seed,
-            thinking_config: settings.thinking(&state.model),
+            thinking_config: settings.thinking(profile),
             extra: &settings.generation_config,
         },
         safety_settings: settings.safety_settings.as_deref(),

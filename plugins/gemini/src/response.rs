@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use understudy_plugin::blocks::{NO_EXTRAS, extras_mut, tool_uses};
+use understudy_plugin::blocks::{NO_EXTRAS, cut, extras_mut, tool_uses};
 use understudy_plugin::error::{malformed_response, provider};
-use understudy_plugin::http;
+use understudy_plugin::prefill::without_beginning;
+use understudy_plugin::reason::in_mcp;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{
     ContentBlock, CreateMessageResult, Error, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
 };
+use understudy_plugin::{arguments, http};
 
 use crate::thought::{self, Thought};
 use crate::wire::{Answer, AnswerBlob, AnswerContent, AnswerFunctionCall, PromptFeedback};
@@ -30,14 +32,20 @@ pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMess
     if candidate.content.is_none() && finish.is_none() {
         return Err(malformed_response("the provider's answer holds neither content nor a `finishReason`"));
     }
-    let content = blocks(candidate.content, state)?;
+    let mut content = blocks(candidate.content, state)?;
     if content.is_empty()
         && let Some(reason) = finish.as_deref()
         && !matches!(reason, "STOP" | "MAX_TOKENS" | "CONTINUATION")
     {
         return Err(nothing(reason, candidate.finish_message.as_deref(), response.status));
     }
-    let stop_reason = finish.map(|reason| in_mcp(reason, &content));
+    let mut stop_reason = stop_reason(finish.as_deref(), &content);
+    if let Some(beginning) = &state.beginning {
+        without_beginning(&mut content, beginning);
+    }
+    if cut(&mut content, &state.stops) {
+        stop_reason = Some("stopSequence".to_owned());
+    }
     let model = answer.model_version.filter(|model| !model.is_empty()).unwrap_or_else(|| state.model.clone());
     Ok((CreateMessageResult { content, model, stop_reason, meta: None }, answer.usage_metadata.and_then(usage)))
 }
@@ -77,15 +85,12 @@ fn nothing(reason: &str, message: Option<&str>, status: u16) -> Error {
     }
 }
 
-/// Why the answer ended, in MCP's words. Other words stay as they are. `CONTINUATION` is the limit of one exchange
-/// (`types.py`, `FinishReason`), less than was asked for but a limit all the same.
-fn in_mcp(reason: String, content: &[ContentBlock]) -> String {
-    let calls = tool_uses(content).next().is_some();
-    match reason.as_str() {
-        "STOP" if calls => "toolUse".to_owned(),
-        "STOP" => "endTurn".to_owned(),
-        "MAX_TOKENS" | "CONTINUATION" => "maxTokens".to_owned(),
-        _ => reason,
+/// Why the answer ended, in MCP's words. `CONTINUATION` is the limit of one exchange (`types.py`, `FinishReason`), less than
+/// was asked for but a limit all the same.
+fn stop_reason(finish: Option<&str>, content: &[ContentBlock]) -> Option<String> {
+    match finish {
+        Some("CONTINUATION") => Some("maxTokens".to_owned()),
+        finish => in_mcp(finish, tool_uses(content).next().is_some()),
     }
 }
 
@@ -219,17 +224,11 @@ fn tool_use(call: AnswerFunctionCall, state: &State) -> Result<ToolUseContent, E
         let name = one_line(&name);
         return Err(malformed_response(format!("the provider's answer calls the tool `{name}`, and none was offered")));
     }
-    let input = call.args.map_or("{}", RawValue::get);
-    if !input.starts_with('{') {
+    let Some(input) = arguments::read(call.args) else {
         let name = one_line(&name);
         return Err(malformed_response(format!("the arguments of the tool call `{name}` are not a JSON object")));
-    }
-    Ok(ToolUseContent {
-        id: call.id.unwrap_or_default(),
-        name: state.names.in_mcp(name),
-        input: input.to_owned(),
-        extras: NO_EXTRAS,
-    })
+    };
+    Ok(ToolUseContent { id: call.id.unwrap_or_default(), name: state.names.in_mcp(name), input, extras: NO_EXTRAS })
 }
 
 /// The tokens; the details are whatever else Google counts. The prompt's count includes cached tokens, but neither what

@@ -10,7 +10,7 @@ use understudy_plugin::settings::{parse, refuse_own};
 use understudy_plugin::stream;
 use understudy_plugin::types::{CreateMessageRequest, Error};
 
-use crate::models::{self, LeastThinking};
+use crate::models::{self, LeastThinking, Profile};
 use crate::wire::ThinkingConfig;
 
 /// JSON Schema of the settings; what each of them means stands there.
@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) seed: Option<i32>,
     pub(crate) safety_settings: Option<Box<RawValue>>,
     label_fields: Vec<String>,
+    pub(crate) profile: models::Setting,
     pub(crate) generation_config: BTreeMap<String, Box<RawValue>>,
     pub(crate) extra: BTreeMap<String, Box<RawValue>>,
 }
@@ -90,14 +91,14 @@ impl Settings {
 
     /// How much the model is to think: as little as it can unless the user wants otherwise, because thoughts count towards
     /// `maxTokens`, which servers choose for the length of the answer.
-    pub(crate) fn thinking(&self, model: &str) -> Option<ThinkingConfig<'_>> {
+    pub(crate) fn thinking(&self, profile: &Profile) -> Option<ThinkingConfig<'_>> {
         let mut config = ThinkingConfig {
             thinking_level: self.thinking_level.as_deref().filter(|level| !level.is_empty()),
             thinking_budget: self.thinking_budget,
             include_thoughts: self.include_thoughts,
         };
         if self.thinking_level.is_none() && self.thinking_budget.is_none() {
-            match models::least_thinking(model) {
+            match profile.least {
                 Some(LeastThinking::Level(level)) => config.thinking_level = Some(level),
                 Some(LeastThinking::Budget(budget)) => config.thinking_budget = Some(budget),
                 None => {}

@@ -4,15 +4,19 @@ use serde_json::json;
 use understudy_plugin::Provider;
 use understudy_plugin::stream::{Assemble, Event, Message, ResponseHead, StreamingProvider, StreamingStep, Taken};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
-    response,
+    check_damaged_answers, check_damaged_streams, check_documented, check_settings_schema, check_streaming_fixtures,
+    options, request, response,
 };
 use understudy_plugin::types::{Completion, ContentBlock, Error, Fetch, Step};
 
-use crate::models::{LeastThinking, least_thinking, most_tokens};
 use crate::settings::{SCHEMA, Settings};
 use crate::stream::Chunks;
 use crate::{Gemini, models};
+
+#[test]
+fn the_documentation_has_the_models_profiles() {
+    check_documented("../../docs/providers.md", "the models of gemini", &crate::models::tests::table());
+}
 
 #[test]
 fn gemini_keeps_to_its_fixtures() {
@@ -154,32 +158,4 @@ fn no_answer_whatever_makes_it_panic() {
 fn the_settings_schema_names_every_setting() {
     let Err(error) = Settings::parse(r#"{"?": 1}"#) else { panic!("an unknown key is accepted") };
     check_settings_schema(SCHEMA, &error);
-}
-
-#[test]
-fn every_model_of_the_catalogue_is_known_through_and_through() {
-    let description = Gemini::describe();
-    assert!(description.models.iter().any(|model| Some(&model.name) == description.default_model.as_ref()));
-    for model in description.models {
-        assert!(least_thinking(&model.name).is_some(), "{}", model.name);
-        assert!(models::is_three_or_newer(&model.name), "{}", model.name);
-        for figure in [model.cost, model.speed, model.intelligence] {
-            assert!((0.0..=1.0).contains(&figure), "{}: {figure}", model.name);
-        }
-    }
-}
-
-#[test]
-fn a_models_name_tells_what_it_takes() {
-    for name in ["gemini-3-flash-preview", "gemini-3.8-flash", "gemini-4-argon", "gemini-10-x", "gemini-flash-latest"] {
-        assert!(models::is_three_or_newer(name), "{name}");
-    }
-    for name in ["gemini-2.5-pro", "gemini-2.0-flash", "gemini-1.5-flash", "gemma-3-27b-it", "", "gemini"] {
-        assert!(!models::is_three_or_newer(name), "{name}");
-    }
-    assert_eq!(most_tokens("gemini-2.0-flash"), Some(8192));
-    assert_eq!(most_tokens("gemini-2.5-flash"), Some(65_536));
-    assert_eq!(most_tokens("gemini-4-argon"), None);
-    assert_eq!(least_thinking("gemini-2.5-flash"), Some(LeastThinking::Budget(0)));
-    assert_eq!(least_thinking("gemini-2.5-flash-image"), None);
 }

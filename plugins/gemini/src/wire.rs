@@ -36,6 +36,13 @@ pub(crate) struct Content<'a> {
     pub(crate) parts: Vec<Part<'a>>,
 }
 
+impl Content<'_> {
+    /// Whether it holds function responses.
+    pub(crate) fn responds(&self) -> bool {
+        self.parts.iter().any(|part| part.function_response.is_some())
+    }
+}
+
 /// One of the fields is there, besides the signature.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -156,8 +163,8 @@ pub(crate) struct GenerationConfig<'a> {
     pub(crate) max_output_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) temperature: Option<f64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) stop_sequences: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop_sequences: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

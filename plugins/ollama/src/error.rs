@@ -6,19 +6,21 @@
 use serde_json::Value;
 use understudy_plugin::error::{kind_of_status, provider, unsupported};
 use understudy_plugin::http;
+use understudy_plugin::refusal::message;
 use understudy_plugin::text::one_line;
 use understudy_plugin::types::{Error, HttpResponse};
 
 /// The error that an answer with a status other than 2xx stands for.
 pub(crate) fn of_response(response: &HttpResponse, model: &str) -> Error {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    of_body(body.get("error").unwrap_or(&Value::Null), response, model)
+    of_body(&body, response, model)
 }
 
-/// The error that the `error` of a body stands for.
-pub(crate) fn of_body(error: &Value, response: &HttpResponse, model: &str) -> Error {
+/// The error that a body stands for, or its `error`.
+pub(crate) fn of_body(body: &Value, response: &HttpResponse, model: &str) -> Error {
     let status = response.status;
-    let said = error.as_str().or_else(|| error.get("message")?.as_str()).filter(|message| !message.is_empty());
+    let found = message(body);
+    let said = found.as_deref();
     let mut message = match (said, http::beginning(&response.body)) {
         (Some(message), _) => one_line(message),
         (None, beginning) if beginning.is_empty() => format!("status {status}, and nothing else"),

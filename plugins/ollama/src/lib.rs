@@ -5,6 +5,7 @@
 //! | `settings` | what the user's config can say |
 //! | `request` | the body: parameters and tools |
 //! | `messages` | the conversation |
+//! | `models` | what the models take |
 //! | `tool_result` | a tool's answer as text, and the images of it |
 //! | `forced` | a tool that must be called |
 //! | `response` | the answer |
@@ -31,13 +32,14 @@
 //! Two of the server's habits are switched off unless the settings say otherwise: to drop the oldest messages of a
 //! conversation that is too long, without a word, and to let the model think before it answers, which counts towards
 //! `maxTokens`. What the model thinks nevertheless is no part of the answer; it travels in the `_meta` of the first block
-//! and goes back with it on the next turn.
+//! and goes back with it on the next turn, to the same model.
 //!
 //! Ollama doesn't tell a stop sequence from the end of the turn: both are `endTurn`.
 
 mod error;
 mod forced;
 mod messages;
+mod models;
 mod request;
 mod response;
 mod settings;
@@ -46,12 +48,12 @@ mod tool_result;
 mod wire;
 
 use serde::{Deserialize, Serialize};
-use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, next};
+use understudy_plugin::stream::{Event, StreamingProvider, StreamingStep, assembled, next};
 use understudy_plugin::types::{
     Completion, CreateMessageRequest, Description, Error, HttpResponse, Options, Step, SuggestedCredential,
     SuggestedEndpoint,
 };
-use understudy_plugin::{Provider, export_streaming_provider, state};
+use understudy_plugin::{Provider, export_streaming_provider, http, state};
 
 use crate::settings::Settings;
 use crate::stream::Lines;
@@ -109,7 +111,9 @@ impl Provider for Ollama {
         request::fetch(&request, &options.model, &settings).map(Step::from)
     }
 
-    fn resume(state: Vec<u8>, response: HttpResponse) -> Result<Step, Error> {
+    fn resume(state: Vec<u8>, mut response: HttpResponse) -> Result<Step, Error> {
+        http::tidy(&mut response);
+        let response = assembled::<Lines>(&state, &response)?.unwrap_or(response);
         let state: State = state::from_bytes(&state)?;
         if !(200..=299).contains(&response.status) {
             return Err(error::of_response(&response, &state.model));

@@ -2,21 +2,22 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses;
 use understudy_plugin::error::{invalid_request, unknown_block, unsupported};
-use understudy_plugin::text::{join, mime_essence};
+use understudy_plugin::media::kind;
+use understudy_plugin::text::join;
 use understudy_plugin::types::{
     ContentBlock, CreateMessageRequest, Error, Extras, MediaContent, Role, SamplingMessage, ToolUseContent,
 };
 
-use crate::wire::{FunctionCall, Message, ToolCall};
+use crate::wire::{FunctionCall, Message, Meta, ToolCall};
 use crate::{THINKING, tool_result};
 
-/// `instructions`: what the system prompt says besides.
+/// `model`: the one that is asked. `instructions`: what the system prompt says besides.
 pub(crate) fn convert<'a>(
     request: &'a CreateMessageRequest,
+    model: &str,
     instructions: Option<&'a str>,
 ) -> Result<Vec<Message<'a>>, Error> {
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
@@ -31,7 +32,7 @@ pub(crate) fn convert<'a>(
         match message.role {
             Role::User => user(message, &place, &last_calls, &mut messages)?,
             Role::Assistant => {
-                messages.push(assistant(message, &place)?);
+                messages.push(assistant(message, model, &place)?);
                 last_calls = tool_uses(&message.content).collect();
             }
         }
@@ -89,7 +90,7 @@ fn user<'a>(
     Ok(())
 }
 
-fn assistant<'a>(message: &'a SamplingMessage, place: &str) -> Result<Message<'a>, Error> {
+fn assistant<'a>(message: &'a SamplingMessage, model: &str, place: &str) -> Result<Message<'a>, Error> {
     let mut texts: Vec<Cow<str>> = Vec::new();
     let mut tool_calls = Vec::new();
     let mut thinking = None;
@@ -118,34 +119,30 @@ fn assistant<'a>(message: &'a SamplingMessage, place: &str) -> Result<Message<'a
             }
             ContentBlock::Other(other) => return Err(unknown_block(&place, other)),
         };
-        thinking = thinking.or_else(|| carried(extras));
+        thinking = thinking.or_else(|| carried(extras, model));
     }
     // The pieces of an answer follow each other as they are.
     Ok(Message { role: "assistant", content: join(texts, ""), thinking, tool_calls, ..Message::default() })
 }
 
-/// What the model thought before an earlier answer.
-fn carried(extras: &Extras) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Meta<'a> {
-        #[serde(borrow, rename = "understudy.ollama/thinking")]
-        thinking: Option<Cow<'a, str>>,
-    }
+/// What the model thought before an earlier answer. What another model thought is not for this one.
+fn carried<'a>(extras: &'a Extras, model: &str) -> Option<Cow<'a, str>> {
     let meta = extras.meta.as_deref().filter(|meta| meta.contains(THINKING))?;
-    serde_json::from_str::<Meta>(meta).ok()?.thinking
+    let Meta { thinking } = serde_json::from_str(meta).ok()?;
+    (thinking.model == model).then_some(thinking.text)
 }
 
 /// An image, of a type that the packages take for a file with one (`_types.py`, `Image`).
 pub(crate) fn image<'a>(media: &'a MediaContent, place: &str) -> Result<&'a str, Error> {
-    if is_image(&media.mime_type) {
+    if is_image(&media.mime_type, &media.data) {
         return Ok(&media.data);
     }
     Err(unsupported(format!("`{place}`: an image of type `{}`; Ollama takes png, jpeg and webp", media.mime_type)))
 }
 
-/// Whether it is a type of image that Ollama takes.
-pub(crate) fn is_image(mime_type: &str) -> bool {
-    matches!(mime_essence(mime_type).as_str(), "image/png" | "image/jpeg" | "image/jpg" | "image/webp")
+/// Whether it is an image of a type that Ollama takes, by its first bytes or else its label.
+pub(crate) fn is_image(mime_type: &str, base64: &str) -> bool {
+    matches!(kind(mime_type, base64).as_str(), "image/png" | "image/jpeg" | "image/webp")
 }
 
 pub(crate) fn audio(media: &MediaContent, place: &str) -> Error {

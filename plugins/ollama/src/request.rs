@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch, Framing};
-use understudy_plugin::{error, http, state, stream};
+use understudy_plugin::{error, http, state, stops, stream};
 
 use crate::forced::Forced;
 use crate::settings::Settings;
@@ -20,17 +20,17 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
     let streams = settings.stream.unwrap_or_else(|| stream::by_default(request));
     let body = Request {
         model,
-        messages: messages::convert(request, forced.as_ref().map(|forced| forced.instructions.as_str()))?,
+        messages: messages::convert(request, model, forced.as_ref().map(|forced| forced.instructions.as_str()))?,
         tools,
         stream: streams,
         options: Options {
             num_predict: request.max_tokens,
             temperature: request.temperature,
-            stop: &request.stop_sequences,
+            stop: stops::split(request, usize::MAX, |_| true).sent,
             num_ctx: settings.num_ctx,
             extra: &settings.options,
         },
-        think: settings.think(),
+        think: settings.think(model),
         format: forced.as_ref().map(|forced| &*forced.format).or(settings.format.as_deref()),
         keep_alive: settings.keep_alive.as_ref(),
         truncate: settings.truncate,

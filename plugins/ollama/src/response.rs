@@ -1,19 +1,17 @@
 //! The answer.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use understudy_plugin::blocks::{NO_EXTRAS, extras_mut, tool_uses};
-use understudy_plugin::error::malformed_response;
-use understudy_plugin::http;
-use understudy_plugin::text::one_line;
+use understudy_plugin::error::{malformed_response, provider};
+use understudy_plugin::reason::{Reason, in_mcp};
+use understudy_plugin::text::{one_line, take_thinking};
 use understudy_plugin::types::{
     ContentBlock, CreateMessageResult, Error, HttpResponse, MediaContent, TextContent, ToolUseContent, Usage,
 };
+use understudy_plugin::{arguments, http};
 
-use crate::wire::{Answer, AnswerMessage, AnswerToolCall};
-use crate::{State, THINKING, error, forced};
+use crate::wire::{Answer, AnswerMessage, AnswerToolCall, Meta, Thinking};
+use crate::{State, error, forced};
 
 /// Reads an answer whose status is 2xx.
 pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMessageResult, Option<Usage>), Error> {
@@ -34,14 +32,13 @@ pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMess
     if let Some(reason @ ("load" | "unload")) = reason.as_deref() {
         return Err(malformed_response(format!("the provider has not answered: `done_reason` is `{reason}`")));
     }
-    let content = blocks(message, state, reason.as_deref() == Some("length"))?;
-    let calls = tool_uses(&content).next().is_some();
-    let stop_reason = match reason.as_deref() {
-        Some("length") => Some("maxTokens".to_owned()),
-        Some("stop") | None if calls => Some("toolUse".to_owned()),
-        Some("stop") => Some("endTurn".to_owned()),
-        _ => reason,
-    };
+    if let Some(failed) = reason.as_deref().filter(|reason| Reason::of(reason) == Reason::Failed) {
+        let message = format!("the provider broke the answer off: its `done_reason` is `{failed}`");
+        return Err(provider("unavailable", response.status, message, None));
+    }
+    let is_cut = reason.as_deref().is_some_and(|reason| Reason::of(reason) == Reason::MaxTokens);
+    let content = blocks(message, state, is_cut)?;
+    let stop_reason = in_mcp(reason.as_deref(), tool_uses(&content).next().is_some());
     let usage = usage(&answer);
     let model = answer.model.filter(|model| !model.is_empty()).unwrap_or_else(|| state.model.clone());
     Ok((CreateMessageResult { content, model, stop_reason, meta: None }, usage))
@@ -51,7 +48,8 @@ pub(crate) fn read(state: &State, response: &HttpResponse) -> Result<(CreateMess
 fn blocks(message: AnswerMessage, state: &State, is_cut: bool) -> Result<Vec<ContentBlock>, Error> {
     let mut content = Vec::new();
     let calls = message.tool_calls.unwrap_or_default();
-    let text = message.content.unwrap_or_default();
+    let mut text = message.content.unwrap_or_default();
+    let thinking = message.thinking.filter(|thinking| !thinking.is_empty()).or_else(|| take_thinking(&mut text));
     if let (Some(names), true) = (&state.forced, calls.is_empty()) {
         let id = format!("call_{}", state.calls);
         content.push(ContentBlock::ToolUse(ToolUseContent { id, ..forced::read(&text, names, is_cut)? }));
@@ -69,10 +67,11 @@ fn blocks(message: AnswerMessage, state: &State, is_cut: bool) -> Result<Vec<Con
         }
         content.push(ContentBlock::ToolUse(tool_use));
     }
-    if let Some(thinking) = message.thinking.filter(|thinking| !thinking.is_empty())
+    if let Some(text) = thinking
         && let Some(extras) = content.first_mut().and_then(extras_mut)
     {
-        extras.meta = serde_json::to_string(&BTreeMap::from([(THINKING, thinking)])).ok();
+        let thinking = Thinking { model: state.model.as_str().into(), text: text.into() };
+        extras.meta = serde_json::to_string(&Meta { thinking }).ok();
     }
     Ok(content)
 }
@@ -98,12 +97,11 @@ fn tool_use(call: AnswerToolCall, state: &State) -> Result<ToolUseContent, Error
         let name = one_line(&name);
         return Err(malformed_response(format!("the provider's answer calls the tool `{name}`, and none was offered")));
     }
-    let input = function.arguments.map_or("{}", RawValue::get);
-    if !input.starts_with('{') {
+    let Some(input) = arguments::read(function.arguments) else {
         let name = one_line(&name);
         return Err(malformed_response(format!("the arguments of the tool call `{name}` are not a JSON object")));
-    }
-    Ok(ToolUseContent { id: call.id.unwrap_or_default(), name, input: input.to_owned(), extras: NO_EXTRAS })
+    };
+    Ok(ToolUseContent { id: call.id.unwrap_or_default(), name, input, extras: NO_EXTRAS })
 }
 
 /// The tokens; the details are the times, in nanoseconds.

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 use understudy_plugin::settings::{parse, refuse_own};
 use understudy_plugin::types::Error;
 
+use crate::models::least_thinking;
+
 /// JSON Schema of the settings; what each of them means stands there.
 pub(crate) const SCHEMA: &str = include_str!("settings.schema.json");
 
@@ -40,7 +42,7 @@ pub(crate) enum KeepAlive {
 }
 
 /// Whether, or how much.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(untagged, expecting = "expected a boolean, or a level such as \"high\"")]
 pub(crate) enum Think {
     Whether(bool),
@@ -57,12 +59,12 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What to send as `think`. Without it the server lets every model think that can.
-    pub(crate) fn think(&self) -> Option<&Think> {
+    /// What to send as `think`: without it the server lets every model think that can.
+    pub(crate) fn think(&self, model: &str) -> Option<Think> {
         match &self.think {
-            None => Some(&Think::Whether(false)),
+            None => Some(least_thinking(model)),
             Some(Think::Level(level)) if level.is_empty() => None,
-            think => think.as_ref(),
+            think => think.clone(),
         }
     }
 }

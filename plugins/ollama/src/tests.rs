@@ -4,13 +4,18 @@ use serde_json::json;
 use understudy_plugin::Provider;
 use understudy_plugin::stream::{Event, Message, ResponseHead, StreamingProvider, StreamingStep};
 use understudy_plugin::testing::{
-    check_damaged_answers, check_damaged_streams, check_settings_schema, check_streaming_fixtures, options, request,
-    response,
+    check_damaged_answers, check_damaged_streams, check_documented, check_settings_schema, check_streaming_fixtures,
+    options, request, response,
 };
 use understudy_plugin::types::{Completion, ContentBlock, Error, Fetch, Step};
 
 use crate::Ollama;
 use crate::settings::{SCHEMA, Settings};
+
+#[test]
+fn the_documentation_has_the_models_profiles() {
+    check_documented("../../docs/providers.md", "the models of ollama", &crate::models::tests::table());
+}
 
 #[test]
 fn ollama_keeps_to_its_fixtures() {
@@ -68,7 +73,7 @@ fn json_keeps_its_spelling_on_the_way_in() {
         panic!("{content:?}")
     };
     assert_eq!(tool_use.input, r#"{"n": 1e400, "m": 2.50}"#);
-    assert_eq!(text.extras.meta.as_deref(), Some(r#"{"understudy.ollama/thinking":"Hm."}"#));
+    assert_eq!(text.extras.meta.as_deref(), Some(r#"{"understudy.ollama/thinking":{"model":"qwen3","text":"Hm."}}"#));
 }
 
 /// `ANSWER` in lines.

@@ -51,7 +51,7 @@ pub(crate) fn convert<'a>(result: &'a ToolResultContent, place: &str) -> Result<
 }
 
 fn blob<'a>(base64: &'a str, mime_type: Option<&str>, place: &str) -> Result<&'a str, Error> {
-    if mime_type.is_some_and(is_image) {
+    if is_image(mime_type.unwrap_or_default(), base64) {
         return Ok(base64);
     }
     let of_type = mime_type.map_or_else(|| "without a type".to_owned(), |kind| format!("of type `{kind}`"));

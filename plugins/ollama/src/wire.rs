@@ -20,7 +20,7 @@ pub(crate) struct Request<'a> {
     pub(crate) stream: bool,
     pub(crate) options: Options<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) think: Option<&'a Think>,
+    pub(crate) think: Option<Think>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,8 +36,8 @@ pub(crate) struct Options<'a> {
     pub(crate) num_predict: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) temperature: Option<f64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) stop: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) num_ctx: Option<u32>,
     #[serde(flatten)]
@@ -91,6 +91,25 @@ pub(crate) struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<&'a str>,
     pub(crate) parameters: &'a RawValue,
+}
+
+// ---------------------------------------------------------------- both ways
+
+/// `_meta` of an answer's first block.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Meta<'a> {
+    #[serde(borrow, rename = "understudy.ollama/thinking")]
+    pub(crate) thinking: Thinking<'a>,
+}
+
+/// What the model thought before its answer.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Thinking<'a> {
+    /// The model that was asked.
+    #[serde(borrow)]
+    pub(crate) model: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) text: Cow<'a, str>,
 }
 
 // ---------------------------------------------------------------- the answer

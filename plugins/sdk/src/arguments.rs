@@ -16,7 +16,7 @@ pub fn read(arguments: Option<&RawValue>) -> Option<String> {
 
 /// The arguments that a text holds: the text of a JSON object, numbers spelt as they are. `None` if the text can't be read as one.
 ///
-/// Read are: nothing and `null` (`{}`); an object encoded as a text; one in a fenced block of Markdown, or
+/// Read are: nothing, `null` and an empty list (`{}`); an object encoded as a text; one in a fenced block of Markdown, or
 /// followed by a tag of the model's template; one after an empty one (`{}{"a": 1}`), and the same one twice; one with control
 /// characters in its texts, or with a comma after its last member.
 #[must_use]
@@ -52,9 +52,10 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// What stands for no arguments.
+/// What stands for no arguments: `null`, and PHP's empty array.
 fn is_nothing(text: &str) -> bool {
     text == "null"
+        || text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|in_it| in_it.trim().is_empty())
 }
 
 /// What a fenced block of Markdown holds, if the text is one.
@@ -127,6 +128,7 @@ mod tests {
             ("", "{}"),
             (" \n", "{}"),
             ("null", "{}"),
+            ("[]", "{}"),
             (r#""null""#, "{}"),
             (r#""""#, "{}"),
             (r#""{\"a\": 1}""#, r#"{"a": 1}"#),
@@ -155,7 +157,6 @@ mod tests {
         for text in [
             r#"{"a": 1"#,
             r#"{"a": 1}{"a": 2}"#,
-            "[]",
             "[1]",
             "7",
             "true",

@@ -11,12 +11,14 @@
 //! | [`arguments`] | a tool call's arguments, read where there is one right reading |
 //! | [`blocks`] | content blocks, whoever the provider is |
 //! | [`error`] | the typed errors, one function each |
+//! | [`forced`] | tools that must be called, for models that can't be forced to |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
 //! | [`ids`] | ids of tool calls that a provider doesn't allow |
 //! | [`json`] | long texts in JSON, written quickly |
 //! | [`media`] | what images and the like are, by their first bytes |
 //! | [`models`] | what a model takes, by any spelling of its name |
 //! | [`names`] | tool names that a provider doesn't allow |
+//! | [`prefill`] | answers that the server has begun, for models that refuse them |
 //! | [`reason`] | why an answer ended, in any provider's words |
 //! | [`refusal`] | what the body of a refusal says, whoever wrote it |
 //! | [`schema`] | tools' schemas, fitted to what a provider takes |
@@ -35,6 +37,7 @@ pub mod arguments;
 pub mod bindings;
 pub mod blocks;
 pub mod error;
+pub mod forced;
 mod halves;
 pub mod http;
 pub mod ids;
@@ -42,6 +45,7 @@ pub mod json;
 pub mod media;
 pub mod models;
 pub mod names;
+pub mod prefill;
 pub mod reason;
 pub mod refusal;
 pub mod schema;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error;
@@ -42,6 +43,43 @@ fn named(json: &str, error: &serde_json::Error) -> Option<String> {
         path.push(key);
     }
     (!path.is_empty()).then(|| path.join("."))
+}
+
+/// The setting `profile`: whose rules hold for the models.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Profile<F> {
+    /// Those of the model of this name.
+    Like(String),
+    /// The model's own, less these.
+    With(F),
+}
+
+impl<F: Default> Default for Profile<F> {
+    fn default() -> Self {
+        Self::With(F::default())
+    }
+}
+
+impl<F> Profile<F> {
+    /// The name to look up: the model's own, or that of the model whose rules hold.
+    pub fn name<'a>(&'a self, model: &'a str) -> &'a str {
+        match self {
+            Self::Like(name) => name,
+            Self::With(_) => model,
+        }
+    }
+}
+
+impl<'de, F: DeserializeOwned> Deserialize<'de> for Profile<F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let read = if raw.get().starts_with('"') {
+            serde_json::from_str(raw.get()).map(Self::Like)
+        } else {
+            serde_json::from_str(raw.get()).map(Self::With)
+        };
+        read.map_err(|e| D::Error::custom(format_args!("`profile` is a model's name or an object of facts: {e}")))
+    }
 }
 
 /// Refuses fields that a setting puts into the body as they are if they are the plugin's own.

@@ -334,6 +334,33 @@ pub fn check_settings_schema(schema: &str, of_unknown_key: &Error) {
     assert_eq!(in_schema, known);
 }
 
+/// Checks that a document holds this text between `<!-- NAME -->` and `<!-- so far -->`. With `UPDATE_DOCS=1` in the environment
+/// the text is written there instead.
+///
+/// # Panics
+/// If it doesn't, or there is no such place.
+pub fn check_documented(document: impl AsRef<Path>, name: &str, text: &str) {
+    let path = document.as_ref();
+    let whole = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let (start, end) = (format!("<!-- {name} -->\n"), "<!-- so far -->");
+    let place = whole.split_once(&start).and_then(|(before, rest)| Some((before, rest.split_once(end)?)));
+    let Some((before, (documented, after))) = place else {
+        panic!("{} has no `{}` with a `{end}` after it", path.display(), start.trim_end());
+    };
+    if documented == text {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_none() {
+        let difference = difference(documented, text);
+        panic!(
+            "{}, `{name}`, is not what the table says; `UPDATE_DOCS=1` writes it anew:\n{difference}",
+            path.display()
+        );
+    }
+    let written = [before, &start, text, end, after].concat();
+    std::fs::write(path, written).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
 /// A stream, from its head to its end.
 fn events_of(answer: &Value) -> Vec<Event> {
     let opened = Event::Opened(ResponseHead { status: answer_of(answer).status, headers: headers_of(answer) });

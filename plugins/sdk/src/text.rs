@@ -58,6 +58,16 @@ pub fn mime_essence(mime_type: &str) -> String {
     mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Takes what the model thought out of its answer, where the server hasn't: `<think>…</think>` at the beginning. What it
+/// thought, if that is there.
+pub fn take_thinking(text: &mut String) -> Option<String> {
+    let inner = text.trim_start().strip_prefix("<think>")?;
+    let (thought, said) = inner.split_once("</think>")?;
+    let thought = thought.trim().to_owned();
+    *text = said.trim_start().to_owned();
+    (!thought.is_empty()).then_some(thought)
+}
+
 /// A provider's message for an error: on one line, and cut if it is long.
 #[must_use]
 pub fn one_line(message: &str) -> String {
@@ -80,6 +90,19 @@ mod tests {
         assert!(!is_json(r#"{"a":1}"#, r#"{"a":1,"b":2}"#));
         assert!(!is_json("{nothing", "{}"));
         assert!(!is_json("", "{}"));
+    }
+
+    #[test]
+    fn what_the_model_thought_is_taken_out() {
+        let taken = |text: &str| {
+            let mut text = text.to_owned();
+            (take_thinking(&mut text), text)
+        };
+        assert_eq!(taken("\n<think>\nHm.\n</think>\n\nSo."), (Some("Hm.".to_owned()), "So.".to_owned()));
+        assert_eq!(taken("<think>\n\n</think>\n\nSo."), (None, "So.".to_owned()));
+        for whole in ["So. <think>Hm.</think>", "<think>Hm.", "So."] {
+            assert_eq!(taken(whole), (None, whole.to_owned()));
+        }
     }
 
     #[test]
