@@ -24,6 +24,7 @@ pub mod schema;
 pub mod scripted;
 pub mod served;
 pub mod session;
+pub mod standin;
 pub mod terminal;
 pub mod wild;
 

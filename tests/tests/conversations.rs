@@ -1,0 +1,416 @@
+//! Random conversations of twenty rounds, answered by the strict stand-ins, with the model and the provider changed in between:
+//! no request is refused, no tool call is lost, and each tool's result reaches its call.
+//!
+//! The same conversations in every run. `CONVERSATIONS` asks for more of them, `SEED` for one.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use understudy_plugin::Provider;
+use understudy_plugin_anthropic::Anthropic;
+use understudy_plugin_gemini::Gemini;
+use understudy_plugin_openai::OpenAi;
+use understudy_standins::openai_chat::Dialect;
+use understudy_standins::{Body, Called, Request, Said};
+use understudy_tests::standin::{Exchange, calls, exchange, offered};
+
+const ROUNDS: usize = 20;
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/// Who answers.
+#[derive(Debug, Clone)]
+struct Who {
+    plugin: &'static str,
+    model: String,
+    settings: Value,
+    dialect: Dialect,
+}
+
+/// Every model of every catalogue, the Responses API and some models that the catalogues have replaced.
+fn everybody() -> Vec<Who> {
+    let who =
+        |plugin, model: &str, settings: Value, dialect| Who { plugin, model: model.to_owned(), settings, dialect };
+    let mut list = Vec::new();
+    for model in Anthropic::describe().models {
+        list.push(who("anthropic", &model.name, json!({}), Dialect::OpenAi));
+    }
+    for model in ["claude-opus-4-8", "claude-sonnet-5", "claude-fable-5-1", "anthropic/claude-opus-5.5"] {
+        list.push(who("anthropic", model, json!({}), Dialect::OpenAi));
+    }
+    list.push(who(
+        "anthropic",
+        "claude-haiku-4-5",
+        json!({ "thinking": { "type": "enabled", "budget_tokens": 2048 } }),
+        Dialect::OpenAi,
+    ));
+    list.push(who("anthropic", "claude-sonnet-4-6", json!({ "thinking": { "type": "adaptive" } }), Dialect::OpenAi));
+    for model in OpenAi::describe().models {
+        list.push(who("openai", &model.name, json!({}), Dialect::OpenAi));
+        if !model.name.contains("audio") {
+            list.push(who("openai", &model.name, json!({ "api": "responses" }), Dialect::OpenAi));
+        }
+    }
+    list.push(who("openai", "gpt-6.1-sol", json!({ "api": "responses" }), Dialect::OpenAi));
+    list.push(who("openai", "gpt-4.1", json!({ "stream": true }), Dialect::OpenAi));
+    for model in Gemini::describe().models {
+        list.push(who("gemini", &model.name, json!({}), Dialect::OpenAi));
+    }
+    for model in ["gemini-2.5-flash", "gemini-3.1-pro-preview"] {
+        list.push(who("gemini", model, json!({ "stream": true }), Dialect::OpenAi));
+    }
+    for model in ["qwen3", "llama3.3", "gpt-oss:20b"] {
+        list.push(who("ollama", model, json!({}), Dialect::OpenAi));
+    }
+    list.extend(compatible());
+    list
+}
+
+/// Servers of Chat Completions that aren't OpenAI's.
+fn compatible() -> Vec<Who> {
+    Dialect::ALL
+        .into_iter()
+        .filter(|(dialect, _)| !matches!(dialect, Dialect::OpenAi))
+        .map(|(dialect, model)| Who { plugin: "openai", model: model.to_owned(), settings: json!({}), dialect })
+        .collect()
+}
+
+/// Schemas that servers really send, some of which providers refuse as they are.
+fn schemas() -> Vec<Value> {
+    vec![
+        json!({ "type": "object" }),
+        json!({ "type": "object", "properties": {} }),
+        json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] }),
+        json!({ "type": "object", "properties": { "list": { "type": "array" }, "n": { "type": "number" } }, "required": ["list"] }),
+        json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "integer" } }, "anyOf": [{ "required": ["a"] }, { "required": ["b"] }] }),
+        json!({ "type": "object", "oneOf": [{ "properties": { "kind": { "const": "x" } }, "required": ["kind"] }, { "properties": { "id": { "type": "integer" } }, "required": ["id"] }] }),
+        json!({ "type": "object", "allOf": [{ "properties": { "q": { "type": "string" } }, "required": ["q"] }] }),
+        json!({ "type": "object", "properties": { "$filter": { "type": "string" }, "a b": { "type": "integer" }, "größe": { "type": "string" } }, "required": ["$filter", "a b"] }),
+        json!({ "$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": { "pair": { "type": "array", "items": [{ "type": "string" }, { "type": "number" }] } }, "required": ["pair"] }),
+        json!({ "$schema": "http://json-schema.org/draft-04/schema#", "type": "object", "properties": { "n": { "type": "integer", "minimum": 0, "exclusiveMinimum": true } }, "required": ["n"] }),
+        json!({ "type": "object", "properties": { "p": { "$ref": "#/$defs/Point" } }, "required": ["p"], "$defs": { "Point": { "type": "object", "properties": { "x": { "type": "number" } }, "required": ["x"] } } }),
+        json!({ "type": "object", "properties": { "p": { "$ref": "#/definitions/P" } }, "definitions": { "P": { "type": ["string", "null"] } } }),
+        json!({ "type": "object", "properties": { "free": { "type": "object" }, "any": true, "e": { "enum": ["a", 1, null] } }, "required": ["free"], "additionalProperties": false }),
+        json!({ "type": "object", "properties": { "deep": { "type": "object", "properties": { "more": { "type": "array", "items": { "type": "object", "properties": { "x": { "anyOf": [{ "type": "string" }, { "type": "null" }] } } } } } } } }),
+        json!({ "type": "object", "properties": { "long": { "type": "string", "description": "word ".repeat(300) } } }),
+    ]
+}
+
+const NAMES: [&str; 8] = ["weather", "files.read", "files_read", "a/b", "get-it", "x2", "final_response", "Größe"];
+
+/// A conversation as a server keeps it.
+#[derive(Debug, Clone)]
+struct Conversation {
+    messages: Vec<Value>,
+    tools: Vec<Value>,
+    system: Option<String>,
+    calls: usize,
+}
+
+fn text(said: &str) -> Value {
+    json!({ "type": "text", "text": said })
+}
+
+fn user(content: Value) -> Value {
+    json!({ "role": "user", "content": content })
+}
+
+fn blocks(message: &Value) -> Vec<Value> {
+    match &message["content"] {
+        Value::Array(blocks) => blocks.clone(),
+        block => vec![block.clone()],
+    }
+}
+
+fn uses(message: &Value) -> Vec<Value> {
+    blocks(message).into_iter().filter(|block| block["type"] == "tool_use").collect()
+}
+
+impl Conversation {
+    fn begin(random: &mut Rng) -> Self {
+        let mut conversation = Self { messages: Vec::new(), tools: Vec::new(), system: None, calls: 0 };
+        if random.u8(..4) == 0 {
+            conversation.messages = brought(random);
+        }
+        conversation
+    }
+
+    /// What the server adds before it asks, and what it changes in what it has.
+    fn go_on(&mut self, random: &mut Rng) {
+        let open = self.messages.last().map(uses).unwrap_or_default();
+        if !open.is_empty() {
+            self.messages.push(user(open.iter().map(|call| result(call, random)).collect()));
+        }
+        let waits = open.is_empty() || self.messages.last().is_some_and(|last| last["role"] == "assistant");
+        if waits || random.u8(..4) == 0 {
+            for _ in 0..=usize::from(random.u8(..3) == 0) {
+                self.messages.push(user(text(
+                    random.choice(["And then?", "  Go on.\n", "{", "Ünïcode \u{1f680}"]).unwrap_or("x"),
+                )));
+            }
+        }
+        if random.u8(..6) == 0 {
+            self.messages
+                .push(user(json!([text("What is this?"), { "type": "image", "data": PNG, "mimeType": "image/png" }])));
+        }
+        if random.u8(..10) == 0 {
+            self.messages.push(json!({ "role": "assistant", "content": text("{ ") }));
+        }
+        if random.u8(..4) == 0 || self.tools.is_empty() {
+            self.choose_tools(random);
+        }
+        if random.u8(..5) == 0 {
+            self.system =
+                random.choice([None, Some(""), Some("Be brief."), Some("It is Tuesday.")]).flatten().map(str::to_owned);
+        }
+        if random.u8(..8) == 0 {
+            self.trim(random);
+        }
+        if random.u8(..8) == 0 {
+            self.forget_meta();
+        }
+    }
+
+    fn choose_tools(&mut self, random: &mut Rng) {
+        let schemas = schemas();
+        let mut names = NAMES.map(str::to_owned).to_vec();
+        names.push("long_".repeat(20));
+        random.shuffle(&mut names);
+        let schema = |random: &mut Rng| schemas.get(random.usize(..schemas.len())).cloned().unwrap_or_default();
+        self.tools = names
+            .into_iter()
+            .take(random.usize(..4))
+            .map(|name| json!({ "name": name, "description": "A tool", "inputSchema": schema(random) }))
+            .collect();
+    }
+
+    /// Forgets the beginning, up to something that the user said.
+    fn trim(&mut self, random: &mut Rng) {
+        let said = |message: &Value| {
+            message["role"] == "user" && blocks(message).iter().all(|block| block["type"] != "tool_result")
+        };
+        let starts: Vec<usize> = (0..self.messages.len()).filter(|n| self.messages.get(*n).is_some_and(said)).collect();
+        if let Some(start) = random.choice(starts) {
+            self.messages.drain(..start);
+        }
+    }
+
+    /// As servers do whose types have no `_meta`.
+    fn forget_meta(&mut self) {
+        for message in &mut self.messages {
+            for block in message["content"].as_array_mut().into_iter().flatten() {
+                block.as_object_mut().and_then(|block| block.remove("_meta"));
+            }
+        }
+    }
+
+    fn params(&self, random: &mut Rng) -> Value {
+        let mut params = json!({ "messages": self.messages, "maxTokens": 500 });
+        if let Some(most) = random.choice([None, None, Some(1), Some(100), Some(30_000), Some(1_000_000)]).flatten() {
+            params["maxTokens"] = json!(most);
+        }
+        if let Some(system) = &self.system {
+            params["systemPrompt"] = json!(system);
+        }
+        if !self.tools.is_empty() && random.u8(..4) > 0 {
+            params["tools"] = json!(self.tools);
+            if let Some(mode) = random.choice([None, None, Some("auto"), Some("required"), Some("none")]).flatten() {
+                params["toolChoice"] = json!({ "mode": mode });
+            }
+        }
+        if random.u8(..4) == 0 {
+            params["temperature"] = json!(random.choice([0.0, 0.7, 1.0, 2.0]).unwrap_or(0.0));
+        }
+        if random.u8(..5) == 0 {
+            let stops = [
+                json!(["\u{3}END"]),
+                json!(["", "\n\u{3}"]),
+                json!(["1\u{3}", "2\u{3}", "3\u{3}", "4\u{3}", "5\u{3}", "6\u{3}"]),
+            ];
+            params["stopSequences"] = random.choice(stops).unwrap_or_default();
+        }
+        if random.u8(..6) == 0 {
+            params["_meta"] = json!({ "progressToken": 1 });
+        }
+        params
+    }
+}
+
+/// A history that comes from elsewhere: ids in every form, several of them the same.
+fn brought(random: &mut Rng) -> Vec<Value> {
+    let ids = ["functions.get_weather:0", "call|x/1", "toolu_01ABC", "call_0", "a1B2c3D4e", "", "ünï", &"x".repeat(90)];
+    let mut messages = vec![user(text("Hello"))];
+    for _ in 0..=random.usize(..3) {
+        let id = random.choice(ids).unwrap_or("call_0");
+        let (first, second) = (format!("{id}1"), format!("{id}2"));
+        let call = |id: &str, name: &str| json!({ "type": "tool_use", "id": id, "name": name, "input": { "q": id } });
+        let content = if random.bool() {
+            json!([text("Let me look."), call(&first, "weather"), call(&second, "old.tool")])
+        } else {
+            json!([call(&first, "weather"), call(&second, "weather")])
+        };
+        let message = json!({ "role": "assistant", "content": content });
+        let results = uses(&message).iter().map(|call| result(call, random)).collect();
+        messages.extend([message, user(results)]);
+        if random.bool() {
+            messages.push(json!({ "role": "assistant", "content": text("Done.") }));
+            messages.push(user(text("Once more")));
+        }
+    }
+    messages
+}
+
+/// What a tool says: by which call it was asked, so that it can be told where it arrives.
+fn mark(call: &Value) -> String {
+    format!("the answer to {} of {}", call["name"].as_str().unwrap_or_default(), call["input"])
+}
+
+fn result(call: &Value, random: &mut Rng) -> Value {
+    let mut content = vec![text(&mark(call))];
+    if random.u8(..8) == 0 {
+        content.push(json!({ "type": "image", "data": PNG, "mimeType": "image/png" }));
+    }
+    json!({ "type": "tool_result", "toolUseId": call["id"], "content": content, "isError": random.u8(..8) == 0 })
+}
+
+/// JSON without the names of its members, which a provider may not take as they are, and with numbers as they compare.
+fn bare(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members.values().map(bare).collect(),
+        Value::Array(items) => items.iter().map(bare).collect(),
+        Value::Number(number) => json!(number.as_f64()),
+        other => other.clone(),
+    }
+}
+
+/// What went wrong with a request's way to the provider.
+fn history_problem(plugin: &str, messages: &Value, request: &Request) -> Option<String> {
+    let list = messages.as_array().map(Vec::as_slice).unwrap_or_default();
+    let expected: Vec<Value> = list.iter().flat_map(uses).collect();
+    let arrived: Vec<Called> = calls(plugin, request);
+    if expected.len() != arrived.len() {
+        return Some(format!("{} tool calls of {} arrived", arrived.len(), expected.len()));
+    }
+    expected.iter().zip(&arrived).find_map(|(call, arrived)| {
+        // Within the provider's JSON the text may be spelled with escapes.
+        let mark = json!(mark(call)).to_string();
+        let result = arrived.result.clone().unwrap_or_default().replace('\\', "");
+        let is_same = bare(&call["input"]) == bare(&arrived.input);
+        let has_result = result.contains(mark.trim_matches('"').replace('\\', "").as_str());
+        (!is_same || !has_result).then(|| format!("{call} arrived as {arrived:?}"))
+    })
+}
+
+/// What went wrong with the answer's way back.
+fn answer_problem(who: &Who, params: &Value, request: &Request, said: &Said, result: &Value) -> Option<String> {
+    let came = uses(result);
+    let names = offered(who.plugin, request);
+    let tools: Vec<&Value> = params["tools"].as_array().into_iter().flatten().collect();
+    // Where a tool can't be forced, the answer's text is the call.
+    let mut calls = said.calls.clone();
+    let text_call = said.text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let is_forced = params["toolChoice"]["mode"] == "required" && calls.is_empty();
+    if let (Some(call), true) = (text_call.filter(|call| call["arguments"].is_object()), is_forced) {
+        calls = vec![(call["name"].as_str().unwrap_or_default().to_owned(), call["arguments"].clone())];
+    }
+    if came.len() != calls.len() {
+        return Some(format!("{} tool calls of {} came back", came.len(), calls.len()));
+    }
+    if !came.is_empty() && result["stopReason"] != "toolUse" {
+        return Some(format!("`stopReason` is {}", result["stopReason"]));
+    }
+    for (call, (name, input)) in came.iter().zip(&calls) {
+        let tool = names.iter().position(|offered| offered == name).and_then(|n| tools.get(n));
+        let tool = tool.or_else(|| tools.iter().find(|tool| tool["name"] == **name));
+        if tool.is_none_or(|tool| tool["name"] != call["name"]) || bare(&call["input"]) != bare(input) {
+            return Some(format!("the call of `{name}` with {input} came back as {call}"));
+        }
+        let schema = tool.map(|tool| &tool["inputSchema"]);
+        let taken = schema
+            .and_then(|schema| jsonschema::validator_for(schema).ok())
+            .is_none_or(|schema| schema.is_valid(&call["input"]));
+        if !taken {
+            return Some(format!(
+                "{} doesn't fit the server's schema {}",
+                call["input"],
+                schema.unwrap_or(&Value::Null)
+            ));
+        }
+    }
+    let texts: String = blocks(result).iter().filter_map(|block| block["text"].as_str()).collect();
+    let missing = said.text.as_ref().filter(|text| calls.is_empty() && !texts.contains(text.as_str()));
+    missing.map(|text| format!("{text:?} came back as {texts:?}"))
+}
+
+/// What became of all rounds: answers, and errors by their kind.
+type Counts = BTreeMap<String, usize>;
+
+/// Plays a conversation; what went wrong in it, if anything did.
+fn play(seed: u64, who: &[Who], counts: &mut Counts) -> Vec<String> {
+    let mut random = Rng::with_seed(seed);
+    let mut conversation = Conversation::begin(&mut random);
+    let mut problems = Vec::new();
+    let mut current = who.first().cloned();
+    for round in 0..ROUNDS {
+        if round == 0 || random.u8(..3) > 0 {
+            current = random.choice(who).cloned();
+        }
+        let Some(who) = &current else { return vec!["nobody answers".to_owned()] };
+        let before = conversation.clone();
+        conversation.go_on(&mut random);
+        let params = conversation.params(&mut random);
+        let Exchange { asked, outcome } =
+            exchange(who.plugin, &who.model, &who.settings, &params, who.dialect, Some(random.u64(..)));
+        let mut problem = asked.iter().find_map(|(_, response)| match (&response.body, response.is_refusal()) {
+            (Body::Whole(body), true) => Some(format!("refused: {body}")),
+            _ => None,
+        });
+        if let Some((request, response)) = asked.last().filter(|_| problem.is_none()) {
+            problem = history_problem(who.plugin, &params["messages"], request).or_else(|| {
+                outcome["result"]
+                    .is_object()
+                    .then(|| answer_problem(who, &params, request, &response.said, &outcome["result"]))
+                    .flatten()
+            });
+        }
+        let kind = outcome["error"]["kind"].as_str().unwrap_or("answered").to_owned();
+        if problem.is_none() && !matches!(kind.as_str(), "answered" | "unsupported") {
+            problem = Some(format!("{kind}: {}", outcome["error"]["message"]));
+        }
+        *counts.entry(format!("{} {kind}", who.plugin)).or_default() += 1;
+        if let Some(problem) = problem {
+            problems.push(format!(
+                "SEED={seed} round {round}, {} {} {} {:?}: {problem}",
+                who.plugin, who.model, who.settings, who.dialect
+            ));
+        }
+        if outcome["result"].is_object() {
+            let result = &outcome["result"];
+            conversation.messages.push(json!({ "role": "assistant", "content": blocks(result) }));
+            conversation.calls += uses(result).len();
+        } else {
+            conversation = before;
+        }
+    }
+    problems
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn no_request_of_a_conversation_is_refused_and_no_tool_call_is_lost() {
+    let who = everybody();
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CONVERSATIONS").unwrap_or(60),
+    };
+    let mut counts = Counts::new();
+    let problems: Vec<String> = seeds.flat_map(|seed| play(seed, &who, &mut counts)).collect();
+    let shown: Vec<&str> = problems.iter().take(40).map(String::as_str).collect();
+    assert!(problems.is_empty(), "{} rounds went wrong ({counts:?}):\n{}", problems.len(), shown.join("\n"));
+    let all: usize = counts.values().sum();
+    let answered: usize = counts.iter().filter(|(kind, _)| kind.ends_with(" answered")).map(|(_, n)| n).sum();
+    assert!(answered * 10 > all * 8 || all < 100, "a plugin that refuses a lot passes nothing on: {counts:?}");
+}
