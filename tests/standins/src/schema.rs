@@ -80,7 +80,10 @@ fn array(schema: &Value, root: &Value, seed: u64, depth: usize) -> Value {
 
 fn number(schema: &Value, seed: u64) -> Value {
     let bound = |key: &str, exclusive: &str, step: f64| {
-        schema[exclusive].as_f64().map(|n| n + step).or_else(|| schema[key].as_f64())
+        let bound = schema[key].as_f64();
+        // Before draft 6 it said whether the bound is one of the numbers.
+        let bound = if schema[exclusive] == true { bound.map(|n| n + step) } else { bound };
+        schema[exclusive].as_f64().map(|n| n + step).or(bound)
     };
     let least = bound("minimum", "exclusiveMinimum", 1.0);
     let most = bound("maximum", "exclusiveMaximum", -1.0);

@@ -84,7 +84,7 @@ fn thinking(config: &Value, model: &str, version: (u32, u32)) -> Option<String> 
     None
 }
 
-/// Google's docs, "Function calling".
+/// Google's docs, "Function calling"; the length by `types.py` of `google-genai` (`FunctionDeclaration`).
 fn tools(body: &Value) -> Option<String> {
     let declared: Vec<&Value> =
         list(&body["tools"]).iter().flat_map(|tool| list(&tool["functionDeclarations"])).collect();
@@ -92,11 +92,11 @@ fn tools(body: &Value) -> Option<String> {
     for (n, function) in declared.iter().enumerate() {
         let name = text(&function["name"]);
         let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !begins || !crate::is_name(name, "_.:-", 64) {
+        if !begins || !crate::is_name(name, "_.:-", 128) {
             return Some(format!(
                 "* GenerateContentRequest.tools[0].function_declarations[{n}].name: Invalid function name. Must start with a \
                 letter or an underscore. Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes \
-                (-), with a maximum length of 64."
+                (-), with a maximum length of 128."
             ));
         }
         if !names.insert(name) {
