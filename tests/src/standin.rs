@@ -127,7 +127,8 @@ impl Standin {
             let request = Request { path, headers, body, ..Request::default() };
             let response = answer(plugin, &request, dialect);
             if response.is_refusal() {
-                let line = format!("{}\n  to {}", String::from_utf8_lossy(&response.bytes()), request.body);
+                let line =
+                    format!("{} to {:.600}", String::from_utf8_lossy(&response.bytes()), request.body.to_string());
                 list.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
             write(stream, &response);

@@ -71,7 +71,12 @@ fn compatible() -> Vec<Who> {
     Dialect::ALL
         .into_iter()
         .filter(|(dialect, _)| !matches!(dialect, Dialect::OpenAi))
-        .map(|(dialect, model)| Who { plugin: "openai", model: model.to_owned(), settings: json!({}), dialect })
+        .map(|(dialect, model)| Who {
+            plugin: "openai",
+            model: model.to_owned(),
+            settings: json!({ "dialect": dialect.name() }),
+            dialect,
+        })
         .collect()
 }
 

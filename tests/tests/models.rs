@@ -33,30 +33,38 @@ fn catalogue(plugin: &str) -> Vec<String> {
 #[test]
 fn fastmcps_typed_answers_and_tool_loops_end_by_every_model() {
     let plugins = [
-        ("anthropic", "ANTHROPIC_API_KEY", vec![]),
-        ("openai", "OPENAI_API_KEY", vec![]),
-        ("openai", "OPENAI_API_KEY", vec!["--set", "api=responses"]),
-        ("gemini", "GEMINI_API_KEY", vec![]),
-        ("ollama", "OLLAMA_API_KEY", vec!["--model", "qwen3"]),
+        ("anthropic", "ANTHROPIC_API_KEY", false),
+        ("openai", "OPENAI_API_KEY", false),
+        ("openai", "OPENAI_API_KEY", true),
+        ("gemini", "GEMINI_API_KEY", false),
+        ("ollama", "OLLAMA_API_KEY", false),
     ];
     let mut wrong = Vec::new();
-    for (plugin, variable, more) in plugins {
+    for (plugin, variable, is_responses) in plugins {
         let place = Place::new();
         let standin = Standin::start(plugin, Dialect::OpenAi);
         let url = &standin.provider.url;
         let endpoint = if plugin == "openai" { format!("{url}/v1") } else { url.clone() };
         let mut models = catalogue(plugin);
         // The Responses API has no audio.
-        models.retain(|model| !(model.contains("audio") && more.contains(&"api=responses")));
-        let mut verb = vec!["call".to_owned(), "by_models".to_owned(), format!("models:={}", json!(models))];
-        verb.extend(["--plugin", plugin, "--endpoint", &endpoint].map(str::to_owned));
-        verb.extend(more.iter().map(|arg| (*arg).to_owned()));
-        let mut command = place.understudy(&verb);
+        models.retain(|model| !(model.contains("audio") && is_responses));
+        // Without a list a hint chooses none that is dearer than the default.
+        let settings = json!({ "api": if is_responses { "responses" } else { "chat" } });
+        let settings = if plugin == "openai" { settings } else { json!({}) };
+        let own = if plugin == "ollama" { json!({ "hints": "verbatim" }) } else { json!({ "allowedModels": models }) };
+        let mut config =
+            json!({ "component": format!("builtin:{plugin}"), "endpoint": endpoint, "settings": settings });
+        for (key, value) in own.as_object().into_iter().flatten() {
+            config[key] = value.clone();
+        }
+        let config = json!({ "sampling": plugin, "plugins": { plugin: config } });
+        let _ = place.file("understudy.json", config.to_string());
+        let mut command = place.understudy(["call", "by_models", &format!("models:={}", json!(models))]);
         command.arg("--").args([python(), script("models_server.py")]).env(variable, KEY);
         let run = run_within(LONG, command, "").ok();
         let outcomes: Value =
             serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", run.stdout, run.stderr));
-        let about = format!("{plugin} {more:?}");
+        let about = if is_responses { format!("{plugin}, Responses") } else { plugin.to_owned() };
         for model in &models {
             for (kind, expected) in [("typed", "Oslo"), ("loop", "sunny"), ("both", "Oslo"), ("many", "sunny")] {
                 let outcome = outcomes[model][kind].as_str().unwrap_or_default();
@@ -99,7 +107,10 @@ fn frameworks_histories_are_taken_by_every_model() {
                     catalogue(plugin).into_iter().map(|model| (model, json!({}), Dialect::OpenAi)).collect();
                 if plugin == "openai" {
                     who.push(("gpt-6.1-sol".to_owned(), json!({ "api": "responses" }), Dialect::OpenAi));
-                    who.extend(Dialect::ALL.map(|(dialect, model)| (model.to_owned(), json!({}), dialect)));
+                    who.extend(
+                        Dialect::ALL
+                            .map(|(dialect, model)| (model.to_owned(), json!({ "dialect": dialect.name() }), dialect)),
+                    );
                 }
                 for (model, settings, dialect) in who {
                     asked += 1;

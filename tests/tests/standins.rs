@@ -30,19 +30,8 @@ fn shows_a_refusal(exchange: &Value) -> bool {
 /// The server that a fixture is about.
 fn dialect(fixture: &Value) -> Dialect {
     let model = fixture["options"]["model"].as_str().unwrap_or_default();
-    match fixture["options"]["settings"]["dialect"].as_str().unwrap_or_default() {
-        "openai" => Dialect::OpenAi,
-        "azure" => Dialect::Azure,
-        "mistral" => Dialect::Mistral,
-        "groq" => Dialect::Groq,
-        "deepseek" => Dialect::DeepSeek,
-        "xai" => Dialect::Xai,
-        "openrouter" => Dialect::OpenRouter,
-        "gemini" => Dialect::Gemini,
-        "lm-studio" | "lmstudio" => Dialect::LmStudio,
-        "vllm" | "sglang" | "llama.cpp" | "llama-cpp" => Dialect::Vllm,
-        _ => Dialect::of_model(model),
-    }
+    let setting = fixture["options"]["settings"]["dialect"].as_str();
+    setting.and_then(Dialect::named).unwrap_or_else(|| Dialect::of_model(model))
 }
 
 #[test]

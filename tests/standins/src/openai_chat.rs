@@ -52,6 +52,8 @@ fn refusal(request: &Request, dialect: Dialect) -> Option<Refusal> {
         Dialect::Azure => openai::refusal(body, 40),
         Dialect::Mistral => others::mistral(body),
         Dialect::Groq => others::groq(body),
+        Dialect::Cerebras => others::cerebras(body),
+        Dialect::Bedrock => others::bedrock(body),
         Dialect::DeepSeek => others::deepseek(body),
         Dialect::Xai => others::xai(body),
         Dialect::OpenRouter => others::openrouter(request),
@@ -75,6 +77,9 @@ fn refuse(refusal: &Refusal, dialect: Dialect) -> Response {
             json!({ "error": { "message": message, "type": "BadRequestError", "param": null, "code": status } })
         }
         Dialect::LmStudio => json!({ "error": message }),
+        Dialect::Cerebras => {
+            json!({ "message": message, "type": "invalid_request_error", "param": "validation_error", "code": "wrong_api_format" })
+        }
         _ => json!({ "error": { "message": message, "type": "invalid_request_error", "param": param, "code": code } }),
     };
     Response::refusing(*status, body)

@@ -56,7 +56,7 @@ fn object(schema: &Value, root: &Value, seed: u64, depth: usize) -> Value {
         for (n, (name, inner)) in part["properties"].as_object().into_iter().flatten().enumerate() {
             let wanted = required.iter().any(|r| r == name) || (seed >> (n % 8)) & 1 == 0;
             if wanted && (depth < 5 || required.iter().any(|r| r == name)) {
-                fields.insert(name.clone(), build(inner, root, seed / 3 + 1, depth + 1));
+                fields.insert(name.clone(), build(inner, root, if seed == 0 { 0 } else { seed / 3 + 1 }, depth + 1));
             }
         }
         for name in required.iter().map(text) {

@@ -11,6 +11,8 @@ pub enum Dialect {
     Mistral,
     /// api.groq.com
     Groq,
+    /// api.cerebras.ai
+    Cerebras,
     /// api.deepseek.com
     DeepSeek,
     /// api.x.ai
@@ -19,6 +21,8 @@ pub enum Dialect {
     OpenRouter,
     /// generativelanguage.googleapis.com/v1beta/openai
     Gemini,
+    /// Amazon Bedrock's compatible endpoint.
+    Bedrock,
     /// vLLM, SGLang and llama.cpp, with the template of the model.
     Vllm,
     /// LM Studio.
@@ -27,15 +31,17 @@ pub enum Dialect {
 
 impl Dialect {
     /// All of them, with a model of each.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::OpenAi, "gpt-6-luna"),
         (Self::Azure, "gpt-6-luna"),
         (Self::Mistral, "mistral-large-latest"),
         (Self::Groq, "openai/gpt-oss-120b"),
+        (Self::Cerebras, "gpt-oss-120b"),
         (Self::DeepSeek, "deepseek-v4-pro"),
         (Self::Xai, "grok-4.3"),
         (Self::OpenRouter, "anthropic/claude-opus-5.5"),
         (Self::Gemini, "gemini-3.8-flash"),
+        (Self::Bedrock, "openai.gpt-oss-120b-1:0"),
         (Self::Vllm, "mistralai/Devstral-Small-2-24B-Instruct-2512"),
         (Self::Vllm, "Qwen/Qwen3-32B"),
         (Self::LmStudio, "qwen2.5-7b-instruct"),
@@ -57,20 +63,29 @@ impl Dialect {
         }
     }
 
-    /// The host by which a client knows the server, where there is one.
+    /// The plugin's name for it, which `--set dialect=` takes.
     #[must_use]
-    pub fn url(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::OpenAi => "https://api.openai.com/v1",
-            Self::Azure => "https://example.openai.azure.com/openai/v1",
-            Self::Mistral => "https://api.mistral.ai/v1",
-            Self::Groq => "https://api.groq.com/openai/v1",
-            Self::DeepSeek => "https://api.deepseek.com/v1",
-            Self::Xai => "https://api.x.ai/v1",
-            Self::OpenRouter => "https://openrouter.ai/api/v1",
-            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta/openai",
-            Self::Vllm => "http://127.0.0.1:8000/v1",
-            Self::LmStudio => "http://127.0.0.1:1234/v1",
+            Self::OpenAi => "openai",
+            Self::Azure => "azure",
+            Self::Mistral => "mistral",
+            Self::Groq => "groq",
+            Self::Cerebras => "cerebras",
+            Self::DeepSeek => "deepseek",
+            Self::Xai => "xai",
+            Self::OpenRouter => "openrouter",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+            Self::Vllm => "vllm",
+            Self::LmStudio => "lmstudio",
         }
+    }
+
+    /// The server that the plugin calls so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let of = |(dialect, _): &(Self, &str)| *dialect;
+        Self::ALL.iter().map(of).find(|dialect| dialect.name() == name)
     }
 }

@@ -124,6 +124,31 @@ pub(super) fn groq(body: &Value) -> Option<Refusal> {
     functions(body)
 }
 
+/// api.cerebras.ai: Kilo-Org/kilocode#10375, CherryHQ/cherry-studio#16790 (2026-07).
+pub(super) fn cerebras(body: &Value) -> Option<Refusal> {
+    let known = ["role", "content", "name", "tool_calls", "reasoning"];
+    for (i, message) in list(&body["messages"]).iter().enumerate().filter(|(_, message)| message["role"] == "assistant")
+    {
+        if let Some((key, _)) =
+            message.as_object().into_iter().flatten().find(|(key, _)| !known.contains(&key.as_str()))
+        {
+            let place = format!("messages.{i}.assistant.{key}");
+            return Some(Refusal::of(format!("{place}: property '{place}' is unsupported")));
+        }
+    }
+    functions(body)
+}
+
+/// Amazon Bedrock's compatible endpoint: anomalyco/opencode#4698; a conversation with tool calls needs the tools (Converse's rule).
+pub(super) fn bedrock(body: &Value) -> Option<Refusal> {
+    if !body["stream_options"].is_null() {
+        return Some(Refusal::of("stream_options: Extra inputs are not permitted"));
+    }
+    let uses = list(&body["messages"]).iter().any(|message| message["role"] == "tool");
+    (uses && list(&body["tools"]).is_empty())
+        .then(|| Refusal::of("The toolConfig field must be defined when using toolUse and toolResult content blocks."))
+}
+
 /// api.deepseek.com: api-docs.deepseek.com/guides/thinking_mode and …/api/create-chat-completion (2026-11).
 pub(super) fn deepseek(body: &Value) -> Option<Refusal> {
     for (i, message) in list(&body["messages"]).iter().enumerate() {
