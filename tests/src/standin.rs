@@ -99,7 +99,8 @@ pub fn exchange(
         let open = outcome["exchanges"].as_array().and_then(|made| made.get(planned.len())).cloned();
         let Some(open) = open else { return Exchange { asked, outcome } };
         assert!(asked.len() < 5, "{plugin} asks without end: {outcome:#}");
-        let request = Request { seed, ..Request::of_fixture(&open["request"]) };
+        let is_told_to_call = params["toolChoice"]["mode"] == "required";
+        let request = Request { seed, is_told_to_call, ..Request::of_fixture(&open["request"]) };
         let response = answer(plugin, &request, dialect);
         planned.push(json!({ "response": response.to_fixture() }));
         asked.push((request, response));

@@ -52,7 +52,7 @@ fn say(request: &Request) -> Response {
     let format = &body["output_config"]["format"]["schema"];
     let said = plan(&Offer {
         tools: tools.map(|tool| (text(&tool["name"]), &tool["input_schema"])).collect(),
-        forced: matches!(choice, "any" | "tool"),
+        forced: request.is_told_to_call || matches!(choice, "any" | "tool"),
         parallel: body["tool_choice"]["disable_parallel_tool_use"] != true,
         called: called.iter().map(|call| call.name.as_str()).collect(),
         after_result: last.iter().any(|block| block["type"] == "tool_result"),

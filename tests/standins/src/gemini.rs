@@ -93,7 +93,7 @@ fn say(request: &Request) -> Response {
     let format = &body["generationConfig"]["responseJsonSchema"];
     let said = plan(&Offer {
         tools: tools.map(|tool| (text(&tool["name"]), &tool[schema(tool)])).collect(),
-        forced: mode == "ANY",
+        forced: request.is_told_to_call || mode == "ANY",
         parallel: true,
         called: called.iter().map(|call| call.name.as_str()).collect(),
         after_result: last.iter().any(|part| part["functionResponse"].is_object()),

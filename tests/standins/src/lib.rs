@@ -45,6 +45,8 @@ pub struct Request {
     pub body: Value,
     /// Whether signatures and encrypted reasoning that no stand-in made pass: those of a fixture come from the provider itself.
     pub recorded: bool,
+    /// Whether the model is to call a tool, which some models can be told in words alone.
+    pub is_told_to_call: bool,
     /// Varies the answer. Without it the answer leads a loop of tool calls to its end: each tool is called once, then comes a text.
     pub seed: Option<u64>,
 }
@@ -59,6 +61,7 @@ impl Request {
             headers: headers.map(|(name, value)| (name.to_lowercase(), text(value).to_owned())).collect(),
             body: request["body"].clone(),
             recorded: false,
+            is_told_to_call: false,
             seed: None,
         }
     }

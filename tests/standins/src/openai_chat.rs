@@ -47,9 +47,7 @@ fn refusal(request: &Request, dialect: Dialect) -> Option<Refusal> {
         return Some(Refusal::of("We could not parse the JSON body of your request."));
     }
     let own = match dialect {
-        Dialect::OpenAi => openai::refusal(body, 64),
-        // F9: "at most 40 (older reports)" were Azure's, too.
-        Dialect::Azure => openai::refusal(body, 40),
+        Dialect::OpenAi | Dialect::Azure => openai::refusal(body),
         Dialect::Mistral => others::mistral(body),
         Dialect::Groq => others::groq(body),
         Dialect::Cerebras => others::cerebras(body),

@@ -57,7 +57,7 @@ fn say(request: &Request) -> Response {
     let format = &body["text"]["format"]["schema"];
     let said = plan(&Offer {
         tools: tools.map(|tool| (text(&tool["name"]), &tool["parameters"])).collect(),
-        forced: body["tool_choice"] == "required",
+        forced: request.is_told_to_call || body["tool_choice"] == "required",
         parallel: body["parallel_tool_calls"] != false,
         called: called.iter().map(|call| call.name.as_str()).collect(),
         after_result: list(&body["input"]).last().is_some_and(|last| last["type"] == "function_call_output"),

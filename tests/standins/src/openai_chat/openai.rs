@@ -49,13 +49,16 @@ const FIELDS: [&str; 37] = [
 const ASSISTANT: [&str; 8] =
     ["role", "content", "name", "refusal", "audio", "tool_calls", "function_call", "annotations"];
 
-/// The first thing that OpenAI would refuse; an id may have so many characters.
-pub(super) fn refusal(body: &Value, longest_id: usize) -> Option<Refusal> {
+/// AnswerDotAI/fastllm#45 and langmanus/langmanus#119 say 40; vercel/ai#8132 (July 2026) could not see that any more.
+const LONGEST_ID: usize = 64;
+
+/// The first thing that OpenAI would refuse.
+pub(super) fn refusal(body: &Value) -> Option<Refusal> {
     let unknown = body.as_object().into_iter().flatten().find(|(key, _)| !FIELDS.contains(&key.as_str()));
     if let Some((key, _)) = unknown {
         return Some(Refusal::of(format!("Unknown parameter: '{key}'.")).code("unknown_parameter").param(key));
     }
-    by_model(body).or_else(|| parameters(body)).or_else(|| tools(body)).or_else(|| messages(body, longest_id))
+    by_model(body).or_else(|| parameters(body)).or_else(|| tools(body)).or_else(|| messages(body))
 }
 
 /// platform.openai.com/docs/guides/reasoning ("Limitations"); docs.nvidia.com/nemo/guardrails (verified by a live probe).
@@ -176,7 +179,7 @@ fn tools(body: &Value) -> Option<Refusal> {
     })
 }
 
-fn messages(body: &Value, longest_id: usize) -> Option<Refusal> {
+fn messages(body: &Value) -> Option<Refusal> {
     let messages = list(&body["messages"]);
     if messages.is_empty() {
         return Some(
@@ -186,7 +189,7 @@ fn messages(body: &Value, longest_id: usize) -> Option<Refusal> {
     messages.iter().enumerate().find_map(|(i, message)| {
         let place = format!("messages[{i}]");
         match text(&message["role"]) {
-            "assistant" => assistant(message, &place, longest_id),
+            "assistant" => assistant(message, &place),
             "user" => parts(message).iter().find_map(|part| self::part(part, &place, text(&body["model"]))),
             "tool" => {
                 let image = parts(message).iter().any(|part| part["type"] != "text");
@@ -204,7 +207,7 @@ fn messages(body: &Value, longest_id: usize) -> Option<Refusal> {
     })
 }
 
-fn assistant(message: &Value, place: &str, longest_id: usize) -> Option<Refusal> {
+fn assistant(message: &Value, place: &str) -> Option<Refusal> {
     let unknown = message.as_object().into_iter().flatten().find(|(key, _)| !ASSISTANT.contains(&key.as_str()));
     if let Some((key, _)) = unknown {
         return Some(
@@ -222,10 +225,10 @@ fn assistant(message: &Value, place: &str, longest_id: usize) -> Option<Refusal>
     list(&message["tool_calls"]).iter().enumerate().find_map(|(n, call)| {
         let place = format!("{place}.tool_calls[{n}]");
         let length = text(&call["id"]).chars().count();
-        if length > longest_id {
+        if length > LONGEST_ID {
             // AnswerDotAI/fastllm#45, langmanus/langmanus#119.
             return Some(
-                Refusal::of(format!("Invalid '{place}.id': string too long. Expected a string with maximum length {longest_id}, but got a string with length {length} instead."))
+                Refusal::of(format!("Invalid '{place}.id': string too long. Expected a string with maximum length {LONGEST_ID}, but got a string with length {length} instead."))
                     .code("string_above_max_length")
                     .param(format!("{place}.id")),
             );

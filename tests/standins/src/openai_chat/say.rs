@@ -14,7 +14,7 @@ pub(super) fn answer(request: &Request, dialect: Dialect) -> Response {
     let format = &body["response_format"]["json_schema"]["schema"];
     let said = plan(&Offer {
         tools: tools.map(|function| (text(&function["name"]), &function["parameters"])).collect(),
-        forced: body["tool_choice"] == "required",
+        forced: request.is_told_to_call || body["tool_choice"] == "required" || body["tool_choice"] == "any",
         parallel: body["parallel_tool_calls"] != false,
         called: called.iter().map(|call| call.name.as_str()).collect(),
         after_result: list(&body["messages"]).last().is_some_and(|last| last["role"] == "tool"),
