@@ -116,7 +116,7 @@ fn text(said: &str) -> Value {
     json!({ "type": "text", "text": said })
 }
 
-fn user(content: Value) -> Value {
+fn user(content: &Value) -> Value {
     json!({ "role": "user", "content": content })
 }
 
@@ -144,19 +144,19 @@ impl Conversation {
     fn go_on(&mut self, random: &mut Rng) {
         let open = self.messages.last().map(uses).unwrap_or_default();
         if !open.is_empty() {
-            self.messages.push(user(open.iter().map(|call| result(call, random)).collect()));
+            self.messages.push(user(&open.iter().map(|call| result(call, random)).collect()));
         }
         let waits = open.is_empty() || self.messages.last().is_some_and(|last| last["role"] == "assistant");
         if waits || random.u8(..4) == 0 {
             for _ in 0..=usize::from(random.u8(..3) == 0) {
-                self.messages.push(user(text(
+                self.messages.push(user(&text(
                     random.choice(["And then?", "  Go on.\n", "{", "Ünïcode \u{1f680}"]).unwrap_or("x"),
                 )));
             }
         }
         if random.u8(..6) == 0 {
             self.messages
-                .push(user(json!([text("What is this?"), { "type": "image", "data": PNG, "mimeType": "image/png" }])));
+                .push(user(&json!([text("What is this?"), { "type": "image", "data": PNG, "mimeType": "image/png" }])));
         }
         if random.u8(..10) == 0 {
             self.messages.push(json!({ "role": "assistant", "content": text("{ ") }));
@@ -244,7 +244,7 @@ impl Conversation {
 /// A history that comes from elsewhere: ids in every form, several of them the same.
 fn brought(random: &mut Rng) -> Vec<Value> {
     let ids = ["functions.get_weather:0", "call|x/1", "toolu_01ABC", "call_0", "a1B2c3D4e", "", "ünï", &"x".repeat(90)];
-    let mut messages = vec![user(text("Hello"))];
+    let mut messages = vec![user(&text("Hello"))];
     for _ in 0..=random.usize(..3) {
         let id = random.choice(ids).unwrap_or("call_0");
         let (first, second) = (format!("{id}1"), format!("{id}2"));
@@ -255,11 +255,11 @@ fn brought(random: &mut Rng) -> Vec<Value> {
             json!([call(&first, "weather"), call(&second, "weather")])
         };
         let message = json!({ "role": "assistant", "content": content });
-        let results = uses(&message).iter().map(|call| result(call, random)).collect();
-        messages.extend([message, user(results)]);
+        let results: Value = uses(&message).iter().map(|call| result(call, random)).collect();
+        messages.extend([message, user(&results)]);
         if random.bool() {
             messages.push(json!({ "role": "assistant", "content": text("Done.") }));
-            messages.push(user(text("Once more")));
+            messages.push(user(&text("Once more")));
         }
     }
     messages

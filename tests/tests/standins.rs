@@ -93,6 +93,7 @@ fn chat(dialect: Dialect, model: &str, refused: Vec<(Value, &'static str)>) -> C
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     let user = json!({ "role": "user", "content": [{ "type": "text", "text": "Hi" }] });
     let begun = json!({ "role": "assistant", "content": [{ "type": "text", "text": "{" }] });

@@ -123,7 +123,7 @@ pub fn calls(body: &Value) -> Vec<Called> {
                 if let Some((_, called)) = waiting.find(by_id) {
                     called.result = Some(text(&message["content"]).to_owned());
                 }
-            } else if let Some((_, called)) = waiting.filter(by_id).next_back() {
+            } else if let Some((_, called)) = waiting.rfind(by_id) {
                 called.result = Some(text(&message["content"]).to_owned());
             }
         }

@@ -30,7 +30,7 @@ pub(crate) fn reasons(model: &str) -> bool {
 pub(crate) fn takes_no_effort(model: &str) -> bool {
     let name = own_name(model);
     let never = name.contains("pro") || name.contains("codex") || matches!(name, "gpt-6-astra" | "gpt-6.1-sol");
-    !never && version(name).is_some_and(|version| version >= (5, 1) && version < (6, 2))
+    !never && version(name).is_some_and(|version| ((5, 1)..(6, 2)).contains(&version))
 }
 
 /// Whether Chat Completions takes function tools of this model at this effort. BerriAI/litellm#34569, itzcrazykns/vane#1173, community.openai.com

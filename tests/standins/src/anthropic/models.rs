@@ -32,7 +32,8 @@ impl<'a> Model<'a> {
     /// Fable and Mythos, and from 5.5 on Opus and Sonnet: platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5,
     /// …/sonnet-5-5/migration-guide; can1357/oh-my-pi#12939 (2026-09-23).
     pub(super) fn takes_forced_tools(&self) -> bool {
-        !self.is_one_of(&["fable", "mythos"]) && !(self.is_one_of(&["opus", "sonnet"]) && self.version >= (5, 5))
+        let is_newer = self.is_one_of(&["opus", "sonnet"]) && self.version >= (5, 5);
+        !is_newer && !self.is_one_of(&["fable", "mythos"])
     }
 
     /// Refused from 4.6 on: platform.claude.com/docs/en/about-claude/models/migration-guide ("Prefill removal").
