@@ -11,6 +11,7 @@
 pub mod arena;
 pub mod author;
 pub mod bombs;
+pub mod conversation;
 pub mod guests;
 pub mod matrix;
 pub mod misbehaving;

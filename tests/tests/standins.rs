@@ -1,4 +1,5 @@
 //! What the plugins send is what their providers take: every fixture is sent to a strict stand-in.
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "that is how a test reports")]
 
 use serde_json::{Value, json};
 use understudy_standins::openai_chat::Dialect;
