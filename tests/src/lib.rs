@@ -11,6 +11,7 @@
 pub mod arena;
 pub mod author;
 pub mod bombs;
+pub mod conversation;
 pub mod guests;
 pub mod matrix;
 pub mod misbehaving;
@@ -24,6 +25,7 @@ pub mod schema;
 pub mod scripted;
 pub mod served;
 pub mod session;
+pub mod standin;
 pub mod terminal;
 pub mod wild;
 
