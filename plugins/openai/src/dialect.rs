@@ -12,6 +12,7 @@ use crate::tools::NAMES;
 
 /// One kind of server.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a server takes or wants")]
 pub(crate) struct Dialect {
     /// As in `--set dialect=`.
     pub(crate) name: &'static str,
@@ -34,11 +35,9 @@ pub(crate) struct Dialect {
     /// A tool's answer may hold images.
     pub(crate) images_in_tool_results: bool,
     /// Audio and documents are as Mistral has them.
-    pub(crate) has_plain_media: bool,
+    has_plain_media: bool,
     /// Tools that were used must be offered, too.
     pub(crate) needs_tools: bool,
-    /// The word for `toolChoice: required`.
-    pub(crate) required: &'static str,
     pub(crate) max_tokens: MaxTokensField,
     /// The most stop sequences.
     pub(crate) most_stops: usize,
@@ -104,7 +103,6 @@ const COMPATIBLE: Dialect = Dialect {
     images_in_tool_results: false,
     has_plain_media: false,
     needs_tools: false,
-    required: "required",
     max_tokens: MaxTokensField::Auto,
     most_stops: 4,
     seed: Seed::Seed,
@@ -159,7 +157,6 @@ pub(crate) const TABLE: &[Dialect] = &[
         user_after_tool: false,
         images_in_tool_results: true,
         has_plain_media: true,
-        required: "any",
         max_tokens: MaxTokensField::MaxTokens,
         seed: Seed::RandomSeed,
         hottest: 1.5,
@@ -409,6 +406,11 @@ impl Spoken {
     /// Whether the server takes this member back.
     pub(crate) fn takes(&self, field: Field) -> bool {
         !self.is_sure || self.dialect.reasoning.contains(&field)
+    }
+
+    /// Whether audio and documents are as Mistral has them: its models elsewhere take them as anyone's.
+    pub(crate) fn has_plain_media(&self) -> bool {
+        self.is_sure && self.dialect.has_plain_media
     }
 
     /// Whether an answer can hold what a model's template should have taken out of it.

@@ -56,6 +56,7 @@ fn model(name: &str, families: &[&str], (cost, speed, intelligence): (f64, f64, 
 
 /// What a model takes and refuses, whoever serves it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a model takes or wants")]
 pub(crate) struct Facts {
     /// It reasons, as OpenAI's models do: it refuses `max_tokens`, and temperature unless reasoning is off.
     pub(crate) reasons: bool,

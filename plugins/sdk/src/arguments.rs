@@ -1,6 +1,7 @@
 //! The arguments of a tool call, read as they are meant where there is one right reading.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use serde_json::value::RawValue;
 use understudy_mcp_types::surrogates;
@@ -102,7 +103,10 @@ fn mended(text: &str) -> String {
                 '\n' => written.push_str("\\n"),
                 '\r' => written.push_str("\\r"),
                 '\t' => written.push_str("\\t"),
-                c if c < ' ' => written.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c if c < ' ' => {
+                    // Writing to a string doesn't fail.
+                    let _ = write!(written, "\\u{:04x}", u32::from(c));
+                }
                 c => written.push(c),
             }
             (in_string, is_escaped) = (is_escaped || c != '"', !is_escaped && c == '\\');

@@ -23,7 +23,6 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use self::references::References;
 pub use self::shapes::Shapes;
 use self::tree::Node;
 use crate::error;
@@ -32,6 +31,7 @@ use crate::types::{Error, Tool};
 
 /// What a provider takes of JSON Schema.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a provider wants")]
 pub struct Rule {
     /// Every object has `properties`.
     pub needs_properties: bool,
@@ -113,7 +113,7 @@ fn fit_one(root: &mut Node, rule: &Rule) -> Result<shapes::Shape, Refused> {
     if rule.is_modern {
         draft::rename_definitions(root);
     }
-    References::check(root)?;
+    references::check(root)?;
     let mut shape = shapes::Shape::default();
     if let Some(names) = &rule.properties {
         shape.renamed = properties::rename(root, names);

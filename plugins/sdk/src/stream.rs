@@ -112,16 +112,18 @@ fn messages_of(response: &HttpResponse) -> Option<Vec<Message>> {
     if !(200..=299).contains(&response.status) {
         return None;
     }
-    let body = std::str::from_utf8(&response.body).ok()?.trim_start_matches('\u{feff}').trim_start();
-    if ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| body.starts_with(field)) {
-        return Some(server_sent(body));
+    let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&response.body).trim_ascii_start();
+    if ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| body.starts_with(field.as_bytes())) {
+        return Some(server_sent(std::str::from_utf8(body).ok()?));
     }
-    let mut lines = body.lines().filter(|line| !line.trim().is_empty());
-    let is_object = |line: &str| line.starts_with('{') && serde_json::from_str::<&RawValue>(line).is_ok();
-    (is_object(lines.next()?) && lines.next().is_some()).then(|| {
-        let lines = body.lines().filter(|line| !line.trim().is_empty());
-        lines.map(|line| Message { name: None, data: line.to_owned() }).collect()
-    })
+    // Most answers are one line.
+    let (first, rest) = body.split_at_checked(body.iter().position(|byte| *byte == b'\n')?)?;
+    let is_object = first.starts_with(b"{") && serde_json::from_slice::<&RawValue>(first).is_ok();
+    if rest.trim_ascii().is_empty() || !is_object {
+        return None;
+    }
+    let lines = std::str::from_utf8(body).ok()?.lines().filter(|line| !line.trim().is_empty());
+    Some(lines.map(|line| Message { name: None, data: line.to_owned() }).collect())
 }
 
 /// Server-sent events, as the HTML standard has them.

@@ -50,6 +50,9 @@ ODD_STREAMS = {
     "stream-data-not-json",
 }
 
+# Requests whose bodies are a compatible server's own: Mistral takes images and documents in a tool's answer, and audio as a text.
+OTHER_BODIES = {"compat-mistral-media", "compat-mistral-tool-loop"}
+
 
 @functools.cache
 def strict(kind: Any) -> Any:
@@ -371,7 +374,7 @@ def check(file: Path) -> list[str]:
         responses = exchange["request"]["path"].split("?")[0].endswith("/responses")
         body = exchange["request"].get("body")
         for kind, text in problems(body, request_kind(body, responses)):
-            if compatible and kind == "extra_forbidden":
+            if compatible and (kind == "extra_forbidden" or file.stem in OTHER_BODIES):
                 print(f"{file.name}: skipped, as a compatible server's: {text}")
             else:
                 wrong.append(f"{file.name}: exchanges[{n}].request.body: {text}")

@@ -148,7 +148,7 @@ fn tool_result<'a>(
 }
 
 fn part<'a>(media: Media<'a>, fitted: &Fitted) -> Part<'a> {
-    match (media, fitted.spoken.dialect.has_plain_media) {
+    match (media, fitted.spoken.has_plain_media()) {
         (Media::Image(url), _) => Part::ImageUrl { image_url: ImageUrl { url } },
         (Media::Audio { data, format }, false) => Part::InputAudio { input_audio: InputAudio::Object { data, format } },
         (Media::Audio { data, .. }, true) => Part::InputAudio { input_audio: InputAudio::Plain(data) },

@@ -55,7 +55,6 @@ pub(super) fn body<'a>(
         stop: fitted.stops.sent.clone(),
         tool_choice: match tools::choice(request) {
             _ if state.forced => Some("auto"),
-            Some("required") => Some(dialect.required),
             None if !state.tools && !tools.is_empty() => Some("none"),
             choice => choice,
         },

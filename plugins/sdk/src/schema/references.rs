@@ -7,44 +7,36 @@ use super::tree::Node;
 /// More nodes than this aren't put in the place of references: a few that refer to each other could make millions.
 const MOST_INLINED: usize = 5_000;
 
-/// The references of a schema.
-pub(super) struct References;
-
-impl References {
-    /// Checks that each leads to a place in the schema itself. Those by the schema's own `$id` are written as pointers.
-    pub(super) fn check(root: &mut Node) -> Result<(), Refused> {
-        let own = root.get("$id").and_then(Node::as_text).unwrap_or_default();
-        let mut names = Vec::new();
-        let mut targets = Vec::new();
-        walk(root, &mut |node, _| {
-            for key in ["$id", "$anchor", "$dynamicAnchor"] {
-                names.extend(node.get(key).and_then(Node::as_text));
-            }
-            if let Some(target) = node.get("$ref").and_then(Node::as_text) {
-                let local = target
-                    .strip_prefix(&own)
-                    .filter(|rest| !own.is_empty() && (rest.is_empty() || rest.starts_with('#')));
-                if let Some(local) = local {
-                    node.set("$ref", Node::text(if local.is_empty() { "#" } else { local }));
-                }
-                targets.push(local.map_or(target.clone(), str::to_owned));
-            }
-        });
-        let is_known = |target: &str| match target.strip_prefix('#') {
-            Some("") | None if target.is_empty() || target == "#" => true,
-            Some(pointer) if pointer.starts_with('/') => root.at(&decoded(pointer)).is_some(),
-            Some(anchor) => names.iter().any(|name| name.trim_start_matches('#') == anchor),
-            None => names.iter().any(|name| name == target),
-        };
-        match targets.iter().find(|target| !is_known(target)) {
-            None => Ok(()),
-            Some(target) => Err(Refused {
-                place: place_of(root, target).unwrap_or_default(),
-                reason: format!(
-                    "the `$ref` `{target}` leads to nothing within the schema; put what it means into `$defs`"
-                ),
-            }),
+/// Checks that each reference leads to a place in the schema itself. Those by the schema's own `$id` are written as pointers.
+pub(super) fn check(root: &mut Node) -> Result<(), Refused> {
+    let own = root.get("$id").and_then(Node::as_text).unwrap_or_default();
+    let mut names = Vec::new();
+    let mut targets = Vec::new();
+    walk(root, &mut |node, _| {
+        for key in ["$id", "$anchor", "$dynamicAnchor"] {
+            names.extend(node.get(key).and_then(Node::as_text));
         }
+        if let Some(target) = node.get("$ref").and_then(Node::as_text) {
+            let local =
+                target.strip_prefix(&own).filter(|rest| !own.is_empty() && (rest.is_empty() || rest.starts_with('#')));
+            if let Some(local) = local {
+                node.set("$ref", Node::text(if local.is_empty() { "#" } else { local }));
+            }
+            targets.push(local.map_or(target.clone(), str::to_owned));
+        }
+    });
+    let is_known = |target: &str| match target.strip_prefix('#') {
+        Some("") | None if target.is_empty() || target == "#" => true,
+        Some(pointer) if pointer.starts_with('/') => root.at(&decoded(pointer)).is_some(),
+        Some(anchor) => names.iter().any(|name| name.trim_start_matches('#') == anchor),
+        None => names.iter().any(|name| name == target),
+    };
+    match targets.iter().find(|target| !is_known(target)) {
+        None => Ok(()),
+        Some(target) => Err(Refused {
+            place: place_of(root, target).unwrap_or_default(),
+            reason: format!("the `$ref` `{target}` leads to nothing within the schema; put what it means into `$defs`"),
+        }),
     }
 }
 
