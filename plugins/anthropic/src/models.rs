@@ -72,6 +72,8 @@ pub(crate) struct Profile {
     pub(crate) adaptive: bool,
     /// `thinking` of the type `enabled`, with a budget.
     pub(crate) budget: bool,
+    /// `output_config.effort`.
+    pub(crate) effort: bool,
     /// What keeps its thinking small.
     pub(crate) least: Least,
     /// Whether thinking that comes back is refused if `system`, `tools` or a message before it changed.
@@ -101,13 +103,14 @@ const OLD: Profile = Profile {
     sampling: true,
     adaptive: false,
     budget: true,
+    effort: false,
     least: Least::Off,
     binds: false,
     most_tokens: 64_000,
 };
 
 /// 4.6: no prefill any more.
-const V4_6: Profile = Profile { prefill: false, adaptive: true, most_tokens: 128_000, ..OLD };
+const V4_6: Profile = Profile { prefill: false, adaptive: true, effort: true, most_tokens: 128_000, ..OLD };
 
 /// 4.7 and 4.8: neither sampling parameters nor budgets any more.
 const V4_7: Profile = Profile { sampling: false, budget: false, ..V4_6 };
@@ -122,7 +125,7 @@ const V5_5: Profile = Profile { binds: true, ..V5 };
 const UNFORCED: Profile = Profile { forced_tools: false, ..V5_5 };
 
 /// A model that isn't Claude, by an endpoint of Anthropic's format.
-const STRANGER: Profile = Profile { adaptive: true, most_tokens: u32::MAX, ..OLD };
+const STRANGER: Profile = Profile { adaptive: true, effort: true, most_tokens: u32::MAX, ..OLD };
 
 /// The page of platform.claude.com/docs/en on which a row stands.
 macro_rules! page {
@@ -136,7 +139,7 @@ const fn row(models: &'static [&'static str], facts: Profile, source: &'static s
 }
 
 /// The profiles.
-static PROFILES: [Row<Profile>; 14] = [
+static PROFILES: [Row<Profile>; 15] = [
     row(
         &["claude-fable-5.1-*", "claude-fable-5.2-*", "claude-mythos-5.1-*", "claude-mythos-5.2-*"],
         Profile { least: Least::Low, ..UNFORCED },
@@ -151,17 +154,18 @@ static PROFILES: [Row<Profile>; 14] = [
     row(&["claude-haiku-5.5-*"], V5_5, page!("models/haiku-5-5/migration-guide")),
     row(
         &["claude-fable-5-*", "claude-mythos-5-*"],
-        Profile { least: Least::Low, ..V5 },
-        page!("about-claude/models/migration-guide"),
+        Profile { forced_tools: false, least: Least::Low, ..V5 },
+        page!("build-with-claude/thinking-troubleshooting"),
     ),
     row(&["claude-opus-5-*", "claude-sonnet-5-*"], V5, page!("about-claude/models/migration-guide")),
     row(&["claude-opus-4.7-*", "claude-opus-4.8-*"], V4_7, page!("about-claude/models/migration-guide")),
     row(&["claude-opus-4.6-*", "claude-sonnet-4.6-*"], V4_6, page!("about-claude/models/migration-guide")),
     row(
-        &["claude-opus-4.5-*", "claude-sonnet-4.5-*", "claude-haiku-4.5-*", "claude-sonnet-4-*"],
+        &["claude-sonnet-4.5-*", "claude-haiku-4.5-*", "claude-sonnet-4-*"],
         OLD,
         page!("about-claude/models/overview"),
     ),
+    row(&["claude-opus-4.5-*"], Profile { effort: true, ..OLD }, page!("build-with-claude/effort")),
     row(&["claude-opus-4-*"], Profile { most_tokens: 32_000, ..OLD }, page!("about-claude/model-deprecations")),
     row(
         &["claude-3-*", "claude-2-*", "claude-instant-*"],
@@ -195,6 +199,7 @@ pub(crate) struct Facts {
     sampling: Option<bool>,
     adaptive_thinking: Option<bool>,
     thinking_budget: Option<bool>,
+    effort: Option<bool>,
     least_thinking: Option<Least>,
     bound_thinking: Option<bool>,
     max_tokens: Option<u32>,
@@ -214,6 +219,7 @@ impl Profile {
             sampling: overrides.sampling.unwrap_or(known.sampling),
             adaptive: overrides.adaptive_thinking.unwrap_or(known.adaptive),
             budget: overrides.thinking_budget.unwrap_or(known.budget),
+            effort: overrides.effort.unwrap_or(known.effort),
             least: overrides.least_thinking.unwrap_or(known.least),
             binds: overrides.bound_thinking.unwrap_or(known.binds),
             most_tokens: overrides.max_tokens.unwrap_or(known.most_tokens),
@@ -248,16 +254,17 @@ pub(crate) mod tests {
             let most = if p.most_tokens == u32::MAX { "–".to_owned() } else { p.most_tokens.to_string() };
             let models: Vec<String> = models.iter().map(|model| format!("`{model}`")).collect();
             format!(
-                "| {} | {} | {} | {} | {thinking} | {least} | {} | {most} | {source}, {as_of} |\n",
+                "| {} | {} | {} | {} | {thinking} | {} | {least} | {} | {most} | {source}, {as_of} |\n",
                 models.join(", "),
                 yes(p.forced_tools),
                 yes(p.prefill),
                 yes(p.sampling),
+                yes(p.effort),
                 yes(p.binds),
             )
         };
-        let head = "| model | forced tools | prefill | `temperature`, `top_p`, `top_k` | thinking takes | least thinking | thinking bound to its prefix | most tokens written | source |\n\
-            | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+        let head = "| model | forced tools | prefill | `temperature`, `top_p`, `top_k` | thinking takes | `effort` | least thinking | thinking bound to its prefix | most tokens written | source |\n\
+            | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
         PROFILES.iter().map(row).fold(head.to_owned(), |table, row| table + &row)
     }
 

@@ -97,11 +97,12 @@ pub(crate) fn fetch(request: &CreateMessageRequest, options: &Options) -> Result
         tool_choice,
         temperature: temperature(request.temperature, &thinking, &settings, &profile)?,
         top_p: settings.top_p.filter(|_| profile.sampling),
-        top_k: settings.top_k.filter(|_| profile.sampling),
+        // "`top_k` must be unset when thinking is enabled or in adaptive mode."
+        top_k: settings.top_k.filter(|_| profile.sampling && !thinking.is_on()),
         stop_sequences: stops.sent,
         thinking: thinking.sent,
         output_config: thinking.effort.map(|effort| OutputConfig { effort }),
-        metadata: request.metadata.as_deref().and_then(|metadata| serde_json::from_str::<Metadata>(metadata).ok()),
+        metadata: request.metadata.as_deref().and_then(metadata),
         service_tier: settings.service_tier.as_deref(),
         stream: streams,
         extra: &settings.extra,
@@ -132,6 +133,12 @@ pub(crate) fn post(body: &impl Serialize, streams: bool) -> Result<Fetch, Error>
     let mut fetch = http::post_json("/v1/messages", body, Vec::new())?;
     fetch.request.headers.push(http::header("anthropic-version", "2023-06-01"));
     Ok(if streams { streamed(fetch, Framing::ServerSentEvents) } else { fetch })
+}
+
+/// The one field that there is a place for, unless it is longer than the API takes ("at most 256 characters").
+fn metadata(metadata: &str) -> Option<Metadata<'_>> {
+    let read: Metadata = serde_json::from_str(metadata).ok()?;
+    (read.user_id.chars().count() <= 256).then_some(read)
 }
 
 /// Whether the API would refuse this as a text: "text content blocks must contain non-whitespace text".

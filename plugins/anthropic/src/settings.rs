@@ -92,7 +92,7 @@ impl Settings {
         forces_tool: bool,
         begun_without: bool,
     ) -> Result<Thinking<'a>, Error> {
-        let effort = self.effort.as_deref().filter(|effort| !effort.is_empty());
+        let effort = self.effort.as_deref().filter(|effort| !effort.is_empty() && profile.effort);
         let Some(raw) = self.thinking.as_deref() else {
             let own = if self.effort.is_none() { least(profile.least, None)? } else { Thinking::default() };
             return Ok(Thinking { effort: effort.or(own.effort), ..own });
@@ -109,7 +109,7 @@ impl Settings {
             }
             "enabled" | "adaptive" if !profile.adaptive || forces_tool => None,
             "enabled" => Some(fixed(r#"{"type":"adaptive"}"#)?),
-            "between_tools" => matches!(profile.least, Least::Off | Least::BetweenTools).then_some(raw),
+            "between_tools" => (profile.least == Least::BetweenTools).then_some(raw),
             _ => (!forces_tool).then_some(raw),
         };
         match given {
@@ -160,9 +160,9 @@ pub(crate) fn schema() -> String {
                 "required": ["type"],
                 "properties": { "type": { "type": "string" }, "budget_tokens": { "type": "integer", "minimum": 1024 } }
             },
-            "effort": { "description": "`output_config.effort`: low, medium, high and so on, by the model. By default low for models that can't do without thinking. With it, the model thinks as it does by default, unless `thinking` says otherwise; an empty string leaves both to the model.", "type": "string" },
+            "effort": { "description": "`output_config.effort`: low, medium, high and so on, by the model. By default low for models that can't do without thinking. With it, the model thinks as it does by default, unless `thinking` says otherwise; an empty string leaves both to the model. Left out for models that don't take it.", "type": "string" },
             "topP": { "description": "`top_p`. Takes the place of the server's temperature: models take one of the two. Left out for models that take neither.", "type": "number", "minimum": 0, "maximum": 1 },
-            "topK": { "description": "`top_k`. Left out for models that don't take it.", "type": "integer", "minimum": 0 },
+            "topK": { "description": "`top_k`. Left out for models that don't take it, and while they think.", "type": "integer", "minimum": 0 },
             "serviceTier": { "description": "`service_tier`.", "type": "string", "examples": ["auto", "standard_only"] },
             "stream": { "description": "Whether to ask for the answer as a stream. By default only if it may be longer than 21333 tokens, or if the server wants to see progress.", "type": "boolean" },
             "profile": {
@@ -175,6 +175,7 @@ pub(crate) fn schema() -> String {
                     "sampling": { "description": "Whether they take `temperature`, `top_p` and `top_k`.", "type": "boolean" },
                     "adaptiveThinking": { "description": "Whether they take `thinking` of the type `adaptive`.", "type": "boolean" },
                     "thinkingBudget": { "description": "Whether they take `thinking` of the type `enabled`, with a budget.", "type": "boolean" },
+                    "effort": { "description": "Whether they take `output_config.effort`.", "type": "boolean" },
                     "leastThinking": { "description": "What keeps their thinking small: nothing, because it is off by default; `thinking` of that type; or the effort low.", "enum": ["off", "disabled", "between_tools", "low"] },
                     "boundThinking": { "description": "Whether they refuse thinking from an earlier turn if anything before it changed.", "type": "boolean" },
                     "maxTokens": { "description": "The most tokens that they write. More is not asked for.", "type": "integer", "minimum": 1 }

@@ -14,6 +14,9 @@ use crate::thought::Thought;
 use crate::wire::{Content, FunctionCall, Part};
 use crate::{State, media, thought, tool_result};
 
+/// Stands for what a server has trimmed before the model's first function call, which must follow on a user's turn.
+const LEFT_OUT: &str = "(Earlier messages are left out.)";
+
 /// What one role says is one content, however many messages say it: a function call that another of the model's contents
 /// precedes is refused ("Please ensure that function call turn comes immediately after a user turn or after a function response
 /// turn"). The tool results are a content of their own: with other parts beside them, they are refused, too.
@@ -52,6 +55,9 @@ pub(crate) fn convert<'a>(
                 add("model", parts);
             }
         }
+    }
+    if contents.first().is_some_and(|first| first.role == Some("model") && first.calls()) {
+        contents.insert(0, Content { role: Some("user"), parts: vec![Part::text(LEFT_OUT)] });
     }
     if !profile.prefill && contents.last().is_some_and(|last| last.role == Some("model")) {
         contents.push(Content { role: Some("user"), parts: vec![Part::text(GO_ON)] });

@@ -27,6 +27,8 @@
 //! | more than five stop sequences | five, and for the others a cut in the answer, made here |
 //! | an answer that the server has begun, for models that refuse that | the same, and a user turn that asks to go on; what the model says again of the beginning is taken off |
 //! | messages of one role that follow each other | one content; tool results are one of their own |
+//! | a conversation that begins with the model's function call | the same after a user turn that says that something is left out |
+//! | a tool's `inputSchema` of an older draft | one of 2020-12 that accepts the same |
 //! | an image or audio whose label isn't what its first bytes are | the same, with the right label |
 //! | a tool's name with other characters than Google's | one with `_` instead, and MCP's own again in the answer |
 //! | `structuredContent` | the function's `response`; beside other text, a field of it |

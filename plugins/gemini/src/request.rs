@@ -1,10 +1,12 @@
 //! The body: parameters and tools.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::names::{Names, Rule};
 use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch, Framing};
-use understudy_plugin::{error, http, prefill, state, stops, stream};
+use understudy_plugin::{error, http, prefill, schema, state, stops, stream};
 
 use crate::models::Profile;
 use crate::settings::Settings;
@@ -83,19 +85,19 @@ fn body<'a>(
     })
 }
 
+/// Google takes any JSON Schema, but understands 2020-12's: of older drafts it would overlook `exclusiveMinimum: true`.
+const SCHEMAS: schema::Rule = schema::Rule { is_modern: true, ..schema::Rule::ANY };
+
 fn tools<'a>(request: &'a CreateMessageRequest, state: &'a State) -> Result<Option<[Tool<'a>; 1]>, Error> {
-    let declaration = |tool: &'a types::Tool| {
-        let schema: &RawValue = serde_json::from_str(&tool.input_schema).map_err(|e| {
-            error::invalid_request(format!("the `inputSchema` of the tool `{}` is not JSON: {e}", tool.name))
-        })?;
-        Ok(FunctionDeclaration {
-            name: state.names.on_the_wire(&tool.name),
-            description: tool.description.as_deref().or(tool.title.as_deref()),
-            parameters_json_schema: schema,
-        })
+    let tools = request.tools.as_deref().unwrap_or_default();
+    let declaration = |(tool, schema): (&'a types::Tool, Cow<'a, RawValue>)| FunctionDeclaration {
+        name: state.names.on_the_wire(&tool.name),
+        description: tool.description.as_deref().or(tool.title.as_deref()),
+        parameters_json_schema: schema,
     };
-    let declarations = request.tools.iter().flatten().map(declaration).collect::<Result<Vec<_>, _>>()?;
-    Ok((!declarations.is_empty()).then_some([Tool { function_declarations: declarations }]))
+    let function_declarations: Vec<_> =
+        tools.iter().zip(schema::fit(tools, &SCHEMAS)?.schemas).map(declaration).collect();
+    Ok((!function_declarations.is_empty()).then_some([Tool { function_declarations }]))
 }
 
 fn tool_config(request: &CreateMessageRequest, state: &State) -> Result<Option<ToolConfig>, Error> {

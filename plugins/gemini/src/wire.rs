@@ -41,6 +41,11 @@ impl Content<'_> {
     pub(crate) fn responds(&self) -> bool {
         self.parts.iter().any(|part| part.function_response.is_some())
     }
+
+    /// Whether it holds function calls.
+    pub(crate) fn calls(&self) -> bool {
+        self.parts.iter().any(|part| part.function_call.is_some())
+    }
 }
 
 /// One of the fields is there, besides the signature.
@@ -142,7 +147,7 @@ pub(crate) struct FunctionDeclaration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<&'a str>,
     /// Any JSON Schema; `parameters` takes a part of `OpenAPI`'s only.
-    pub(crate) parameters_json_schema: &'a RawValue,
+    pub(crate) parameters_json_schema: Cow<'a, RawValue>,
 }
 
 #[derive(Serialize)]

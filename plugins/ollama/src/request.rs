@@ -1,9 +1,11 @@
 //! The body: parameters and tools.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::types::{self, CreateMessageRequest, Error, Fetch, Framing};
-use understudy_plugin::{error, http, state, stops, stream};
+use understudy_plugin::{error, http, schema, state, stops, stream};
 
 use crate::forced::Forced;
 use crate::settings::Settings;
@@ -51,7 +53,10 @@ pub(crate) fn fetch(request: &CreateMessageRequest, model: &str, settings: &Sett
 fn tools(request: &CreateMessageRequest) -> Result<(Vec<Tool<'_>>, Option<Forced>), Error> {
     let tools = request.tools.as_deref().unwrap_or_default();
     match request.tool_choice.as_ref().and_then(|choice| choice.mode.as_deref()) {
-        None | Some("auto") => Ok((tools.iter().map(tool).collect::<Result<_, _>>()?, None)),
+        None | Some("auto") => {
+            let schemas = schema::fit(tools, &SCHEMAS)?.schemas;
+            Ok((tools.iter().zip(schemas).map(tool).collect(), None))
+        }
         Some("none") => Ok((Vec::new(), None)),
         Some("required") => Ok((Vec::new(), Some(Forced::among(tools)?))),
         Some(mode) => {
@@ -60,10 +65,11 @@ fn tools(request: &CreateMessageRequest) -> Result<(Vec<Tool<'_>>, Option<Forced
     }
 }
 
-fn tool(tool: &types::Tool) -> Result<Tool<'_>, Error> {
-    let parameters: &RawValue = serde_json::from_str(&tool.input_schema).map_err(|e| {
-        error::invalid_request(format!("the `inputSchema` of the tool `{}` is not JSON: {e}", tool.name))
-    })?;
+/// The server reads schemas into types of its own (`api/types.go`, `ToolProperty`), and refuses what they have no place for, such as a
+/// property that is `true`.
+const SCHEMAS: schema::Rule = schema::Rule { is_modern: true, ..schema::Rule::ANY };
+
+fn tool<'a>((tool, parameters): (&'a types::Tool, Cow<'a, RawValue>)) -> Tool<'a> {
     let description = tool.description.as_deref().or(tool.title.as_deref());
-    Ok(Tool { kind: "function", function: Function { name: &tool.name, description, parameters } })
+    Tool { kind: "function", function: Function { name: &tool.name, description, parameters } }
 }

@@ -90,7 +90,7 @@ pub(crate) struct Function<'a> {
     pub(crate) name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<&'a str>,
-    pub(crate) parameters: &'a RawValue,
+    pub(crate) parameters: Cow<'a, RawValue>,
 }
 
 // ---------------------------------------------------------------- both ways
