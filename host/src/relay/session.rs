@@ -457,7 +457,7 @@ impl Session {
 
     /// The client is gone; the ids of what it hasn't answered.
     pub(super) fn forget_all(&self) -> Vec<Vec<u8>> {
-        self.with_client().drain().map(|(id, _)| id).collect()
+        self.with_client().drain().map(|(_, with_client)| with_client.id).collect()
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {

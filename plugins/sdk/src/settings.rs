@@ -100,7 +100,6 @@ mod tests {
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
-    #[expect(dead_code, reason = "only read")]
     struct Settings {
         stream: Option<bool>,
         top: Option<u32>,
