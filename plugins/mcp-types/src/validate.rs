@@ -186,7 +186,7 @@ fn remedy(data: &str) -> &'static str {
         "; write it without line breaks and spaces"
     } else if data.contains(['-', '_']) {
         "; write it in the standard alphabet, with `+` and `/` (not base64url)"
-    } else if data.len() % 4 != 0 {
+    } else if !data.len().is_multiple_of(4) {
         "; pad it with `=` to a multiple of four characters"
     } else {
         ""

@@ -79,7 +79,7 @@ pub(crate) fn start(request: &CreateMessageRequest, options: &Options, settings:
     let schema::Fitted { schemas, shapes } = schema::fit(request.tools.iter().flatten(), &tools::schemas(&facts))?;
     let most_stops = if facts.takes_stop { spoken.dialect.most_stops } else { 0 };
     let stops = stops::split(request, most_stops, |_| true);
-    let fitted = Fitted { spoken, facts, ids: Ids::of(request, &spoken.dialect.ids), stops, schemas };
+    let fitted = Fitted { spoken, facts, ids: Ids::of(request, spoken.ids()), stops, schemas };
     let state = State {
         model: model.clone(),
         dialect: spoken.origin().into(),

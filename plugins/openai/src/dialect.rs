@@ -387,15 +387,35 @@ pub(crate) struct Spoken {
     pub(crate) dialect: &'static Dialect,
     /// By the settings or the endpoint, and not by the model alone.
     is_sure: bool,
+    /// Whether the model is Mistral's: its templates want the same behind any server.
+    is_mistrals: bool,
 }
 
 impl Spoken {
     /// By the setting; else by the endpoint's origin, if that is known; else by the model; else what most servers take.
     pub(crate) fn of(setting: Option<&'static Dialect>, origin: Option<&str>, model: &str) -> Self {
+        let own = Dialect::of_model(model);
+        let is_mistrals = own.name == "mistral";
         match setting.or_else(|| origin.and_then(Dialect::at)) {
-            Some(dialect) => Self { dialect, is_sure: true },
-            None => Self { dialect: Dialect::of_model(model), is_sure: false },
+            Some(dialect) => Self { dialect, is_sure: true, is_mistrals },
+            None => Self { dialect: own, is_sure: false, is_mistrals },
         }
+    }
+
+    /// The ids of tool calls that are taken.
+    pub(crate) fn ids(&self) -> &'static Rule {
+        if self.is_mistrals { &Rule::NINE } else { &self.dialect.ids }
+    }
+
+    /// Whether a user may speak right after a tool's answer.
+    pub(crate) fn user_after_tool(&self) -> bool {
+        self.dialect.user_after_tool && !self.is_mistrals
+    }
+
+    /// Whether it is said that the model shall not think. DeepSeek's think unless told otherwise, which counts towards `maxTokens`; while they do,
+    /// no tool can be forced, and a tool call of a model that didn't think is refused.
+    pub(crate) fn stops_thinking(&self) -> bool {
+        self.is_sure && self.dialect.name == "deepseek"
     }
 
     /// Whose reasoning goes back there: that of the same dialect. A server that nobody knows takes back what it gave.

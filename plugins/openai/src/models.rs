@@ -1,7 +1,10 @@
 //! The models worth choosing among, and what a model's name tells about the parameters that it takes.
 
+use understudy_plugin::error::unsupported;
 use understudy_plugin::models::{Row, find};
-use understudy_plugin::types::Model;
+use understudy_plugin::types::{Error, Model};
+
+use crate::media::Media;
 
 /// The cheapest and fastest; OpenAI's own successor to `gpt-4o-mini` and the rest of GPT-4.x, with reasoning off
 /// (help.openai.com, "Migrating from GPT-4.x to GPT-6 Luna").
@@ -75,6 +78,9 @@ pub(crate) struct Facts {
     pub(crate) can_be_forced: bool,
     /// A tool call without its signature is refused, unless it says that it has none.
     pub(crate) signs_calls: bool,
+    /// It sees images, and hears audio.
+    pub(crate) sees: bool,
+    pub(crate) hears: bool,
     /// Names of properties in a tool's schema are letters, digits, `_`, `.` and `-`, at most 64.
     pub(crate) has_plain_properties: bool,
 }
@@ -89,11 +95,13 @@ const PLAIN: Facts = Facts {
     takes_prefill: true,
     can_be_forced: true,
     signs_calls: false,
+    sees: true,
+    hears: true,
     has_plain_properties: false,
 };
 
 const fn writes(most_output: u32) -> Facts {
-    Facts { most_output: Some(most_output), ..PLAIN }
+    Facts { most_output: Some(most_output), hears: false, ..PLAIN }
 }
 
 const fn reasons(most_output: u32, can_do_without_reasoning: bool) -> Facts {
@@ -132,7 +140,18 @@ pub(crate) const TABLE: &[Row<Facts>] = &[
     ),
     row(&["gpt-5+-*"], reasons(128_000, false), OPENAI),
     row(&["o1+-*"], reasons(100_000, false), OPENAI),
-    row(&["gpt-audio-*", "gpt-4o-*"], writes(16_384), OPENAI),
+    row(&["gpt-4o-*"], writes(16_384), OPENAI),
+    row(
+        &["gpt-audio-*", "gpt-4o-audio-*", "gpt-4o-mini-audio-*"],
+        Facts { sees: false, hears: true, ..writes(16_384) },
+        OPENAI,
+    ),
+    row(
+        &["deepseek-*"],
+        Facts { sees: false, hears: false, ..PLAIN },
+        "https://api-docs.deepseek.com/api/create-chat-completion",
+    ),
+    row(&["deepseek-vl-*", "deepseek-ocr-*"], PLAIN, "https://api-docs.deepseek.com/api/create-chat-completion"),
     row(&["gpt-4.1-*"], writes(32_768), OPENAI),
     row(&["gpt-4-turbo-*", "gpt-3.5-turbo-*", "gpt-35-*"], writes(4_096), OPENAI),
     row(
@@ -160,6 +179,24 @@ pub(crate) const TABLE: &[Row<Facts>] = &[
         "https://github.com/LibreChat-AI/agents/pull/323",
     ),
 ];
+
+impl Facts {
+    /// What isn't text, if the model perceives it.
+    pub(crate) fn perceived<'a>(&self, media: Media<'a>, place: &str) -> Result<Media<'a>, Error> {
+        self.can_perceive(&media, place).map(|()| media)
+    }
+
+    /// Refuses what the model doesn't perceive: a server refuses the whole request for it.
+    pub(crate) fn can_perceive(&self, media: &Media, place: &str) -> Result<(), Error> {
+        match media {
+            Media::Image(_) if !self.sees => Err(unsupported(format!("`{place}`: an image; this model doesn't see"))),
+            Media::Audio { .. } if !self.hears => {
+                Err(unsupported(format!("`{place}`: audio; this model doesn't hear")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// What is known of a model.
 pub(crate) fn facts(model: &str) -> Facts {

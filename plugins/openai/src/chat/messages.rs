@@ -86,8 +86,13 @@ fn user<'a>(
             let place = format!("messages[{i}].content[{n}]");
             match block {
                 ContentBlock::Text(text) => parts.push(Part::Text { text: text.text.as_str().into() }),
-                ContentBlock::Image(image) => parts.push(part(media::image(image, &place)?, fitted)),
-                ContentBlock::Audio(audio) => parts.push(part(media::audio(audio, &place, Api::Chat)?, fitted)),
+                ContentBlock::Image(image) => {
+                    parts.push(part(fitted.facts.perceived(media::image(image, &place)?, &place)?, fitted));
+                }
+                ContentBlock::Audio(audio) => {
+                    let audio = media::audio(audio, &place, Api::Chat)?;
+                    parts.push(part(fitted.facts.perceived(audio, &place)?, fitted));
+                }
                 ContentBlock::ToolResult(result) => {
                     results += 1;
                     let id = fitted.ids.on_the_wire(&result.tool_use_id, i);
@@ -106,7 +111,7 @@ fn user<'a>(
         }
     }
     match messages.last_mut() {
-        Some(Message::Tool { content: answer, .. }) if results > 0 && !fitted.spoken.dialect.user_after_tool => {
+        Some(Message::Tool { content: answer, .. }) if results > 0 && !fitted.spoken.user_after_tool() => {
             let before = std::mem::replace(answer, Content::Parts(Vec::new()));
             *answer = content(before.into_parts().into_iter().chain(parts).collect());
         }
@@ -125,6 +130,11 @@ fn tool_result<'a>(
     fitted: &Fitted,
 ) -> Result<(Content<'a>, Vec<Part<'a>>), Error> {
     let pieces = tool_result::pieces(result, place, Api::Chat)?;
+    for piece in &pieces {
+        if let Piece::Media { media, .. } = piece {
+            fitted.facts.can_perceive(media, place)?;
+        }
+    }
     let holds_media = pieces.iter().any(|piece| matches!(piece, Piece::Media { .. }));
     if holds_media && fitted.spoken.dialect.images_in_tool_results {
         let parts = pieces.into_iter().map(|piece| match piece {

@@ -3,7 +3,7 @@
 use understudy_plugin::blocks::tool_uses_of;
 use understudy_plugin::types::{CreateMessageRequest, Error};
 
-use super::wire::{Function, Request, StreamOptions, Tool, no_parameters};
+use super::wire::{Function, Request, StreamOptions, Thinking, Tool, no_parameters};
 use super::{Fitted, State, messages};
 use crate::dialect::{Prefill, Seed};
 use crate::settings::{MaxTokensField, Settings};
@@ -15,7 +15,7 @@ use crate::tools;
 ///
 /// - reasoning itself is switched off where the model can do without and the settings don't say otherwise: it counts
 ///   towards `maxTokens`, which servers choose for the length of the answer;
-/// - `temperature` is left out while the model reasons: it is advice, and the refusal would be of the whole request;
+/// - `temperature` and `top_p` are left out while the model reasons: they are advice, and the refusal would be of the whole request;
 /// - `stop` isn't sent; instead the answer is cut where a stop sequence appears, with the same outcome.
 ///
 /// A `maxTokens` over what the model writes, and a temperature over what is taken, are lowered.
@@ -38,6 +38,9 @@ pub(super) fn body<'a>(
     let max_tokens = request.max_tokens.min(facts.most_output.unwrap_or(u32::MAX));
     let continues = (fitted.prefill() == Prefill::Continue && messages::last_words(request).is_some()).then_some(true);
     let hottest = dialect.hottest.min(facts.hottest);
+    let asks_to_think =
+        reasoning_effort.is_some_and(|effort| effort != "none") && tools::choice(request) != Some("required");
+    let stops_thinking = fitted.spoken.stops_thinking() && !asks_to_think && !settings.extra.contains_key("thinking");
     let seed = |name| settings.seed.filter(|_| dialect.seed == name);
     let tools = offered(request, state, fitted);
     Ok(Request {
@@ -46,8 +49,9 @@ pub(super) fn body<'a>(
         max_tokens: (!completion_field).then_some(max_tokens),
         max_completion_tokens: completion_field.then_some(max_tokens),
         reasoning_effort,
+        thinking: stops_thinking.then(|| Thinking { kind: "disabled" }),
         temperature: request.temperature.filter(|_| !reasons).map(|temperature| temperature.min(hottest)),
-        top_p: settings.top_p,
+        top_p: settings.top_p.filter(|_| !reasons),
         seed: seed(Seed::Seed),
         random_seed: seed(Seed::RandomSeed),
         frequency_penalty: settings.frequency_penalty,

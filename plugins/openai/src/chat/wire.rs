@@ -22,6 +22,9 @@ pub(super) struct Request<'a> {
     pub(super) max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_effort: Option<&'a str>,
+    /// DeepSeek's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,12 @@ pub(super) struct Request<'a> {
     pub(super) metadata: BTreeMap<String, &'a RawValue>,
     #[serde(flatten)]
     pub(super) extra: &'a BTreeMap<String, Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Thinking {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
 }
 
 #[derive(Serialize)]

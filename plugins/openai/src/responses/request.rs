@@ -11,6 +11,9 @@ use crate::tools;
 /// Keys of a request's `metadata` that the API has a place for and that need no other setting.
 const METADATA_FIELDS: [&str; 3] = ["user", "safety_identifier", "prompt_cache_key"];
 
+/// The API refuses less ("integer below minimum value").
+const LEAST_OUTPUT: u32 = 16;
+
 /// The body of the request. What is done about parameters that a reasoning model of OpenAI's refuses is what
 /// `chat::request` does.
 pub(super) fn body<'a>(
@@ -26,10 +29,10 @@ pub(super) fn body<'a>(
         model: &state.model,
         instructions: request.system_prompt.as_deref().map(Text),
         input: input::convert(request, state, &fitted.ids)?,
-        max_output_tokens: request.max_tokens.min(facts.most_output.unwrap_or(u32::MAX)),
+        max_output_tokens: request.max_tokens.min(facts.most_output.unwrap_or(u32::MAX)).max(LEAST_OUTPUT),
         reasoning: effort.map(|effort| ReasoningConfig { effort }),
         temperature: request.temperature.filter(|_| !reasons).map(|temperature| temperature.min(facts.hottest)),
-        top_p: settings.top_p,
+        top_p: settings.top_p.filter(|_| !reasons),
         tools: offered(request, state, fitted),
         tool_choice: tools::choice(request),
         parallel_tool_calls: settings.parallel_tool_calls.filter(|_| tools::are_offered(request)),
