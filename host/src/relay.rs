@@ -178,7 +178,7 @@ const MOST_EARLY: usize = 64;
 /// Waits for the client's first message, or the end of the server's output.
 ///
 /// A server may say something before that: a banner, a line of its log, a notification. These are passed on at once. What wants an answer, or is one,
-/// waits until the era is known.
+/// waits until the era is known; a request for a completion tells it.
 async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationToken) -> Spoken {
     let mut spoken = Spoken { ended, ..Spoken::default() };
     loop {
@@ -197,9 +197,22 @@ async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationTok
                 // If the client has gone, its side says so.
                 let _ = front.outgoing.send(message).await;
             }
-            Some(other) => spoken.by_back.push_back(other),
+            Some(other) => {
+                // Only in a session is this asked, and it is ours to answer.
+                let asks = matches!(&other, Incoming::Message(message) if asks_for_sampling(&message.line));
+                spoken.by_back.push_back(other);
+                if asks {
+                    return spoken;
+                }
+            }
         }
     }
+}
+
+/// Whether a line is a request for a completion, or may hold one.
+fn asks_for_sampling(line: &Bytes) -> bool {
+    let head = Head::of(line);
+    head.is_request(session::CREATE_MESSAGE) || head.kind() == Kind::Batch
 }
 
 /// Whether a line is the client's in every era: a notification, or no message at all.
