@@ -164,7 +164,7 @@ def anthropic() -> None:
     )
     provider.answer("cached", message(block("Yes."), usage=usage), said("endTurn", text("Yes."), input=1111, output=70))
     details = a.RefusalStopDetails(type="refusal", category="cyber", explanation="No.")
-    provider.answer("refusal", message(stop="refusal", stop_details=details), said("refusal"))
+    provider.answer("refusal", message(stop="refusal", stop_details=details), error("content-filtered"))
 
     stops = {
         "end_turn": "endTurn",
@@ -196,7 +196,8 @@ def anthropic() -> None:
     shown = {"text": [text("More.")], "tool_use": [tool_use("toolu_9", "add", a=1)]}
     for kind, fields in every(values(a.ContentBlock), others):
         answer = message({"type": kind, **fields}, block("So."))
-        provider.answer(f"block-{kind}", answer, said("endTurn", *shown.get(kind, []), text("So.")))
+        reason = "toolUse" if kind == "tool_use" else "endTurn"
+        provider.answer(f"block-{kind}", answer, said(reason, *shown.get(kind, []), text("So.")))
 
     errors = {
         "invalid_request_error": (400, "invalid-request"),
@@ -491,7 +492,8 @@ def gemini() -> None:
     finishes |= dict.fromkeys(f"{oddities} TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE".split(), odd)
     for finish, (stop_reason, of_nothing) in every(g.FinishReason, finishes):
         spoke = answer(Part(text="Well"), finish=finish)
-        provider.answer(f"finish-{finish}", spoke, said(stop_reason or finish, text("Well")))
+        word = None if finish == "FINISH_REASON_UNSPECIFIED" else finish
+        provider.answer(f"finish-{finish}", spoke, said(stop_reason or word, text("Well")))
         silent = answer(finish=finish, content=False, finish_message="Why.")
         provider.answer(f"finish-{finish}-with-nothing", silent, of_nothing)
     blocked = "BLOCKED_REASON_UNSPECIFIED SAFETY OTHER BLOCKLIST PROHIBITED_CONTENT IMAGE_SAFETY MODEL_ARMOR JAILBREAK"
