@@ -27,6 +27,7 @@ pub enum Kind {
 
 /// What one scan tells of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that the scan has seen")]
 pub struct Head {
     method: Option<Vec<u8>>,
     id: Option<Vec<u8>>,

@@ -172,7 +172,7 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms
     }
 }
 
-/// So many messages of the server's wait for the client's first.
+/// So many messages of the server's wait for the client's first. Who has more to say has a session.
 const MOST_EARLY: usize = 64;
 
 /// Waits for the client's first message, or the end of the server's output.
@@ -188,7 +188,7 @@ async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationTok
                 spoken.by_front = first;
                 return spoken;
             }
-            said = back.incoming.recv(), if spoken.by_back.len() < MOST_EARLY => said,
+            said = back.incoming.recv() => said,
         };
         match said {
             None => return spoken,
@@ -201,7 +201,7 @@ async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationTok
                 // Only in a session is this asked, and it is ours to answer.
                 let asks = matches!(&other, Incoming::Message(message) if asks_for_sampling(&message.line));
                 spoken.by_back.push_back(other);
-                if asks {
+                if asks || spoken.by_back.len() == MOST_EARLY {
                     return spoken;
                 }
             }

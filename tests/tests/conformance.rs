@@ -195,8 +195,9 @@ fn as_a_client(scenario: &str, version: &str, commands: &str) {
     assert_eq!(failed.count(), 0, "{scenario} ({version}): {}{}", run.stdout, run.stderr);
 }
 
-const LIST: &str = r#""$understudy" tools --url "$1" --plugin echo"#;
-const ADD: &str = r#""$understudy" call add_numbers a:=2 b:=3 --url "$1" --plugin echo"#;
+// In the client's era: by default a server is asked for a session first.
+const LIST: &str = r#""$understudy" tools --url "$1" --plugin echo --era client"#;
+const ADD: &str = r#""$understudy" call add_numbers a:=2 b:=3 --url "$1" --plugin echo --era client"#;
 
 #[test]
 fn as_a_client_of_2025_11_25_it_does_what_the_suite_wants() {
@@ -211,13 +212,13 @@ fn as_a_client_of_2026_07_28_it_does_what_the_suite_wants() {
     as_a_client("request-metadata", MODERN, LIST);
     as_a_client("json-schema-ref-no-deref", MODERN, LIST);
     // The tools whose headers break the rules are the ones not to call.
-    let valid = r#""$understudy" call valid_tool region=us-west1 --url "$1" --plugin echo"#;
+    let valid = r#""$understudy" call valid_tool region=us-west1 --url "$1" --plugin echo --era client"#;
     as_a_client("http-invalid-tool-headers", MODERN, valid);
     let calls = r#"
 node -e 'for (const call of JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT).toolCalls)
            console.log(call.name + "\t" + JSON.stringify(call.arguments));' |
 while IFS="$(printf '\t')" read -r tool arguments; do
-  "$understudy" call "$tool" "$arguments" --url "$1" --plugin echo </dev/null
+  "$understudy" call "$tool" "$arguments" --url "$1" --plugin echo --era client </dev/null
 done"#;
     as_a_client("http-custom-headers", MODERN, &calls.replace("node -e", &format!("{} -e", node())));
 }
@@ -294,7 +295,7 @@ fn a_login_is_made_as_the_suite_wants() {
 #[test]
 fn between_anothers_client_and_the_suites_server_the_proxy_does_what_the_suite_wants() {
     let client = node_script("conformance_client.mjs");
-    let client = format!(r#"{} {client} "$understudy" proxy --plugin echo --url "$1""#, node());
+    let client = format!(r#"{} {client} "$understudy" proxy --plugin echo --era client --url "$1""#, node());
     let legacy = ["initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"];
     let modern = [
         "tools_call",

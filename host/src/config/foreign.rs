@@ -39,12 +39,11 @@ pub(crate) fn servers(root: &Value) -> Vec<Entry> {
         block(key).into_iter().flatten().for_each(|(name, value)| add(key, name, value.clone()));
     }
     let Some(mcp) = block(OF_OPENCODE) else { return found };
-    match mcp.get("servers").and_then(Value::as_object) {
-        Some(servers) => servers.iter().for_each(|(name, value)| add("mcp.servers", name, value.clone())),
-        None => {
-            let objects = mcp.iter().filter(|(_, value)| value.is_object());
-            objects.for_each(|(name, value)| add(OF_OPENCODE, name, with_our_variables(value.clone())));
-        }
+    if let Some(servers) = mcp.get("servers").and_then(Value::as_object) {
+        servers.iter().for_each(|(name, value)| add("mcp.servers", name, value.clone()));
+    } else {
+        let objects = mcp.iter().filter(|(_, value)| value.is_object());
+        objects.for_each(|(name, value)| add(OF_OPENCODE, name, with_our_variables(value.clone())));
     }
     let names = |key: &str| {
         let list = mcp.get(key).and_then(Value::as_array)?;

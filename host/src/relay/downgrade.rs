@@ -319,7 +319,7 @@ impl Bridge {
     }
 
     async fn response(&mut self, line: Bytes, id: &[u8]) -> Open {
-        let own = || ids::find(id, |key| self.calls.contains_key(key)).map(|key| key.into_owned());
+        let own = || ids::find(id, |key| self.calls.contains_key(key)).map(std::borrow::Cow::into_owned);
         let front = self.by_back.remove(id).or_else(own).unwrap_or_else(|| id.to_vec());
         if !self.calls.contains_key(&front) {
             // The answer to a call that was made again and then cancelled is nobody's; what isn't tracked passes.

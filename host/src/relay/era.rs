@@ -145,13 +145,13 @@ async fn greet(
             match (head.kind(), head.id()) {
                 (Kind::Response, Some(PROBE)) if spoken(&message.line).is_some() => return Greeted::Stateless,
                 (Kind::Response, Some(PROBE)) => continue,
-                (Kind::Response, Some(upgrade::INITIALIZE)) => match refusal(&message.line) {
-                    Some(why) => return Greeted::Refused(why),
-                    None => {
-                        said.push_back(incoming);
-                        return Greeted::Session;
+                (Kind::Response, Some(upgrade::INITIALIZE)) => {
+                    if let Some(why) = refusal(&message.line) {
+                        return Greeted::Refused(why);
                     }
-                },
+                    said.push_back(incoming);
+                    return Greeted::Session;
+                }
                 _ => {}
             }
         }

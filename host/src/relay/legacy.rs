@@ -103,7 +103,7 @@ async fn backward(
             Incoming::TooLong { head, bytes } => {
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            Incoming::Message(message) if silent.asked && silent.is_answer(&message.line) => {
+            Incoming::Message(message) if silent.asked && Silent::is_answer(&message.line) => {
                 silent.answered(&message.line, shared, &mut from_back);
                 true
             }
@@ -161,7 +161,7 @@ impl Silent {
         }
     }
 
-    fn is_answer(&self, line: &Bytes) -> bool {
+    fn is_answer(line: &Bytes) -> bool {
         let head = Head::of(line);
         head.kind() == Kind::Response && head.id() == Some(era::PROBE)
     }

@@ -396,21 +396,18 @@ impl Bridge {
             going.answer = Some(line.clone());
             return Some(());
         };
-        let line = match Parts::of(line).ok().and_then(|parts| Members::of(parts.result?)) {
-            Some(mut result) => {
-                if result.get("resultType").is_none() {
-                    result.put("resultType", &"complete");
-                }
-                let method = going.method.as_str();
-                if method.ends_with("/list") || method == "resources/read" {
-                    cacheable(&mut result);
-                }
-                result_line(&front, result.raw().get())
+        let line = if let Some(mut result) = Parts::of(line).ok().and_then(|parts| Members::of(parts.result?)) {
+            if result.get("resultType").is_none() {
+                result.put("resultType", &"complete");
             }
-            None => {
-                self.hint.about(line);
-                edit::with_id(line, &front)
+            let method = going.method.as_str();
+            if method.ends_with("/list") || method == "resources/read" {
+                cacheable(&mut result);
             }
+            result_line(&front, result.raw().get())
+        } else {
+            self.hint.about(line);
+            edit::with_id(line, &front)
         };
         self.calls.remove(own);
         self.by_front.remove(&front);

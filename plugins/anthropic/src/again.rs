@@ -146,6 +146,7 @@ fn written(value: &impl Serialize) -> Result<Box<RawValue>, Error> {
     to_raw_value(value).map_err(|e| other(format!("the request can't be written as JSON: {e}")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn unreadable(e: serde_json::Error) -> Error {
     other(format!("the request of the first try can't be read again: {e}"))
 }

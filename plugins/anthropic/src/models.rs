@@ -61,6 +61,7 @@ pub(crate) fn all() -> Vec<Model> {
 
 /// What a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a model takes")]
 pub(crate) struct Profile {
     /// `tool_choice` `any`.
     pub(crate) forced_tools: bool,

@@ -12,12 +12,14 @@ pub(crate) fn error(response: &HttpResponse, model: &str) -> Error {
     let said = body.get(0).unwrap_or(&body).pointer("/error/type").and_then(Value::as_str).unwrap_or_default();
     let found = message(&body);
     let kind = kind(said, found.as_deref().unwrap_or_default(), response.status);
-    let mut message =
-        found.map(|found| one_line(&found)).unwrap_or_else(|| match (said, http::beginning(&response.body).as_str()) {
+    let mut message = found.map_or_else(
+        || match (said, http::beginning(&response.body).as_str()) {
             ("", "") => format!("status {} with an empty body", response.status),
             ("", beginning) => format!("status {}, and not in Anthropic's format: `{beginning}`", response.status),
             (said, _) => said.to_owned(),
-        });
+        },
+        |found| one_line(&found),
+    );
     if let Some(remedy) = remedy(kind, said, &message, model) {
         message = format!("{message} ({remedy})");
     }

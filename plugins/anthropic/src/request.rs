@@ -33,7 +33,7 @@ fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
-/// Combinators at the top, forms of older drafts and other names of properties are refused ("input_schema does not support oneOf,
+/// Combinators at the top, forms of older drafts and other names of properties are refused ("`input_schema` does not support oneOf,
 /// allOf, or anyOf at the top level"; "JSON schema is invalid. It must match JSON Schema draft 2020-12"; "Property keys should
 /// match pattern '^[a-zA-Z0-9_.-]{1,64}$'").
 const SCHEMAS: schema::Rule = schema::Rule {

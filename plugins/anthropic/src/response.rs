@@ -33,9 +33,10 @@ pub(crate) fn completion(response: &HttpResponse, state: &State) -> Result<Compl
     let Some(blocks) = answer.content else {
         // The error of a gateway, with a status of success.
         let is_refusal = serde_json::from_str(body.get()).is_ok_and(|body| is_error(&body, &["content"]));
-        return Err(match is_refusal {
-            true => refusal::error(response, &state.model),
-            false => error::malformed_response("the answer has no `content`"),
+        return Err(if is_refusal {
+            refusal::error(response, &state.model)
+        } else {
+            error::malformed_response("the answer has no `content`")
         });
     };
     let reason = answer.stop_reason.as_deref();

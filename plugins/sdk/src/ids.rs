@@ -65,7 +65,8 @@ fn is_alphanumeric(c: char) -> bool {
 fn digest(id: &str, n: usize) -> String {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in id.bytes().chain(n.to_le_bytes()) {
+    // As many bytes in wasm as natively.
+    for byte in id.bytes().chain((n as u64).to_le_bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     let mut digits = String::with_capacity(9);

@@ -54,7 +54,7 @@ pub fn is_error(body: &Value, of_an_answer: &[&str]) -> bool {
     let Some(fields) = body.as_object() else { return false };
     let is_there =
         |key: &&str| fields.get(*key).is_some_and(|value| !value.is_null() && *value != Value::Array(Vec::new()));
-    !of_an_answer.iter().any(|key| is_there(key))
+    !of_an_answer.iter().any(is_there)
         && ["message", "msg", "error", "errors", "detail", "error_msg", "error_message"].iter().any(is_there)
         && message(body).is_some()
 }

@@ -45,7 +45,7 @@ pub(super) const FIXTURES: &[File] = files!(
 pub(super) const SDK: &[File] = &[("sdk/Cargo.toml", include_str!("sdk.toml"))];
 
 pub(super) const SDK_PLUGIN: &[File] = files!(
-    "plugins/sdk" as "sdk/understudy-plugin/": "Cargo.toml", "src/allocator.rs", "src/arguments.rs", "src/bindings.rs", "src/blocks.rs", "src/error.rs", "src/halves.rs", "src/http.rs", "src/ids.rs", "src/json.rs", "src/lib.rs", "src/media.rs", "src/models.rs", "src/names.rs", "src/reason.rs", "src/refusal.rs", "src/schema.rs", "src/schema/draft.rs", "src/schema/properties.rs", "src/schema/references.rs", "src/schema/shapes.rs", "src/schema/tests.rs", "src/schema/top.rs", "src/schema/tree.rs", "src/settings.rs", "src/state.rs", "src/stops.rs", "src/stream.rs", "src/testing.rs", "src/text.rs", "src/turns.rs"
+    "plugins/sdk" as "sdk/understudy-plugin/": "Cargo.toml", "src/allocator.rs", "src/arguments.rs", "src/bindings.rs", "src/blocks.rs", "src/error.rs", "src/forced.rs", "src/halves.rs", "src/http.rs", "src/ids.rs", "src/json.rs", "src/lib.rs", "src/media.rs", "src/models.rs", "src/names.rs", "src/prefill.rs", "src/reason.rs", "src/refusal.rs", "src/schema.rs", "src/schema/draft.rs", "src/schema/properties.rs", "src/schema/references.rs", "src/schema/shapes.rs", "src/schema/tests.rs", "src/schema/top.rs", "src/schema/tree.rs", "src/settings.rs", "src/state.rs", "src/stops.rs", "src/stream.rs", "src/testing.rs", "src/text.rs", "src/turns.rs"
 );
 
 pub(super) const SDK_MCP_TYPES: &[File] = files!(

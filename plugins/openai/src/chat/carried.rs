@@ -37,12 +37,12 @@ struct Bound<'a, T> {
 
 impl Source<'_> {
     /// The reasoning on a block, if it is this one's. Whatever the server made of it, it can fill these members only.
-    pub(super) fn reasoning<'b>(self, extras: &'b Extras) -> Option<Reasoning<&'b RawValue>> {
+    pub(super) fn reasoning(self, extras: &Extras) -> Option<Reasoning<&RawValue>> {
         self.read(extras, REASONING)
     }
 
     /// What was added to the call of a block, if it is this one's.
-    pub(super) fn call<'b>(self, extras: &'b Extras) -> Option<CallExtras<&'b RawValue>> {
+    pub(super) fn call(self, extras: &Extras) -> Option<CallExtras<&RawValue>> {
         self.read(extras, CALL)
     }
 

@@ -227,7 +227,7 @@ fn assistant<'a>(turn: &Turn<'a>, state: &'a State, fitted: &'a Fitted<'a>) -> R
     {
         first.extras.extra_content = serde_json::from_str(NO_SIGNATURE).ok();
     }
-    let mut reasoning = taken(reasoning.unwrap_or(Reasoning::NONE), fitted);
+    let mut reasoning = taken(&reasoning.unwrap_or(Reasoning::NONE), fitted);
     if reasoning.is_none() && fitted.spoken.dialect.needs_reasoning && state.tools && !tool_calls.is_empty() {
         reasoning.reasoning_content = serde_json::from_str(r#""""#).ok();
     }
@@ -250,7 +250,7 @@ fn call<'a>(tool_use: &'a ToolUseContent, message: usize, state: &'a State, fitt
 }
 
 /// What the server takes of a model's reasoning.
-fn taken<'a>(reasoning: Reasoning<&'a RawValue>, fitted: &Fitted) -> Reasoning<&'a RawValue> {
+fn taken<'a>(reasoning: &Reasoning<&'a RawValue>, fitted: &Fitted) -> Reasoning<&'a RawValue> {
     let takes = |field| move |_: &&RawValue| fitted.spoken.takes(field);
     Reasoning {
         reasoning_content: reasoning.reasoning_content.filter(takes(Field::ReasoningContent)),

@@ -49,7 +49,7 @@ pub(super) fn body<'a>(
         max_tokens: (!completion_field).then_some(max_tokens),
         max_completion_tokens: completion_field.then_some(max_tokens),
         reasoning_effort,
-        thinking: stops_thinking.then(|| Thinking { kind: "disabled" }),
+        thinking: stops_thinking.then_some(Thinking { kind: "disabled" }),
         temperature: request.temperature.filter(|_| !reasons).map(|temperature| temperature.min(hottest)),
         top_p: settings.top_p.filter(|_| !reasons),
         seed: seed(Seed::Seed),

@@ -177,7 +177,9 @@ impl Said {
         }
         if let Some(Value::Array(pieces)) = delta.thinking_blocks {
             let blocks = self.thinking_blocks.get_or_insert_default();
-            pieces.into_iter().for_each(|piece| add_block(blocks, piece));
+            for piece in pieces {
+                add_block(blocks, piece);
+            }
         }
         // `response` takes one of the two.
         if self.reasoning_details.is_some() {
@@ -319,7 +321,7 @@ fn add_detail(details: &mut Vec<Value>, piece: Value) {
     }
 }
 
-/// LiteLLM's: a block of thinking comes in pieces, its signature in the last (docs.litellm.ai/docs/reasoning_content).
+/// LiteLLM's: a block of thinking comes in pieces, its signature in the last (`docs.litellm.ai/docs/reasoning_content`).
 fn add_block(blocks: &mut Vec<Value>, piece: Value) {
     let is_signed = |block: &Value| block.get("signature").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
     let is_open = |block: &&mut Value| block.get("type") == piece.get("type") && !is_signed(block);

@@ -208,6 +208,7 @@ pub(super) fn no_parameters() -> &'static RawValue {
 /// What compatible servers call a model's reasoning: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM,
 /// Groq, OpenRouter), `reasoning_details` (OpenRouter: signed or encrypted pieces), `thinking_blocks` (LiteLLM: signed ones). OpenAI
 /// itself has none of them.
+#[expect(clippy::struct_field_names, reason = "the providers' own names")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Reasoning<T> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,8 +19,11 @@ macro_rules! wit_conversions {
 #[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
 #[path = "../../../../host/src"]
 mod host {
+    pub mod children;
     pub mod config;
+    pub(crate) mod descriptors;
     pub mod error;
+    pub(crate) mod folded;
     pub(crate) mod held;
     pub mod jsonrpc;
     pub mod oauth;
@@ -31,13 +34,16 @@ mod host {
     pub mod relay;
     pub mod retry;
     pub mod sampling;
+    pub(crate) mod search_path;
     pub mod select;
     pub mod text;
     pub mod transport;
+    pub mod trust;
 }
 pub mod plugin;
 
 pub use host::{
-    config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport,
+    children, config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text,
+    transport, trust,
 };
-pub(crate) use host::{held, private};
+pub(crate) use host::{descriptors, folded, held, private, search_path};

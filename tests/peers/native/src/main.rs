@@ -44,7 +44,7 @@ async fn proxy(config: &Config, command: String, args: Vec<String>) -> Result<()
     let chain = vec![Understudy::load(&Arc::new(Engine), &plugin, env).await?];
     let sampler = Arc::new(Sampler::new("race", &rule, chain, Arc::new(Http::default()), config));
     let terms = Terms::new(config.limits.line);
-    let program = Program { command, args, hidden: sampler.variables(), ..Program::default() };
+    let program = Program { command, args, withheld: sampler.withheld(), ..Program::default() };
     let (side, mut back) = Place::Program(program).start(terms.line).await?;
     let stdio::Front { side: front, writer, .. } = stdio::front(terms.line)?;
     let mut relay = Relay::start(front, side, Some((rule, sampler)), terms);
