@@ -153,8 +153,11 @@ pub(crate) fn envelope() -> Value {
 }
 
 /// Relays as the client's era wants it, which its first message tells.
-async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms, ended: CancellationToken) {
+async fn run(mut front: Side, mut back: Side, answering: Answering, mut terms: Terms, ended: CancellationToken) {
+    // The server's end is told only when this has been dropped.
+    let again = terms.again.take();
     let Some((rule, sampler)) = answering else {
+        drop(again);
         let spoken = Spoken { ended, ..Spoken::default() };
         return legacy::run(front, back, Session::new(None, terms.clients), terms.line, spoken).await;
     };
@@ -162,10 +165,10 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, terms: Terms
     match &spoken.by_front {
         Some(Incoming::Message(first)) if modern::speaks(&first.line) => {
             let first = first.clone();
-            era::meet(front, back, (rule, sampler), terms, (first, spoken)).await;
+            era::meet((front, back), (rule, sampler), terms, again, (first, spoken)).await;
         }
         _ => {
-            drop(terms.again);
+            drop(again);
             let session = Session::new(Some((rule, sampler)), terms.clients);
             legacy::run(front, back, session, terms.line, spoken).await;
         }

@@ -41,17 +41,18 @@ const SILENCE: Duration = Duration::from_secs(2);
 ///
 /// A server may speak both eras. It is asked for a session first, unless the rule has it otherwise: there it can ask for a completion in either way.
 pub(super) async fn meet(
-    front: Side,
-    mut back: Side,
+    (front, mut back): (Side, Side),
     by: (Sampling, Arc<Sampler>),
-    mut terms: Terms,
+    terms: Terms,
+    mut again: Option<Again>,
     (first, mut spoken): (Message, Spoken),
 ) {
     let meta = modern::meta(&first.line).unwrap_or_default();
     let to_front = Outlet::new(front.outgoing.clone());
-    let (mut again, is_session_first) = (terms.again.take(), by.0.era == EraChoice::Sessions);
+    let is_session_first = by.0.era == EraChoice::Sessions;
     if !is_session_first {
         if discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some() {
+            drop(again);
             return modern::run(front, back, by, terms, (first, spoken)).await;
         }
         start_again_if_ended(&mut back, &mut again, DISCOVER).await;

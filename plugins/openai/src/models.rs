@@ -101,7 +101,7 @@ const PLAIN: Facts = Facts {
 };
 
 const fn writes(most_output: u32) -> Facts {
-    Facts { most_output: Some(most_output), hears: false, ..PLAIN }
+    Facts { most_output: Some(most_output), ..PLAIN }
 }
 
 const fn reasons(most_output: u32, can_do_without_reasoning: bool) -> Facts {
@@ -141,11 +141,7 @@ pub(crate) const TABLE: &[Row<Facts>] = &[
     row(&["gpt-5+-*"], reasons(128_000, false), OPENAI),
     row(&["o1+-*"], reasons(100_000, false), OPENAI),
     row(&["gpt-4o-*"], writes(16_384), OPENAI),
-    row(
-        &["gpt-audio-*", "gpt-4o-audio-*", "gpt-4o-mini-audio-*"],
-        Facts { sees: false, hears: true, ..writes(16_384) },
-        OPENAI,
-    ),
+    row(&["gpt-audio-*", "gpt-4o-audio-*", "gpt-4o-mini-audio-*"], Facts { sees: false, ..writes(16_384) }, OPENAI),
     row(
         &["deepseek-*"],
         Facts { sees: false, hears: false, ..PLAIN },
