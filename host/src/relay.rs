@@ -175,7 +175,7 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, mut terms: T
     }
 }
 
-/// So many messages of the server's wait for the client's first. Who has more to say has a session.
+/// The most messages of the server's that wait for the client's first. After as many the server is taken for one with sessions.
 const MOST_EARLY: usize = 64;
 
 /// Waits for the client's first message, or the end of the server's output.

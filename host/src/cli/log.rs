@@ -17,7 +17,7 @@ const ESCAPE: &str = "\u{1b}[";
 
 /// The way to stderr. Its thread begins with the first line.
 static STDERR: LazyLock<Writer> = LazyLock::new(|| {
-    // Not by way of Rust's own handle: whoever holds that while nobody reads stderr keeps others waiting.
+    // Not through Rust's own handle: a thread that holds it while nobody reads stderr makes the others wait.
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => Writer::to(File::from(stderr)),
         Err(_) => Writer::to(io::sink()),

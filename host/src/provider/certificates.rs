@@ -1,7 +1,7 @@
 //! Certificates that the user names (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 //!
 //! The usual self-signed certificate (`openssl req -x509`) is that of an authority, and webpki takes no authority for a server. curl and Node.js take
-//! one that the user has named. So do we, if it is this very certificate, byte for byte: whoever has its key is whom the user meant, and no other
+//! one that the user has named. So do we, if it is this very certificate, byte for byte: the holder of its key is the server that the user meant, and no other
 //! certificate gains anything by it. Its dates and its names hold as for any other.
 
 use std::sync::Arc;

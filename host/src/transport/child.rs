@@ -204,7 +204,7 @@ async fn read(mut stdout: ChildStdout, limit: usize, to_relay: mpsc::Sender<Inco
 }
 
 impl Server {
-    /// Waits for the server to end: its process, and whoever has its output since.
+    /// Waits for the server to end: its process, and the processes that hold its output.
     ///
     /// # Errors
     /// If the system won't tell.

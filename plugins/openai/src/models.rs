@@ -57,7 +57,7 @@ fn model(name: &str, families: &[&str], (cost, speed, intelligence): (f64, f64, 
     }
 }
 
-/// What a model takes and refuses, whoever serves it.
+/// What a model takes and refuses, at every server.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing that a model takes or wants")]
 pub(crate) struct Facts {

@@ -20,7 +20,7 @@
 //! | [`names`] | tool names that a provider doesn't allow |
 //! | [`prefill`] | answers that the server has begun, for models that refuse them |
 //! | [`reason`] | why an answer ended, in any provider's words |
-//! | [`refusal`] | what the body of a refusal says, whoever wrote it |
+//! | [`refusal`] | what the body of a refusal says: a provider's, a gateway's, a proxy's |
 //! | [`schema`] | tools' schemas, fitted to what a provider takes |
 //! | [`settings`] | what the user set |
 //! | [`state`] | from `start` to `resume` |

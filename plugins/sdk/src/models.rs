@@ -51,7 +51,7 @@ pub fn is_like(name: &str, pattern: &str) -> bool {
 pub fn plain_name(name: &str) -> String {
     let name = name.trim().trim_end_matches('/').to_ascii_lowercase();
     let name = name.strip_prefix("ft:").unwrap_or(&name);
-    // Whoever serves it stands before a slash, how it is served after a colon, a version after an at sign.
+    // The name of the server stands before a slash, how it is served after a colon, a version after an at sign.
     let name = name.rsplit('/').next().unwrap_or(name);
     let name = name.split([':', '@']).next().unwrap_or(name);
     let mut name = name.strip_prefix("databricks-").unwrap_or(name);

@@ -1,4 +1,4 @@
-//! What the body of a refusal says, whoever wrote it: the provider, a gateway, or a proxy before it.
+//! What the body of a refusal says: that of the provider, a gateway, or a proxy before it.
 
 use serde_json::Value;
 

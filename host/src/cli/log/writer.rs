@@ -1,4 +1,4 @@
-//! Lines on their way to stderr. Whoever writes one never waits for a reader that isn't there: many clients don't read the stderr of their servers,
+//! Lines on their way to stderr. The writer of a line never waits for a reader: many clients don't read the stderr of their servers,
 //! and a pipe holds 64 KiB. Lines that don't get through are left out, and how many that were is said afterwards.
 
 use std::io::Write;

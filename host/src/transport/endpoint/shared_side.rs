@@ -24,7 +24,7 @@ use crate::transport::{Incoming, Message};
 /// The side, and the requests that are going on.
 #[derive(Debug)]
 pub(super) struct SharedSide {
-    /// The way to the relay, until the side ends: whoever still holds the side must not keep the relay from knowing that.
+    /// The way to the relay, until the side ends. Then it is dropped, so that the relay learns of the end although the side is still held.
     relay: Mutex<Option<mpsc::Sender<Incoming>>>,
     end: CancellationToken,
     state: Mutex<State>,
