@@ -137,6 +137,9 @@ def check_stream(fixture: dict, events: list[dict]) -> None:
     of_the_message = [event for event in map(checked, events) if event]
     if "result" not in fixture:
         return
+    # What the package refuses, since it begins with no `message_start`, the plugin reads as far as it can.
+    if of_the_message and of_the_message[0].type != "message_start":
+        return
     message = None
     for event in of_the_message:
         message = accumulate_event(event=event, current_snapshot=message)
