@@ -191,6 +191,12 @@ impl Era {
     }
 }
 
+/// The name of a tool that [`Client::tools`] lists.
+#[must_use]
+pub fn tool_name(tool: &Value) -> &str {
+    tool.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Whether this is an error whose id is `null`.
 fn is_nameless(line: &[u8]) -> bool {
     #[derive(Deserialize)]

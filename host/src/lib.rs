@@ -28,6 +28,9 @@
 //! | [`children`] | programs that are started, without our secrets |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
+//! | [`runtime`] | the composition root: from a config to samplers |
+//! | [`reload`] | taking up changes of the config and of components |
+//! | [`server_runtime`] | a server with all that a session with it needs |
 //! | [`client`] | a small client of our own |
 //! | [`cli`] | the command line |
 
@@ -49,10 +52,13 @@ mod private;
 pub mod provider;
 pub mod registry;
 pub mod relay;
+pub mod reload;
 pub mod retry;
+pub mod runtime;
 pub mod sampling;
 mod search_path;
 pub mod select;
+pub mod server_runtime;
 pub mod text;
 pub mod transport;
 pub mod trust;

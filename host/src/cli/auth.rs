@@ -8,11 +8,14 @@ use clap::Args;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{End, Global, Usage, note, server, stage};
+use super::args::{GlobalArgs, UsageError};
+use super::output::{Outcome, note};
+use super::setup;
 use crate::children::{self, Withheld};
 use crate::config::{Config, Transport};
 use crate::oauth::{Callback, Login, Wish};
 use crate::search_path::search_path;
+use crate::server_runtime;
 use crate::text::one_line;
 use crate::transport::remote::Remote;
 
@@ -56,18 +59,18 @@ struct Which {
     url: Option<String>,
 }
 
-pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
+pub(super) async fn run(global: &GlobalArgs, args: AuthArgs) -> Result<Outcome> {
     let remote = remote(global, &args.which)?;
     let place = remote.place();
     let login = Login::at(remote.url()).context("there is no config folder to keep a login in: set HOME")?;
     if args.forget {
         let was = login.forget().await.context("can't forget the login")?;
         note(&format!("{} at {place}", if was { "no longer logged in" } else { "there was no login" }));
-        return Ok(End::Done);
+        return Ok(Outcome::Done);
     }
     if remote.is_authorized() {
         let reason = format!("the config gives {place} a header `Authorization` already, which comes before a login");
-        return Err(Usage(reason).into());
+        return Err(UsageError(reason).into());
     }
     let callback = Callback::listen(args.port).await;
     let callback = callback.with_context(|| format!("can't listen on port {} (is it taken?)", args.port))?;
@@ -75,8 +78,8 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     let config = Config::find(global.config.as_deref()).unwrap_or_default();
     let own = Withheld::credentials(args.client_secret.clone());
     let client_secret = args.client_secret.map(|name| {
-        let missing = || Usage(format!("`--client-secret {name}`: this environment variable is not set"));
-        stage::env(&name).map(SecretString::from).ok_or_else(missing)
+        let missing = || UsageError(format!("`--client-secret {name}`: this environment variable is not set"));
+        setup::env(&name).map(SecretString::from).ok_or_else(missing)
     });
     let wish = Wish { client_id: args.client_id, client_secret: client_secret.transpose()?, scopes: args.scope };
     let pending = login.begin(&wish, &callback).await;
@@ -89,25 +92,25 @@ pub(super) async fn run(global: &Global, args: AuthArgs) -> Result<End> {
     }
     note(&format!("Log in here:\n\n  {}\n", pending.page()));
     if !args.no_browser {
-        open(pending.page(), &config.withheld(stage::env).and(own));
+        open(pending.page(), &config.withheld(setup::env).and(own));
     }
     let came_back = tokio::time::timeout(args.timeout, callback.wait(pending.state())).await;
     let came_back = came_back.with_context(|| format!("no login within {:?} (`--timeout`)", args.timeout))?;
     pending.finish(&came_back).await.with_context(|| format!("the login at {place} failed"))?;
     note(&format!("logged in at {place}; it is kept, and renewed when it expires"));
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
-fn remote(global: &Global, which: &Which) -> Result<Remote> {
+fn remote(global: &GlobalArgs, which: &Which) -> Result<Remote> {
     let Some(name) = &which.server else {
         let url = which.url.as_deref().unwrap_or_default();
-        return Remote::new(url).map_err(|reason| Usage(format!("`--url` {reason}")).into());
+        return Remote::new(url).map_err(|reason| UsageError(format!("`--url` {reason}")).into());
     };
-    match stage::config(global)?.server(name, stage::env)?.transport {
-        Transport::Http { url, headers, is_old } => Ok(server::remote(name, &url, &headers, is_old)?),
+    match setup::config(global)?.server(name, setup::env)?.transport {
+        Transport::Http { url, headers, is_old } => Ok(server_runtime::remote(name, &url, &headers, is_old)?),
         Transport::Stdio { .. } => {
             let reason = format!("`{name}` is a command, and only a server at a URL wants a login");
-            Err(Usage(reason).into())
+            Err(UsageError(reason).into())
         }
     }
 }

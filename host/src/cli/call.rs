@@ -4,8 +4,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::tools::{ClientArgs, name};
-use super::{End, Global, Usage, note, out};
+use super::args::{ClientArgs, GlobalArgs, UsageError};
+use super::output::{Outcome, note, out};
+use super::setup;
+use crate::client::tool_name;
 use crate::text::{did_you_mean, list, one_line};
 
 /// Arguments of `call`.
@@ -24,17 +26,17 @@ pub(super) struct CallArgs {
     json: bool,
 }
 
-pub(super) async fn run(global: &Global, args: CallArgs) -> Result<End> {
+pub(super) async fn run(global: &GlobalArgs, args: CallArgs) -> Result<Outcome> {
     let (tool, arguments) = (args.tool.as_str(), args.arguments.as_slice());
     let call = async |client: &mut crate::client::Client, sampling: bool| {
         let tools = client.tools().await?;
-        let Some(found) = tools.iter().find(|candidate| name(candidate) == tool) else {
-            bail!("{}", unknown(tool, tools.iter().map(name).collect(), sampling));
+        let Some(found) = tools.iter().find(|candidate| tool_name(candidate) == tool) else {
+            bail!("{}", unknown(tool, tools.iter().map(tool_name).collect(), sampling));
         };
         let arguments = typed(arguments, found.get("inputSchema"))?;
         client.call(tool, &arguments).await
     };
-    let result = args.client.with_client(global, call).await?;
+    let result = setup::with_client(global, &args.client, call).await?;
     let failed = result.get("isError").and_then(Value::as_bool).unwrap_or_default();
     if args.json {
         out(&format!("{result:#}"))?;
@@ -42,7 +44,7 @@ pub(super) async fn run(global: &Global, args: CallArgs) -> Result<End> {
         let text = in_words(&result);
         if failed { note(&format!("understudy: the tool `{tool}` failed: {text}")) } else { out(&text)? }
     }
-    Ok(if failed { End::Failed } else { End::Done })
+    Ok(if failed { Outcome::Failed } else { Outcome::Done })
 }
 
 fn unknown(tool: &str, names: Vec<&str>, sampling: bool) -> String {
@@ -65,12 +67,12 @@ fn typed(arguments: &[String], schema: Option<&Value>) -> Result<Value> {
     }
     let mut object = Map::new();
     for argument in arguments {
-        let usage = || Usage(format!("the argument `{argument}` has neither the form key=value nor key:=JSON"));
+        let usage = || UsageError(format!("the argument `{argument}` has neither the form key=value nor key:=JSON"));
         let (key, value) = argument.split_once('=').ok_or_else(usage)?;
         let (key, value) = match key.strip_suffix(':') {
             Some(key) => {
                 let json = serde_json::from_str(value);
-                (key, json.map_err(|e| Usage(format!("the argument `{argument}` holds no JSON: {e}")))?)
+                (key, json.map_err(|e| UsageError(format!("the argument `{argument}` holds no JSON: {e}")))?)
             }
             None => (key, of_schema(key, value, schema)?),
         };
@@ -92,7 +94,7 @@ fn of_schema(key: &str, text: &str, schema: Option<&Value>) -> Result<Value> {
         (None, parsed) => Ok(parsed.unwrap_or_else(plain)),
         (Some(_), _) if is("string") => Ok(plain()),
         (Some(_), Some(value)) => Ok(value),
-        (Some(kind), None) => Err(Usage(format!("the tool wants `{key}` as {kind}, and `{text}` is none")).into()),
+        (Some(kind), None) => Err(UsageError(format!("the tool wants `{key}` as {kind}, and `{text}` is none")).into()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `understudy completions`: for a shell.
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, End};
+use super::output::{Outcome, out};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -13,9 +13,9 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs) -> Result<End> {
+pub(super) fn run(args: &CompletionsArgs, cli: &mut Command) -> Result<Outcome> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "understudy", &mut script);
-    super::out(String::from_utf8(script)?.trim_end())?;
-    Ok(End::Done)
+    clap_complete::generate(args.shell, cli, "understudy", &mut script);
+    out(String::from_utf8(script)?.trim_end())?;
+    Ok(Outcome::Done)
 }

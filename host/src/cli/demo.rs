@@ -12,7 +12,9 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::{End, Global, SamplingArgs, ServerArgs, note, out, proxy, stage};
+use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
+use super::output::{Outcome, note, out};
+use super::setup;
 use crate::client::{Client, Era};
 
 /// Arguments of `demo`.
@@ -35,7 +37,7 @@ const TEXT: &str = include_str!("../../../examples/texts/origin-of-species.txt")
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
+pub(super) async fn run(global: &GlobalArgs, args: DemoArgs) -> Result<Outcome> {
     LazyLock::force(&BEGAN);
     let text = match &args.file {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("can't read `{}`", file.display()))?,
@@ -44,16 +46,16 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
     let command = if args.command.is_empty() { vec![example_server()?] } else { args.command };
     let server = ServerArgs::of_command(command);
     let sampling = SamplingArgs { plugin: vec![args.plugin], ..SamplingArgs::default() };
-    let stage = stage::set(global, &server, &sampling).await?;
+    let server = setup::server(global, &server, &sampling).await?;
     step(&format!(
         "the plugin `{}` is loaded: a WebAssembly component without files, network or keys",
         sampling.plugin.join("")
     ));
-    let (side, back) = proxy::start(&stage).await?;
-    let mut client = Client::connect(side, back, stage.answering(), stage.terms, Era::Sessions).await?;
+    let (side, back) = server.start().await?;
+    let mut client = Client::connect(side, back, server.answering(), server.relay, Era::Sessions).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
-        stage.name
+        server.name
     ));
     step(&format!("the client calls the tool `summarize` with a text of {} words", text.split_whitespace().count()));
     let began = Instant::now();
@@ -68,7 +70,7 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         bail!("the tool failed: {}", crate::text::one_line(answer, 500));
     }
     out(answer)?;
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
 fn example_server() -> Result<String> {

@@ -8,12 +8,15 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
-use super::{End, Global, SamplingArgs, note, out, server, stage, trust};
+use super::args::{GlobalArgs, SamplingArgs};
+use super::output::{Outcome, note, out};
+use super::setup;
 use crate::check;
 use crate::config::{Config, CredentialSource, Mode, Sampling, Transport};
 use crate::provider::credential::{CLEAN_ENVIRONMENT, Credential};
 use crate::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
-use crate::sampling::Understudy;
+use crate::runtime::{Overrides, RuntimeError};
+use crate::server_runtime;
 use crate::text::one_line;
 use entry::Entry;
 
@@ -51,11 +54,11 @@ impl Report {
     }
 }
 
-pub(super) async fn run(global: &Global, args: DoctorArgs) -> Result<End> {
+pub(super) async fn run(global: &GlobalArgs, args: DoctorArgs) -> Result<Outcome> {
     let mut report = Report::default();
     let config = Config::find(global.config.as_deref())?;
     config.aside.iter().for_each(|aside| note(&aside.to_string()));
-    note(&trust::used(&config));
+    note(&setup::used_config(&config));
     out("config")?;
     if let Some(path) = &config.path {
         fine(&format!("`{}` is read", path.display()))?;
@@ -80,10 +83,10 @@ pub(super) async fn run(global: &Global, args: DoctorArgs) -> Result<End> {
     entry::show(&servers, &variables)?;
     if report.troubles > 0 {
         out(&format!("{} to mend", report.troubles))?;
-        return Ok(if config.broken.is_empty() { End::Failed } else { End::WrongConfig });
+        return Ok(if config.broken.is_empty() { Outcome::Failed } else { Outcome::WrongConfig });
     }
     out("all is well")?;
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
 /// Which variables hold the credentials.
@@ -98,7 +101,7 @@ fn servers(config: &Config, report: &mut Report) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     out("servers")?;
     for name in config.server_names() {
-        let server = match config.server(name, stage::env) {
+        let server = match config.server(name, setup::env) {
             Ok(server) => server,
             Err(error) => {
                 report.trouble(&error.to_string())?;
@@ -114,7 +117,7 @@ fn servers(config: &Config, report: &mut Report) -> Result<Vec<Entry>> {
                 }
                 format!("`{name}` runs `{command}`")
             }
-            Transport::Http { url, headers, is_old } => match server::remote(name, url, headers, *is_old) {
+            Transport::Http { url, headers, is_old } => match server_runtime::remote(name, url, headers, *is_old) {
                 Ok(remote) => format!("`{name}` is at {}", remote.place()),
                 Err(error) => {
                     report.trouble(&error.to_string())?;
@@ -144,7 +147,7 @@ fn typed(config: &Config, args: &DoctorArgs, report: &mut Report) -> Result<Opti
     if !is_there(command, None) {
         report.trouble(&format!("there is no program `{command}`"))?;
     }
-    let rule = stage::rule_of(&args.sampling, config.sampling().cloned());
+    let rule = args.sampling.overrides().rule(config.sampling().cloned());
     match &rule {
         None => notable(&format!("`{command}`, as typed; no plugin answers for it: name one with `--plugin NAME`"))?,
         Some(rule) => fine(&format!("`{command}`, as typed; {}", who_answers(rule)))?,
@@ -179,30 +182,28 @@ async fn plugins(
 ) -> Result<BTreeMap<String, String>> {
     out("plugins")?;
     let (mut variables, commands) = (BTreeMap::new(), args.commands);
-    let engine = match stage::engine_for_plugins() {
-        Ok(engine) => engine,
-        Err(error) => {
-            report.trouble(&error.to_string())?;
-            return Ok(variables);
-        }
-    };
+    let shared = setup::shared_resources();
+    if let Err(error) = shared.engine() {
+        report.trouble(&error.to_string())?;
+        return Ok(variables);
+    }
     let as_typed = |name: &str| {
         if args.sampling.plugin.iter().any(|typed| typed == name) {
-            args.sampling.clone()
+            args.sampling.overrides()
         } else {
-            SamplingArgs::default()
+            Overrides::default()
         }
     };
-    let names: BTreeSet<String> = super::plugin::names(config).into_iter().chain(used.iter().cloned()).collect();
+    let names: BTreeSet<String> = setup::plugin_names(config).into_iter().chain(used.iter().cloned()).collect();
     for name in names {
-        let loaded = match stage::configured(config, &name, &as_typed(&name)) {
-            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map_err(Into::into),
-            Err(error) => Err(error),
+        let loaded = match as_typed(&name).plugin(config, &name, shared.environment()) {
+            Ok(plugin) => shared.load(&plugin).await.map_err(RuntimeError::from),
+            Err(error) => Err(error.into()),
         };
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                report.trouble(&format!("`{name}`: {error:#}"))?;
+                report.trouble(&format!("`{name}`: {error}"))?;
                 continue;
             }
         };

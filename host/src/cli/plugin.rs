@@ -9,11 +9,14 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{End, Global, SamplingArgs, Usage, out, stage};
+use super::args::{GlobalArgs, SamplingArgs, UsageError};
+use super::output::{Outcome, out};
+use super::setup;
 use crate::config;
 use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Plugin, World};
 use crate::provider::guarded::Guarded;
+use crate::runtime::{Overrides, RuntimeError};
 use crate::sampling::Understudy;
 use crate::select::choose;
 use crate::text::{list, one_line};
@@ -53,7 +56,7 @@ pub(super) enum PluginVerb {
     Componentize(new::ComponentizeArgs),
 }
 
-pub(super) async fn run(global: &Global, verb: PluginVerb) -> Result<End> {
+pub(super) async fn run(global: &GlobalArgs, verb: PluginVerb) -> Result<Outcome> {
     match verb {
         PluginVerb::List { json } => all(global, json).await,
         PluginVerb::Models(args) => models(global, args).await,
@@ -90,16 +93,18 @@ pub(super) struct ModelsArgs {
     intelligence: Option<f64>,
 }
 
-async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
-    let config = stage::config(global)?;
+async fn models(global: &GlobalArgs, args: ModelsArgs) -> Result<Outcome> {
+    let config = setup::config(global)?;
+    let (shared, overrides) = (setup::shared_resources(), args.sampling.overrides());
     let configured = match &args.server {
-        Some(name) => config.server(name, stage::env)?.sampling,
+        Some(name) => config.server(name, setup::env)?.sampling,
         None => config.sampling().cloned(),
     };
-    let rule = stage::rule_of(&args.sampling, configured).filter(|rule| !rule.plugins.is_empty());
-    let rule = rule
-        .ok_or_else(|| Usage("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned()))?;
-    let chain = stage::chain(&config, &rule, &args.sampling, &mut stage::Common::default()).await?;
+    let rule = overrides.rule(configured).filter(|rule| !rule.plugins.is_empty());
+    let rule = rule.ok_or_else(|| {
+        UsageError("no plugin answers here: add `--plugin NAME`, or `sampling` to the config".to_owned())
+    })?;
+    let chain = shared.chain(&config, &rule, &overrides).await.map_err(setup::in_words)?;
     let preferences = wit::ModelPreferences {
         hints: args.hint.iter().map(|hint| wit::ModelHint { name: Some(hint.clone()), extensions: None }).collect(),
         cost_priority: args.cost,
@@ -117,30 +122,18 @@ async fn models(global: &Global, args: ModelsArgs) -> Result<End> {
         }
         out(&format!("    of {}", list(link.catalogue.names())))?;
     }
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
-/// The names of all plugins: the config's, then the built-in ones that it doesn't replace.
-pub(super) fn names(config: &config::Config) -> Vec<String> {
-    let mut names: Vec<String> = config.plugin_names().map(str::to_owned).collect();
-    for built_in in understudy_plugins::BUILT_IN {
-        if !names.iter().any(|name| name == built_in.name) {
-            names.push(built_in.name.to_owned());
-        }
-    }
-    names
-}
-
-async fn all(global: &Global, as_json: bool) -> Result<End> {
-    let config = stage::config(global)?;
-    let engine = stage::engine_for_plugins()?;
+async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
+    let config = setup::config(global)?;
+    let (shared, overrides) = (setup::shared_resources(), Overrides::default());
+    shared.engine()?;
     let (mut rows, mut sound) = (Vec::new(), true);
-    for name in names(&config) {
-        let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => {
-                Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)).map_err(Into::into)
-            }
-            Err(error) => Err(error),
+    for name in setup::plugin_names(&config) {
+        let loaded = match overrides.plugin(&config, &name, shared.environment()) {
+            Ok(plugin) => shared.load(&plugin).await.map(|loaded| (plugin, loaded)).map_err(RuntimeError::from),
+            Err(error) => Err(error.into()),
         };
         let row = match loaded {
             Ok((plugin, loaded)) => json!({
@@ -152,7 +145,7 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
             }),
             Err(error) => {
                 sound = false;
-                json!({ "name": name, "serves": false, "error": format!("{error:#}") })
+                json!({ "name": name, "serves": false, "error": error.to_string() })
             }
         };
         rows.push(row);
@@ -179,13 +172,14 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
             out(&format!("{:14} {what}", text("name")))?;
         }
     }
-    Ok(if sound { End::Done } else { End::Failed })
+    Ok(if sound { Outcome::Done } else { Outcome::Failed })
 }
 
-async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
-    let config = stage::config(global)?;
-    let plugin = stage::configured(&config, name, &SamplingArgs::default())?;
-    let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
+async fn inspect(global: &GlobalArgs, name: &str, as_json: bool) -> Result<Outcome> {
+    let config = setup::config(global)?;
+    let shared = setup::shared_resources();
+    let plugin = Overrides::default().plugin(&config, name, shared.environment())?;
+    let loaded = shared.load(&plugin).await?;
     let facts = facts(&plugin, &loaded);
     if as_json {
         out(&format!("{facts:#}"))?;
@@ -203,7 +197,7 @@ async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
             out(&format!("{key:12} {}", one_line(&shown, usize::MAX)))?;
         }
     }
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
 /// What a handler may do on the network, in words.

@@ -12,12 +12,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::reload;
-use super::stage::{self, Stage};
-use super::{End, Global, SamplingArgs, ServerArgs};
+use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
+use super::output::Outcome;
+use super::setup;
 use crate::relay::{Relay, Terms};
-use crate::transport::Side;
-use crate::transport::back::{Back, LAST_WORDS, Place};
+use crate::transport::back::LAST_WORDS;
 use crate::transport::stdio::{self, Front};
 
 /// Arguments of `proxy`.
@@ -32,17 +31,17 @@ pub(super) struct ProxyArgs {
 /// How long the output of a server that has ended is still waited for: somebody whom it left behind may hold it open.
 const GRACE: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
-    let (stage, reloader) = stage::set_for_long(global, &args.server, &args.sampling).await?;
-    stage.warn_if_unanswered(&args.sampling);
+pub(super) async fn run(global: &GlobalArgs, args: ProxyArgs) -> Result<Outcome> {
+    let (server, reloader) = setup::reloaded_server(global, &args.server, &args.sampling).await?;
+    setup::warn_if_unanswered(&server, &args.sampling);
     let (overdue, mut signals) = signals()?;
-    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
-    let (side, mut back) = start(&stage).await?;
-    let Front { side: front, ended, writer } = stdio::front(stage.terms.line).context("can't read stdin")?;
-    let answering = stage.answering();
-    let terms = Terms { again: back.again(), ..stage.terms };
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(setup::hang_ups()?)));
+    let (side, mut back) = server.start().await?;
+    let Front { side: front, ended, writer } = stdio::front(server.relay.line).context("can't read stdin")?;
+    let answering = server.answering();
+    let terms = Terms { again: back.again(), ..server.relay };
     let mut relay = Relay::start(front, side, answering, terms);
-    let overdue = AbortOnDropHandle::new(tokio::spawn(end_overdue(ended, stage.patience, overdue)));
+    let overdue = AbortOnDropHandle::new(tokio::spawn(end_overdue(ended, server.shutdown, overdue)));
     let status = loop {
         tokio::select! {
             status = back.ended() => break status.context("can't learn how the server ended")?,
@@ -62,22 +61,7 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
         // The client reads no more and wants us gone.
         Some(_) = signals.recv() => {}
     }
-    Ok(status.map_or(End::Done, End::AsServer))
-}
-
-/// Starts a stage's server.
-pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
-    let mut place = stage.place.clone();
-    if let Place::Program(program) = &mut place {
-        program.withheld = stage.served.sampler.withheld();
-    }
-    place.start(stage.terms.line).await.with_context(|| match &stage.place {
-        Place::Program(program) => {
-            let place = program.cwd.as_ref().map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
-            format!("can't start the server `{}`{place} (is it installed and on the PATH?)", program.command)
-        }
-        Place::Remote(_) => format!("can't talk to the server `{}`", stage.name),
-    })
+    Ok(status.map_or(Outcome::Done, Outcome::AsServer))
 }
 
 /// Ends a server that doesn't end at the end of its input: that is its client's part (2025-11-25, stdio, "Shutdown"), and that is us.

@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::jsonrpc::{Head, Parts};
 use crate::sampling::Asked;
 
-use super::{End, Global, SamplingArgs, out, stage};
+use super::args::{GlobalArgs, SamplingArgs};
+use super::output::{Outcome, out};
+use super::setup;
 
 /// Arguments of `sample`.
 #[derive(Debug, Args)]
@@ -21,9 +23,9 @@ pub(super) struct SampleArgs {
     sampling: SamplingArgs,
 }
 
-pub(super) async fn run(global: &Global, args: SampleArgs) -> Result<End> {
-    let sampler = stage::alone(global, &args.sampling).await?;
-    let text = stage::read_input(args.file.as_ref())?;
+pub(super) async fn run(global: &GlobalArgs, args: SampleArgs) -> Result<Outcome> {
+    let sampler = setup::sampler(global, &args.sampling).await?;
+    let text = read_input(args.file.as_ref())?;
     let place = args.file.as_ref().map_or_else(|| "stdin".to_owned(), |path| format!("`{}`", path.display()));
     let request = Parts::of(text.as_bytes()).with_context(|| format!("{place} holds no JSON object"))?;
     let params = match request.params {
@@ -33,5 +35,13 @@ pub(super) async fn run(global: &Global, args: SampleArgs) -> Result<End> {
     let result = sampler.create_message(Asked::new(params.as_bytes())).await?;
     let result: Value = serde_json::from_str(&result)?;
     out(&format!("{result:#}"))?;
-    Ok(End::Done)
+    Ok(Outcome::Done)
+}
+
+/// Text from a file, or from stdin for `-` or none.
+fn read_input(file: Option<&PathBuf>) -> Result<String> {
+    match file.filter(|path| path.as_os_str() != "-") {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display())),
+        None => std::io::read_to_string(std::io::stdin()).context("can't read stdin"),
+    }
 }

@@ -2,30 +2,24 @@
 
 mod token;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use clap::Args;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde_json::json;
+use std::collections::BTreeMap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::reload::{self, Reloader};
-use super::server::{self, Server};
-use super::stage::{self, Common, Stage};
-use super::{End, Global, SamplingArgs, Usage, note, out, proxy};
+use super::args::{GlobalArgs, SamplingArgs, UsageError};
+use super::output::{Outcome, note, out};
+use super::setup;
 use crate::config::{self, Config, Listen, Serve};
 use crate::descriptors;
-use crate::relay::{Relay, Terms};
-use crate::transport::Side;
-use crate::transport::back::Back;
-use crate::transport::endpoint::{Front, Guard, Kept, Listener, Open, Settings, Socket, Whose};
+use crate::reload::FileSnapshot;
+use crate::runtime::Environment;
+use crate::server_runtime::{Backends, ConfiguredServer, ServerRuntime, relay_options};
+use crate::transport::endpoint::{Front, Listener, Settings, Socket};
 use token::Wanted;
 
 /// Arguments of `serve`.
@@ -47,19 +41,17 @@ pub(super) struct ServeArgs {
     sampling: SamplingArgs,
 }
 
-/// What sessions are begun with, once it has been loaded.
-type Stages = Arc<OnceLock<BTreeMap<String, Arc<Stage>>>>;
-
-pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
-    let config = stage::config(global)?;
+pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome> {
+    let config = setup::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
     let wanted = token::wanted(&config, &serve, args.no_token, args.new_token).await?;
-    let terms = stage::terms(&config).await?;
-    let servers = servers(&config, &args.server)?;
+    let (shared, overrides) = (setup::shared_resources(), args.sampling.overrides());
+    let relay = relay_options(&config, shared.environment()).await?;
+    let servers = servers(&config, &args.server, shared.environment())?;
 
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = listener(&serve.listen).await?;
-    let (stages, ends) = (Stages::default(), TaskTracker::new());
+    let backends = Backends::default();
     let named =
         |clients| servers.iter().filter(|server| server.clients == clients).map(|server| server.name.clone()).collect();
     let settings = Settings {
@@ -75,19 +67,21 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         bodies: config.limits.bodies_total,
         descriptors: descriptors::raise(),
     };
-    let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
+    let front = Front::start(listener, settings, backends.open())?;
 
-    let seen = reload::look(&config, &args.sampling, servers.iter().map(|server| &server.key));
-    let (mut common, mut loaded) = (Common::default(), BTreeMap::new());
+    let seen = FileSnapshot::of(&config, &overrides, servers.iter().map(|server| &server.key), shared.environment());
+    let mut loaded = Vec::new();
     for server in servers {
-        let stage = stage::of_server(&config, server, &args.sampling, terms.clone(), &mut common).await?;
-        stage.warn_if_unanswered(&args.sampling);
-        loaded.insert(stage.name.clone(), Arc::new(stage));
+        let server = ServerRuntime::load(&config, server, &overrides, relay.clone(), &shared).await;
+        let server = server.map_err(setup::in_words)?;
+        setup::warn_if_unanswered(&server, &args.sampling);
+        loaded.push(server);
     }
-    let endpoints = front.ready(stages.get_or_init(|| loaded).keys().map(String::as_str));
-    let samplers = stages.get().into_iter().flat_map(BTreeMap::values).map(|stage| stage.served.clone()).collect();
-    let reloader = Reloader::new(global, &args.sampling, seen, samplers, common);
-    let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(reload::hang_ups()?)));
+    let loaded = backends.load(loaded);
+    let endpoints = front.ready(loaded.keys().map(String::as_str));
+    let served = loaded.values().map(|server| server.served.clone()).collect();
+    let reloader = setup::reloader(global, &args.sampling, seen, served, shared);
+    let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(setup::hang_ups()?)));
     announce(&front.url(), &endpoints, &wanted)?;
 
     told_to_end(&mut signals).await;
@@ -95,38 +89,37 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
     tracing::info!("shutting down: requests in flight have {:?} to finish", serve.shutdown);
     let end = async {
         front.shut_down(serve.shutdown).await;
-        ends.close();
-        ends.wait().await;
+        backends.ended().await;
     };
     tokio::select! {
-        () = end => Ok(End::Done),
-        () = told_to_end(&mut signals) => Ok(End::Failed),
+        () = end => Ok(Outcome::Done),
+        () = told_to_end(&mut signals) => Ok(Outcome::Failed),
     }
 }
 
 /// The servers that are named, or else all that their user hasn't turned off and that can be used: what is wrong with one is no trouble for the
 /// others.
-fn servers(config: &Config, named: &[String]) -> Result<Vec<Server>> {
+fn servers(config: &Config, named: &[String], env: &Environment) -> Result<Vec<ConfiguredServer>> {
     if !named.is_empty() {
-        return named.iter().map(|name| server::configured(config, name)).collect();
+        return named.iter().map(|name| Ok(ConfiguredServer::by_name(config, name, env)?)).collect();
     }
     let (mut servers, mut wrong) = (Vec::new(), None);
     for name in config.server_names() {
-        match server::configured(config, name) {
+        match ConfiguredServer::by_name(config, name, env) {
             Ok(server) if server.is_off => tracing::info!("`{name}` is turned off in the config, and not served"),
             Ok(server) => servers.push(server),
             Err(error) => {
-                tracing::error!("`{name}` is not served: {error:#}");
+                tracing::error!("`{name}` is not served: {error}");
                 wrong.get_or_insert(error);
             }
         }
     }
     match wrong {
-        Some(error) if servers.is_empty() => Err(error),
+        Some(error) if servers.is_empty() => Err(error.into()),
         _ if servers.is_empty() => {
             let reason =
                 "there is no server to serve: the config names none in `mcpServers`, or all of them are turned off";
-            Err(Usage(reason.to_owned()).into())
+            Err(UsageError(reason.to_owned()).into())
         }
         _ => Ok(servers),
     }
@@ -141,9 +134,9 @@ async fn told_to_end((terminate, interrupt): &mut (Signal, Signal)) {
 
 /// How to listen, as the config and the command line say.
 fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
-    let mut serve = config.serve(stage::env)?;
+    let mut serve = config.serve(setup::env)?;
     if let Some(text) = listen {
-        serve.listen = Listen::parse(text).map_err(|reason| Usage(format!("`--listen {text}` {reason}")))?;
+        serve.listen = Listen::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
     }
     if let Listen::Unix(path) = &mut serve.listen {
         *path = std::path::absolute(&*path).with_context(|| format!("`{}` is no path", path.display()))?;
@@ -178,60 +171,4 @@ fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &Wanted) ->
         note(&format!("it stays the same until `--new-token` (it is kept in `{}`)", file.display()));
     }
     out(&json!({ "listening": url, "endpoints": endpoints, "token": token.expose_secret() }).to_string())
-}
-
-/// Begins sessions.
-fn opener(stages: Stages, ends: TaskTracker) -> Open {
-    Arc::new(move |name, side, whose| {
-        let stage = stages.get().and_then(|stages| stages.get(name)).cloned();
-        let (name, ends) = (name.to_owned(), ends.clone());
-        async move {
-            let stage = stage.ok_or_else(|| format!("there is no server `{name}`"))?;
-            begin(&stage, side, whose, ends).await.map_err(|error| format!("{error:#}"))
-        }
-        .boxed()
-    })
-}
-
-/// Begins a session: a relay, and a back of its own.
-async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Result<Guard> {
-    let (servers, mut back) = proxy::start(stage).await?;
-    let terms = Terms { clients: stage.clients_of(whose), again: back.again(), ..stage.terms.clone() };
-    let relay = Relay::start(side, servers, stage.answering(), terms);
-    Ok(Box::new(Session { parts: Some((relay, back)), patience: stage.patience, ends }))
-}
-
-/// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
-struct Session {
-    parts: Option<(Relay, Back)>,
-    patience: Duration,
-    /// Where the ending is waited for.
-    ends: TaskTracker,
-}
-
-impl Kept for Session {
-    fn fate(&mut self) -> BoxFuture<'_, String> {
-        async {
-            let Some((_, back)) = &mut self.parts else { return "the server ended before it answered".to_owned() };
-            let how = back.fate().await;
-            let why = match back {
-                Back::Child(_) => "; why, it may have said on its stderr, which is that of `understudy serve`",
-                Back::Remote(_) => "",
-            };
-            format!("the server {how} before it answered{why}")
-        }
-        .boxed()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let Some((relay, back)) = self.parts.take() else { return };
-        let closed = back.close(self.patience);
-        self.ends.spawn(async move {
-            // Until the server has ended, the relay answers what it still waits for, and ends its input.
-            closed.await;
-            drop(relay);
-        });
-    }
 }

@@ -1,4 +1,4 @@
-//! `understudy trust`: what a folder's config would do, and that it may. And what every verb says of the config that it uses.
+//! `understudy trust`: what a folder's config would do, and that it may.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -8,15 +8,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{End, Global, Usage, note, out};
-use crate::config::{self, Aside, Config, Origin};
+use super::args::{CONFIG_VARIABLE, GlobalArgs, UsageError};
+use super::output::{Outcome, note, out};
+use crate::config::{self, Config};
 use crate::text::quoted;
 use crate::trust::deeds::Deeds;
 use crate::trust::pins::Pins;
 use crate::trust::{self, TrustList, Trusted, file};
-
-/// The variable that names a config.
-pub(super) const VARIABLE: &str = "UNDERSTUDY_CONFIG";
 
 /// Arguments of `trust`.
 #[derive(Debug, Args)]
@@ -42,30 +40,30 @@ pub(super) struct TrustArgs {
     json: bool,
 }
 
-pub(super) fn run(global: &Global, args: &TrustArgs) -> Result<End> {
+pub(super) fn run(global: &GlobalArgs, args: &TrustArgs) -> Result<Outcome> {
     let list = TrustList::of_user().context("there is no state folder to keep trust in: set HOME")?;
     if args.list {
         return all(&list, args.json);
     }
     // What was typed, and not what a variable says for every folder.
-    let typed = global.config.clone().filter(|_| std::env::var_os(VARIABLE).is_none());
+    let typed = global.config.clone().filter(|_| std::env::var_os(CONFIG_VARIABLE).is_none());
     let named = args.file.clone().or(typed).unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
     let path = trust::place(&if named.is_dir() { named.join(config::FILE_NAME) } else { named });
     let shown = quoted(&path.to_string_lossy(), 4000);
     if args.remove {
         let was = list.forget(&path).map_err(anyhow::Error::msg)?;
         note(&format!("`{shown}` {}", if was { "is trusted no more" } else { "was not trusted" }));
-        return Ok(End::Done);
+        return Ok(Outcome::Done);
     }
-    let bytes = file::read(&path, file::LARGEST).map_err(|reason| Usage(format!("`{shown}`: {reason}")))?;
-    let bytes = bytes.ok_or_else(|| Usage(format!("there is no config `{shown}`")))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Usage(format!("`{shown}` is not text")))?;
+    let bytes = file::read(&path, file::LARGEST).map_err(|reason| UsageError(format!("`{shown}`: {reason}")))?;
+    let bytes = bytes.ok_or_else(|| UsageError(format!("there is no config `{shown}`")))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| UsageError(format!("`{shown}` is not text")))?;
     let config = Config::parse(text, &path)?;
     let files = config.covered();
     let absent: Vec<String> =
         files.iter().filter(|file| !file.exists()).map(|file| file.to_string_lossy().into_owned()).collect();
     let pins = Pins::of(files)
-        .map_err(|(file, reason)| Usage(format!("`{}`: {reason}", quoted(&file.to_string_lossy(), 4000))))?;
+        .map_err(|(file, reason)| UsageError(format!("`{}`: {reason}", quoted(&file.to_string_lossy(), 4000))))?;
     let trusted = Trusted::now(&bytes, pins.into_files());
     let deeds = Deeds::of_text(text).unwrap_or_default();
     if args.json {
@@ -75,23 +73,23 @@ pub(super) fn run(global: &Global, args: &TrustArgs) -> Result<End> {
         });
         if args.show {
             out(&format!("{facts:#}"))?;
-            return Ok(End::Done);
+            return Ok(Outcome::Done);
         }
         list.record(&path, trusted).map_err(anyhow::Error::msg)?;
         out(&format!("{facts:#}"))?;
-        return Ok(End::Done);
+        return Ok(Outcome::Done);
     }
     describe(&path, &deeds, &trusted, &absent)?;
     if args.show {
-        return Ok(End::Done);
+        return Ok(Outcome::Done);
     }
     if !args.yes && !agreed()? {
         note("nothing is changed");
-        return Ok(End::Failed);
+        return Ok(Outcome::Failed);
     }
     list.record(&path, trusted).map_err(anyhow::Error::msg)?;
     note(&format!("`{shown}` is trusted as it is now; once it or one of its files has changed, you are asked anew"));
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
 /// Writes what a config would do, before anything is recorded.
@@ -133,7 +131,7 @@ fn agreed() -> Result<bool> {
 }
 
 /// Lists what is trusted, and whether it still is what it was.
-fn all(list: &TrustList, as_json: bool) -> Result<End> {
+fn all(list: &TrustList, as_json: bool) -> Result<Outcome> {
     let configs = list.all().map_err(anyhow::Error::msg)?;
     let row = |(path, trusted): (String, Trusted)| {
         let now = file::read(Path::new(&path), file::LARGEST);
@@ -151,7 +149,7 @@ fn all(list: &TrustList, as_json: bool) -> Result<End> {
     let rows: Map<String, Value> = configs.into_iter().map(row).collect();
     if as_json {
         out(&format!("{:#}", Value::Object(rows)))?;
-        return Ok(End::Done);
+        return Ok(Outcome::Done);
     }
     for (path, facts) in &rows {
         out(&format!("{:10} {}", facts["state"].as_str().unwrap_or_default(), quoted(path, 4000)))?;
@@ -159,54 +157,5 @@ fn all(list: &TrustList, as_json: bool) -> Result<End> {
     if rows.is_empty() {
         note("no config is trusted but your own");
     }
-    Ok(End::Done)
-}
-
-/// Says which config is used, and what was left aside: to everybody what the current folder has a part in.
-pub(super) fn announce(config: &Config) {
-    for aside in &config.aside {
-        tracing::warn!("{aside}");
-    }
-    let used = used(config);
-    if config.origin == Origin::Folder || is_relative(config) {
-        tracing::warn!("{used}");
-    } else {
-        tracing::info!("{used}");
-    }
-}
-
-/// The same of a config that was found anew, as far as it is news.
-pub(super) fn announce_news(config: &Config, known: Option<&Path>, aside: &[Aside]) {
-    let said: Vec<String> = aside.iter().map(ToString::to_string).collect();
-    for line in config.aside.iter().map(ToString::to_string).filter(|line| !said.contains(line)) {
-        tracing::warn!("{line}");
-    }
-    if config.path.as_deref() != known {
-        tracing::warn!("{}", used(config));
-    }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-}
-
-/// Which config is used, in words.
-pub(super) fn used(config: &Config) -> String {
-    let path = config.path.as_deref().map(|path| quoted(&path.to_string_lossy(), 1000)).unwrap_or_default();
-    match config.origin {
-        Origin::Nowhere => "no config is used".to_owned(),
-        Origin::Folder => format!("the config is `{path}`, this folder's, which you trust"),
-        Origin::Named if is_relative(config) => {
-            format!(
-                "the config is `{path}` of this folder: `{VARIABLE}` is no absolute path, and so means another file in each folder"
-            )
-        }
-        Origin::Named => format!("the config is `{path}`"),
-        Origin::User => format!("the config is `{path}`, your own"),
-    }
-}
-
-/// Whether a variable names another config in each folder.
-fn is_relative(config: &Config) -> bool {
-    let relative = std::env::var_os(VARIABLE).map(PathBuf::from).filter(|path| path.is_relative());
-    config.origin == Origin::Named && relative.is_some_and(|path| config.path.as_ref() == Some(&path))
+    Ok(Outcome::Done)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::DoctorArgs;
-use crate::cli::out;
+use crate::cli::output::out;
 use crate::config::{Config, Mode, Origin, Sampling};
 
 /// A server as a client is to start it.

@@ -7,8 +7,10 @@ use clap::Args;
 
 use crate::check;
 use crate::check::report::Report;
-use crate::cli::{End, Global, SamplingArgs, Usage, out, stage};
-use crate::sampling::Understudy;
+use crate::cli::args::{GlobalArgs, UsageError, setting};
+use crate::cli::output::{Outcome, out};
+use crate::cli::setup;
+use crate::runtime::Overrides;
 
 /// Arguments of `plugin check`.
 #[derive(Debug, Args)]
@@ -29,25 +31,27 @@ pub(in crate::cli) struct CheckArgs {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// A setting of the plugin's (`key=value`; the value is JSON, or else a text)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = stage::setting)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, serde_json::Value)>,
 }
 
-pub(super) async fn run(global: &Global, args: CheckArgs) -> Result<End> {
-    let config = stage::config(global)?;
-    let sampling = SamplingArgs { model: args.model, set: args.set, ..SamplingArgs::default() };
-    let plugin = stage::configured(&config, &args.plugin, &sampling)?;
+pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome> {
+    let config = setup::config(global)?;
+    let shared = setup::shared_resources();
+    let overrides = Overrides { model: args.model, settings: args.set, ..Overrides::default() };
+    let plugin = overrides.plugin(&config, &args.plugin, shared.environment())?;
     if let Some(folder) = args.fixtures.as_deref().filter(|folder| !folder.is_dir()) {
-        return Err(Usage(format!("`--fixtures`: `{}` is not a folder", folder.display())).into());
+        return Err(UsageError(format!("`--fixtures`: `{}` is not a folder", folder.display())).into());
     }
     let beside = plugin.file().and_then(fixtures_of);
     let fixtures = args.fixtures.or(beside);
     if args.update && fixtures.is_none() {
-        return Err(
-            Usage("`--update`: there is no folder of fixtures; name one with `--fixtures DIR`".to_owned()).into()
-        );
+        return Err(UsageError(
+            "`--update`: there is no folder of fixtures; name one with `--fixtures DIR`".to_owned(),
+        )
+        .into());
     }
-    let report = match Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await {
+    let report = match shared.load(&plugin).await {
         Ok(loaded) => check::full(&loaded, fixtures.as_deref(), args.update).await,
         Err(error) => match check::refused(&plugin.name, &error) {
             Some(report) => report,
@@ -57,9 +61,9 @@ pub(super) async fn run(global: &Global, args: CheckArgs) -> Result<End> {
     tell(&report, args.json)
 }
 
-fn tell(report: &Report, as_json: bool) -> Result<End> {
+fn tell(report: &Report, as_json: bool) -> Result<Outcome> {
     out(&if as_json { format!("{:#}", report.to_json()) } else { report.in_words() })?;
-    Ok(if report.passed() { End::Done } else { End::Failed })
+    Ok(if report.passed() { Outcome::Done } else { Outcome::Failed })
 }
 
 /// The fixtures that belong to a component.

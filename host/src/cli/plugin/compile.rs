@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::{End, Global, SamplingArgs, Usage, note, stage};
+use crate::cli::args::{GlobalArgs, UsageError};
+use crate::cli::output::{Outcome, note};
+use crate::cli::setup;
+use crate::runtime::Overrides;
 
 /// Arguments of `plugin compile`.
 #[derive(Debug, Args)]
@@ -18,23 +21,26 @@ pub(in crate::cli) struct CompileArgs {
     output: Option<PathBuf>,
 }
 
-pub(super) fn run(global: &Global, args: CompileArgs) -> Result<End> {
-    let config = stage::config(global)?;
-    let plugin = stage::configured(&config, &args.plugin, &SamplingArgs::default())?;
+pub(super) fn run(global: &GlobalArgs, args: CompileArgs) -> Result<Outcome> {
+    let config = setup::config(global)?;
+    let shared = setup::shared_resources();
+    let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     let beside = match plugin.file() {
         Some(path) => path.with_extension("cwasm"),
         None => PathBuf::from(format!("{}.cwasm", plugin.name)),
     };
     let out = args.output.unwrap_or(beside);
     if out == Path::new(&plugin.component) {
-        return Err(
-            Usage(format!("`{}` would be written over; name another file with `--output`", out.display())).into()
-        );
+        return Err(UsageError(format!(
+            "`{}` would be written over; name another file with `--output`",
+            out.display()
+        ))
+        .into());
     }
-    let sha256 = crate::plugin::compile(&stage::engine_for_plugins()?, &plugin, &out)?;
+    let sha256 = crate::plugin::compile(&shared.engine()?, &plugin, &out)?;
     note(&format!(
         "`{}` holds the component {sha256}, compiled for this machine and this version of Understudy; name it in the place of the component",
         out.display()
     ));
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }

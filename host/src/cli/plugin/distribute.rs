@@ -9,7 +9,9 @@ use clap::Args;
 use url::Url;
 
 use crate::children::Withheld;
-use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
+use crate::cli::args::{GlobalArgs, UsageError};
+use crate::cli::output::{Outcome, note, out};
+use crate::cli::setup;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::registry::layout::{self, Artifact};
@@ -18,7 +20,7 @@ use crate::registry::reference::{Digest, Reference};
 use crate::registry::remote::Remote;
 use crate::registry::store::Store;
 use crate::registry::{self, MANIFEST, RegistryError, age};
-use crate::sampling::Understudy;
+use crate::runtime::Overrides;
 use crate::trust::file;
 
 /// How long a component may take, however slowly it comes.
@@ -76,8 +78,8 @@ struct Wanted {
     most: usize,
 }
 
-pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
-    let config = stage::config(global)?;
+pub(super) async fn pull(global: &GlobalArgs, args: PullArgs) -> Result<Outcome> {
+    let config = setup::config(global)?;
     let lock_file = config.path.as_deref().map(lock::beside);
     let read = |path| Lock::read_held(path, |bytes| config.hold(path, bytes));
     let mut lock = lock_file.as_deref().map(read).transpose()?.unwrap_or_default();
@@ -85,10 +87,10 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
     let wanted = if is_all { named(&config)? } else { typed(&config, &args.references)? };
     if wanted.is_empty() {
         let reason = "the config names no component of a registry (`\"component\": \"oci://…\"`); name one here";
-        return Err(Usage(reason.to_owned()).into());
+        return Err(UsageError(reason.to_owned()).into());
     }
     if args.output.is_some() && wanted.len() > 1 {
-        return Err(Usage("`--output` goes with one component".to_owned()).into());
+        return Err(UsageError("`--output` goes with one component".to_owned()).into());
     }
     let store = Store::of_user()?;
     for Wanted { reference, trust, most } in &wanted {
@@ -96,7 +98,7 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
         let pinned = lock.digest(reference).filter(|_| args.update && !args.allow_older);
-        let withheld = config.withheld(stage::env);
+        let withheld = config.withheld(setup::env);
         let want =
             Fetch { reference: &place, trust: &trust, most: *most, realms: &args.realm, pinned, withheld: &withheld };
         let fetched = match tokio::time::timeout(PATIENCE, fetch(want, &store)).await {
@@ -123,7 +125,7 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
         lock.write(path)?;
         keep_trust(&config, path, &lock);
     }
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
 /// What the user has fetched by a config that is trusted is trusted with it.
@@ -157,16 +159,17 @@ fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
     let mut wanted = Vec::new();
     for name in references {
         let one = of(config, name)?;
-        wanted
-            .push(one.ok_or_else(|| Usage(format!("`{name}` is not in a registry: write `oci://REGISTRY/NAME:TAG`")))?);
+        wanted.push(
+            one.ok_or_else(|| UsageError(format!("`{name}` is not in a registry: write `oci://REGISTRY/NAME:TAG`")))?,
+        );
     }
     Ok(wanted)
 }
 
 fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
-    let plugin = config.plugin(name, stage::env)?;
+    let plugin = config.plugin(name, setup::env)?;
     let Some(reference) = plugin.reference() else { return Ok(None) };
-    let reference = Reference::parse(reference).map_err(Usage)?;
+    let reference = Reference::parse(reference).map_err(UsageError)?;
     Ok(Some(Wanted { reference, trust: plugin.trust, most: plugin.limits.component }))
 }
 
@@ -247,20 +250,23 @@ fn origin(text: &str) -> Result<Url, String> {
     crate::provider::origin::parse(text)
 }
 
-pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
-    let reference = Reference::parse(&args.reference).map_err(Usage)?;
+pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome> {
+    let reference = Reference::parse(&args.reference).map_err(UsageError)?;
     if reference.tag().is_none() {
-        return Err(Usage(format!("`{reference}` has a digest, which comes of what is pushed; write a tag")).into());
+        return Err(
+            UsageError(format!("`{reference}` has a digest, which comes of what is pushed; write a tag")).into()
+        );
     }
-    let config = stage::config(global)?;
-    let plugin = stage::configured(&config, &args.plugin, &SamplingArgs::default())?;
+    let config = setup::config(global)?;
+    let shared = setup::shared_resources();
+    let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     // What can't serve isn't for others either.
-    let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
+    let loaded = shared.load(&plugin).await?;
     let component = crate::plugin::read(&plugin)?;
     if Digest::of(&component).hex() != loaded.plugin.sha256 {
         let reason =
             "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
-        return Err(Usage(format!("`{}`: {reason}", plugin.component)).into());
+        return Err(UsageError(format!("`{}`: {reason}", plugin.component)).into());
     }
     let description = &loaded.plugin.description;
     let said = [
@@ -280,13 +286,13 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
         title: file.unwrap_or_else(|| format!("{}.wasm", plugin.name)),
         annotations,
     };
-    let withheld = config.withheld(stage::env);
+    let withheld = config.withheld(setup::env);
     let pushed = async { Remote::of(&reference, &args.realm, &withheld).await?.push(&reference, artifact).await };
     let pushed = tokio::time::timeout(PATIENCE, pushed).await.unwrap_or_else(|_| Err(took_too_long(&reference)));
     let digest = pushed.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
     note(&format!("`{reference}` is there; who wants this one and no other writes"));
     out(&reference.at(&digest).to_string())?;
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
 /// Reads `key=value`.

@@ -8,7 +8,8 @@ use clap::Args;
 use crate::authoring::contract::{self, Bindings};
 use crate::authoring::language::{Language, NewWorld};
 use crate::authoring::template::{Beginning, TemplateError};
-use crate::cli::{End, Usage, note};
+use crate::cli::args::UsageError;
+use crate::cli::output::{Outcome, note};
 
 /// Arguments of `plugin new`.
 #[derive(Debug, Args)]
@@ -61,25 +62,25 @@ struct ContractArgs {
     world: String,
 }
 
-pub(super) fn new(args: NewArgs) -> Result<End> {
+pub(super) fn new(args: NewArgs) -> Result<Outcome> {
     let beginning = Beginning { name: args.name, language: args.lang, world: args.world };
     let made = beginning.write(Path::new("")).map_err(|error| match error {
         TemplateError::Write(error) => anyhow::Error::from(error),
-        error => Usage(error.to_string()).into(),
+        error => UsageError(error.to_string()).into(),
     })?;
     let (name, component) = (&beginning.name, beginning.component());
     note(&format!("`{}` holds a plugin in {}; its README.md says more. Next:", made.display(), beginning.language));
     note(&format!("  cd {name} && {}", beginning.build_command()));
     note(&format!("  understudy plugin check {component}"));
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
-pub(super) fn bindings(args: &BindingsArgs) -> Result<End> {
+pub(super) fn bindings(args: &BindingsArgs) -> Result<Outcome> {
     contract::bindings(args.language, &args.contract.wit, &args.contract.world, &args.output)?;
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }
 
-pub(super) fn componentize(args: &ComponentizeArgs) -> Result<End> {
+pub(super) fn componentize(args: &ComponentizeArgs) -> Result<Outcome> {
     contract::componentize(&args.module, &args.contract.wit, &args.contract.world, &args.output)?;
-    Ok(End::Done)
+    Ok(Outcome::Done)
 }

@@ -11,9 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::{Usage, stage};
+use crate::cli::args::UsageError;
 use crate::config::{self, Config, Listen, Serve, Token};
 use crate::private;
+use crate::runtime::{Environment, read_secret};
 
 /// The config's key of the token.
 const KEY: &str = "serve.token";
@@ -49,16 +50,16 @@ pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new
         serve.listen
     );
     if is_open && !serve.listen.is_local() {
-        return Err(Usage(format!("`--no-token` doesn't go with this address: {needed}")).into());
+        return Err(UsageError(format!("`--no-token` doesn't go with this address: {needed}")).into());
     }
     match &serve.token {
         _ if is_open => Ok(Wanted::None),
         Token::From(_) if is_new => {
             let reason = "`--new-token` makes a new token in the place of the one that Understudy keeps; the config names another, in `serve.token`";
-            Err(Usage(reason.to_owned()).into())
+            Err(UsageError(reason.to_owned()).into())
         }
         Token::From(source) => {
-            let token = stage::secret(config, KEY, source).await?;
+            let token = read_secret(config, KEY, source, &Environment::process()).await?;
             if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(config::wrong(KEY, "holds characters that no header can: it must be visible ASCII").into());
             }
@@ -67,7 +68,7 @@ pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new
         Token::Unsaid if !serve.listen.is_local() => Err(config::wrong(KEY, &format!("is missing: {needed}")).into()),
         Token::None if !serve.listen.is_local() => Err(config::wrong(KEY, &format!("is `false`: {needed}")).into()),
         Token::None if is_new => {
-            Err(Usage("`--new-token` makes a token, and the config wants none (`serve.token`)".to_owned()).into())
+            Err(UsageError("`--new-token` makes a token, and the config wants none (`serve.token`)".to_owned()).into())
         }
         Token::None => Ok(Wanted::None),
         // Nobody else can connect.

@@ -1,47 +1,80 @@
-//! Taking up what has changed while we run: the config, and the components that it names. Whole, or not at all.
+//! Taking up changes while the program runs: of the config, and of the components that it names. Whole, or not at all.
 //!
 //! Everything is loaded anew beside what answers, and held against the kit's quick part; only then do the samplers change over, one after
 //! the other without a pause. Requests in flight finish with what they began with.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
 use notify::event::ModifyKind;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::stage::{self, Common};
-use super::{Global, SamplingArgs, trust};
 use crate::check;
 use crate::check::report::Report;
-use crate::config::{Aside, Config, ConfigError, Mode, Origin, Sampling};
+use crate::config::{Aside, Config, ConfigError, Origin, Sampling};
+use crate::runtime::{Environment, Overrides, RuntimeError, SharedResources, unanswered};
 use crate::sampling::Sampler;
 use crate::trust::TrustList;
 
-/// A change is taken up when nothing has happened for this long: who writes a file seldom does it at once. But not later than that.
+/// A change is taken up when nothing has happened for this long: a file is seldom written at once. But not later than [`LATEST`].
 const QUIET: Duration = Duration::from_millis(100);
 const LATEST: Duration = Duration::from_secs(2);
 
-/// Who answers for one server, and where the rule for that is found.
-#[derive(Debug, Clone)]
-pub(crate) struct Served {
-    pub(crate) key: Key,
-    pub(crate) sampler: Arc<Sampler>,
+/// Why a change is not taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The config, or a plugin that it names, can't be used.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The config that is loaded may not be used any more: it has changed, and isn't trusted as it is now.
+    #[error("{0}")]
+    Aside(Aside),
+    /// The config that is loaded is gone.
+    #[error("the config `{}` is gone", .0.display())]
+    Gone(PathBuf),
+    /// A plugin breaks a rule of the kit.
+    #[error("the plugin `{plugin}` is not admitted, for it breaks the rule `{rule}`: {how}")]
+    NotAdmitted {
+        /// The plugin.
+        plugin: String,
+        /// The rule.
+        rule: &'static str,
+        /// What it did.
+        how: String,
+    },
 }
 
-/// A server's name in the config, if it is there.
-pub(crate) type Key = Option<String>;
+impl From<ConfigError> for ReloadError {
+    fn from(error: ConfigError) -> Self {
+        Self::Runtime(error.into())
+    }
+}
 
-/// What has been loaded was found so.
+/// A server's sampler, and where the rule for it is found.
+#[derive(Debug, Clone)]
+pub struct ServedSampler {
+    /// The server's name in the config, if it is there.
+    pub key: ServerKey,
+    /// Its sampler.
+    pub sampler: Arc<Sampler>,
+}
+
+/// A server's name in the config; `None` for a server that the config doesn't name.
+pub type ServerKey = Option<String>;
+
+/// Told of each config that is found again, before it is loaded: the config, the path of the one before, and the files that were left aside then.
+pub type OnConfig = Box<dyn Fn(&Config, Option<&Path>, &[Aside]) + Send + Sync>;
+
+/// The files that a config was loaded from, as they were.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub struct FileSnapshot {
     /// The config.
     config: Option<PathBuf>,
     /// The files that it was loaded from.
@@ -59,25 +92,46 @@ type Marks = Vec<(PathBuf, Option<Mark>)>;
 type Mark = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// Takes up what has changed.
-pub(crate) struct Reloader {
-    global: Global,
-    typed: SamplingArgs,
-    served: Vec<Served>,
-    common: Common,
+pub struct Reloader {
+    /// The config that the user names; without one, it is found anew each time.
+    config_path: Option<PathBuf>,
+    overrides: Overrides,
+    served: Vec<ServedSampler>,
+    shared: SharedResources,
+    on_config: OnConfig,
     /// The files as they were when they were last looked at.
-    seen: Seen,
+    seen: FileSnapshot,
     /// Whether they have been loaded so.
     loaded: bool,
 }
 
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("served", &self.served).field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
 impl Reloader {
-    /// What was typed, and what has been loaded since the files were seen so.
-    pub(crate) fn new(global: &Global, typed: &SamplingArgs, seen: Seen, served: Vec<Served>, common: Common) -> Self {
-        Self { global: global.clone(), typed: typed.clone(), served, common, seen, loaded: true }
+    /// For samplers that were loaded from the config at `config_path` (or [`Config::find`] without one) since its files were `seen`.
+    #[must_use]
+    pub fn new(
+        config_path: Option<PathBuf>,
+        overrides: Overrides,
+        seen: FileSnapshot,
+        served: Vec<ServedSampler>,
+        shared: SharedResources,
+    ) -> Self {
+        Self { config_path, overrides, served, shared, on_config: Box::new(|_, _, _| {}), seen, loaded: true }
     }
 
-    /// Takes up changes as they come, and at once when told to. Never ends.
-    pub(crate) async fn run(mut self, mut told: mpsc::Receiver<()>) {
+    /// Has `on_config` told of each config that is found again.
+    #[must_use]
+    pub fn on_config(self, on_config: OnConfig) -> Self {
+        Self { on_config, ..self }
+    }
+
+    /// Takes up changes as they come, and at once for each message of `told`. Never ends; what can't be taken up is logged as an error.
+    pub async fn run(mut self, mut told: mpsc::Receiver<()>) {
         let (sender, mut changed) = mpsc::channel(1);
         let mut watch = Watch::new(sender);
         watch.follow(&self.seen);
@@ -132,7 +186,7 @@ impl Reloader {
         let before = self.seen.now();
         let config = self.config();
         let mut seen = match &config {
-            Ok(config) => look(config, &self.typed, self.served.iter().map(|served| &served.key)),
+            Ok(config) => self.snapshot(config),
             // It can't be read now, or isn't to be used; what it named before is still of interest.
             Err(_) => before.clone(),
         };
@@ -143,7 +197,7 @@ impl Reloader {
         let known = std::mem::replace(&mut self.seen, seen);
         let outcome = match config {
             Ok(config) => {
-                trust::announce_news(&config, known.config.as_deref(), &known.aside);
+                (self.on_config)(&config, known.config.as_deref(), &known.aside);
                 // What is left aside may change as it likes.
                 if self.loaded && self.seen.loads_the_same_as(&known) && !by_hand {
                     return;
@@ -154,35 +208,41 @@ impl Reloader {
         };
         self.loaded = outcome.is_ok();
         if let Err(error) = outcome {
-            tracing::error!("a change is not taken up, and what was loaded before goes on: {error:#}");
+            tracing::error!("a change is not taken up, and the configuration before it stays in use: {error}");
         }
     }
 
     /// The config as it is now. One that was loaded is not given up for another because it has changed and isn't trusted, or is gone: a folder
     /// would choose by that.
-    fn config(&self) -> Result<Config> {
-        let config = Config::find(self.global.config.as_deref())?;
+    fn config(&self) -> Result<Config, ReloadError> {
+        let config = Config::find(self.config_path.as_deref())?;
         if let Some(loaded) = self.seen.config.as_ref().filter(|loaded| config.path.as_ref() != Some(*loaded)) {
             if let Some(aside) = config.aside.iter().find(|aside| aside.path == *loaded) {
-                bail!("{aside}");
+                return Err(ReloadError::Aside(aside.clone()));
             }
             if !loaded.exists() {
-                bail!("the config `{}` is gone", loaded.display());
+                return Err(ReloadError::Gone(loaded.clone()));
             }
         }
         Ok(config)
     }
 
+    fn snapshot(&self, config: &Config) -> FileSnapshot {
+        let keys = self.served.iter().map(|served| &served.key);
+        FileSnapshot::of(config, &self.overrides, keys, self.shared.environment())
+    }
+
     /// Loads everything by this config, and then changes over.
-    async fn change_over(&mut self, config: &Config) -> Result<()> {
+    async fn change_over(&mut self, config: &Config) -> Result<(), ReloadError> {
+        let (overrides, shared) = (&self.overrides, &self.shared);
         let mut fresh = Vec::new();
-        for Served { key, sampler } in &self.served {
-            let rule = rule(config, &self.typed, key)?.unwrap_or_else(nobody);
-            let chain = stage::chain(config, &rule, &self.typed, &mut self.common).await?;
+        for ServedSampler { key, sampler } in &self.served {
+            let rule = rule(config, overrides, key, shared.environment())?.unwrap_or_else(unanswered);
+            let chain = shared.chain(config, &rule, overrides).await?;
             for link in &chain {
                 admit(&check::quick(link).await)?;
             }
-            fresh.push((sampler, stage::sampler(config, sampler.server(), &rule, chain, &self.common)));
+            fresh.push((sampler, shared.sampler(config, sampler.server(), &rule, chain)));
         }
         for (sampler, fresh) in fresh {
             let (before, after) = (sampler.plugins(), fresh.plugins());
@@ -200,7 +260,30 @@ impl Reloader {
     }
 }
 
-impl Seen {
+impl FileSnapshot {
+    /// The files of these servers: the config's, those of the components that are used, and those that decide which config is used.
+    pub fn of<'a>(
+        config: &Config,
+        overrides: &Overrides,
+        keys: impl Iterator<Item = &'a ServerKey>,
+        env: &Environment,
+    ) -> Self {
+        let mut files: BTreeSet<PathBuf> = config.path.clone().into_iter().collect();
+        for key in keys {
+            // What is wrong with a server or a plugin is found when it is loaded.
+            let plugins = rule(config, overrides, key, env).ok().flatten().map(|rule| rule.plugins).unwrap_or_default();
+            let of = |name: &String| Some(overrides.plugin(config, name, env).ok()?.watched()?.to_path_buf());
+            files.extend(plugins.iter().filter_map(of));
+        }
+        let mut trust: BTreeSet<PathBuf> = config.aside.iter().map(|aside| aside.path.clone()).collect();
+        if config.origin == Origin::Folder || !trust.is_empty() {
+            trust.extend(TrustList::of_user().and_then(|list| list.watched().map(Path::to_path_buf)));
+            files.extend(config.covered().into_iter().filter(|_| config.origin == Origin::Folder));
+        }
+        let marks = |files: BTreeSet<PathBuf>| files.into_iter().map(|path| (path.clone(), mark(&path))).collect();
+        Self { config: config.path.clone(), files: marks(files), trust: marks(trust), aside: config.aside.clone() }
+    }
+
     /// The same files as they are now.
     fn now(&self) -> Self {
         let now = |marks: &Marks| marks.iter().map(|(path, _)| (path.clone(), mark(path))).collect();
@@ -226,36 +309,18 @@ impl Seen {
     }
 }
 
-/// The files of these servers: the config's, those of the components that are used, and those that decide which config is used.
-pub(crate) fn look<'a>(config: &Config, typed: &SamplingArgs, keys: impl Iterator<Item = &'a Key>) -> Seen {
-    let mut files: BTreeSet<PathBuf> = config.path.clone().into_iter().collect();
-    for key in keys {
-        // What is wrong with a server or a plugin is found when it is loaded.
-        let plugins = rule(config, typed, key).ok().flatten().map(|rule| rule.plugins).unwrap_or_default();
-        let of = |name: &String| Some(stage::configured(config, name, typed).ok()?.watched()?.to_path_buf());
-        files.extend(plugins.iter().filter_map(of));
-    }
-    let mut trust: BTreeSet<PathBuf> = config.aside.iter().map(|aside| aside.path.clone()).collect();
-    if config.origin == Origin::Folder || !trust.is_empty() {
-        trust.extend(TrustList::of_user().and_then(|list| list.watched().map(Path::to_path_buf)));
-        files.extend(config.covered().into_iter().filter(|_| config.origin == Origin::Folder));
-    }
-    let marks = |files: BTreeSet<PathBuf>| files.into_iter().map(|path| (path.clone(), mark(&path))).collect();
-    Seen { config: config.path.clone(), files: marks(files), trust: marks(trust), aside: config.aside.clone() }
-}
-
 /// The rule for a server's sampling requests.
-fn rule(config: &Config, typed: &SamplingArgs, key: &Key) -> Result<Option<Sampling>, ConfigError> {
+fn rule(
+    config: &Config,
+    overrides: &Overrides,
+    key: &ServerKey,
+    env: &Environment,
+) -> Result<Option<Sampling>, ConfigError> {
     let configured = match key {
-        Some(name) => config.server(name, stage::env)?.sampling,
+        Some(name) => config.server(name, |name| env.var(name))?.sampling,
         None => config.sampling().cloned(),
     };
-    Ok(stage::rule_of(typed, configured))
-}
-
-/// The rule where nobody answers.
-pub(crate) fn nobody() -> Sampling {
-    Sampling { mode: Mode::Off, ..Sampling::by(Vec::new()) }
+    Ok(overrides.rule(configured))
 }
 
 /// Which file it is; none if there is none.
@@ -270,28 +335,10 @@ fn mark(path: &Path) -> Option<Mark> {
     ))
 }
 
-/// `SIGHUP`s, by which a user says that something has changed.
-pub(crate) fn hang_ups() -> std::io::Result<mpsc::Receiver<()>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            // One that waits to be heard is enough.
-            let _ = sender.try_send(());
-        }
-    });
-    Ok(receiver)
-}
-
 /// A plugin that breaks a rule doesn't serve.
-fn admit(report: &Report) -> Result<()> {
+fn admit(report: &Report) -> Result<(), ReloadError> {
     let Some((rule, how)) = report.breaches().next() else { return Ok(()) };
-    bail!(
-        "the plugin `{}` is not admitted, for it breaks the rule `{}`: {}",
-        report.plugin,
-        rule.name(),
-        how.join("; ")
-    )
+    Err(ReloadError::NotAdmitted { plugin: report.plugin.clone(), rule: rule.name(), how: how.join("; ") })
 }
 
 /// Waits until nothing more happens.
@@ -327,7 +374,7 @@ impl Watch {
     }
 
     /// Watches these files from now on, and no others.
-    fn follow(&mut self, files: &Seen) {
+    fn follow(&mut self, files: &FileSnapshot) {
         let Some(watcher) = &mut self.watcher else { return };
         let real = |path: &Path| path.canonicalize().ok();
         let all: Vec<PathBuf> = files.all().flat_map(|(path, _)| [Some(path.clone()), real(path)]).flatten().collect();
