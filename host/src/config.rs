@@ -36,7 +36,7 @@ pub use model::{Clients, Credential, CredentialSource, Plugin, Server, Transport
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, EraChoice, Mode, Sampling};
 use section::Section;
-pub(crate) use section::wrong;
+pub use section::wrong;
 pub use serve::{Listen, Serve, Token};
 
 use crate::registry::lock;
@@ -330,7 +330,7 @@ impl Config {
 }
 
 /// The key of the key that `requestState`s are sealed with.
-pub(crate) const STATE_KEY: &str = "requestStateKey";
+pub const STATE_KEY: &str = "requestStateKey";
 
 fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
     let mut section = Section::of(STATE_KEY, value)?;
@@ -341,7 +341,7 @@ fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
 
 /// Whether a plugin's name is a component's path: what has a folder or the ending of one. A mere name never is, so no file in the current folder
 /// stands in for a plugin by being called like one.
-pub(crate) fn is_component(name: &str) -> bool {
+pub fn is_component(name: &str) -> bool {
     let ends = || Path::new(name).extension().is_some_and(|ending| ending == "wasm" || ending == "cwasm");
     name.starts_with(SCHEME)
         || !name.starts_with(model::BUILT_IN) && (name.contains(std::path::MAIN_SEPARATOR) || ends())

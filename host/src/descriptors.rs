@@ -14,7 +14,7 @@ const ENOUGH: u64 = 65_536;
 static GIVEN: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the soft limit to the hard one; the limit that holds from now on.
-pub(crate) fn raise() -> u64 {
+pub fn raise() -> u64 {
     let given = getrlimit(Resource::Nofile);
     let wanted = given.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     let Some(current) = given.current.filter(|current| *current < wanted) else {

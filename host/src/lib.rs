@@ -26,21 +26,22 @@
 //! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`children`] | programs that are started, without our secrets |
+//! | [`descriptors`] | the limit of open files |
+//! | [`private`] | files that are the user's alone |
+//! | [`search_path`] | `PATH`, without entries that depend on the current folder |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
 //! | [`runtime`] | the composition root: from a config to samplers |
 //! | [`reload`] | taking up changes of the config and of components |
 //! | [`server_runtime`] | a server with all that a session with it needs |
 //! | [`client`] | a small client of our own |
-//! | [`cli`] | the command line |
 
 pub mod authoring;
 pub mod check;
 pub mod children;
-pub mod cli;
 pub mod client;
 pub mod config;
-mod descriptors;
+pub mod descriptors;
 pub mod error;
 mod folded;
 mod held;
@@ -48,7 +49,7 @@ pub mod jsonrpc;
 pub mod oauth;
 pub mod plugin;
 pub mod policy;
-mod private;
+pub mod private;
 pub mod provider;
 pub mod registry;
 pub mod relay;
@@ -56,7 +57,7 @@ pub mod reload;
 pub mod retry;
 pub mod runtime;
 pub mod sampling;
-mod search_path;
+pub mod search_path;
 pub mod select;
 pub mod server_runtime;
 pub mod text;

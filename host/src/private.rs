@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 /// The file's bytes, if nobody but the user can have written or read them; `None` if there is no such file. What is looked at is what was
 /// opened: the folder, and the file in this very folder.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(format!("`{}` is no file", path.display()));
     };
@@ -69,7 +69,7 @@ pub(crate) fn own_folder(folder: &Path) -> Result<(), String> {
 }
 
 /// Writes the file, of these parts, beside its place and moves it there, so that no reader sees half of it.
-pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+pub fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     written(path, parts)?.persist(path).map_err(|e| e.error)?;
     Ok(())
 }
@@ -95,7 +95,7 @@ fn written(path: &Path, parts: &[&[u8]]) -> io::Result<tempfile::NamedTempFile> 
 }
 
 /// Makes the folder, for the user alone, unless it is there.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

@@ -9,8 +9,8 @@
 //! | `pins` | the digests that the files of a trusted config are held to |
 
 pub mod deeds;
-pub(crate) mod file;
-pub(crate) mod pins;
+pub mod file;
+pub mod pins;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -170,7 +170,7 @@ fn name(config: &Path) -> String {
 }
 
 /// A digest, in lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use crate::config::{EraChoice, Mode};
-use crate::runtime::Overrides;
-use crate::server_runtime::{ServerSpec, ServerTarget};
+use understudy::config::{EraChoice, Mode};
+use understudy::runtime::Overrides;
+use understudy::server_runtime::{ServerSpec, ServerTarget};
 
 /// The variable that names a config.
 pub(super) const CONFIG_VARIABLE: &str = "UNDERSTUDY_CONFIG";

@@ -11,13 +11,13 @@ use url::Url;
 use super::args::{GlobalArgs, UsageError};
 use super::output::{Outcome, note};
 use super::setup;
-use crate::children::{self, Withheld};
-use crate::config::{Config, Transport};
-use crate::oauth::{Callback, Login, Wish};
-use crate::search_path::search_path;
-use crate::server_runtime;
-use crate::text::one_line;
-use crate::transport::remote::Remote;
+use understudy::children::{self, Withheld};
+use understudy::config::{Config, Transport};
+use understudy::oauth::{Callback, Login, Wish};
+use understudy::search_path::search_path;
+use understudy::server_runtime;
+use understudy::text::one_line;
+use understudy::transport::remote::Remote;
 
 /// Arguments of `auth`.
 #[derive(Debug, Args)]

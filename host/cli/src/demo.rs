@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::{Outcome, note, out};
 use super::setup;
-use crate::client::{Client, Era};
+use understudy::client::{Client, Era};
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -67,7 +67,7 @@ pub(super) async fn run(global: &GlobalArgs, args: DemoArgs) -> Result<Outcome> 
     client.close().await;
     let answer = result.pointer("/content/0/text").and_then(Value::as_str).unwrap_or_default();
     if result.get("isError").and_then(Value::as_bool).unwrap_or_default() || answer.is_empty() {
-        bail!("the tool failed: {}", crate::text::one_line(answer, 500));
+        bail!("the tool failed: {}", understudy::text::one_line(answer, 500));
     }
     out(answer)?;
     Ok(Outcome::Done)

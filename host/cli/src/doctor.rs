@@ -11,14 +11,14 @@ use clap::Args;
 use super::args::{GlobalArgs, SamplingArgs};
 use super::output::{Outcome, note, out};
 use super::setup;
-use crate::check;
-use crate::config::{Config, CredentialSource, Mode, Sampling, Transport};
-use crate::provider::credential::{CLEAN_ENVIRONMENT, Credential};
-use crate::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
-use crate::runtime::{Overrides, RuntimeError};
-use crate::server_runtime;
-use crate::text::one_line;
 use entry::Entry;
+use understudy::check;
+use understudy::config::{Config, CredentialSource, Mode, Sampling, Transport};
+use understudy::provider::credential::{CLEAN_ENVIRONMENT, Credential};
+use understudy::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
+use understudy::runtime::{Overrides, RuntimeError};
+use understudy::server_runtime;
+use understudy::text::one_line;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -93,7 +93,7 @@ pub(super) async fn run(global: &GlobalArgs, args: DoctorArgs) -> Result<Outcome
 fn are_set(variables: &BTreeMap<String, String>) -> String {
     let names: BTreeSet<&str> = variables.values().map(String::as_str).collect();
     let are = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {are} set", crate::text::list(names))
+    format!("{} {are} set", understudy::text::list(names))
 }
 
 /// The servers and who answers each; the entries that clients want for them.
@@ -165,7 +165,7 @@ fn is_there(command: &str, cwd: Option<&Path>) -> bool {
 }
 
 fn who_answers(sampling: &Sampling) -> String {
-    let chain = crate::text::list(sampling.plugins.iter().map(String::as_str));
+    let chain = understudy::text::list(sampling.plugins.iter().map(String::as_str));
     match sampling.mode {
         Mode::Off => "sampling passes through (`mode` is `off`)".to_owned(),
         Mode::Always => format!("{chain} answers, whatever the client can"),

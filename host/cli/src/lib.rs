@@ -26,13 +26,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::children;
-use crate::config::ConfigError;
-use crate::error::LoadError;
-use crate::runtime::RuntimeError;
-use crate::server_runtime::ServerError;
 use args::{GlobalArgs, UsageError};
 use output::Outcome;
+use understudy::children;
+use understudy::config::ConfigError;
+use understudy::error::LoadError;
+use understudy::runtime::RuntimeError;
+use understudy::server_runtime::ServerError;
 
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -77,8 +77,8 @@ enum Verb {
 #[must_use]
 pub fn program() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == crate::plugin::COMPILE) {
-        return crate::plugin::compile_for_parent(arguments);
+    if arguments.next().is_some_and(|first| first == understudy::plugin::COMPILE) {
+        return understudy::plugin::compile_for_parent(arguments);
     }
     let cli = Cli::parse_from(words::with_command_apart(&Cli::command(), std::env::args_os().collect()));
     start_log(&cli);
@@ -124,7 +124,7 @@ async fn run(cli: Cli) -> Result<Outcome> {
 
 /// Says what went wrong; the exit code.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    let text = crate::text::for_terminal(&format!("{error:#}"));
+    let text = understudy::text::for_terminal(&format!("{error:#}"));
     log::say(&format!("understudy: {text}"));
     let is_usage = |cause: &(dyn std::error::Error + 'static)| {
         let of_a_plugin = matches!(cause.downcast_ref(), Some(LoadError::Config(_)));

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::text;
+use understudy::text;
 use writer::Writer;
 
 /// What begins a terminal's escape sequences.

@@ -6,7 +6,7 @@ use std::process::{ExitCode, ExitStatus};
 use anyhow::Result;
 
 use super::log;
-use crate::text::for_terminal;
+use understudy::text::for_terminal;
 
 /// How a verb ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

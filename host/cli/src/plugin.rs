@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, out};
 use super::setup;
-use crate::config;
-use crate::plugin::bindings::understudy::plugin::types as wit;
-use crate::plugin::{Plugin, World};
-use crate::provider::guarded::Guarded;
-use crate::runtime::{Overrides, RuntimeError};
-use crate::sampling::Understudy;
-use crate::select::choose;
-use crate::text::{list, one_line};
+use understudy::config;
+use understudy::plugin::bindings::understudy::plugin::types as wit;
+use understudy::plugin::{Plugin, World};
+use understudy::provider::guarded::Guarded;
+use understudy::runtime::{Overrides, RuntimeError};
+use understudy::sampling::Understudy;
+use understudy::select::choose;
+use understudy::text::{list, one_line};
 
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]

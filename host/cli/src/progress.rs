@@ -20,7 +20,7 @@ struct Line {
 /// Shows that a plugin is being compiled, until what this gives is dropped.
 pub(super) fn compiling(name: &str, size: usize) -> Box<dyn Send> {
     let text = format!("compiling `{name}` ({}), once for this version", ByteSize::b(size as u64));
-    let text = crate::text::for_terminal(&text);
+    let text = understudy::text::for_terminal(&text);
     let (going, ended) = mpsc::channel::<()>();
     let began = Instant::now();
     let show = move || {

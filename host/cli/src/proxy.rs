@@ -15,9 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::Outcome;
 use super::setup;
-use crate::relay::{Relay, Terms};
-use crate::transport::back::LAST_WORDS;
-use crate::transport::stdio::{self, Front};
+use understudy::relay::{Relay, Terms};
+use understudy::transport::back::LAST_WORDS;
+use understudy::transport::stdio::{self, Front};
 
 /// Arguments of `proxy`.
 #[derive(Debug, Args)]

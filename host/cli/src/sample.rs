@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
-use crate::jsonrpc::{Head, Parts};
-use crate::sampling::Asked;
+use understudy::jsonrpc::{Head, Parts};
+use understudy::sampling::Asked;
 
 use super::args::{GlobalArgs, SamplingArgs};
 use super::output::{Outcome, out};

@@ -14,13 +14,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use crate::config::{self, Config, Listen, Serve};
-use crate::descriptors;
-use crate::reload::FileSnapshot;
-use crate::runtime::Environment;
-use crate::server_runtime::{Backends, ConfiguredServer, ServerRuntime, relay_options};
-use crate::transport::endpoint::{Front, Listener, Settings, Socket};
 use token::Wanted;
+use understudy::config::{self, Config, Listen, Serve};
+use understudy::descriptors;
+use understudy::reload::FileSnapshot;
+use understudy::runtime::Environment;
+use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, relay_options};
+use understudy::transport::endpoint::{Front, Listener, Settings, Socket};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]

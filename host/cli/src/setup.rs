@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 
 use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerArgs, UsageError};
 use super::progress;
-use crate::client::{Client, Era};
-use crate::config::{Aside, Config, Mode, Origin, Sampling};
-use crate::reload::{FileSnapshot, Reloader, ServedSampler};
-use crate::runtime::{Environment, RuntimeError, RuntimeOptions, SharedResources};
-use crate::sampling::Sampler;
-use crate::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
-use crate::text::quoted;
+use understudy::client::{Client, Era};
+use understudy::config::{Aside, Config, Mode, Origin, Sampling};
+use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
+use understudy::runtime::{Environment, RuntimeError, RuntimeOptions, SharedResources};
+use understudy::sampling::Sampler;
+use understudy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
+use understudy::text::quoted;
 
 /// The config; which one it is, what was left aside and its warnings are said.
 pub(super) fn config(global: &GlobalArgs) -> Result<Config> {
@@ -147,7 +147,8 @@ pub(super) async fn sampler(global: &GlobalArgs, args: &SamplingArgs) -> Result<
     let (config, overrides) = (config(global)?, args.overrides());
     let rule = overrides.rule(config.sampling().cloned()).filter(|rule| !rule.plugins.is_empty());
     let rule = rule.ok_or_else(|| {
-        let known = crate::text::list(config.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|p| p.name)));
+        let known =
+            understudy::text::list(config.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|p| p.name)));
         UsageError(format!(
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::args::{ClientArgs, GlobalArgs};
 use super::output::{Outcome, out};
 use super::setup;
-use crate::client::tool_name;
-use crate::text::one_line;
+use understudy::client::tool_name;
+use understudy::text::one_line;
 
 /// Arguments of `tools`.
 #[derive(Debug, Args)]

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::args::{CONFIG_VARIABLE, GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
-use crate::config::{self, Config};
-use crate::text::quoted;
-use crate::trust::deeds::Deeds;
-use crate::trust::pins::Pins;
-use crate::trust::{self, TrustList, Trusted, file};
+use understudy::config::{self, Config};
+use understudy::text::quoted;
+use understudy::trust::deeds::Deeds;
+use understudy::trust::pins::Pins;
+use understudy::trust::{self, TrustList, Trusted, file};
 
 /// Arguments of `trust`.
 #[derive(Debug, Args)]

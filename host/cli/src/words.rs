@@ -65,7 +65,7 @@ mod tests {
 
     fn apart(line: &str) -> String {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let words = with_command_apart(&super::super::Cli::command(), words);
+        let words = with_command_apart(&crate::Cli::command(), words);
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 

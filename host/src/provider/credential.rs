@@ -216,7 +216,7 @@ impl Credential {
     }
 
     /// Whether the variable or the file holds one.
-    pub(crate) fn is_there(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         matches!(self.found(), Ok(Some(_)))
     }
 

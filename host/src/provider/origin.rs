@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// An origin as the user writes it: scheme, host and perhaps a port.
-pub(crate) fn parse(text: &str) -> Result<Url, String> {
+pub fn parse(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text.trim()).map_err(|e| format!("is not an origin such as `https://api.example.com`: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") {

@@ -7,8 +7,8 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::DoctorArgs;
-use crate::cli::output::out;
-use crate::config::{Config, Mode, Origin, Sampling};
+use crate::output::out;
+use understudy::config::{Config, Mode, Origin, Sampling};
 
 /// A server as a client is to start it.
 pub(super) struct Entry {
@@ -39,7 +39,7 @@ impl Entry {
             words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
         };
         for plugin in &typed.plugin {
-            let is_file = crate::config::is_component(plugin) && Path::new(plugin).is_file();
+            let is_file = understudy::config::is_component(plugin) && Path::new(plugin).is_file();
             option("--plugin", Some(if is_file { absolute(Path::new(plugin)) } else { plugin.clone() }));
         }
         option("--endpoint", typed.endpoint.clone());

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use crate::check;
-use crate::check::report::Report;
-use crate::cli::args::{GlobalArgs, UsageError, setting};
-use crate::cli::output::{Outcome, out};
-use crate::cli::setup;
-use crate::runtime::Overrides;
+use crate::args::{GlobalArgs, UsageError, setting};
+use crate::output::{Outcome, out};
+use crate::setup;
+use understudy::check;
+use understudy::check::report::Report;
+use understudy::runtime::Overrides;
 
 /// Arguments of `plugin check`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,

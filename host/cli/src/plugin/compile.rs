@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::args::{GlobalArgs, UsageError};
-use crate::cli::output::{Outcome, note};
-use crate::cli::setup;
-use crate::runtime::Overrides;
+use crate::args::{GlobalArgs, UsageError};
+use crate::output::{Outcome, note};
+use crate::setup;
+use understudy::runtime::Overrides;
 
 /// Arguments of `plugin compile`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct CompileArgs {
+pub(crate) struct CompileArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,
@@ -37,7 +37,7 @@ pub(super) fn run(global: &GlobalArgs, args: CompileArgs) -> Result<Outcome> {
         ))
         .into());
     }
-    let sha256 = crate::plugin::compile(&shared.engine()?, &plugin, &out)?;
+    let sha256 = understudy::plugin::compile(&shared.engine()?, &plugin, &out)?;
     note(&format!(
         "`{}` holds the component {sha256}, compiled for this machine and this version of Understudy; name it in the place of the component",
         out.display()

@@ -8,27 +8,28 @@ use anyhow::Result;
 use clap::Args;
 use url::Url;
 
-use crate::children::Withheld;
-use crate::cli::args::{GlobalArgs, UsageError};
-use crate::cli::output::{Outcome, note, out};
-use crate::cli::setup;
-use crate::config::Config;
-use crate::error::LoadError;
-use crate::registry::layout::{self, Artifact};
-use crate::registry::lock::{self, Lock};
-use crate::registry::reference::{Digest, Reference};
-use crate::registry::remote::Remote;
-use crate::registry::store::Store;
-use crate::registry::{self, MANIFEST, RegistryError, age};
-use crate::runtime::Overrides;
-use crate::trust::file;
+use crate::args::{GlobalArgs, UsageError};
+use crate::output::{Outcome, note, out};
+use crate::setup;
+use understudy::children::Withheld;
+use understudy::config::Config;
+use understudy::error::LoadError;
+use understudy::registry::RegistryError;
+use understudy::registry::layout::Artifact;
+use understudy::registry::lock::{self, Lock};
+use understudy::registry::pull::{Pull, Pulled};
+use understudy::registry::reference::{Digest, Reference};
+use understudy::registry::remote::Remote;
+use understudy::registry::store::Store;
+use understudy::runtime::Overrides;
+use understudy::trust::file;
 
 /// How long a component may take, however slowly it comes.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Arguments of `plugin pull`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct PullArgs {
+pub(crate) struct PullArgs {
     /// What to fetch, as `oci://REGISTRY/NAME:TAG` or with `@sha256:…`; by default all that the config names
     #[arg(value_name = "oci://…")]
     references: Vec<String>,
@@ -52,7 +53,7 @@ pub(in crate::cli) struct PullArgs {
 
 /// Arguments of `plugin push`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct PushArgs {
+pub(crate) struct PushArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,
@@ -99,14 +100,19 @@ pub(super) async fn pull(global: &GlobalArgs, args: PullArgs) -> Result<Outcome>
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
         let pinned = lock.digest(reference).filter(|_| args.update && !args.allow_older);
         let withheld = config.withheld(setup::env);
-        let want =
-            Fetch { reference: &place, trust: &trust, most: *most, realms: &args.realm, pinned, withheld: &withheld };
-        let fetched = match tokio::time::timeout(PATIENCE, fetch(want, &store)).await {
-            Ok(fetched) => fetched,
+        let pull =
+            Pull { reference: &place, trust: &trust, most: *most, realms: &args.realm, pinned, withheld: &withheld };
+        let pulled = match tokio::time::timeout(PATIENCE, pull.run(&store)).await {
+            Ok(pulled) => pulled,
             Err(_) => Err(took_too_long(reference)),
         };
-        let (digest, component) =
-            fetched.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
+        let Pulled { digest, component, is_uncompared } =
+            pulled.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
+        if is_uncompared {
+            note(&format!(
+                "`{reference}`: what was pinned isn't there any more, so nobody knows whether this is older"
+            ));
+        }
         if let Some(path) = &args.output {
             let failed = |cause| LoadError::Write { path: path.display().to_string(), cause };
             file::write(path, &component).map_err(failed)?;
@@ -173,73 +179,6 @@ fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
     Ok(Some(Wanted { reference, trust: plugin.trust, most: plugin.limits.component }))
 }
 
-/// What is to be fetched.
-struct Fetch<'a> {
-    reference: &'a Reference,
-    trust: &'a [PathBuf],
-    most: usize,
-    /// Other places that may have the login.
-    realms: &'a [Url],
-    /// What it must not be older than.
-    pinned: Option<Digest>,
-    /// What a credential helper doesn't inherit.
-    withheld: &'a Withheld,
-}
-
-/// Fetches a component into the store, unless it is there, with its signatures if some are wanted; nothing is kept that isn't what it
-/// should be.
-async fn fetch(want: Fetch<'_>, store: &Store) -> Result<(Digest, Vec<u8>), RegistryError> {
-    let Fetch { reference, trust, most, realms, pinned, withheld } = want;
-    let remote = Remote::of(reference, realms, withheld).await?;
-    let (digest, manifest) = remote.manifest(reference).await?;
-    let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
-    let signatures = if trust.is_empty() { None } else { Some(remote.signatures(reference, &digest).await?) };
-    registry::verify(&digest, signatures.as_deref().unwrap_or_default(), trust)?;
-    if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
-        not_older(&manifest, &pinned, reference, !trust.is_empty(), (&remote, store)).await?;
-    }
-    let component = if let Ok(Some(component)) = store.read(&layer.digest, most) {
-        component
-    } else {
-        let size = usize::try_from(layer.size).unwrap_or(most).min(most);
-        remote.blob(reference, &layer.digest, size).await?
-    };
-    store.keep(&component)?;
-    if let Some(signatures) = signatures {
-        store.keep_signatures(&digest, &signatures)?;
-    }
-    // Last: where the manifest is, all is.
-    store.keep(&manifest)?;
-    Ok((digest, component))
-}
-
-/// Whether what a tag means now is at least as new as what is pinned.
-async fn not_older(
-    manifest: &[u8],
-    pinned: &Digest,
-    reference: &Reference,
-    is_signed: bool,
-    (remote, store): (&Remote, &Store),
-) -> Result<(), RegistryError> {
-    let before = match store.read(pinned, MANIFEST) {
-        Ok(Some(before)) => Ok(before),
-        Ok(None) | Err(_) => remote.manifest(&reference.at(pinned)).await.map(|(_, before)| before),
-    };
-    match before {
-        Ok(before) => age::is_older(manifest, &before).map_or(Ok(()), |words| Err(RegistryError::Older(words))),
-        // Who gives the old component wouldn't give what tells that it is old.
-        Err(cause) if is_signed => Err(RegistryError::Older(format!(
-            "what the lock file pins ({pinned}) isn't here any more to be compared with ({cause})"
-        ))),
-        Err(_) => {
-            note(&format!(
-                "`{reference}`: what was pinned isn't there any more, so nobody knows whether this is older"
-            ));
-            Ok(())
-        }
-    }
-}
-
 fn took_too_long(reference: &Reference) -> RegistryError {
     let reason = format!("it took longer than {} minutes", PATIENCE.as_secs() / 60);
     RegistryError::Remote { registry: reference.registry().to_owned(), reason }
@@ -247,7 +186,7 @@ fn took_too_long(reference: &Reference) -> RegistryError {
 
 /// Reads an origin.
 fn origin(text: &str) -> Result<Url, String> {
-    crate::provider::origin::parse(text)
+    understudy::provider::origin::parse(text)
 }
 
 pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome> {
@@ -262,7 +201,7 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
     let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     // What can't serve isn't for others either.
     let loaded = shared.load(&plugin).await?;
-    let component = crate::plugin::read(&plugin)?;
+    let component = understudy::plugin::read(&plugin)?;
     if Digest::of(&component).hex() != loaded.plugin.sha256 {
         let reason =
             "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::authoring::contract::{self, Bindings};
-use crate::authoring::language::{Language, NewWorld};
-use crate::authoring::template::{Beginning, TemplateError};
-use crate::cli::args::UsageError;
-use crate::cli::output::{Outcome, note};
+use crate::args::UsageError;
+use crate::output::{Outcome, note};
+use understudy::authoring::contract::{self, Bindings};
+use understudy::authoring::language::{Language, NewWorld};
+use understudy::authoring::template::{Beginning, TemplateError};
 
 /// Arguments of `plugin new`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct NewArgs {
+pub(crate) struct NewArgs {
     /// The plugin's name, and that of the folder that is made here
     #[arg(value_name = "NAME")]
     name: String,
@@ -27,10 +27,10 @@ pub(in crate::cli) struct NewArgs {
 
 /// Arguments of `plugin bindings`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct BindingsArgs {
+pub(crate) struct BindingsArgs {
     /// The language
     #[arg(value_name = "LANGUAGE")]
-    language: Bindings,
+    language: BindingsLanguage,
     #[command(flatten)]
     contract: ContractArgs,
     /// The folder to write them into
@@ -40,7 +40,7 @@ pub(in crate::cli) struct BindingsArgs {
 
 /// Arguments of `plugin componentize`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct ComponentizeArgs {
+pub(crate) struct ComponentizeArgs {
     /// The core module that a compiler made
     #[arg(value_name = "MODULE")]
     module: PathBuf,
@@ -49,6 +49,24 @@ pub(in crate::cli) struct ComponentizeArgs {
     /// The component's file
     #[arg(long, value_name = "FILE", default_value = "plugin.wasm")]
     output: PathBuf,
+}
+
+/// The languages that bindings are made for here.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BindingsLanguage {
+    /// A header and a source for C, and an object that says which world it is.
+    C,
+    /// Packages for Go: the folder `bindings` of the module `understudy`.
+    Go,
+}
+
+impl From<BindingsLanguage> for Bindings {
+    fn from(language: BindingsLanguage) -> Self {
+        match language {
+            BindingsLanguage::C => Self::C,
+            BindingsLanguage::Go => Self::Go,
+        }
+    }
 }
 
 /// Which contract.
@@ -76,7 +94,7 @@ pub(super) fn new(args: NewArgs) -> Result<Outcome> {
 }
 
 pub(super) fn bindings(args: &BindingsArgs) -> Result<Outcome> {
-    contract::bindings(args.language, &args.contract.wit, &args.contract.world, &args.output)?;
+    contract::bindings(args.language.into(), &args.contract.wit, &args.contract.world, &args.output)?;
     Ok(Outcome::Done)
 }
 

@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::args::UsageError;
-use crate::config::{self, Config, Listen, Serve, Token};
-use crate::private;
-use crate::runtime::{Environment, read_secret};
+use crate::args::UsageError;
+use understudy::config::{self, Config, Listen, Serve, Token};
+use understudy::private;
+use understudy::runtime::{Environment, read_secret};
 
 /// The config's key of the token.
 const KEY: &str = "serve.token";
