@@ -31,6 +31,7 @@
 //! | [`search_path`] | `PATH`, without entries that depend on the current folder |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
+//! | [`environment`] | where environment variables are looked up |
 //! | [`runtime`] | the composition root: from a config to samplers |
 //! | [`reload`] | taking up changes of the config and of components |
 //! | [`server_runtime`] | a server with all that a session with it needs |
@@ -42,6 +43,7 @@ pub mod children;
 pub mod client;
 pub mod config;
 pub mod descriptors;
+pub mod environment;
 pub mod error;
 mod folded;
 mod held;

@@ -19,7 +19,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::check;
 use crate::check::report::Report;
 use crate::config::{Aside, Config, ConfigError, Origin, Sampling};
-use crate::runtime::{Environment, Overrides, RuntimeError, SharedResources, unanswered};
+use crate::environment::Environment;
+use crate::runtime::{Overrides, RuntimeError, SharedResources, unanswered};
 use crate::sampling::Sampler;
 use crate::trust::TrustList;
 

@@ -2,12 +2,10 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `environment` | where environment variables are looked up |
 //! | `overrides` | what a caller says in the place of the config |
 //!
 //! Nothing here touches the terminal, the logger, the home folder or the process's environment by itself: [`RuntimeOptions`] says what is used.
 
-mod environment;
 mod overrides;
 
 use std::fmt;
@@ -17,11 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use secrecy::SecretString;
 
 use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling};
+use crate::environment::Environment;
 use crate::error::LoadError;
 use crate::plugin::Engine;
 use crate::provider::{Http, credential};
 use crate::sampling::{Sampler, Understudy};
-pub use environment::Environment;
 pub use overrides::Overrides;
 
 /// Why plugins can't be loaded for a server.

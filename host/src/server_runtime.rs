@@ -16,9 +16,10 @@ use secrecy::ExposeSecret;
 pub use backends::Backends;
 
 use crate::config::{self, Config, ConfigError, Mode, Sampling, Transport};
+use crate::environment::Environment;
 use crate::relay::{Answering, Clients, StateKey, Terms};
 use crate::reload::{ServedSampler, ServerKey};
-use crate::runtime::{Environment, Overrides, RuntimeError, SharedResources, read_secret, unanswered};
+use crate::runtime::{Overrides, RuntimeError, SharedResources, read_secret, unanswered};
 use crate::transport::Side;
 use crate::transport::back::{Back, Place};
 use crate::transport::child::Program;

@@ -17,8 +17,8 @@ use super::setup;
 use token::Wanted;
 use understudy::config::{self, Config, Listen, Serve};
 use understudy::descriptors;
+use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
-use understudy::runtime::Environment;
 use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, relay_options};
 use understudy::transport::endpoint::{Front, Listener, Settings, Socket};
 

@@ -12,8 +12,9 @@ use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerA
 use super::progress;
 use understudy::client::{Client, Era};
 use understudy::config::{Aside, Config, Mode, Origin, Sampling};
+use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
-use understudy::runtime::{Environment, RuntimeError, RuntimeOptions, SharedResources};
+use understudy::runtime::{RuntimeError, RuntimeOptions, SharedResources};
 use understudy::sampling::Sampler;
 use understudy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
 use understudy::text::quoted;

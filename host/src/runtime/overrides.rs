@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::Environment;
 use crate::config::{self, Config, ConfigError, EraChoice, Mode, Sampling};
+use crate::environment::Environment;
 
 /// Values that take precedence over the config's. The default overrides nothing.
 #[derive(Debug, Clone, Default)]

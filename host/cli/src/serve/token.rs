@@ -13,8 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::UsageError;
 use understudy::config::{self, Config, Listen, Serve, Token};
+use understudy::environment::Environment;
 use understudy::private;
-use understudy::runtime::{Environment, read_secret};
+use understudy::runtime::read_secret;
 
 /// The config's key of the token.
 const KEY: &str = "serve.token";
