@@ -5,10 +5,8 @@
 //! | --- | --- |
 //! | this one | the list, a file in the user's state folder |
 //! | `file` | reading what a folder brings: bounded, and never what could block |
-//! | `deeds` | what a config would do, by its text alone |
 //! | `pins` | the digests that the files of a trusted config are held to |
 
-pub mod deeds;
 pub(crate) mod file;
 pub(crate) mod pins;
 

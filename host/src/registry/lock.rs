@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
-use super::reference::{Digest, Reference};
+use crate::reference::{Digest, Reference};
 
 const VERSION: u32 = 1;
 
@@ -18,11 +18,6 @@ pub(crate) struct Lock {
     version: u32,
     /// The manifest's digest, by the reference with its tag.
     components: BTreeMap<String, String>,
-}
-
-/// The lock file that belongs to a config.
-pub(crate) fn beside(config: &Path) -> PathBuf {
-    config.with_extension("lock")
 }
 
 impl Lock {
@@ -100,8 +95,7 @@ mod tests {
     #[test]
     fn what_is_pinned_is_found_again_and_a_damaged_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let path = beside(&folder.path().join("understudy.json"));
-        assert_eq!(path.file_name().unwrap(), "understudy.lock");
+        let path = folder.path().join("understudy.lock");
         let [a, b] = ["oci://ghcr.io/a/a:1", "oci://ghcr.io/a/b:1"].map(|text| Reference::parse(text).unwrap());
         let mut lock = Lock::read(&path).unwrap();
         assert_eq!(lock.digest(&a), None);
