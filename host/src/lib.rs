@@ -31,6 +31,7 @@
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`children`] | programs that are started, without our secrets |
 //! | `descriptors` | the limit of open files |
+//! | `atomic_file` | replacing a file |
 //! | `private` | files that only their user can read |
 //! | `search_path` | where programs are looked up |
 //! | [`text`] | text from peers, made fit to be shown |
@@ -38,6 +39,7 @@
 //! | [`client`] | a small client of our own |
 //! | [`cli`] | the command line |
 
+mod atomic_file;
 pub mod authoring;
 pub mod check;
 pub mod children;

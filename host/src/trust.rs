@@ -144,7 +144,7 @@ impl TrustList {
         let mut kept = self.read()?;
         change(&mut kept.configs);
         let text = serde_json::to_vec_pretty(&kept).map_err(|e| failed(e.into()))?;
-        private::write_through(&self.path, &[&text]).map_err(failed)
+        private::write(&self.path, &[&text]).map_err(failed)
     }
 }
 

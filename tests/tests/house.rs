@@ -57,6 +57,18 @@ fn every_table_of_modules_has_the_modules_that_there_are() {
     assert!(report.is_empty(), "\n{report}");
 }
 
+#[test]
+fn one_place_renames_over_files() {
+    const PLACE: &str = "/atomic_file.rs";
+    let sources: Vec<_> = crates().into_iter().flat_map(|krate| krate.sources).collect();
+    assert!(sources.iter().any(|source| source.path.ends_with(PLACE)), "it is gone");
+    let renames =
+        |code: &str| ["rename(", "rename_noreplace(", "renameat", "persist("].iter().any(|call| code.contains(call));
+    let others = sources.iter().filter(|source| renames(&source.code) && !source.path.ends_with(PLACE));
+    let others: Vec<&str> = others.map(|source| source.path.as_str()).collect();
+    assert!(others.is_empty(), "these rename files by themselves, and not by `atomic_file::replace`: {others:?}");
+}
+
 /// What stands in backticks.
 fn backticked(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()

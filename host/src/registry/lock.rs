@@ -1,13 +1,12 @@
 //! What a tag meant when it was fetched: a file beside the config, to be kept with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
+use crate::atomic_file;
 use crate::reference::{Digest, Reference};
 
 const VERSION: u32 = 1;
@@ -78,13 +77,7 @@ impl Lock {
             reason: format!("can't be written: {e}"),
         };
         let text = serde_json::to_string_pretty(self).map_err(|e| failed(e.into()))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let readable = std::fs::Permissions::from_mode(0o644);
-        let file = tempfile::Builder::new().permissions(readable).tempfile_in(folder);
-        let mut file = file.map_err(failed)?;
-        writeln!(file, "{text}").map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
-        Ok(())
+        atomic_file::replace(path, 0o644, &[text.as_bytes(), b"\n"]).map_err(failed)
     }
 }
 

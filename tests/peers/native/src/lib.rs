@@ -19,6 +19,7 @@ macro_rules! wit_conversions {
 #[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
 #[path = "../../../../host/src"]
 mod host {
+    pub(crate) mod atomic_file;
     pub mod children;
     pub mod config;
     pub(crate) mod descriptors;
@@ -46,8 +47,8 @@ pub mod plugin;
 /// The records of the contract, as the guests have them.
 pub use understudy_plugin::bindings as wit;
 
+pub(crate) use host::{atomic_file, descriptors, folded, held, http, private, reference, search_path};
 pub use host::{
     children, config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text,
     transport, trust,
 };
-pub(crate) use host::{descriptors, folded, held, http, private, reference, search_path};
