@@ -15,20 +15,25 @@
 //! | [`relay`] | between client and server: what is ours is answered |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | [`policy`] | what a server may ask |
+//! | [`wit`] | the types of the WIT worlds, generated |
+//! | `http` | HTTP clients |
 //! | `folded` | text as the most lenient reader takes it |
 //! | `held` | counts of what many hold |
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
 //! | [`provider`] | the HTTP call |
+//! | [`reference`] | references to components in registries, and digests |
 //! | [`registry`] | components from OCI registries |
 //! | [`authoring`] | what authors of plugins need |
 //! | [`check`] | the kit that plugins are held against |
+//! | [`oauth`] | logins at servers |
 //! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`children`] | programs that are started, without our secrets |
 //! | [`descriptors`] | the limit of open files |
-//! | [`private`] | files that are the user's alone |
-//! | [`search_path`] | `PATH`, without entries that depend on the current folder |
+//! | `atomic_file` | replacing a file |
+//! | [`private`] | files that only their user can read |
+//! | [`search_path`] | where programs are looked up |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
 //! | [`environment`] | where environment variables are looked up |
@@ -37,6 +42,7 @@
 //! | [`server_runtime`] | a server with all that a session with it needs |
 //! | [`client`] | a small client of our own |
 
+mod atomic_file;
 pub mod authoring;
 pub mod check;
 pub mod children;
@@ -47,12 +53,14 @@ pub mod environment;
 pub mod error;
 mod folded;
 mod held;
+mod http;
 pub mod jsonrpc;
 pub mod oauth;
 pub mod plugin;
 pub mod policy;
 pub mod private;
 pub mod provider;
+pub mod reference;
 pub mod registry;
 pub mod relay;
 pub mod reload;
@@ -65,3 +73,4 @@ pub mod server_runtime;
 pub mod text;
 pub mod transport;
 pub mod trust;
+pub mod wit;

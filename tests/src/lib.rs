@@ -26,6 +26,7 @@ pub mod schema;
 pub mod scripted;
 pub mod served;
 pub mod session;
+pub mod sources;
 pub mod standin;
 pub mod terminal;
 pub mod wild;

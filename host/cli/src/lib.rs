@@ -2,6 +2,17 @@
 //!
 //! Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or config; `proxy` ends as its
 //! server does.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `args` | arguments that several verbs understand |
+//! | `words` | where a server's command begins among the arguments |
+//! | `setup` | from the arguments to the library |
+//! | `output` | what a verb writes, and how it ends |
+//! | `log`, `progress` | what is shown on stderr |
+//! | `proxy`, `serve` | the verbs that stand between clients and servers |
+//! | `tools`, `call`, `sample`, `demo` | the verbs that ask once |
+//! | `auth`, `trust`, `doctor`, `plugin`, `completions` | the verbs that set up |
 
 mod args;
 mod auth;

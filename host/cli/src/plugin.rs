@@ -13,13 +13,13 @@ use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, out};
 use super::setup;
 use understudy::config;
-use understudy::plugin::bindings::understudy::plugin::types as wit;
 use understudy::plugin::{Plugin, World};
 use understudy::provider::guarded::Guarded;
 use understudy::runtime::{Overrides, RuntimeError};
 use understudy::sampling::Understudy;
 use understudy::select::choose;
 use understudy::text::{list, one_line};
+use understudy::wit::understudy::plugin::types as wit;
 
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]

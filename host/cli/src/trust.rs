@@ -10,9 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::args::{CONFIG_VARIABLE, GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
-use understudy::config::{self, Config};
+use understudy::config::{self, Config, Effects};
 use understudy::text::quoted;
-use understudy::trust::deeds::Deeds;
 use understudy::trust::pins::Pins;
 use understudy::trust::{self, TrustList, Trusted, file};
 
@@ -65,9 +64,9 @@ pub(super) fn run(global: &GlobalArgs, args: &TrustArgs) -> Result<Outcome> {
     let pins = Pins::of(files)
         .map_err(|(file, reason)| UsageError(format!("`{}`: {reason}", quoted(&file.to_string_lossy(), 4000))))?;
     let trusted = Trusted::now(&bytes, pins.into_files());
-    let deeds = Deeds::of_text(text).unwrap_or_default();
+    let effects = Effects::of_text(text).unwrap_or_default();
     if args.json {
-        let does: Vec<&str> = deeds.in_full().collect();
+        let does: Vec<&str> = effects.in_full().collect();
         let facts = json!({
             "config": path, "sha256": trusted.sha256, "files": trusted.files, "does": does, "trusted": !args.show,
         });
@@ -79,7 +78,7 @@ pub(super) fn run(global: &GlobalArgs, args: &TrustArgs) -> Result<Outcome> {
         out(&format!("{facts:#}"))?;
         return Ok(Outcome::Done);
     }
-    describe(&path, &deeds, &trusted, &absent)?;
+    describe(&path, &effects, &trusted, &absent)?;
     if args.show {
         return Ok(Outcome::Done);
     }
@@ -93,10 +92,10 @@ pub(super) fn run(global: &GlobalArgs, args: &TrustArgs) -> Result<Outcome> {
 }
 
 /// Writes what a config would do, before anything is recorded.
-fn describe(path: &Path, deeds: &Deeds, trusted: &Trusted, absent: &[String]) -> Result<()> {
+fn describe(path: &Path, effects: &Effects, trusted: &Trusted, absent: &[String]) -> Result<()> {
     let path_shown = quoted(&path.to_string_lossy(), 4000);
     out(&format!("`{path_shown}`, used in its folder, would"))?;
-    let mut words = deeds.in_full().peekable();
+    let mut words = effects.in_full().peekable();
     if words.peek().is_none() {
         out("  do nothing")?;
     }

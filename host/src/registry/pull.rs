@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::reference::{Digest, Reference};
 use super::remote::Remote;
 use super::store::Store;
 use super::{MANIFEST, RegistryError, age, layout, verify};
 use crate::children::Withheld;
+use crate::reference::{Digest, Reference};
 
 /// What is to be fetched.
 #[derive(Debug)]

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
+use understudy::config::Effects;
 use understudy::config::{Config, ConfigError};
-use understudy::trust::deeds::Deeds;
 
 use crate::{files, repository, seed};
 
 /// Reads a config; then all that it names, with some variables set and others not.
 pub fn read(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
-    if let Some(deeds) = Deeds::of_text(text) {
-        for line in deeds.in_full().chain([deeds.in_short().as_str()]) {
+    if let Some(effects) = Effects::of_text(text) {
+        for line in effects.in_full().chain([effects.in_short().as_str()]) {
             assert!(!line.chars().any(char::is_control), "{line:?}");
         }
     }

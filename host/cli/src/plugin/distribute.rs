@@ -12,13 +12,13 @@ use crate::args::{GlobalArgs, UsageError};
 use crate::output::{Outcome, note, out};
 use crate::setup;
 use understudy::children::Withheld;
-use understudy::config::Config;
+use understudy::config::{self, Config};
 use understudy::error::LoadError;
+use understudy::reference::{Digest, Reference};
 use understudy::registry::RegistryError;
 use understudy::registry::layout::Artifact;
-use understudy::registry::lock::{self, Lock};
+use understudy::registry::lock::Lock;
 use understudy::registry::pull::{Pull, Pulled};
-use understudy::registry::reference::{Digest, Reference};
 use understudy::registry::remote::Remote;
 use understudy::registry::store::Store;
 use understudy::runtime::Overrides;
@@ -81,7 +81,7 @@ struct Wanted {
 
 pub(super) async fn pull(global: &GlobalArgs, args: PullArgs) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let lock_file = config.path.as_deref().map(lock::beside);
+    let lock_file = config.path.as_deref().map(config::lock_file);
     let read = |path| Lock::read_held(path, |bytes| config.hold(path, bytes));
     let mut lock = lock_file.as_deref().map(read).transpose()?.unwrap_or_default();
     let is_all = args.references.is_empty();
