@@ -50,7 +50,7 @@ pub use error::ConfigError;
 pub use find::{Aside, Origin};
 use foreign::{Entry, servers};
 pub use limits::{Compile, Limits};
-pub use model::{Clients, Credential, CredentialSource, Plugin, Server, Transport};
+pub use model::{Clients, Credential, CredentialSource, Plugin, SecretValue, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
 pub use sampling::{Attached, EraChoice, Mode, Sampling};
 use section::Section;
@@ -313,7 +313,7 @@ impl Config {
                     *program = self.beside(program);
                 }
             }
-            CredentialSource::Env(_) => {}
+            CredentialSource::Env(_) | CredentialSource::Value(_) => {}
         }
     }
 

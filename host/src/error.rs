@@ -66,6 +66,9 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
+    /// The sampler was closed before the request.
+    #[error("the sampler is closed, and answers no further request")]
+    Closed,
     /// The guest died.
     #[error("plugin `{plugin}` trapped in `{call}`: {reason}")]
     Trap {
@@ -216,6 +219,7 @@ impl Error {
             | Self::TooOften { .. }
             | Self::TooMany { .. }
             | Self::TooMuch { .. }
+            | Self::Closed
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
             // What one provider calls invalid another one may well take: each has limits of its own. What no provider takes, the
             // plugin itself refuses. A filter is another matter: nobody is to be asked until somebody answers.

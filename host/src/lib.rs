@@ -36,6 +36,7 @@
 //! | [`search_path`] | where programs are looked up |
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
+//! | `builder` | samplers for programs that embed the library |
 //! | [`environment`] | where environment variables are looked up |
 //! | [`runtime`] | the composition root: from a config to samplers |
 //! | [`reload`] | taking up changes of the config and of components |
@@ -44,6 +45,7 @@
 
 mod atomic_file;
 pub mod authoring;
+mod builder;
 pub mod check;
 pub mod children;
 pub mod client;
@@ -74,3 +76,14 @@ pub mod text;
 pub mod transport;
 pub mod trust;
 pub mod wit;
+
+pub use builder::{Component, ConfigSource, ProviderCredential, SamplerBuilder};
+pub use config::Limits;
+pub use environment::Environment;
+pub use error::Error;
+pub use reload::ReloadError;
+pub use runtime::{BuildError, RuntimeOptions, SharedResources};
+pub use sampling::Sampler;
+pub use understudy_mcp_types::{
+    Block, CreateMessageRequestParams, CreateMessageResult, Message, ModelHint, ModelPreferences, Role, Text,
+};

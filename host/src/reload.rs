@@ -20,7 +20,7 @@ use crate::check;
 use crate::check::report::Report;
 use crate::config::{Aside, Config, ConfigError, Origin, Sampling};
 use crate::environment::Environment;
-use crate::runtime::{Overrides, RuntimeError, SharedResources, unanswered};
+use crate::runtime::{BuildError, Overrides, SharedResources, unanswered};
 use crate::sampling::Sampler;
 use crate::trust::TrustList;
 
@@ -33,13 +33,16 @@ const LATEST: Duration = Duration::from_secs(2);
 pub enum ReloadError {
     /// The config, or a plugin that it names, can't be used.
     #[error(transparent)]
-    Runtime(#[from] RuntimeError),
+    Build(#[from] BuildError),
     /// The config that is loaded may not be used any more: it has changed, and isn't trusted as it is now.
     #[error("{0}")]
     Aside(Aside),
     /// The config that is loaded is gone.
     #[error("the config `{}` is gone", .0.display())]
     Gone(PathBuf),
+    /// No [`SamplerBuilder`](crate::SamplerBuilder) made the sampler, so nothing says what to load.
+    #[error("this sampler was not made by a builder, so it can't be loaded again")]
+    NotBuilt,
     /// A plugin breaks a rule of the kit.
     #[error("the plugin `{plugin}` is not admitted, for it breaks the rule `{rule}`: {how}")]
     NotAdmitted {
@@ -54,7 +57,7 @@ pub enum ReloadError {
 
 impl From<ConfigError> for ReloadError {
     fn from(error: ConfigError) -> Self {
-        Self::Runtime(error.into())
+        Self::Build(error.into())
     }
 }
 
@@ -337,7 +340,7 @@ fn mark(path: &Path) -> Option<Mark> {
 }
 
 /// A plugin that breaks a rule doesn't serve.
-fn admit(report: &Report) -> Result<(), ReloadError> {
+pub(crate) fn admit(report: &Report) -> Result<(), ReloadError> {
     let Some((rule, how)) = report.breaches().next() else { return Ok(()) };
     Err(ReloadError::NotAdmitted { plugin: report.plugin.clone(), rule: rule.name(), how: how.join("; ") })
 }

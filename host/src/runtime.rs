@@ -22,18 +22,21 @@ use crate::provider::{Http, credential};
 use crate::sampling::{Sampler, Understudy};
 pub use overrides::Overrides;
 
-/// Why plugins can't be loaded for a server.
+/// Why there is no sampler.
 #[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
+pub enum BuildError {
     /// The config can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A plugin can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Neither the caller nor the config names a plugin.
+    #[error("no plugin is named, and the config has no `sampling`")]
+    NoPlugin,
     /// [`Overrides`] hold an endpoint, a model or settings, and the rule names several plugins.
     #[error(
-        "an endpoint, a model and settings go with one plugin, and {plugins} are named; write them into the config"
+        "an endpoint, a model, settings and a credential go with one plugin, and {plugins} are named; write them into the config"
     )]
     SeveralPlugins {
         /// How many are named.
@@ -41,11 +44,14 @@ pub enum RuntimeError {
     },
 }
 
-impl RuntimeError {
+impl BuildError {
     /// Whether the config or the overrides are wrong, rather than a component or the machine.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Load(LoadError::Config(_)) | Self::SeveralPlugins { .. })
+        matches!(
+            self,
+            Self::Config(_) | Self::Load(LoadError::Config(_)) | Self::NoPlugin | Self::SeveralPlugins { .. }
+        )
     }
 }
 
@@ -84,7 +90,7 @@ impl fmt::Debug for RuntimeOptions {
 }
 
 /// What the plugins of all servers share: the engine, and the connections to providers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SharedResources {
     options: RuntimeOptions,
     /// Made when the first plugin needs it.
@@ -93,11 +99,18 @@ pub struct SharedResources {
     http: Arc<Http>,
 }
 
+impl Default for SharedResources {
+    fn default() -> Self {
+        Self::new(RuntimeOptions::default())
+    }
+}
+
 impl SharedResources {
     /// Nothing is opened or started until a plugin is loaded.
     #[must_use]
     pub fn new(options: RuntimeOptions) -> Self {
-        Self { options, ..Self::default() }
+        let http = Arc::new(Http::in_environment(&options.environment));
+        Self { options, engine: Mutex::default(), http }
     }
 
     /// Where variables are looked up.
@@ -136,15 +149,15 @@ impl SharedResources {
     /// Loads the plugins of a rule, first choice first. None if its mode is [`Mode::Off`].
     ///
     /// # Errors
-    /// Every variant of [`RuntimeError`].
+    /// Every variant of [`BuildError`].
     pub async fn chain(
         &self,
         config: &Config,
         rule: &Sampling,
         overrides: &Overrides,
-    ) -> Result<Vec<Understudy>, RuntimeError> {
+    ) -> Result<Vec<Understudy>, BuildError> {
         if overrides.are_of_one_plugin() && rule.plugins.len() > 1 {
-            return Err(RuntimeError::SeveralPlugins { plugins: rule.plugins.len() });
+            return Err(BuildError::SeveralPlugins { plugins: rule.plugins.len() });
         }
         if rule.mode == Mode::Off {
             return Ok(Vec::new());
@@ -159,21 +172,21 @@ impl SharedResources {
     /// The sampler that these plugins make for the server of a name.
     #[must_use]
     pub fn sampler(&self, config: &Config, server: &str, rule: &Sampling, chain: Vec<Understudy>) -> Sampler {
-        Sampler::new(server, rule, chain, Arc::clone(&self.http), config)
+        Sampler::in_environment(server, rule, chain, Arc::clone(&self.http), config, self.environment())
     }
 
     /// Loads the plugins of a rule and makes a sampler of them. What keeps a plugin from answering (a missing credential, no model) is logged as
     /// a warning, and is no error.
     ///
     /// # Errors
-    /// Every variant of [`RuntimeError`].
+    /// Every variant of [`BuildError`].
     pub async fn load_sampler(
         &self,
         config: &Config,
         server: &str,
         rule: &Sampling,
         overrides: &Overrides,
-    ) -> Result<Sampler, RuntimeError> {
+    ) -> Result<Sampler, BuildError> {
         let chain = self.chain(config, rule, overrides).await?;
         for link in &chain {
             for trouble in link.troubles() {
@@ -206,11 +219,12 @@ pub async fn read_secret(
     let withheld = config.withheld(|name| env.var(name));
     let wrong = |reason: &str| config::wrong(key, reason);
     let secret =
-        credential::read(source, &withheld).await.map_err(|reason| wrong(&format!("can't be had: {reason}")))?;
+        credential::read(source, &withheld, env).await.map_err(|reason| wrong(&format!("can't be had: {reason}")))?;
     let missing = || match source {
         CredentialSource::Env(name) => format!("is not there: set the environment variable `{name}`"),
         CredentialSource::File(path) => format!("is not there: the file `{}` is empty", path.display()),
         CredentialSource::Command(_) => "is not there: the command printed nothing".to_owned(),
+        CredentialSource::Value(_) => "is empty".to_owned(),
     };
     Ok(secret.ok_or_else(|| wrong(&missing()))?.into())
 }

@@ -19,7 +19,7 @@ use crate::config::{self, Config, ConfigError, Mode, Sampling, Transport};
 use crate::environment::Environment;
 use crate::relay::{Answering, Clients, StateKey, Terms};
 use crate::reload::{ServedSampler, ServerKey};
-use crate::runtime::{Overrides, RuntimeError, SharedResources, read_secret, unanswered};
+use crate::runtime::{BuildError, Overrides, SharedResources, read_secret, unanswered};
 use crate::transport::Side;
 use crate::transport::back::{Back, Place};
 use crate::transport::child::Program;
@@ -56,7 +56,7 @@ pub enum ServerTarget {
 pub enum ServerError {
     /// The config or the plugins can't be used.
     #[error(transparent)]
-    Runtime(#[from] RuntimeError),
+    Build(#[from] BuildError),
     /// A header can't be one.
     #[error("the header {0}")]
     Header(String),
@@ -85,7 +85,7 @@ pub enum ServerError {
 
 impl From<ConfigError> for ServerError {
     fn from(error: ConfigError) -> Self {
-        Self::Runtime(error.into())
+        Self::Build(error.into())
     }
 }
 
@@ -126,7 +126,7 @@ impl ConfiguredServer {
     /// The server that is meant. One that is turned off in the config is used all the same, with a warning in the log.
     ///
     /// # Errors
-    /// [`ServerError::Runtime`], [`ServerError::Header`] or [`ServerError::Url`].
+    /// [`ServerError::Build`], [`ServerError::Header`] or [`ServerError::Url`].
     pub fn resolve(config: &Config, spec: &ServerSpec, env: &Environment) -> Result<Self, ServerError> {
         let with_headers = |remote: Remote| {
             let headers = spec.headers.iter();
@@ -217,14 +217,14 @@ impl ServerRuntime {
     /// Loads the plugins of a server's rule.
     ///
     /// # Errors
-    /// Every variant of [`RuntimeError`].
+    /// Every variant of [`BuildError`].
     pub async fn load(
         config: &Config,
         server: ConfiguredServer,
         overrides: &Overrides,
         relay: Terms,
         shared: &SharedResources,
-    ) -> Result<Self, RuntimeError> {
+    ) -> Result<Self, BuildError> {
         let ConfiguredServer { name, key, address, rule, clients, .. } = server;
         let rule = overrides.rule(rule).unwrap_or_else(unanswered);
         let sampler = Arc::new(shared.load_sampler(config, &name, &rule, overrides).await?);

@@ -106,7 +106,7 @@ pub(super) struct SamplingArgs {
     pub(super) tool_rounds: Option<u32>,
     /// The era in which a server is spoken to that speaks both: that of sessions (`sessions`), or the client's (`client`) [default: sessions]
     #[arg(long, value_name = "ERA")]
-    era: Option<EraChoice>,
+    pub(super) era: Option<EraChoice>,
 }
 
 impl SamplingArgs {

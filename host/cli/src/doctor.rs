@@ -16,7 +16,7 @@ use understudy::check;
 use understudy::config::{Config, CredentialSource, Mode, Sampling, Transport};
 use understudy::provider::credential::{CLEAN_ENVIRONMENT, Credential};
 use understudy::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
-use understudy::runtime::{Overrides, RuntimeError};
+use understudy::runtime::{BuildError, Overrides};
 use understudy::server_runtime;
 use understudy::text::one_line;
 
@@ -197,7 +197,7 @@ async fn plugins(
     let names: BTreeSet<String> = setup::plugin_names(config).into_iter().chain(used.iter().cloned()).collect();
     for name in names {
         let loaded = match as_typed(&name).plugin(config, &name, shared.environment()) {
-            Ok(plugin) => shared.load(&plugin).await.map_err(RuntimeError::from),
+            Ok(plugin) => shared.load(&plugin).await.map_err(BuildError::from),
             Err(error) => Err(error.into()),
         };
         let loaded = match loaded {

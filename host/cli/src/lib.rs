@@ -42,7 +42,7 @@ use output::Outcome;
 use understudy::children;
 use understudy::config::ConfigError;
 use understudy::error::LoadError;
-use understudy::runtime::RuntimeError;
+use understudy::runtime::BuildError;
 use understudy::server_runtime::ServerError;
 
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
@@ -139,8 +139,8 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     log::say(&format!("understudy: {text}"));
     let is_usage = |cause: &(dyn std::error::Error + 'static)| {
         let of_a_plugin = matches!(cause.downcast_ref(), Some(LoadError::Config(_)));
-        let of_runtime = cause.downcast_ref().is_some_and(RuntimeError::is_configuration);
-        let of_server = matches!(cause.downcast_ref(), Some(ServerError::Runtime(error)) if error.is_configuration());
+        let of_runtime = cause.downcast_ref().is_some_and(BuildError::is_configuration);
+        let of_server = matches!(cause.downcast_ref(), Some(ServerError::Build(error)) if error.is_configuration());
         of_a_plugin || of_runtime || of_server || cause.is::<ConfigError>() || cause.is::<UsageError>()
     };
     ExitCode::from(if error.chain().any(is_usage) { 2 } else { 1 })

@@ -15,7 +15,7 @@ use super::setup;
 use understudy::config;
 use understudy::plugin::{Plugin, World};
 use understudy::provider::guarded::Guarded;
-use understudy::runtime::{Overrides, RuntimeError};
+use understudy::runtime::{BuildError, Overrides};
 use understudy::sampling::Understudy;
 use understudy::select::choose;
 use understudy::text::{list, one_line};
@@ -132,7 +132,7 @@ async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in setup::plugin_names(&config) {
         let loaded = match overrides.plugin(&config, &name, shared.environment()) {
-            Ok(plugin) => shared.load(&plugin).await.map(|loaded| (plugin, loaded)).map_err(RuntimeError::from),
+            Ok(plugin) => shared.load(&plugin).await.map(|loaded| (plugin, loaded)).map_err(BuildError::from),
             Err(error) => Err(error.into()),
         };
         let row = match loaded {

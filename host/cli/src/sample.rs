@@ -7,7 +7,6 @@ use clap::Args;
 use serde_json::Value;
 
 use understudy::jsonrpc::{Head, Parts};
-use understudy::sampling::Asked;
 
 use super::args::{GlobalArgs, SamplingArgs};
 use super::output::{Outcome, out};
@@ -32,7 +31,7 @@ pub(super) async fn run(global: &GlobalArgs, args: SampleArgs) -> Result<Outcome
         Some(params) if Head::of(text.as_bytes()).method().is_some() => params.get().to_owned(),
         _ => text,
     };
-    let result = sampler.create_message(Asked::new(params.as_bytes())).await?;
+    let result = sampler.create_message_json(params.as_bytes()).await?;
     let result: Value = serde_json::from_str(&result)?;
     out(&format!("{result:#}"))?;
     Ok(Outcome::Done)

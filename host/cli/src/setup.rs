@@ -14,7 +14,7 @@ use understudy::client::{Client, Era};
 use understudy::config::{Aside, Config, Mode, Origin, Sampling};
 use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
-use understudy::runtime::{RuntimeError, RuntimeOptions, SharedResources};
+use understudy::runtime::{BuildError, RuntimeOptions, SharedResources};
 use understudy::sampling::Sampler;
 use understudy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
 use understudy::text::quoted;
@@ -54,7 +54,7 @@ fn this_program() -> Option<PathBuf> {
 /// A library's error, in the words of the command line.
 pub(super) fn in_words(error: impl Into<ServerError>) -> anyhow::Error {
     let usage = match error.into() {
-        ServerError::Runtime(RuntimeError::SeveralPlugins { .. }) => {
+        ServerError::Build(BuildError::SeveralPlugins { .. }) => {
             "`--endpoint`, `--model` and `--set` go with one plugin; write several into the config".to_owned()
         }
         ServerError::Header(reason) => format!("`--header`: {reason}"),

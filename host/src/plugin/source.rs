@@ -107,6 +107,9 @@ fn is_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// If it isn't where the config says.
 pub fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
+    if let Some(bytes) = &config.bytes {
+        return Ok(bytes.to_vec());
+    }
     if let Some(built_in) = config.built_in() {
         return find(config, built_in).map(BuiltIn::component);
     }

@@ -53,12 +53,17 @@ pub(crate) fn component(manifest: &[u8], most: usize) -> Result<Layer, String> {
 
 /// What is pushed: a component, and what is said of it.
 pub struct Artifact {
+    /// The component.
     pub component: Vec<u8>,
+    /// What it exports.
     pub exports: Vec<String>,
+    /// What it imports.
     pub imports: Vec<String>,
+    /// Its author's name.
     pub author: Option<String>,
     /// The name that other tools give the file.
     pub title: String,
+    /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
 }
 

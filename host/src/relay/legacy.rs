@@ -17,7 +17,7 @@ use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
 use super::{Spoken, create, downgrade, era, next, refuse_length, report_garbage};
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
-use crate::sampling::{Asked, hop};
+use crate::sampling::{Asked, SamplingParams, hop};
 use crate::transport::{Incoming, Message, Side};
 
 /// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
@@ -296,7 +296,7 @@ impl Shared {
         let context = self.session.context(about.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = Asked { params: &params, context, progress, has_had_turn };
+            let asked = Asked { params: SamplingParams::Json(&params), context, progress, has_had_turn };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {

@@ -56,17 +56,22 @@ impl Overrides {
     /// # Errors
     /// [`ConfigError`] if the name means no plugin, or a variable that the plugin's entry needs is missing.
     pub fn plugin(&self, config: &Config, name: &str, env: &Environment) -> Result<config::Plugin, ConfigError> {
-        let mut plugin = config.plugin(name, |name| env.var(name))?;
+        Ok(self.apply(config.plugin(name, |name| env.var(name))?, env))
+    }
+
+    /// A plugin with these values.
+    pub(crate) fn apply(&self, mut plugin: config::Plugin, env: &Environment) -> config::Plugin {
+        plugin.environment = env.clone();
         plugin.endpoint = self.endpoint.clone().or(plugin.endpoint);
         plugin.model = self.model.clone().or(plugin.model);
         for (key, value) in &self.settings {
             put(&mut plugin.settings, key, value.clone());
         }
-        Ok(plugin)
+        plugin
     }
 
     /// Whether a value is set that goes with a single plugin.
-    pub(super) fn are_of_one_plugin(&self) -> bool {
+    pub(crate) fn are_of_one_plugin(&self) -> bool {
         self.endpoint.is_some() || self.model.is_some() || !self.settings.is_empty()
     }
 }

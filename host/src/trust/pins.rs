@@ -34,10 +34,12 @@ impl Pins {
         Self(files)
     }
 
+    /// The digest of each file, by its path.
     pub fn into_files(self) -> BTreeMap<String, String> {
         self.0
     }
 
+    /// The digests, by the paths of the files.
     pub fn files(&self) -> &BTreeMap<String, String> {
         &self.0
     }

@@ -11,7 +11,6 @@ use url::Url;
 use crate::args::{GlobalArgs, UsageError};
 use crate::output::{Outcome, note, out};
 use crate::setup;
-use understudy::children::Withheld;
 use understudy::config::{self, Config};
 use understudy::error::LoadError;
 use understudy::reference::{Digest, Reference};

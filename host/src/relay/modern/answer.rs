@@ -17,7 +17,7 @@ use super::{Exchange, OTHER_INPUTS};
 use crate::config::Mode;
 use crate::jsonrpc::Parts;
 use crate::policy::Lowered;
-use crate::sampling::{Asked, Context};
+use crate::sampling::{Asked, Context, SamplingParams};
 
 /// What the server requires, held to the rule.
 pub(super) struct Held {
@@ -162,7 +162,7 @@ impl Exchange {
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
-        let asked = Asked { params: params.as_bytes(), context, ..Asked::default() };
+        let asked = Asked { params: SamplingParams::Json(params.as_bytes()), context, ..Asked::default() };
         create(&self.sampler, asked, &id).await
     }
 }
