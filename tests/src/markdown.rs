@@ -9,22 +9,27 @@ use crate::peers::workspace;
 /// All Markdown files of the repository, sorted.
 #[must_use]
 pub fn files() -> Vec<PathBuf> {
+    files_of(&workspace(), "md")
+}
+
+/// The files in a folder and below it with this ending, sorted, without build output and other people's packages.
+#[must_use]
+pub fn files_of(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    walk(&workspace(), &mut found);
+    walk(folder, ending, &mut found);
     found.sort();
     found
 }
 
-/// Adds a folder's files, and those of the folders in it that don't hold build output or other people's packages.
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if name.starts_with('.') || ["target", "node_modules"].contains(&name.as_str()) {
             continue;
         }
         if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
+            walk(&path, ending, found);
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             found.push(path);
         }
     }

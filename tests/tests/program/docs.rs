@@ -263,17 +263,8 @@ fn a_config_that_the_program_refuses_does_not_fit_the_schema() {
 
 /// The host's Rust sources as one text, with strings that go on over a line's end joined.
 fn source() -> String {
-    fn walk(folder: &Path, text: &mut String) {
-        for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            if path.is_dir() {
-                walk(&path, text);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                text.push_str(&std::fs::read_to_string(&path).unwrap_or_default());
-            }
-        }
-    }
-    let mut text = String::new();
-    walk(&workspace().join("host"), &mut text);
+    let files = markdown::files_of(&workspace().join("host"), "rs");
+    let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
     let joined = text.split("\\\n").enumerate().map(|(n, part)| if n == 0 { part } else { part.trim_start() });
     joined.collect::<String>().replace("\\\"", "\"")
 }
@@ -310,6 +301,68 @@ fn every_link_leads_to_a_file_and_an_anchor_that_exist() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// The repository's Rust files, relative to it, with their texts.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let folders = ["host", "plugins", "tests", "examples"].map(|folder| workspace().join(folder));
+    for path in folders.iter().flat_map(|folder| markdown::files_of(folder, "rs")) {
+        let name = path.strip_prefix(workspace()).unwrap_or(&path).to_string_lossy().into_owned();
+        found.push((name, std::fs::read_to_string(&path).unwrap_or_default()));
+    }
+    found
+}
+
+/// Whether a file is meant by a path that may lack its first folders.
+fn is_meant(file: &str, path: &str) -> bool {
+    file.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+#[test]
+fn every_source_file_that_the_documents_for_developers_name_exists() {
+    let sources = sources();
+    let decisions = markdown::files().into_iter().filter(|file| file.starts_with(workspace().join("docs/decisions")));
+    let pages = ["host/ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md"].map(|page| workspace().join(page));
+    let (mut gone, mut count) = (Vec::new(), 0);
+    for page in pages.into_iter().chain(decisions) {
+        let text = read(&page);
+        let words = text.split(|c: char| c.is_whitespace() || "`,;:()|[]".contains(c));
+        for path in words.filter(|word| word.len() > 3 && word.ends_with(".rs")) {
+            count += 1;
+            if !sources.iter().any(|(file, _)| is_meant(file, path)) {
+                gone.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert!(gone.is_empty() && count > 150, "{count}, {gone:#?}");
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let (sources, mut gone, mut count) = (sources(), Vec::new(), 0);
+    let security = read("SECURITY.md");
+    let rows = security.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3);
+    for named in rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next()) {
+        for part in named.split(';') {
+            let Some((files, names)) = part.split_once("`: ") else { continue };
+            let files: Vec<&str> = files.split('`').filter(|path| path.ends_with(".rs")).collect();
+            for name in names.split('…').map(|name| name.trim_matches([',', ' '])).filter(|name| !name.is_empty()) {
+                let kept = name.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+                let function: String = kept.map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+                let is_in = |path: &str| {
+                    let below = format!("/{}/", path.trim_end_matches(".rs"));
+                    let mut places = sources.iter().filter(|(file, _)| is_meant(file, path) || file.contains(&below));
+                    places.any(|(_, text)| text.contains(&format!("fn {}", function.to_lowercase())))
+                };
+                count += 1;
+                if !files.iter().any(|path| is_in(path)) {
+                    gone.push(format!("{files:?}: {name}"));
+                }
+            }
+        }
+    }
+    assert!(gone.is_empty() && count > 100, "{count}, {gone:#?}");
 }
 
 #[test]
