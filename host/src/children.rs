@@ -73,7 +73,7 @@ impl Withheld {
     /// The variables of all built-in plugins' credentials, in every spelling that the providers' own tools know.
     #[must_use]
     pub fn built_in() -> Self {
-        let names = understudy_plugins::BUILT_IN.iter().flat_map(|plugin| plugin.secrets);
+        let names = crate::builtins::BUILT_IN.iter().flat_map(|plugin| plugin.secrets);
         Self::credentials(names.map(|name| (*name).to_owned()))
     }
 

@@ -274,7 +274,7 @@ impl Config {
             return Ok(plugin);
         }
         let built_in = name.strip_prefix(model::BUILT_IN).unwrap_or(name);
-        if understudy_plugins::find(built_in).is_some() {
+        if crate::builtins::find(built_in).is_some() {
             return Ok(Plugin::new(built_in, format!("{}{built_in}", model::BUILT_IN), self.limits.clone()));
         }
         if name.starts_with(SCHEME) {
@@ -292,7 +292,7 @@ impl Config {
             let pins = self.pins.clone().filter(|_| self.names(name));
             return Ok(Plugin { pins, ..plugin });
         }
-        let names = || self.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|plugin| plugin.name));
+        let names = || self.plugin_names().chain(crate::builtins::BUILT_IN.iter().map(|plugin| plugin.name));
         Err(ConfigError::UnknownPlugin {
             name: name.to_owned(),
             hint: match did_you_mean(built_in, names()) {
@@ -351,6 +351,9 @@ impl Config {
 pub fn lock_file(config: &Path) -> PathBuf {
     config.with_extension("lock")
 }
+
+/// The key of the bearer token of `serve`.
+pub const TOKEN_KEY: &str = "serve.token";
 
 /// The key of the key that `requestState`s are sealed with.
 pub const STATE_KEY: &str = "requestStateKey";

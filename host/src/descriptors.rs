@@ -32,6 +32,12 @@ pub fn raise() -> u64 {
     }
 }
 
+/// The soft limit that holds.
+#[must_use]
+pub fn current() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH)
+}
+
 /// Sets the limit that was there before, if another one holds. For a child, between fork and exec: one system call, no allocation.
 pub(crate) fn give_back() -> rustix::io::Result<()> {
     GIVEN.get().map_or(Ok(()), |given| setrlimit(Resource::Nofile, *given))

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "registry")]
 use crate::registry::RegistryError;
 use crate::wit::understudy::plugin::types as wit;
 
@@ -275,6 +276,7 @@ pub enum LoadError {
         wanted: String,
     },
     /// It can't be had from the store of what registries gave.
+    #[cfg(feature = "registry")]
     #[error("`{component}`: {cause}")]
     Registry {
         /// The reference.

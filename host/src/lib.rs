@@ -44,10 +44,13 @@
 //! | [`client`] | a small client of our own |
 
 mod atomic_file;
+#[cfg(feature = "authoring")]
 pub mod authoring;
 mod builder;
+pub mod builtins;
 pub mod check;
 pub mod children;
+#[cfg(feature = "proxy")]
 pub mod client;
 pub mod config;
 pub mod descriptors;
@@ -57,25 +60,38 @@ mod folded;
 mod held;
 mod http;
 pub mod jsonrpc;
+#[cfg(not(feature = "registry"))]
+mod no_registry;
+#[cfg(feature = "proxy")]
 pub mod oauth;
 pub mod plugin;
 pub mod policy;
 pub mod private;
 pub mod provider;
+#[cfg(feature = "registry")]
 pub mod reference;
+#[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "proxy")]
 pub mod relay;
 pub mod reload;
 pub mod retry;
+#[cfg(feature = "rmcp")]
+pub mod rmcp;
 pub mod runtime;
 pub mod sampling;
 pub mod search_path;
 pub mod select;
+#[cfg(feature = "proxy")]
 pub mod server_runtime;
 pub mod text;
+#[cfg(feature = "proxy")]
 pub mod transport;
 pub mod trust;
 pub mod wit;
+
+#[cfg(not(feature = "registry"))]
+use no_registry as reference;
 
 pub use builder::{Component, ConfigSource, ProviderCredential, SamplerBuilder};
 pub use config::Limits;

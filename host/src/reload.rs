@@ -2,17 +2,21 @@
 //!
 //! Everything is loaded anew beside what answers, and held against the kit's quick part; only then do the samplers change over, one after
 //! the other without a pause. Requests in flight finish with what they began with.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `watch` | the folders that are watched for changes (feature `watch`) |
 
-use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsString;
+#[cfg(feature = "watch")]
+mod watch;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::ModifyKind;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -134,14 +138,20 @@ impl Reloader {
         Self { on_config, ..self }
     }
 
-    /// Takes up changes as they come, and at once for each message of `told`. Never ends; what can't be taken up is logged as an error.
+    /// Takes up changes as they come (with the feature `watch`), and at once for each message of `told`. Never ends; what can't be taken up is
+    /// logged as an error.
     pub async fn run(mut self, mut told: mpsc::Receiver<()>) {
         let (sender, mut changed) = mpsc::channel(1);
-        let mut watch = Watch::new(sender);
+        #[cfg(not(feature = "watch"))]
+        let _unwatched = sender;
+        #[cfg(feature = "watch")]
+        let mut watch = watch::Watch::new(sender);
+        #[cfg(feature = "watch")]
         watch.follow(&self.seen);
         // There may have been changes while everything was loaded.
         self.keep_up(false, &mut changed).await;
         loop {
+            #[cfg(feature = "watch")]
             watch.follow(&self.seen);
             let by_hand = tokio::select! {
                 Some(()) = changed.recv() => {
@@ -349,70 +359,4 @@ pub(crate) fn admit(report: &Report) -> Result<(), ReloadError> {
 async fn settle(changed: &mut mpsc::Receiver<()>) {
     let latest = Instant::now() + LATEST;
     while Instant::now() < latest && timeout_at(Instant::now() + QUIET, changed.recv()).await.is_ok() {}
-}
-
-/// The folders that files are watched in: a file that is replaced, or a link that is turned, is another one.
-struct Watch {
-    watcher: Option<RecommendedWatcher>,
-    folders: BTreeSet<PathBuf>,
-    names: Names,
-}
-
-/// The names of the files that are watched.
-type Names = Arc<Mutex<HashSet<OsString>>>;
-
-impl Watch {
-    fn new(changed: mpsc::Sender<()>) -> Self {
-        let names = Names::default();
-        let watched = Arc::clone(&names);
-        let tell = move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| matters(&event, &watched)) {
-                // One that waits to be heard is enough.
-                let _ = changed.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(tell);
-        let failed =
-            |e: &notify::Error| tracing::warn!("changes are taken up on SIGHUP only, for files can't be watched: {e}");
-        Self { watcher: watcher.inspect_err(failed).ok(), folders: BTreeSet::new(), names }
-    }
-
-    /// Watches these files from now on, and no others.
-    fn follow(&mut self, files: &FileSnapshot) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let real = |path: &Path| path.canonicalize().ok();
-        let all: Vec<PathBuf> = files.all().flat_map(|(path, _)| [Some(path.clone()), real(path)]).flatten().collect();
-        *self.names.lock().unwrap_or_else(PoisonError::into_inner) =
-            all.iter().filter_map(|path| path.file_name()).map(ToOwned::to_owned).collect();
-        let wanted: BTreeSet<PathBuf> = all.iter().filter_map(|path| folder(path)).collect();
-        for gone in self.folders.difference(&wanted) {
-            // It may be there no more.
-            let _ = watcher.unwatch(gone);
-        }
-        for new in wanted.difference(&self.folders) {
-            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!("`{}` can't be watched for changes: {error}", new.display());
-            }
-        }
-        self.folders = wanted;
-    }
-}
-
-/// Whether a file that is watched may be another one now. What is written into others in its folder (a log, say) is of no interest; what
-/// is renamed there may be a link on its way.
-fn matters(event: &Event, watched: &Names) -> bool {
-    match event.kind {
-        EventKind::Access(_) => false,
-        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => {
-            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-            event.paths.iter().filter_map(|path| path.file_name()).any(|name| watched.contains(name))
-        }
-        _ => true,
-    }
-}
-
-/// The folder of a file.
-fn folder(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent()?;
-    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
 }

@@ -3,19 +3,23 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `backends` | the servers behind an HTTP front |
+//! | `embedded` | that front within a program that has an HTTP server of its own |
 
 mod backends;
+mod embedded;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use backends::Backends;
+pub use embedded::EmbeddedFront;
 
-use crate::config::{self, Config, ConfigError, Mode, Sampling, Transport};
+use crate::config::{self, Config, ConfigError, Mode, Sampling, Serve, Transport};
+use crate::descriptors;
 use crate::environment::Environment;
 use crate::relay::{Answering, Clients, StateKey, Terms};
 use crate::reload::{ServedSampler, ServerKey};
@@ -23,7 +27,7 @@ use crate::runtime::{BuildError, Overrides, SharedResources, read_secret, unansw
 use crate::transport::Side;
 use crate::transport::back::{Back, Place};
 use crate::transport::child::Program;
-use crate::transport::endpoint::Whose;
+use crate::transport::endpoint::{Settings, Whose};
 use crate::transport::remote::Remote;
 
 /// Which server is meant.
@@ -194,6 +198,31 @@ pub async fn relay_options(config: &Config, env: &Environment) -> Result<Terms, 
         terms.state_key = Some(key.map_err(|weak| config::wrong(config::STATE_KEY, &weak.to_string()))?);
     }
     Ok(terms)
+}
+
+/// The settings of an HTTP front for these servers, as the config says. The token is the one that requests must carry.
+#[must_use]
+pub fn front_settings(
+    config: &Config,
+    serve: &Serve,
+    servers: &[ConfiguredServer],
+    token: Option<SecretString>,
+) -> Settings {
+    let named =
+        |clients| servers.iter().filter(|server| server.clients == clients).map(|server| server.name.clone()).collect();
+    Settings {
+        token,
+        origins: serve.allowed_origins.clone(),
+        hosts: serve.allowed_hosts.clone(),
+        idle: serve.idle,
+        handshake: serve.handshake,
+        sessions: serve.sessions as usize,
+        line: config.limits.line,
+        apart: named(config::Clients::Apart),
+        one: named(config::Clients::One),
+        bodies: config.limits.bodies_total,
+        descriptors: descriptors::current(),
+    }
 }
 
 /// A server whose plugins are loaded: sessions with it can begin.

@@ -15,12 +15,12 @@ use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
 use token::Wanted;
-use understudy::config::{self, Config, Listen, Serve};
+use understudy::config::{Config, Listen, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
-use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, relay_options};
-use understudy::transport::endpoint::{Front, Listener, Settings, Socket};
+use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
+use understudy::transport::endpoint::{Front, Listener, Socket};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -52,21 +52,8 @@ pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome>
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = listener(&serve.listen).await?;
     let backends = Backends::default();
-    let named =
-        |clients| servers.iter().filter(|server| server.clients == clients).map(|server| server.name.clone()).collect();
-    let settings = Settings {
-        token: wanted.token(),
-        origins: serve.allowed_origins.clone(),
-        hosts: serve.allowed_hosts.clone(),
-        idle: serve.idle,
-        handshake: serve.handshake,
-        sessions: serve.sessions as usize,
-        line: config.limits.line,
-        apart: named(config::Clients::Apart),
-        one: named(config::Clients::One),
-        bodies: config.limits.bodies_total,
-        descriptors: descriptors::raise(),
-    };
+    descriptors::raise();
+    let settings = front_settings(&config, &serve, &servers, wanted.token());
     let front = Front::start(listener, settings, backends.open())?;
 
     let seen = FileSnapshot::of(&config, &overrides, servers.iter().map(|server| &server.key), shared.environment());

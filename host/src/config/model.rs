@@ -276,7 +276,7 @@ impl Plugin {
         let mut section = Section::of(&format!("plugins.{name}"), value)?;
         let component = match section.string("component")? {
             Some(component) => component,
-            None if understudy_plugins::find(name).is_some() => format!("{BUILT_IN}{name}"),
+            None if crate::builtins::find(name).is_some() => format!("{BUILT_IN}{name}"),
             None => {
                 let ways = "is missing: write `builtin:NAME`, a component's path, or `oci://REGISTRY/NAME:TAG`";
                 return Err(section.wrong("component", ways));
@@ -288,9 +288,9 @@ impl Plugin {
             return Err(section.wrong("component", &format!("is wrong: {reason}")));
         }
         if let Some(built_in) = component.strip_prefix(BUILT_IN)
-            && understudy_plugins::find(built_in).is_none()
+            && crate::builtins::find(built_in).is_none()
         {
-            let names = || understudy_plugins::BUILT_IN.iter().map(|plugin| plugin.name);
+            let names = || crate::builtins::BUILT_IN.iter().map(|plugin| plugin.name);
             let hint = crate::text::did_you_mean(built_in, names());
             let known = crate::text::list(names());
             return Err(section.wrong("component", &format!("names no built-in plugin{hint}; there are {known}")));

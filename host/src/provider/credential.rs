@@ -82,7 +82,7 @@ impl Credential {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, String> {
         let suggested = config.built_in().and(description.credential.as_ref());
-        let known = config.built_in().and_then(understudy_plugins::find).map_or(&[][..], |plugin| plugin.credentials);
+        let known = config.built_in().and_then(crate::builtins::find).map_or(&[][..], |plugin| plugin.credentials);
         let is_set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
         let (source, optional) = match (&config.credential, suggested) {
             (Some(credential), _) => (credential.source.clone(), false),

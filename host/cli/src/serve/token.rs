@@ -12,13 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::UsageError;
-use understudy::config::{self, Config, Listen, Serve, Token};
+use understudy::config::{self, Config, Listen, Serve, TOKEN_KEY as KEY, Token};
 use understudy::environment::Environment;
 use understudy::private;
 use understudy::runtime::read_secret;
-
-/// The config's key of the token.
-const KEY: &str = "serve.token";
 
 /// How many random bytes a token has.
 const SIZE: usize = 32;

@@ -1,9 +1,11 @@
 //! From a request to whoever answers it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
@@ -14,7 +16,11 @@ use super::reply::{self, Response, empty, refusal, text};
 use super::{ENDING, Endpoint, LEGACY, METHODS, MODERN, READY, SESSION_ID, Shared, header, legacy, modern};
 
 /// Answers a request.
-pub(super) async fn answer(shared: &Arc<Shared>, visit: &Visit, request: Request<Incoming>) -> Response {
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    visit: &Visit,
+    request: Request<impl Body<Data = Bytes, Error: Display> + Unpin>,
+) -> Response {
     let (head, body) = request.into_parts();
     if let Some(monitor) = monitor(&head.method, head.uri.path()) {
         return match shared.door.look_at_monitor(&head.uri, &head.headers) {
@@ -82,7 +88,12 @@ fn nothing_here(shared: &Shared) -> String {
     format!("nothing is here; the endpoints are {}", crate::text::list(known.iter().map(String::as_str)))
 }
 
-async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMap, body: Incoming) -> Response {
+async fn by_method(
+    endpoint: &Arc<Endpoint>,
+    method: &Method,
+    headers: &HeaderMap,
+    body: impl Body<Data = Bytes, Error: Display> + Unpin,
+) -> Response {
     let version = header(headers, "mcp-protocol-version");
     let is_modern = version.is_some_and(|version| MODERN.contains(&version));
     let unknown = version.filter(|version| !is_modern && !LEGACY.contains(version));
