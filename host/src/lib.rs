@@ -11,11 +11,9 @@
 //! | --- | --- |
 //! | [`config`] | the config file, checked |
 //! | [`transport`] | how messages come and go |
-//! | [`jsonrpc`] | raw messages: what passes through keeps its bytes |
 //! | [`relay`] | between client and server: what is ours is answered |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | [`policy`] | what a server may ask |
-//! | `folded` | text as the most lenient reader takes it |
 //! | `held` | counts of what many hold |
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
@@ -39,9 +37,7 @@ pub mod client;
 pub mod config;
 mod descriptors;
 pub mod error;
-mod folded;
 mod held;
-pub mod jsonrpc;
 pub mod oauth;
 pub mod plugin;
 pub mod policy;

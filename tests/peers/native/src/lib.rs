@@ -23,9 +23,7 @@ mod host {
     pub mod config;
     pub(crate) mod descriptors;
     pub mod error;
-    pub(crate) mod folded;
     pub(crate) mod held;
-    pub mod jsonrpc;
     pub mod oauth;
     pub mod policy;
     pub(crate) mod private;
@@ -43,7 +41,6 @@ mod host {
 pub mod plugin;
 
 pub use host::{
-    children, config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text,
-    transport, trust,
+    children, config, error, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport, trust,
 };
-pub(crate) use host::{descriptors, folded, held, private, search_path};
+pub(crate) use host::{descriptors, held, private, search_path};
