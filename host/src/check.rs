@@ -29,10 +29,10 @@ use bytesize::ByteSize;
 
 use crate::error::{Error, LoadError};
 use crate::plugin::World;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::sampling::Understudy;
 use crate::select::choose;
 use crate::text::list;
+use crate::wit::understudy::plugin::types as wit;
 use report::{Report, Rule};
 
 /// What admission asks: the world, what the plugin says of itself, and one request.

@@ -2,6 +2,17 @@
 //!
 //! Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or config; `proxy` ends as its
 //! server does.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `words` | where a server's command begins among the arguments |
+//! | `stage` | from arguments and config to a server and its sampler |
+//! | `server` | which server is meant |
+//! | `reload` | changes of the config and of components, taken up while running |
+//! | `log`, `progress` | what is shown on stderr |
+//! | `proxy`, `serve` | the verbs that stand between clients and servers |
+//! | `tools`, `call`, `sample`, `demo` | the verbs that ask once |
+//! | `auth`, `trust`, `doctor`, `plugin`, `completions` | the verbs that set up |
 
 mod auth;
 mod call;

@@ -6,8 +6,25 @@
 //!
 //! Variables (`${VAR}`, `${env:VAR}`, `${VAR:-default}`) are expanded when a server or plugin is used, not when the file is
 //! read: a variable that one server misses is no trouble for the others.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `find` | which file is used, and whether its user trusts it |
+//! | `section` | reading one object: each key once, unknown keys with the nearest known one |
+//! | `expand` | variables in strings |
+//! | `foreign` | other clients' files, mapped onto ours |
+//! | `model` | servers, plugins, credentials |
+//! | `models` | a plugin's catalogue of models |
+//! | `allowed` | the origins that a handler plugin may reach |
+//! | `sampling` | who answers a server's requests, and what it may ask |
+//! | `limits` | the limits and their defaults |
+//! | `serve` | how `serve` listens |
+//! | `secrets` | the environment variables that children don't inherit |
+//! | `effects` | what a config would do, by its text alone |
+//! | `error` | what can be wrong with a config |
 
 mod allowed;
+mod effects;
 mod error;
 mod expand;
 mod find;
@@ -28,9 +45,10 @@ use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use allowed::Allowed;
+pub use effects::Effects;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
-pub(crate) use foreign::{Entry, servers};
+use foreign::{Entry, servers};
 pub use limits::{Compile, Limits};
 pub use model::{Clients, Credential, CredentialSource, Plugin, Server, Transport};
 pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
@@ -39,8 +57,7 @@ use section::Section;
 pub(crate) use section::wrong;
 pub use serve::{Listen, Serve, Token};
 
-use crate::registry::lock;
-use crate::registry::reference::{Reference, SCHEME};
+use crate::reference::{Reference, SCHEME};
 use crate::text::did_you_mean;
 use crate::trust::pins::Pins;
 
@@ -315,7 +332,7 @@ impl Config {
         for key in &mut plugin.trust {
             *key = PathBuf::from(self.beside(&key.to_string_lossy()));
         }
-        plugin.lock = self.path.as_deref().map(lock::beside);
+        plugin.lock = self.path.as_deref().map(lock_file);
         plugin.pins.clone_from(&self.pins);
         plugin
     }
@@ -327,6 +344,11 @@ impl Config {
             None => path.to_owned(),
         }
     }
+}
+
+/// The lock file that belongs to a config.
+pub(crate) fn lock_file(config: &Path) -> PathBuf {
+    config.with_extension("lock")
 }
 
 /// The key of the key that `requestState`s are sealed with.
@@ -348,7 +370,7 @@ pub(crate) fn is_component(name: &str) -> bool {
 }
 
 /// A config's text as JSON.
-pub(crate) fn json(text: &str) -> Result<Value, String> {
+fn json(text: &str) -> Result<Value, String> {
     // A byte order mark is what some editors on Windows put in front.
     let text = text.trim_start_matches('\u{feff}');
     jsonc_parser::parse_to_serde_value(text, &json_with_comments()).map_err(|e| e.to_string())

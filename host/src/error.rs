@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use mcp::code;
 
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::registry::RegistryError;
+use crate::wit::understudy::plugin::types as wit;
 
 /// Why a sampling request has no result.
 #[derive(Debug, thiserror::Error)]

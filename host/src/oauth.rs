@@ -16,6 +16,7 @@
 //! | `callback` | where the browser comes back to |
 //! | `grant` | what is asked of the token endpoint |
 //! | `store` | what is kept of a login |
+//! | `error` | why there is no login |
 
 mod authority;
 mod callback;

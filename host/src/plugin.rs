@@ -6,13 +6,13 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `bindings` | generated from `wit/` |
 //! | `engine` | wasmtime's engines, compiling |
 //! | `ticker` | the epoch moves on |
 //! | `handed` | what a guest may hand over in one call |
 //! | `compiler` | compiling, in a process of its own |
 //! | `complexity` | what a component may ask of the compiler |
 //! | `lane` | guests that run long make way for the others |
+//! | `giving_way` | threads whose guests yield their core |
 //! | `seats` | how many guests of a plugin begin at once |
 //! | `artefacts` | compiled components on disk: the cache |
 //! | `loaded` | machine code in memory, once for all who have it |
@@ -21,6 +21,7 @@
 //! | `link` | what a component's imports are linked to |
 //! | `world` | what a component is, by its exports and imports |
 //! | `state` | what a store holds: limits and the inert WASI |
+//! | `written` | what a guest writes to stdout and stderr, for the log |
 //! | `turns` | the CPU time that a call has taken |
 //! | `usage` | the most that calls have used |
 //! | `kind` | what sets the two worlds apart |
@@ -31,7 +32,6 @@
 
 mod ahead;
 mod artefacts;
-pub mod bindings;
 mod compiler;
 mod complexity;
 mod engine;
@@ -66,8 +66,8 @@ use wasmtime::Store;
 use crate::config::{self, Limits};
 use crate::error::{Error, Limit, LoadError};
 use crate::text::{list, one_line};
+use crate::wit::understudy::plugin::types as wit;
 pub use ahead::compile;
-use bindings::understudy::plugin::types as wit;
 use compiler::{Abandon, AbandonOnDrop};
 pub use compiler::{COMPILE, compile_for_parent};
 pub use engine::{Engine, Watcher};

@@ -1,12 +1,14 @@
 //! Files that are the user's alone: nobody else can have written them, and nobody else can read them.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+
+use crate::atomic_file;
 
 /// The file's bytes, if nobody but the user can have written or read them; `None` if there is no such file. What is looked at is what was
 /// opened: the folder, and the file in this very folder.
@@ -68,30 +70,10 @@ pub(crate) fn own_folder(folder: &Path) -> Result<(), String> {
     opened.map_or(Ok(()), |opened| is_mine(&File::from(opened), folder, "700"))
 }
 
-/// Writes the file, of these parts, beside its place and moves it there, so that no reader sees half of it.
+/// Replaces the file with the concatenated parts, and makes its folder if need be; both are the user's alone.
 pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    written(path, parts)?.persist(path).map_err(|e| e.error)?;
-    Ok(())
-}
-
-/// The same, and it is on the disk when this returns: a crash leaves the old file or the new one, and nothing else.
-pub(crate) fn write_through(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let file = written(path, parts)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-}
-
-/// A file of these parts beside its place.
-fn written(path: &Path, parts: &[&[u8]]) -> io::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().ok_or_else(|| io::Error::other("it has no folder"))?;
-    make_folder(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    Ok(file)
+    make_folder(path.parent().ok_or_else(|| io::Error::other("it has no folder"))?)?;
+    atomic_file::replace(path, 0o600, parts)
 }
 
 /// Makes the folder, for the user alone, unless it is there.
@@ -107,7 +89,7 @@ pub(crate) fn open_to_lock(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 

@@ -10,18 +10,15 @@
 //! | `reserved` | headers and query keys that no plugin may set |
 //! | `credential` | where the value comes from, how it is applied |
 //! | `secret` | the value, and how it is cut out of what comes back |
-//! | `client` | HTTP clients |
 //! | `stream` | answers that come piece by piece |
 //! | `body` | reading the whole of an answer |
 //! | `pace` | how fast an answer is taken in |
 //! | `guarded` | the requests that a handler plugin makes itself |
 //! | `visit` | those of one answer: counted, and what they may not do |
 //! | `place` | an origin that those may go to, with all that belongs to it |
-//! | `origin` | how it is named, and which addresses are nobody's business |
+//! | `origin` | how an origin is written |
 
 mod body;
-mod certificates;
-pub(crate) mod client;
 pub mod credential;
 mod endpoint;
 pub mod guarded;
@@ -43,10 +40,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
-use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::ResponseHead;
-use crate::plugin::bindings::understudy::plugin::types as wit;
-pub use client::Http;
-use client::causes;
+pub use crate::http::Http;
+use crate::http::error_chain;
+use crate::wit::streaming::exports::understudy::plugin::streaming::ResponseHead;
+use crate::wit::understudy::plugin::types as wit;
 use credential::Credential;
 use endpoint::Endpoint;
 use outgoing::Outgoing;
@@ -197,7 +194,7 @@ impl Destination {
         };
         let client = http.client(&url).map_err(unreachable)?;
         let response = client.request(method, url).headers(headers).body(body).send().await;
-        let response = response.map_err(|e| unreachable(causes(&e.without_url())))?;
+        let response = response.map_err(|e| unreachable(error_chain(&e.without_url())))?;
         Ok((response, redact))
     }
 
@@ -230,11 +227,11 @@ impl Destination {
         let mut response = response;
         let mut is_stream = is_streamed(fetch.framing, &response);
         if is_stream && fetch.framing == wit::Framing::ServerSentEvents {
-            begun = beginning(&mut response).await.map_err(|e| broken(causes(&e.without_url())))?;
+            begun = beginning(&mut response).await.map_err(|e| broken(error_chain(&e.without_url())))?;
             is_stream = !is_whole(&begun);
         }
         if is_stream {
-            let body = response.bytes_stream().map_err(|e| Failure::Broken(causes(&e.without_url())));
+            let body = response.bytes_stream().map_err(|e| Failure::Broken(error_chain(&e.without_url())));
             let body = futures_util::stream::once(async { Ok(begun) }).chain(body);
             let head = ResponseHead { status, headers };
             let is_lines = fetch.framing == wit::Framing::Lines;
@@ -244,7 +241,7 @@ impl Destination {
         let most = self.limits.response_body;
         let body = body::read(response, begun.to_vec(), most, None).await.map_err(|unread| match unread {
             Unread::TooLarge => Error::ResponseTooLarge { plugin: self.plugin.clone(), origin: origin(), most },
-            Unread::Broken(error) => broken(causes(&error.without_url())),
+            Unread::Broken(error) => broken(error_chain(&error.without_url())),
             // Nobody asked for that.
             Unread::TimedOut => broken("it paused for too long".to_owned()),
         })?;

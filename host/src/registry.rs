@@ -5,7 +5,6 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `reference` | `oci://REGISTRY/NAME:TAG`, and digests |
 //! | `layout` | the wasm OCI artifact: a manifest with a config and one layer |
 //! | `lock` | what a tag meant when it was fetched |
 //! | `store` | what was fetched, by its content |
@@ -21,7 +20,6 @@ mod docker;
 pub(crate) mod layout;
 pub(crate) mod lock;
 mod login;
-pub(crate) mod reference;
 pub(crate) mod remote;
 pub(crate) mod signature;
 pub(crate) mod store;
@@ -30,11 +28,10 @@ mod wire;
 use std::path::{Path, PathBuf};
 
 use lock::Lock;
-use reference::{Digest, Reference};
 use signature::{Key, Signature};
 use store::Store;
 
-use crate::config;
+use crate::reference::{Digest, Reference};
 
 /// More than any manifest.
 pub(crate) const MANIFEST: usize = 4 << 20;
@@ -91,35 +88,55 @@ pub enum RegistryError {
     },
 }
 
+/// A component of a registry as the config names it, and what the config requires of it.
+pub(crate) struct ComponentRequest<'a, H> {
+    /// The reference, `oci://…`.
+    pub(crate) reference: &'a str,
+    /// The lock file beside the config, if there is a config.
+    pub(crate) lock: Option<&'a Path>,
+    /// The public keys, one of which must have signed the component; none: no signature is required.
+    pub(crate) trust: &'a [PathBuf],
+    /// The largest component that is accepted, in bytes.
+    pub(crate) most: usize,
+    /// Checks the bytes that were read of the lock file and of each key against the digests that the user trusts.
+    pub(crate) hold: H,
+}
+
 /// The component that the config means, from the user's store. Nothing is fetched.
 ///
 /// # Errors
 /// If it isn't pinned, isn't there, isn't what it should be, or isn't signed as the config wants it.
-pub(crate) fn component(config: &config::Plugin, reference: &str) -> Result<Vec<u8>, RegistryError> {
-    let reference = Reference::parse(reference).map_err(RegistryError::Artifact)?;
-    let digest = pinned(&reference, config)?;
+pub(crate) fn component<H>(request: &ComponentRequest<'_, H>) -> Result<Vec<u8>, RegistryError>
+where
+    H: Fn(&Path, &[u8]) -> std::io::Result<()>,
+{
+    let reference = Reference::parse(request.reference).map_err(RegistryError::Artifact)?;
+    let digest = pinned(&reference, request.lock, &request.hold)?;
     let store = Store::of_user()?;
     let manifest = store.read(&digest, MANIFEST)?.ok_or_else(|| RegistryError::Missing(digest.clone()))?;
-    if !config.trust.is_empty() {
-        let hold = |path: &Path, bytes: &[u8]| config.hold(path, bytes);
-        verify_held(&digest, &store.signatures(&digest)?, &config.trust, hold)?;
+    if !request.trust.is_empty() {
+        verify_held(&digest, &store.signatures(&digest)?, request.trust, &request.hold)?;
     }
-    let most = config.limits.component;
+    let most = request.most;
     let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
     store.read(&layer.digest, most)?.ok_or(RegistryError::Missing(layer.digest))
 }
 
 /// The digest that a reference stands for: its own, or that of the lock file.
-fn pinned(reference: &Reference, config: &config::Plugin) -> Result<Digest, RegistryError> {
+fn pinned(
+    reference: &Reference,
+    lock: Option<&Path>,
+    hold: impl Fn(&Path, &[u8]) -> std::io::Result<()>,
+) -> Result<Digest, RegistryError> {
     if let Some(digest) = reference.digest() {
         return Ok(digest);
     }
-    let Some(path) = config.lock.as_deref() else {
+    let Some(path) = lock else {
         let lock = "there is no config, so no lock file beside it says which".to_owned();
         return Err(RegistryError::Unpinned { lock });
     };
     let unpinned = || RegistryError::Unpinned { lock: format!("the lock file `{}` doesn't say which", path.display()) };
-    Lock::read_held(path, |bytes| config.hold(path, bytes))?.digest(reference).ok_or_else(unpinned)
+    Lock::read_held(path, |bytes| hold(path, bytes))?.digest(reference).ok_or_else(unpinned)
 }
 
 /// Holds a manifest's signatures to the keys that are trusted; without any, all is well.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// The first wait, doubled for each further one, up to the longest.
 const FIRST: Duration = Duration::from_millis(500);

@@ -24,7 +24,6 @@ use understudy_mcp_types::CreateMessageResult;
 use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::error::{Error, LoadError};
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Engine, Plugin};
 use crate::policy::Lowered;
 use crate::provider::credential::Credential;
@@ -34,10 +33,11 @@ use crate::provider::{Destination, Http};
 use crate::select;
 use crate::select::Catalogue;
 use crate::text::one_line;
+use crate::wit::understudy::plugin::types as wit;
 use cast::Cast;
 pub use context::{Context, ToolCall};
 
-understudy_mcp_types::wit_conversions!(crate::plugin::bindings::understudy::plugin::types);
+understudy_mcp_types::wit_conversions!(crate::wit::understudy::plugin::types);
 
 /// Answers one server's sampling requests, by what the config says now.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 //! models may be used (`allowedModels`, `models`) or what a hint stands for (`aliases`, `hints`).
 
 use crate::config::{self, Comparison, Models, Priority, Threshold};
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// A plugin's models and how one is chosen.
 #[derive(Debug, Clone)]

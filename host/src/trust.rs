@@ -5,10 +5,8 @@
 //! | --- | --- |
 //! | this one | the list, a file in the user's state folder |
 //! | `file` | reading what a folder brings: bounded, and never what could block |
-//! | `deeds` | what a config would do, by its text alone |
 //! | `pins` | the digests that the files of a trusted config are held to |
 
-pub mod deeds;
 pub(crate) mod file;
 pub(crate) mod pins;
 
@@ -146,7 +144,7 @@ impl TrustList {
         let mut kept = self.read()?;
         change(&mut kept.configs);
         let text = serde_json::to_vec_pretty(&kept).map_err(|e| failed(e.into()))?;
-        private::write_through(&self.path, &[&text]).map_err(failed)
+        private::write(&self.path, &[&text]).map_err(failed)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Canned answers of a provider, or of whatever stands before it, in no provider's format.
 
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// An answer, and what it may come to.
 pub(super) struct Canned {

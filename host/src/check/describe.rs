@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 use url::Url;
 
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// What is wrong with a description; nothing if it makes sense.
 pub(super) fn odd(description: &wit::Description) -> Vec<String> {

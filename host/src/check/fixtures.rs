@@ -10,11 +10,11 @@ use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use super::options;
 use crate::error::Error;
-use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming as stream;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::sampling::Understudy;
+use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
+use crate::wit::understudy::plugin::types as wit;
 
-understudy_mcp_types::fixture_conversions!(crate::plugin::bindings::understudy::plugin::types);
+understudy_mcp_types::fixture_conversions!(crate::wit::understudy::plugin::types);
 
 /// What came of a folder of fixtures.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use understudy_mcp_types::CreateMessageRequestParams;
 
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// A request that every plugin must have an outcome for.
 pub(super) struct Canonical {

@@ -5,8 +5,8 @@ use super::report::Rule;
 use super::start::{Asked, in_words};
 use super::{Kit, own};
 use crate::error::Error;
-use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming as stream;
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
+use crate::wit::understudy::plugin::types as wit;
 
 /// How long a canned provider says to wait.
 const RETRY_AFTER_MS: u64 = 7_000;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::report::Rule;
 use super::requests::Canonical;
 use super::{Kit, describe, own};
-use crate::plugin::bindings::understudy::plugin::types as wit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// An exchange that a plugin wants, to be gone on with.
 pub(super) struct Asked {

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::{End, Global, SamplingArgs, Usage, out, stage};
 use crate::config;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::plugin::{Plugin, World};
 use crate::provider::guarded::Guarded;
 use crate::sampling::Understudy;
 use crate::select::choose;
 use crate::text::{list, one_line};
+use crate::wit::understudy::plugin::types as wit;
 
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]

@@ -9,9 +9,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{End, Global, Usage, note, out};
+use crate::config::Effects;
 use crate::config::{self, Aside, Config, Origin};
 use crate::text::quoted;
-use crate::trust::deeds::Deeds;
 use crate::trust::pins::Pins;
 use crate::trust::{self, TrustList, Trusted, file};
 
@@ -67,9 +67,9 @@ pub(super) fn run(global: &Global, args: &TrustArgs) -> Result<End> {
     let pins = Pins::of(files)
         .map_err(|(file, reason)| Usage(format!("`{}`: {reason}", quoted(&file.to_string_lossy(), 4000))))?;
     let trusted = Trusted::now(&bytes, pins.into_files());
-    let deeds = Deeds::of_text(text).unwrap_or_default();
+    let effects = Effects::of_text(text).unwrap_or_default();
     if args.json {
-        let does: Vec<&str> = deeds.in_full().collect();
+        let does: Vec<&str> = effects.in_full().collect();
         let facts = json!({
             "config": path, "sha256": trusted.sha256, "files": trusted.files, "does": does, "trusted": !args.show,
         });
@@ -81,7 +81,7 @@ pub(super) fn run(global: &Global, args: &TrustArgs) -> Result<End> {
         out(&format!("{facts:#}"))?;
         return Ok(End::Done);
     }
-    describe(&path, &deeds, &trusted, &absent)?;
+    describe(&path, &effects, &trusted, &absent)?;
     if args.show {
         return Ok(End::Done);
     }
@@ -95,10 +95,10 @@ pub(super) fn run(global: &Global, args: &TrustArgs) -> Result<End> {
 }
 
 /// Writes what a config would do, before anything is recorded.
-fn describe(path: &Path, deeds: &Deeds, trusted: &Trusted, absent: &[String]) -> Result<()> {
+fn describe(path: &Path, effects: &Effects, trusted: &Trusted, absent: &[String]) -> Result<()> {
     let path_shown = quoted(&path.to_string_lossy(), 4000);
     out(&format!("`{path_shown}`, used in its folder, would"))?;
-    let mut words = deeds.in_full().peekable();
+    let mut words = effects.in_full().peekable();
     if words.peek().is_none() {
         out("  do nothing")?;
     }

@@ -11,11 +11,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, FILE_NAME, Server, expand, is_component, model};
-use crate::registry::lock;
-use crate::registry::reference::SCHEME;
+use super::effects::Effects;
+use super::{Config, ConfigError, FILE_NAME, Server, expand, is_component, lock_file, model};
+use crate::reference::SCHEME;
 use crate::text::quoted;
-use crate::trust::deeds::Deeds;
 use crate::trust::pins::Pins;
 use crate::trust::{self, TrustList, Trusted, file};
 
@@ -41,19 +40,23 @@ pub struct Aside {
     /// Why it isn't used.
     reason: String,
     /// What it would do, if it can be told.
-    deeds: Option<Deeds>,
+    effects: Option<Effects>,
 }
 
 impl fmt::Display for Aside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.to_string_lossy();
         write!(f, "`{}` is left aside, because {}", quoted(&path, 1000), self.reason)?;
-        let Some(deeds) = &self.deeds else { return Ok(()) };
+        let Some(effects) = &self.effects else { return Ok(()) };
         // A path that a shell would take for more isn't one to be copied.
         let is_plain = path.chars().all(|c| c.is_alphanumeric() || "/._-+@:,=".contains(c));
         let argument = if is_plain { format!(" {path}") } else { String::new() };
         let there = if is_plain { "" } else { " in that folder" };
-        write!(f, ": it would {}; `understudy trust{argument}`{there} shows all of it and allows it", deeds.in_short())
+        write!(
+            f,
+            ": it would {}; `understudy trust{argument}`{there} shows all of it and allows it",
+            effects.in_short()
+        )
     }
 }
 
@@ -88,7 +91,7 @@ impl Config {
 
     /// What there is at a place, and whether it may be used.
     fn found(origin: Origin, path: &Path) -> Result<Found, ConfigError> {
-        let aside = |reason: String| Found::Aside(Aside { path: path.to_path_buf(), reason, deeds: None });
+        let aside = |reason: String| Found::Aside(Aside { path: path.to_path_buf(), reason, effects: None });
         let unread = |reason: String| {
             let cause = std::io::Error::other(reason);
             ConfigError::Read { path: path.to_path_buf(), cause }
@@ -122,9 +125,9 @@ impl Config {
             Ok(None) => reason,
             Err(unusable) => format!("{reason} ({unusable})"),
         };
-        let deeds = Deeds::of_text(&text);
-        let reason = if deeds.is_none() { format!("{reason}, and is not valid JSON") } else { reason };
-        Ok(Found::Aside(Aside { path: path.to_path_buf(), reason, deeds }))
+        let effects = Effects::of_text(&text);
+        let reason = if effects.is_none() { format!("{reason}, and is not valid JSON") } else { reason };
+        Ok(Found::Aside(Aside { path: path.to_path_buf(), reason, effects }))
     }
 
     /// The config, with its files held to what they were when it was trusted; or which one is another.
@@ -143,7 +146,7 @@ impl Config {
     /// The local files that decide with the config what runs: the lock file, components, and the keys that components are signed by.
     #[must_use]
     pub fn covered(&self) -> BTreeSet<PathBuf> {
-        let mut files: BTreeSet<PathBuf> = self.path.as_deref().map(lock::beside).into_iter().collect();
+        let mut files: BTreeSet<PathBuf> = self.path.as_deref().map(lock_file).into_iter().collect();
         let env = |name: &str| std::env::var(name).ok();
         // What can't be expanded can't be loaded, either.
         let expanded = |text: &str| expand::text(text, env);
@@ -291,8 +294,8 @@ mod tests {
     #[test]
     fn a_line_offers_no_path_that_a_shell_would_take_for_more() {
         let aside = |path: &str| {
-            let deeds = Some(Deeds::of(&Value::Null));
-            Aside { path: PathBuf::from(path), reason: "it is not trusted".to_owned(), deeds }.to_string()
+            let effects = Some(Effects::of(&Value::Null));
+            Aside { path: PathBuf::from(path), reason: "it is not trusted".to_owned(), effects }.to_string()
         };
         assert!(aside("/a/b.json").ends_with("; `understudy trust /a/b.json` shows all of it and allows it"));
         let odd = aside("/a;rm -rf x\n/b.json");

@@ -11,7 +11,7 @@ use super::sampling::{Sampling, sampling_of};
 use super::section::Section;
 use super::{ConfigError, Limits};
 use crate::children::Withheld;
-use crate::registry::reference::{Reference, SCHEME};
+use crate::reference::{Reference, SCHEME};
 use crate::trust::pins::Pins;
 
 /// What a built-in's name begins with in `component`.

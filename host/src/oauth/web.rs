@@ -16,7 +16,7 @@ use super::challenge::Challenge;
 use super::endpoint::Server;
 use super::error::Error;
 use super::zone::{Said, Zone};
-use crate::provider::client::{builder, causes, is_here};
+use crate::http::{builder, error_chain, is_loopback};
 
 /// How long a request may take, its answer included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,14 +66,14 @@ impl Web {
         };
         let own = url.host_str().unwrap_or_default().to_ascii_lowercase();
         let resolver = Arc::new(Resolver::new(zone, own, addresses, proxies()));
-        let unable = |e: reqwest::Error| Error::Unreachable { url: url.clone(), reason: causes(&e) };
+        let unable = |e: reqwest::Error| Error::Unreachable { url: url.clone(), reason: error_chain(&e) };
         let client = builder().timeout(PATIENCE).dns_resolver(Arc::clone(&resolver)).build().map_err(unable)?;
         let direct = builder().timeout(PATIENCE).dns_resolver(resolver).no_proxy().build().map_err(unable)?;
         Ok(Self { server: Server::new(url.clone(), zone), client, direct })
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
-        if is_here(url) { &self.direct } else { &self.client }
+        if is_loopback(url) { &self.direct } else { &self.client }
     }
 
     /// What the server says to a request without a token.
@@ -139,7 +139,7 @@ pub(super) struct Form {
 }
 
 async fn sent(url: &Url, request: RequestBuilder) -> Result<Response, Error> {
-    request.send().await.map_err(|e| Error::Unreachable { url: url.clone(), reason: causes(&e.without_url()) })
+    request.send().await.map_err(|e| Error::Unreachable { url: url.clone(), reason: error_chain(&e.without_url()) })
 }
 
 async fn read(url: &Url, response: Response) -> Result<Document, Error> {
@@ -147,7 +147,8 @@ async fn read(url: &Url, response: Response) -> Result<Document, Error> {
     let mut body = Vec::new();
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|e| odd(url, &format!("breaks its answer off: {}", causes(&e.without_url()))))?;
+        let piece =
+            piece.map_err(|e| odd(url, &format!("breaks its answer off: {}", error_chain(&e.without_url()))))?;
         if body.len().saturating_add(piece.len()) > MOST {
             return Err(odd(url, &format!("answers with more than {MOST} bytes")));
         }

@@ -4,7 +4,7 @@
 //! nobody but the user, or root, can have written them; and it begins with the digest of the rest.
 
 use std::fs::{self, File, Metadata};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use super::compiler::{Abandon, Job};
 use super::engine::Engine;
 use super::loaded::Loaded;
 use super::source;
+use crate::atomic_file;
 use crate::config;
 use crate::error::LoadError;
 
@@ -51,14 +52,7 @@ pub fn compile(engine: &Arc<Engine>, config: &config::Plugin, out: &Path) -> Res
     rest.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     rest.extend_from_slice(&artefact);
     let failed = |cause| LoadError::Write { path: out.display().to_string(), cause };
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Beside its place first, so that nobody reads half of it.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    [MAGIC.as_slice(), &Sha256::digest(&rest), &rest]
-        .into_iter()
-        .try_for_each(|part| file.write_all(part))
-        .map_err(failed)?;
-    file.persist(out).map_err(|e| failed(e.error))?;
+    atomic_file::replace(out, 0o600, &[MAGIC, &Sha256::digest(&rest), &rest]).map_err(failed)?;
     Ok(hex::encode(digest))
 }
 

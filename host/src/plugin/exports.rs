@@ -10,9 +10,9 @@ use wasmtime::component::{
 };
 use wasmtime::{Result, Store};
 
-use super::bindings::streaming::exports::understudy::plugin::streaming as stream;
-use super::bindings::understudy::plugin::types as wit;
 use super::state::State;
+use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
+use crate::wit::understudy::plugin::types as wit;
 
 const PROVIDER: &str = "understudy:plugin/provider@0.1.0";
 const STREAMING: &str = "understudy:plugin/streaming@0.1.0";

@@ -1,9 +1,9 @@
 //! What a guest may hand over in one call.
 
-use super::bindings::understudy::plugin::types as wit;
 use super::state::LimitHit;
 use crate::config::Limits;
 use crate::error::Limit;
+use crate::wit::understudy::plugin::types as wit;
 
 /// What a guest may hand over beside a body and a state: headers, names, counts.
 const SLACK: usize = 2 << 20;

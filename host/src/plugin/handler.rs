@@ -6,8 +6,6 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::Plugin;
-use super::bindings::handler::HandlerPre;
-use super::bindings::understudy::plugin::types as wit;
 use super::http::Hooks;
 use super::kind::Kind;
 use super::state::State;
@@ -15,6 +13,8 @@ use crate::config;
 use crate::error::{Error, LoadError};
 use crate::provider::guarded::Guarded;
 use crate::provider::visit::Visit;
+use crate::wit::handler::HandlerPre;
+use crate::wit::understudy::plugin::types as wit;
 
 /// A component that exports `handler`.
 pub(super) struct Handler {

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use wasmtime::Store;
 
 use super::Plugin;
-use super::bindings::streaming::exports::understudy::plugin::streaming as stream;
-use super::bindings::understudy::plugin::types as wit;
 use super::exports::Exports;
 use super::handed::Most;
 use super::kind::Kind;
 use super::state::State;
 use crate::error::{Error, Limit};
+use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
+use crate::wit::understudy::plugin::types as wit;
 
 impl Plugin {
     /// Whether it can read a stream.

@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::loaded::Loaded;
 use crate::config;
 use crate::error::LoadError;
-use crate::registry;
+use crate::registry::{self, ComponentRequest};
 
 /// A component, compiled.
 pub(super) struct Source {
@@ -112,7 +112,14 @@ pub fn read(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
     }
     if let Some(reference) = config.reference() {
         let refused = |cause| LoadError::Registry { component: reference.to_owned(), cause };
-        return registry::component(config, reference).map_err(refused);
+        let request = ComponentRequest {
+            reference,
+            lock: config.lock.as_deref(),
+            trust: &config.trust,
+            most: config.limits.component,
+            hold: |path: &Path, bytes: &[u8]| config.hold(path, bytes),
+        };
+        return registry::component(&request).map_err(refused);
     }
     let failed = |cause| LoadError::Read { path: config.component.clone(), cause };
     is_file(Path::new(&config.component)).map_err(failed)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::pace::Pace;
-use super::visit::within;
+use crate::http::within;
 
 /// Why an answer can't be read.
 #[derive(Debug)]

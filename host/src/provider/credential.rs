@@ -13,9 +13,9 @@ use url::Url;
 use super::secret::Secret;
 use crate::children::{self, Withheld};
 use crate::config::{self, CredentialSource};
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::search_path::search_path;
 use crate::text::one_line;
+use crate::wit::understudy::plugin::types as wit;
 
 /// How long a command may take to print a credential: it may have to ask its user first.
 const PATIENCE: Duration = Duration::from_mins(1);

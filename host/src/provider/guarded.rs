@@ -10,16 +10,17 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::body::{self, Unread};
-use super::client::causes;
 use super::credential::Credential;
 use super::fixed_headers;
-use super::origin::{self, Prohibited, Resolver};
+use super::origin;
 use super::place::Place;
 use super::reserved::{self, Why};
 use super::secret::{self, Redact};
-use super::visit::{Failed, Patience, within};
+use super::visit::{Failed, Patience};
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
+use crate::http::resolver::{Prohibited, Resolver};
+use crate::http::{error_chain, within};
 use crate::text::one_line;
 
 /// Where a handler plugin may go, and what is added to its requests.
@@ -197,7 +198,7 @@ impl Guarded {
                 );
                 (Failed::Prohibited, Error::Refused { plugin: name.clone(), reason })
             }
-            None => self.unreachable(place, redact.words(causes(&e.without_url()))),
+            None => self.unreachable(place, redact.words(error_chain(&e.without_url()))),
         })?;
         Ok((response, redact))
     }
@@ -221,7 +222,7 @@ impl Guarded {
                 (Failed::ResponseTooLarge, Error::ResponseTooLarge { plugin, origin, most })
             }
             Unread::Broken(error) => {
-                let reason = format!("the answer broke off: {}", causes(&error.without_url()));
+                let reason = format!("the answer broke off: {}", error_chain(&error.without_url()));
                 self.unreachable(place, redact.words(reason))
             }
             Unread::TimedOut => self.timed_out(place),

@@ -9,8 +9,8 @@ use super::endpoint::Endpoint;
 use super::reserved::{self, Why};
 use super::secret::Redact;
 use crate::error::Error;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::text::one_line;
+use crate::wit::understudy::plugin::types as wit;
 
 /// A request, ready to go out.
 pub(super) struct Outgoing {

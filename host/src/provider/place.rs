@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
-use super::client::{builder, causes};
 use super::credential::Credential;
-use super::origin::Resolver;
+use crate::http::resolver::Resolver;
+use crate::http::{builder, error_chain};
 
 /// An origin that is allowed.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Place {
     pub(super) fn client(&self) -> Result<&reqwest::Client, String> {
         let client = self.client.get_or_init(|| {
             let builder = builder().no_proxy().dns_resolver(Arc::new(self.resolver.clone()));
-            builder.build().map_err(|e| causes(&e))
+            builder.build().map_err(|e| error_chain(&e))
         });
         client.as_ref().map_err(Clone::clone)
     }

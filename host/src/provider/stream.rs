@@ -13,8 +13,8 @@ use tokio_util::io::StreamReader;
 use super::pace::Pace;
 use super::secret::Redact;
 use crate::error::Error;
-use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming as wit;
-use crate::plugin::bindings::understudy::plugin::types;
+use crate::wit::streaming::exports::understudy::plugin::streaming as wit;
+use crate::wit::understudy::plugin::types;
 
 /// How long events are gathered before the guest gets them together: each call has it take in the answer so far.
 const GATHER: Duration = Duration::from_millis(100);

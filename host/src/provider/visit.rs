@@ -129,14 +129,6 @@ impl Visit {
     }
 }
 
-/// Waits no longer than that.
-pub(super) async fn within<T>(patience: Option<Duration>, wait: impl Future<Output = T>) -> Option<T> {
-    match patience {
-        Some(patience) => tokio::time::timeout(patience, wait).await.ok(),
-        None => Some(wait.await),
-    }
-}
-
 /// The body; or whether it is larger than it may be, else the guest broke it off.
 async fn read<E>(mut body: UnsyncBoxBody<Bytes, E>, most: usize) -> Result<Bytes, bool> {
     let mut bytes = BytesMut::new();
@@ -156,7 +148,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::provider::origin::tests::always;
+    use crate::http::resolver::tests::always;
 
     /// A visit that may go to this origin, whose name stands for this machine.
     fn visit(origin: &str, any: bool) -> Visit {

@@ -1,14 +1,13 @@
 //! What a tag meant when it was fetched: a file beside the config, to be kept with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
-use super::reference::{Digest, Reference};
+use crate::atomic_file;
+use crate::reference::{Digest, Reference};
 
 const VERSION: u32 = 1;
 
@@ -18,11 +17,6 @@ pub(crate) struct Lock {
     version: u32,
     /// The manifest's digest, by the reference with its tag.
     components: BTreeMap<String, String>,
-}
-
-/// The lock file that belongs to a config.
-pub(crate) fn beside(config: &Path) -> PathBuf {
-    config.with_extension("lock")
 }
 
 impl Lock {
@@ -83,13 +77,7 @@ impl Lock {
             reason: format!("can't be written: {e}"),
         };
         let text = serde_json::to_string_pretty(self).map_err(|e| failed(e.into()))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let readable = std::fs::Permissions::from_mode(0o644);
-        let file = tempfile::Builder::new().permissions(readable).tempfile_in(folder);
-        let mut file = file.map_err(failed)?;
-        writeln!(file, "{text}").map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
-        Ok(())
+        atomic_file::replace(path, 0o644, &[text.as_bytes(), b"\n"]).map_err(failed)
     }
 }
 
@@ -100,8 +88,7 @@ mod tests {
     #[test]
     fn what_is_pinned_is_found_again_and_a_damaged_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let path = beside(&folder.path().join("understudy.json"));
-        assert_eq!(path.file_name().unwrap(), "understudy.lock");
+        let path = folder.path().join("understudy.lock");
         let [a, b] = ["oci://ghcr.io/a/a:1", "oci://ghcr.io/a/b:1"].map(|text| Reference::parse(text).unwrap());
         let mut lock = Lock::read(&path).unwrap();
         assert_eq!(lock.digest(&a), None);

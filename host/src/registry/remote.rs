@@ -11,11 +11,11 @@ use url::Url;
 use super::age::CREATED;
 use super::docker;
 use super::layout::{Artifact, CONFIG_TYPE, INDEX_TYPE, LAYER_TYPE, Layer, MANIFEST_TYPE};
-use super::reference::{Digest, Reference};
 use super::signature::Signature;
 use super::wire::{Ask, Trouble, Wire, bounded};
 use super::{MANIFEST, RegistryError};
 use crate::children::Withheld;
+use crate::reference::{Digest, Reference};
 use crate::text::one_line;
 
 /// cosign's media types.

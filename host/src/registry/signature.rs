@@ -18,7 +18,7 @@ use serde_json::Value;
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 use super::RegistryError;
-use super::reference::Digest;
+use crate::reference::Digest;
 
 const STATEMENT: &str = "application/vnd.in-toto+json";
 /// What a statement says that is a signature, and no attestation of something else.

@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::RegistryError;
-use super::reference::Digest;
 use super::signature::Signature;
 use crate::private;
+use crate::reference::Digest;
 
 /// The user's store.
 pub(crate) struct Store {

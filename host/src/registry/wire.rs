@@ -11,8 +11,8 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::login::{self, Login};
-use crate::provider::client::{builder, causes, is_here};
-use crate::provider::origin::{Resolver, is_public};
+use crate::http::resolver::{Resolver, is_public};
+use crate::http::{builder, error_chain, is_loopback};
 
 /// How long it may be silent.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -57,11 +57,11 @@ impl Wire {
     pub(super) fn new(host: &str, login: Option<Login>, realms: Vec<Url>) -> Result<Self, String> {
         let plain = Url::parse(&format!("http://{host}/")).map_err(|e| format!("`{host}` is no host: {e}"))?;
         // What Docker does: on this machine there are no certificates.
-        let here = is_here(&plain);
+        let here = is_loopback(&plain);
         let base = if here { plain } else { Url::parse(&format!("https://{host}/")).map_err(|e| e.to_string())? };
         let client = builder().read_timeout(SILENCE);
         let client = if here { client.no_proxy() } else { client };
-        let own = client.build().map_err(|e| causes(&e))?;
+        let own = client.build().map_err(|e| error_chain(&e))?;
         Ok(Self { base, own, login, realms, shown: std::sync::Mutex::default() })
     }
 
@@ -181,13 +181,13 @@ impl Wire {
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             Some(Host::Domain(_)) | None => None,
         };
-        if is_here(url) || address.is_some_and(|address| !may(address)) {
+        if is_loopback(url) || address.is_some_and(|address| !may(address)) {
             return refused("which is no public address");
         }
         let client = builder().read_timeout(SILENCE);
         // A proxy of the environment looks names up by itself, and its own address may well be private.
         let client = if has_proxy() { client } else { client.dns_resolver(Arc::new(Resolver::of(may))) };
-        client.build().map(Some).map_err(|e| Trouble::Said(causes(&e)))
+        client.build().map(Some).map_err(|e| Trouble::Said(error_chain(&e)))
     }
 
     /// Whether the registry is in somebody's own network.
@@ -223,7 +223,7 @@ async fn one(client: &reqwest::Client, ask: &Ask<'_>, shown: Option<HeaderValue>
     if let Some((kind, body)) = &ask.body {
         request = request.header(CONTENT_TYPE, *kind).body(body.clone());
     }
-    request.send().await.map_err(|e| Trouble::Said(causes(&e.without_url())))
+    request.send().await.map_err(|e| Trouble::Said(error_chain(&e.without_url())))
 }
 
 /// The answer, if it is one.
@@ -258,7 +258,7 @@ pub(super) async fn bounded(mut response: Response, most: usize) -> Result<Vec<u
 }
 
 fn broken(error: &reqwest::Error) -> String {
-    format!("it broke off: {}", causes(error))
+    format!("it broke off: {}", error_chain(error))
 }
 
 fn basic(login: &Login) -> Result<HeaderValue, Trouble> {

@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 
 use super::{Understudy, hop, told};
 use crate::error::{Error, Limit};
-use crate::plugin::bindings::streaming::exports::understudy::plugin::streaming::StreamingStep;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::provider::secret::Tail;
 use crate::provider::{Answer, Events, Http};
 use crate::retry;
+use crate::wit::streaming::exports::understudy::plugin::streaming::StreamingStep;
+use crate::wit::understudy::plugin::types as wit;
 
 /// A plugin that is asked.
 pub(super) struct Ask<'a> {

@@ -14,7 +14,6 @@ use super::{Asked, Understudy, told};
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::error::Error;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::policy::Policy;
 use crate::provider::Http;
 use crate::provider::credential::Credential;
@@ -22,6 +21,7 @@ use crate::provider::guarded::Guarded;
 use crate::select;
 use crate::select::{Catalogue, Choice};
 use crate::text::one_line;
+use crate::wit::understudy::plugin::types as wit;
 
 /// The chain of plugins, and the limits for all of them.
 #[derive(Debug)]

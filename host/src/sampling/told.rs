@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 use understudy_mcp_types::{Block, CreateMessageResult, Text};
 
 use crate::error::Error;
-use crate::plugin::bindings::understudy::plugin::types as wit;
 use crate::provider::secret::{CUT, Secret};
+use crate::wit::understudy::plugin::types as wit;
 
 /// The result as JSON, the credentials cut out of all of it.
 ///

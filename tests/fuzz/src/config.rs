@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
+use understudy::config::Effects;
 use understudy::config::{Config, ConfigError};
-use understudy::trust::deeds::Deeds;
 
 use crate::{files, repository, seed};
 
 /// Reads a config; then all that it names, with some variables set and others not.
 pub fn read(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
-    if let Some(deeds) = Deeds::of_text(text) {
-        for line in deeds.in_full().chain([deeds.in_short().as_str()]) {
+    if let Some(effects) = Effects::of_text(text) {
+        for line in effects.in_full().chain([effects.in_short().as_str()]) {
             assert!(!line.chars().any(char::is_control), "{line:?}");
         }
     }
@@ -37,15 +37,17 @@ fn refused(error: &ConfigError) {
     }
 }
 
-/// Seeds: the README's configs, the examples, and one with every key.
+/// Seeds: the configs of the README and the user guide, the examples, and one with every key.
 pub fn seeds() {
     for (name, text) in files("examples/configs") {
         seed(&name, text.as_bytes());
     }
     let readme = std::fs::read_to_string(repository("README.md")).unwrap_or_default();
-    for language in ["```jsonc\n", "```json\n"] {
-        for (n, block) in readme.split(language).skip(1).filter_map(|rest| rest.split("\n```").next()).enumerate() {
-            seed(&format!("readme-{}-{n}", language.trim_matches(['`', '\n'])), block.as_bytes());
+    for (page, text) in files("docs/guide").into_iter().chain([("readme".to_owned(), readme)]) {
+        for language in ["```jsonc\n", "```json\n"] {
+            for (n, block) in text.split(language).skip(1).filter_map(|rest| rest.split("\n```").next()).enumerate() {
+                seed(&format!("{page}-{}-{n}", language.trim_matches(['`', '\n'])), block.as_bytes());
+            }
         }
     }
     seed("every-key", EVERY_KEY.as_bytes());

@@ -8,9 +8,9 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use understudy::error::Error;
-use understudy::plugin::bindings::streaming::exports::understudy::plugin::streaming as wit;
 use understudy::provider::secret::{Redact, Secret};
 use understudy::provider::{Events, Failure};
+use understudy::wit::streaming::exports::understudy::plugin::streaming as wit;
 
 use crate::seed;
 

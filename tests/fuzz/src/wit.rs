@@ -9,14 +9,12 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 use understudy::config::{self, Config};
 use understudy::error::Error;
-use understudy::plugin::bindings::streaming::exports::understudy::plugin::streaming::{Event, StreamingStep};
-use understudy::plugin::bindings::understudy::plugin::types::{
-    Completion, Fetch, HttpResponse, ModelHint, ModelPreferences, Step,
-};
 use understudy::plugin::{Engine, Plugin};
 use understudy::provider::{Destination, Http};
 use understudy::sampling::Understudy;
 use understudy::select::{Catalogue, choose};
+use understudy::wit::streaming::exports::understudy::plugin::streaming::{Event, StreamingStep};
+use understudy::wit::understudy::plugin::types::{Completion, Fetch, HttpResponse, ModelHint, ModelPreferences, Step};
 
 use crate::{sampling, seed};
 

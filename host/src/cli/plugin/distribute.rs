@@ -10,11 +10,11 @@ use url::Url;
 
 use crate::children::Withheld;
 use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::LoadError;
+use crate::reference::{Digest, Reference};
 use crate::registry::layout::{self, Artifact};
-use crate::registry::lock::{self, Lock};
-use crate::registry::reference::{Digest, Reference};
+use crate::registry::lock::Lock;
 use crate::registry::remote::Remote;
 use crate::registry::store::Store;
 use crate::registry::{self, MANIFEST, RegistryError, age};
@@ -78,7 +78,7 @@ struct Wanted {
 
 pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
     let config = stage::config(global)?;
-    let lock_file = config.path.as_deref().map(lock::beside);
+    let lock_file = config.path.as_deref().map(config::lock_file);
     let read = |path| Lock::read_held(path, |bytes| config.hold(path, bytes));
     let mut lock = lock_file.as_deref().map(read).transpose()?.unwrap_or_default();
     let is_all = args.references.is_empty();

@@ -9,7 +9,7 @@ use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderValue};
 
-use crate::provider::client::causes;
+use crate::http::error_chain;
 use crate::text::one_line;
 
 /// The most that a piece comes to, in bytes.
@@ -24,7 +24,7 @@ const TRAILER: usize = 8;
 /// The pieces of a body; or what it is that can't be read.
 pub(super) fn pieces(response: Response) -> Result<impl Stream<Item = Result<Bytes, String>> + Send + 'static, String> {
     let coding = coding(response.headers().get_all(CONTENT_ENCODING).iter())?;
-    let body = response.bytes_stream().map(|piece| piece.map_err(|e| causes(&e.without_url())));
+    let body = response.bytes_stream().map(|piece| piece.map_err(|e| error_chain(&e.without_url())));
     Ok(match coding {
         None => body.left_stream(),
         Some(coding) => inflated(body, Inflate::new(coding)).right_stream(),

@@ -14,8 +14,8 @@ use url::Url;
 use super::encoding;
 use super::forgotten::Told;
 use super::trouble::{MOST_OF_A_REFUSAL, Trouble};
+use crate::http::{builder, error_chain, is_loopback};
 use crate::oauth::{Challenge, Login};
-use crate::provider::client::{builder, causes, is_here};
 use crate::text::one_line;
 
 /// How often a server is asked for a sign of life while it says nothing, and how many may stay away. Answers may take minutes, so
@@ -46,10 +46,10 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(url: Url, headers: HeaderMap) -> Result<Self, String> {
-        let builder = if is_here(&url) { builder().no_proxy() } else { builder() };
+        let builder = if is_loopback(&url) { builder().no_proxy() } else { builder() };
         let builder = builder.tcp_keepalive(SIGN_OF_LIFE).tcp_keepalive_interval(SIGN_OF_LIFE / MISSED);
         let builder = builder.tcp_keepalive_retries(MISSED).http2_keep_alive_interval(SIGN_OF_LIFE);
-        let client = builder.http2_keep_alive_while_idle(true).build().map_err(|e| causes(&e))?;
+        let client = builder.http2_keep_alive_while_idle(true).build().map_err(|e| error_chain(&e))?;
         let login = if headers.contains_key(AUTHORIZATION) { None } else { Login::at(&url) };
         Ok(Self { client, url, headers, login })
     }
@@ -131,7 +131,7 @@ impl Wire {
         let place = self.place();
         let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
         let is_refused = is_of_kind(&error, std::io::ErrorKind::ConnectionRefused);
-        let reason = causes(&error.without_url());
+        let reason = error_chain(&error.without_url());
         if !is_connect {
             return Trouble::Broken { place, how: format!("broke the connection off before it answered ({reason})") };
         }

@@ -19,15 +19,18 @@ macro_rules! wit_conversions {
 #[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
 #[path = "../../../../host/src"]
 mod host {
+    pub(crate) mod atomic_file;
     pub mod children;
     pub mod config;
     pub(crate) mod descriptors;
     pub mod error;
     pub(crate) mod held;
+    pub(crate) mod http;
     pub mod oauth;
     pub mod policy;
     pub(crate) mod private;
     pub mod provider;
+    pub(crate) mod reference;
     pub mod registry;
     pub mod relay;
     pub mod retry;
@@ -39,8 +42,10 @@ mod host {
     pub mod trust;
 }
 pub mod plugin;
+/// The records of the contract, as the guests have them.
+pub use understudy_plugin::bindings as wit;
 
+pub(crate) use host::{atomic_file, descriptors, held, http, private, reference, search_path};
 pub use host::{
     children, config, error, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport, trust,
 };
-pub(crate) use host::{descriptors, held, private, search_path};

@@ -5,15 +5,14 @@ use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use understudy_plugin::Provider as _;
-pub use understudy_plugin::bindings;
 use understudy_plugin::stream::StreamingProvider as _;
 use understudy_plugin_anthropic::Anthropic;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, LoadError};
 use crate::provider::guarded::Guarded;
-use bindings::streaming::exports::understudy::plugin::streaming as stream;
-use bindings::understudy::plugin::types as wit;
+use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
+use crate::wit::understudy::plugin::types as wit;
 
 /// There is none.
 #[derive(Debug)]

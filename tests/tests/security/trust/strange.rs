@@ -9,7 +9,7 @@ use std::process::Command;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
-use understudy::trust::deeds::Deeds;
+use understudy::config::Effects;
 use understudy_tests::program::{Place, run};
 use understudy_tests::terminal;
 
@@ -227,11 +227,11 @@ fn whatever_a_config_is_made_of_what_is_said_of_it_is_fit_for_a_terminal() {
     let config = Config { cases: 2000, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[19; 32]));
     let outcome = runner.run(&value, |config| {
-        let deeds = Deeds::of(&config);
-        for line in deeds.in_full().chain([deeds.in_short().as_str()]) {
+        let effects = Effects::of(&config);
+        for line in effects.in_full().chain([effects.in_short().as_str()]) {
             prop_assert!(is_plain(line) && !line.contains('\n'), "{line:?}");
         }
-        prop_assert!(deeds.in_short().chars().count() < 4000);
+        prop_assert!(effects.in_short().chars().count() < 4000);
         Ok(())
     });
     outcome.unwrap_or_else(|e| panic!("{e}"));

@@ -1,8 +1,8 @@
 //! One instance of a built-in plugin that is used again and again: the least that calling into a sandbox costs, and what Understudy doesn't do,
 //! because the next request would find what the last one left behind.
 
-use understudy::plugin::bindings::ProviderPlugin;
-use understudy::plugin::bindings::understudy::plugin::types as wit;
+use understudy::wit::ProviderPlugin;
+use understudy::wit::understudy::plugin::types as wit;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 

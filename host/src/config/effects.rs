@@ -1,23 +1,23 @@
 //! What a config would do, by its text alone: nothing of it is run, opened, expanded or asked for.
 //!
 //! The text is a stranger's. So what is shown of it is made fit for a terminal, and it needn't be valid: what has another type than it
-//! should is no deed, and what is refused when the config is read does nothing.
+//! should is no effect, and what is refused when the config is read does nothing.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::config::{Entry, servers};
-use crate::registry::reference::SCHEME;
+use super::foreign::{Entry, servers};
+use crate::reference::SCHEME;
 use crate::text::{one_line, quoted};
 
-/// The most characters of a name that one line shows, and of a deed where all are shown.
+/// The most characters of a name that one line shows, and of a effect where all are shown.
 const SHORT: usize = 60;
 const LONG: usize = 4000;
 /// The most names of a kind in one line.
 const NAMES: usize = 3;
 
-/// The kinds of deeds, the gravest first.
+/// The kinds of effects, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Run,
@@ -36,7 +36,7 @@ enum Kind {
 
 /// One thing that a config would do: what is concerned, and the whole of it in words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Deed {
+struct Effect {
     kind: Kind,
     name: String,
     words: String,
@@ -44,55 +44,55 @@ struct Deed {
 
 /// All that a config would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deeds(BTreeSet<Deed>);
+pub struct Effects(BTreeSet<Effect>);
 
-impl Deeds {
+impl Effects {
     /// What this config would do.
     #[must_use]
     pub fn of(config: &Value) -> Self {
-        let mut deeds = Self::default();
-        deeds.variables(config);
-        deeds.secret("requestStateKey", config.get("requestStateKey"));
+        let mut effects = Self::default();
+        effects.variables(config);
+        effects.secret("requestStateKey", config.get("requestStateKey"));
         if let Some(serve) = config.get("serve") {
-            deeds.secret("serve.token", serve.get("token"));
-            deeds.add(Kind::Serve, "serve", "decide where `serve` listens and whom it lets in (`serve`)".to_owned());
+            effects.secret("serve.token", serve.get("token"));
+            effects.add(Kind::Serve, "serve", "decide where `serve` listens and whom it lets in (`serve`)".to_owned());
         }
         for Entry { name, value, .. } in servers(config) {
-            deeds.variables(&value);
-            deeds.server(&name, &value);
+            effects.variables(&value);
+            effects.server(&name, &value);
         }
-        entries(config.get("plugins")).for_each(|(name, plugin)| deeds.plugin(name, plugin));
-        deeds.rule("sampling requests", config);
-        deeds.keys(config);
+        entries(config.get("plugins")).for_each(|(name, plugin)| effects.plugin(name, plugin));
+        effects.rule("sampling requests", config);
+        effects.keys(config);
         if config.get("limits").is_some() {
-            deeds.add(Kind::Limit, "limits", "set limits (`limits`)".to_owned());
+            effects.add(Kind::Limit, "limits", "set limits (`limits`)".to_owned());
         }
-        deeds
+        effects
     }
 
     /// What a config of this text would do, if it is JSON.
     #[must_use]
     pub fn of_text(text: &str) -> Option<Self> {
-        Some(Self::of(&crate::config::json(text).ok()?))
+        Some(Self::of(&super::json(text).ok()?))
     }
 
     /// One line, of the first few of each kind.
     #[must_use]
     pub fn in_short(&self) -> String {
-        let kinds: BTreeSet<Kind> = self.0.iter().map(|deed| deed.kind).collect();
+        let kinds: BTreeSet<Kind> = self.0.iter().map(|effect| effect.kind).collect();
         let parts: Vec<String> = kinds.into_iter().map(|kind| self.of_kind(kind)).collect();
         if parts.is_empty() { "do nothing".to_owned() } else { parts.join(", ") }
     }
 
     /// Each in words, the gravest first.
     pub fn in_full(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|deed| deed.words.as_str())
+        self.0.iter().map(|effect| effect.words.as_str())
     }
 
     fn of_kind(&self, kind: Kind) -> String {
-        let deeds = self.0.iter().filter(|deed| deed.kind == kind);
-        let number = deeds.clone().count();
-        let names: BTreeSet<&str> = deeds.map(|deed| deed.name.as_str()).collect();
+        let effects = self.0.iter().filter(|effect| effect.kind == kind);
+        let number = effects.clone().count();
+        let names: BTreeSet<&str> = effects.map(|effect| effect.name.as_str()).collect();
         let mut shown = names.iter().take(NAMES).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if names.len() > NAMES {
             shown = format!("{shown} and {} more", names.len() - NAMES);
@@ -115,7 +115,7 @@ impl Deeds {
     }
 
     fn add(&mut self, kind: Kind, name: &str, words: String) {
-        self.0.insert(Deed { kind, name: quoted(name, SHORT), words });
+        self.0.insert(Effect { kind, name: quoted(name, SHORT), words });
     }
 
     fn server(&mut self, name: &str, server: &Value) {
@@ -190,7 +190,7 @@ impl Deeds {
             let Some(rule) = holder.get(key) else { continue };
             let used = rule.get("use").unwrap_or(rule);
             for name in used.as_str().into_iter().chain(texts(Some(used))) {
-                if crate::config::is_component(name) {
+                if super::is_component(name) {
                     self.load(name, &quoted(name, SHORT));
                 }
             }
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     fn short(config: &Value) -> String {
-        Deeds::of(config).in_short()
+        Effects::of(config).in_short()
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             "run 2 commands (`sh`, `uvx`), replace the built-in `anthropic`, set the endpoint of `anthropic`, load `./x.wasm`, \
              read 2 environment variables (`ANTHROPIC_API_KEY`, `GITHUB_TOKEN`), decide who answers sampling requests"
         );
-        let full: Vec<String> = Deeds::of(&config).in_full().map(str::to_owned).collect();
+        let full: Vec<String> = Effects::of(&config).in_full().map(str::to_owned).collect();
         assert!(full.contains(&"run `sh -c \"id > pwned\"` for `requestStateKey`".to_owned()), "{full:?}");
         assert!(full.contains(&"run `uvx code-server` as the server `s`".to_owned()), "{full:?}");
         assert_eq!(short(&json!({})), "do nothing");
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_key_that_does_something_is_a_deed() {
-        for (config, deed) in [
+        for (config, effect) in [
             (json!({"serve": {"token": {"command": ["a"]}}}), "run 1 command (`a`), decide where `serve` listens"),
             (json!({"servers": {"s": {"url": "http://x"}}}), "reach `http://x`"),
             (json!({"mcpServers": {"s": {"httpUrl": "http://x"}}}), "reach `http://x`"),
@@ -321,7 +321,7 @@ mod tests {
             (json!({"trust": ["cosign.pub"]}), "trust keys (`cosign.pub`)"),
             (json!({"limits": {"cpu": "1 h"}}), "set limits"),
         ] {
-            assert!(short(&config).starts_with(deed), "{config}: {}", short(&config));
+            assert!(short(&config).starts_with(effect), "{config}: {}", short(&config));
         }
     }
 
@@ -332,13 +332,13 @@ mod tests {
             "mcpServers": { odd: { "command": odd, "args": [odd], "url": odd } },
             "plugins": { odd: { "component": format!("{odd}{}", "x".repeat(100_000)), "endpoint": odd } },
         });
-        let deeds = Deeds::of(&config);
-        let all = deeds.in_full().chain([deeds.in_short().as_str()]).map(str::to_owned).collect::<Vec<_>>();
+        let effects = Effects::of(&config);
+        let all = effects.in_full().chain([effects.in_short().as_str()]).map(str::to_owned).collect::<Vec<_>>();
         for line in &all {
             assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{200b}')), "{line:?}");
             assert!(line.chars().count() < 3 * LONG, "{}", line.len());
         }
-        assert!(deeds.in_short().len() < 2000, "{}", deeds.in_short());
+        assert!(effects.in_short().len() < 2000, "{}", effects.in_short());
         let many: serde_json::Map<String, Value> =
             (0..100).map(|n| (n.to_string(), json!({"endpoint": "x"}))).collect();
         assert!(short(&json!({ "plugins": many })).contains("set the endpoint of `0`, `1`, `10` and 97 more"));

@@ -1,12 +1,18 @@
-//! HTTP clients: what all of them have in common, and the one that provider plugins share.
+//! HTTP clients: what every client of this program has in common, and the client that all provider plugins share.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `certificates` | TLS verification with the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name |
+//! | `resolver` | DNS resolution that only yields public addresses |
+
+mod certificates;
+pub(crate) mod resolver;
 
 use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use url::Url;
-
-use super::certificates;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -15,26 +21,26 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Http {
     client: OnceLock<Result<reqwest::Client, String>>,
-    /// For this machine, which no proxy is asked about.
+    /// For loopback addresses: no proxy of the environment applies to them.
     direct: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Http {
-    /// The client, made at first use: reading the system's root certificates takes a while. The environment's `HTTPS_PROXY` and the
-    /// like hold for all but this machine.
-    pub(super) fn client(&self, url: &Url) -> Result<&reqwest::Client, String> {
-        let here = is_here(url);
+    /// The client, made at first use: reading the system's root certificates takes a while. `HTTPS_PROXY` and the like apply to every
+    /// host but loopback.
+    pub(crate) fn client(&self, url: &Url) -> Result<&reqwest::Client, String> {
+        let here = is_loopback(url);
         let client = if here { &self.direct } else { &self.client };
         let client = client.get_or_init(|| {
             let builder = if here { builder().no_proxy() } else { builder() };
-            builder.build().map_err(|e| causes(&e))
+            builder.build().map_err(|e| error_chain(&e))
         });
         client.as_ref().map_err(Clone::clone)
     }
 }
 
-/// Whether a URL is of this machine.
-pub(crate) fn is_here(url: &Url) -> bool {
+/// Whether a URL names a loopback host.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -43,15 +49,15 @@ pub(crate) fn is_here(url: &Url) -> bool {
     }
 }
 
-/// Chooses the cryptography of all TLS connections.
-pub(crate) fn choose_crypto() {
-    // Another default can only have been set by who embeds this library, and is as good.
+/// Installs `ring` as the cryptography of all TLS connections.
+pub(crate) fn install_crypto_provider() {
+    // An error means that the embedding program has installed another provider, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A client in the making: redirects are answers like others.
+/// A client builder; the client does not follow redirects.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
-    choose_crypto();
+    install_crypto_provider();
     let client = match certificates::named() {
         Some(config) => reqwest::Client::builder().tls_backend_preconfigured(config),
         None => reqwest::Client::builder(),
@@ -62,8 +68,8 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
 }
 
-/// An error and what caused it.
-pub(crate) fn causes(error: &reqwest::Error) -> String {
+/// The error and its chain of causes, joined by colons.
+pub(crate) fn error_chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -74,4 +80,12 @@ pub(crate) fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Awaits the future, for at most `timeout`; `None` if that passes first.
+pub(crate) async fn within<T>(timeout: Option<Duration>, wait: impl Future<Output = T>) -> Option<T> {
+    match timeout {
+        Some(timeout) => tokio::time::timeout(timeout, wait).await.ok(),
+        None => Some(wait.await),
+    }
 }
