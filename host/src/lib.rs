@@ -1,32 +1,78 @@
-//! Understudy answers MCP sampling requests for clients that can't.
+//! Answers MCP sampling requests (`sampling/createMessage`) with sandboxed WebAssembly plugins.
 //!
-//! It stands between an MCP client and an MCP server. When the server asks for a completion (`sampling/createMessage`), a
-//! sandboxed WebAssembly component turns the request into one LLM provider's format, the host makes the HTTP call with a
-//! credential that the component never sees, and the server gets its `CreateMessageResult`. All else passes through
-//! untouched.
+//! ```
+//! # #[cfg(not(feature = "builtins"))]
+//! # fn main() {}
+//! # #[cfg(feature = "builtins")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use understudy::{CreateMessageRequestParams, Sampler};
+//!
+//! let sampler = Sampler::builder().plugin("echo").build().await?;
+//! let request = CreateMessageRequestParams::user("Hello?", 100);
+//! let answer = sampler.create_message(&request).await?;
+//! assert!(answer.text().contains("Hello?"));
+//! sampler.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A plugin turns the request into one LLM provider's format. The host makes the HTTP call, with a credential that the plugin never sees:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use understudy::{Limits, Sampler};
+//!
+//! let sampler = Sampler::builder()
+//!     .plugin("anthropic")
+//!     .model("claude-sonnet-4-5")
+//!     .credential(std::fs::read_to_string("/run/secrets/anthropic")?)
+//!     .limits(Limits { deadline: std::time::Duration::from_secs(60), ..Limits::default() })
+//!     .build()
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | use |
+//! | --- | --- |
+//! | answer requests in a program of one's own | [`Sampler::builder`], [`Sampler::create_message`], [`Sampler::create_message_json`] |
+//! | let a client on the Rust SDK sample | `rmcp::SamplingClient` (feature `rmcp`) |
+//! | serve MCP servers within an HTTP server of one's own | `server_runtime::EmbeddedFront` (feature `proxy`) |
+//! | do what the program `understudy` does | [`runtime`], [`reload`], `server_runtime`, `relay`, `transport` |
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `builtins` | the built-in plugins; building them needs the target `wasm32-unknown-unknown` | yes |
+//! | `rmcp` | a client handler for the Rust SDK of MCP | no |
+//! | `proxy` | what stands between a client and a server: relay, transports, OAuth | no |
+//! | `registry` | components from OCI registries (`oci://…`) | no |
+//! | `watch` | changes of files are noticed by themselves | no |
+//! | `authoring` | templates, bindings and components for authors of plugins | no |
+//!
+//! The library uses nothing of the machine by itself: no environment variable, no folder of the user's, no terminal. [`RuntimeOptions`] says what
+//! it may use. It emits [`tracing`] events, and installs no subscriber.
 //!
 //! The modules, in the order in which a request meets them; `host/ARCHITECTURE.md` has the invariants:
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`config`] | the config file, checked |
-//! | [`transport`] | how messages come and go |
-//! | [`jsonrpc`] | raw messages: what passes through keeps its bytes |
-//! | [`relay`] | between client and server: what is ours is answered |
+//! | `transport` | how messages come and go |
+//! | `relay` | between client and server: what is ours is answered |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | [`policy`] | what a server may ask |
 //! | [`wit`] | the types of the WIT worlds, generated |
 //! | `http` | HTTP clients |
-//! | `folded` | text as the most lenient reader takes it |
 //! | `held` | counts of what many hold |
 //! | [`select`] | which model to ask |
 //! | [`plugin`] | components in the sandbox |
 //! | [`provider`] | the HTTP call |
-//! | [`reference`] | references to components in registries, and digests |
-//! | [`registry`] | components from OCI registries |
-//! | [`authoring`] | what authors of plugins need |
+//! | `reference` | references to components in registries, and digests |
+//! | `registry` | components from OCI registries |
+//! | `authoring` | what authors of plugins need |
 //! | [`check`] | the kit that plugins are held against |
-//! | [`oauth`] | logins at servers |
+//! | `oauth` | logins at servers |
 //! | [`retry`] | whether a failed exchange is tried again |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | [`children`] | programs that are started, without our secrets |
@@ -37,11 +83,18 @@
 //! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
 //! | `builder` | samplers for programs that embed the library |
+//! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
+//! | [`builtins`] | the built-in plugins (feature `builtins`) |
+//! | `no_registry` | what stands for `reference` without the feature `registry` |
 //! | [`environment`] | where environment variables are looked up |
 //! | [`runtime`] | the composition root: from a config to samplers |
 //! | [`reload`] | taking up changes of the config and of components |
-//! | [`server_runtime`] | a server with all that a session with it needs |
-//! | [`client`] | a small client of our own |
+//! | `server_runtime` | a server with all that a session with it needs |
+//! | `client` | a small client of our own |
+#![cfg_attr(
+    not(all(feature = "authoring", feature = "proxy", feature = "registry")),
+    allow(dead_code, reason = "a lean build leaves out what some of this is there for")
+)]
 
 mod atomic_file;
 #[cfg(feature = "authoring")]
@@ -56,10 +109,8 @@ pub mod config;
 pub mod descriptors;
 pub mod environment;
 pub mod error;
-mod folded;
 mod held;
 mod http;
-pub mod jsonrpc;
 #[cfg(not(feature = "registry"))]
 mod no_registry;
 #[cfg(feature = "proxy")]

@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::{Outcome, note, out};
 use super::setup;
-use understudy::client::{Client, Era};
+use understudy::client::Client;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &GlobalArgs, args: DemoArgs) -> Result<Outcome> 
         sampling.plugin.join("")
     ));
     let (side, back) = server.start().await?;
-    let mut client = Client::connect(side, back, server.answering(), server.relay, Era::Sessions).await?;
+    let mut client = Client::connect(side, back, server.answering(), server.relay, mcp::Era::Stateful).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
         server.name

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use mcp::{Head, Parts};
 use serde_json::Value;
-
-use understudy::jsonrpc::{Head, Parts};
 
 use super::args::{GlobalArgs, SamplingArgs};
 use super::output::{Outcome, out};

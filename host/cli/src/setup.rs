@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerArgs, UsageError};
 use super::progress;
-use understudy::client::{Client, Era};
+use understudy::client::{self, Client};
 use understudy::config::{Aside, Config, Mode, Origin, Sampling};
 use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
@@ -132,7 +132,7 @@ pub(super) async fn with_client<T>(
     let all = async {
         let answering = server.answering();
         let rule = answering.as_ref().map(|(rule, _)| rule);
-        let era = Era::of(&server.address, server.relay.line, rule).await;
+        let era = client::era_of(&server.address, server.relay.line, rule).await;
         let (side, back) = server.start().await?;
         let mut client = Client::connect(side, back, server.answering(), server.relay.clone(), era).await?;
         let outcome = work(&mut client, sampling).await;

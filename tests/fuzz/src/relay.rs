@@ -10,12 +10,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::{Head, Kind, ids};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
-use understudy::jsonrpc::{Head, Kind, ids};
 use understudy::plugin::{Engine, Plugin};
 use understudy::provider::{Destination, Http};
 use understudy::relay::{Answering, Relay, Terms};

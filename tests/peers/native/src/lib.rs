@@ -24,10 +24,8 @@ mod host {
     pub mod config;
     pub(crate) mod descriptors;
     pub mod error;
-    pub(crate) mod folded;
     pub(crate) mod held;
     pub(crate) mod http;
-    pub mod jsonrpc;
     pub mod oauth;
     pub mod policy;
     pub(crate) mod private;
@@ -47,8 +45,7 @@ pub mod plugin;
 /// The records of the contract, as the guests have them.
 pub use understudy_plugin::bindings as wit;
 
-pub(crate) use host::{atomic_file, descriptors, folded, held, http, private, reference, search_path};
+pub(crate) use host::{atomic_file, descriptors, held, http, private, reference, search_path};
 pub use host::{
-    children, config, error, jsonrpc, oauth, policy, provider, registry, relay, retry, sampling, select, text,
-    transport, trust,
+    children, config, error, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport, trust,
 };

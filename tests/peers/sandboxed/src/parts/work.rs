@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcp::Head;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use understudy::config::{Config, Sampling};
-use understudy::jsonrpc::Head;
 use understudy::plugin::{Engine, Plugin};
 use understudy::provider::Http;
 use understudy::relay::{Relay, Terms};
