@@ -21,7 +21,7 @@ pub use embedded::EmbeddedFront;
 use crate::config::{self, Config, ConfigError, Mode, Sampling, Serve, Transport};
 use crate::descriptors;
 use crate::environment::Environment;
-use crate::relay::{Answering, Clients, StateKey, Terms};
+use crate::relay::{Clients, RelayOptions, SamplingHandler, StateKey};
 use crate::reload::{ServedSampler, ServerKey};
 use crate::runtime::{BuildError, Overrides, SharedResources, read_secret, unanswered};
 use crate::transport::Side;
@@ -190,8 +190,8 @@ pub fn remote(name: &str, url: &str, headers: &[(String, String)], is_old: bool)
 ///
 /// # Errors
 /// [`ConfigError`] if `requestStateKey` is missing, can't be read, or is too weak.
-pub async fn relay_options(config: &Config, env: &Environment) -> Result<Terms, ConfigError> {
-    let mut terms = Terms::new(config.limits.line);
+pub async fn relay_options(config: &Config, env: &Environment) -> Result<RelayOptions, ConfigError> {
+    let mut terms = RelayOptions::new(config.limits.line);
     if let Some(source) = config.state_key(|name| env.var(name))? {
         let secret = read_secret(config, config::STATE_KEY, &source, env).await?;
         let key = StateKey::from_secret(secret.expose_secret());
@@ -235,7 +235,7 @@ pub struct ServerRuntime {
     /// Who answers its sampling requests, and where the rule for that is found.
     pub served: ServedSampler,
     /// The options of its relays.
-    pub relay: Terms,
+    pub relay: RelayOptions,
     /// How `serve` has it for clients of revision 2026-07-28.
     pub clients: config::Clients,
     /// How long it may take to end (`limits.shutdown`).
@@ -251,7 +251,7 @@ impl ServerRuntime {
         config: &Config,
         server: ConfiguredServer,
         overrides: &Overrides,
-        relay: Terms,
+        relay: RelayOptions,
         shared: &SharedResources,
     ) -> Result<Self, BuildError> {
         let ConfiguredServer { name, key, address, rule, clients, .. } = server;
@@ -263,7 +263,7 @@ impl ServerRuntime {
 
     /// Who answers, for a session that begins now.
     #[must_use]
-    pub fn answering(&self) -> Answering {
+    pub fn answering(&self) -> SamplingHandler {
         let sampler = &self.served.sampler;
         let rule = sampler.rule();
         (rule.mode != Mode::Off).then(|| (rule, Arc::clone(sampler)))

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::Outcome;
 use super::setup;
-use understudy::relay::{Relay, Terms};
+use understudy::relay::{Relay, RelayOptions};
 use understudy::transport::back::LAST_WORDS;
 use understudy::transport::stdio::{self, Front};
 
@@ -39,7 +39,7 @@ pub(super) async fn run(global: &GlobalArgs, args: ProxyArgs) -> Result<Outcome>
     let (side, mut back) = server.start().await?;
     let Front { side: front, ended, writer } = stdio::front(server.relay.line).context("can't read stdin")?;
     let answering = server.answering();
-    let terms = Terms { again: back.again(), ..server.relay };
+    let terms = RelayOptions { again: back.again(), ..server.relay };
     let mut relay = Relay::start(front, side, answering, terms);
     let overdue = AbortOnDropHandle::new(tokio::spawn(end_overdue(ended, server.shutdown, overdue)));
     let status = loop {

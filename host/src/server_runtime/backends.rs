@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
 use super::{ServerError, ServerRuntime};
-use crate::relay::{Relay, Terms};
+use crate::relay::{Relay, RelayOptions};
 use crate::transport::Side;
 use crate::transport::back::Back;
 use crate::transport::endpoint::{Guard, Kept, Open, Whose};
@@ -54,7 +54,7 @@ impl Backends {
 /// Begins a session: a relay, and a connection of its own.
 async fn begin(server: &ServerRuntime, side: Side, whose: Whose, ending: TaskTracker) -> Result<Guard, ServerError> {
     let (servers, mut back) = server.start().await?;
-    let terms = Terms { clients: server.clients_of(whose), again: back.again(), ..server.relay.clone() };
+    let terms = RelayOptions { clients: server.clients_of(whose), again: back.again(), ..server.relay.clone() };
     let relay = Relay::start(side, servers, server.answering(), terms);
     Ok(Box::new(Session { parts: Some((relay, back)), shutdown: server.shutdown, ending }))
 }

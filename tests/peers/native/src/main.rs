@@ -9,7 +9,7 @@ use mimalloc::MiMalloc;
 use native::config::{Config, Sampling};
 use native::plugin::Engine;
 use native::provider::Http;
-use native::relay::{Relay, Terms};
+use native::relay::{Relay, RelayOptions};
 use native::sampling::{Sampler, Understudy};
 use native::transport::back::Place;
 use native::transport::child::Program;
@@ -43,7 +43,7 @@ async fn proxy(config: &Config, command: String, args: Vec<String>) -> Result<()
     let plugin = config.plugin("anthropic", env)?;
     let chain = vec![Understudy::load(&Arc::new(Engine), &plugin, env).await?];
     let sampler = Arc::new(Sampler::new("race", &rule, chain, Arc::new(Http::default()), config));
-    let terms = Terms::new(config.limits.line);
+    let terms = RelayOptions::new(config.limits.line);
     let program = Program { command, args, withheld: sampler.withheld(), ..Program::default() };
     let (side, mut back) = Place::Program(program).start(terms.line).await?;
     let stdio::Front { side: front, writer, .. } = stdio::front(terms.line)?;
