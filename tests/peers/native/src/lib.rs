@@ -20,9 +20,11 @@ macro_rules! wit_conversions {
 #[path = "../../../../host/src"]
 mod host {
     pub(crate) mod atomic_file;
+    pub mod builtins;
     pub mod children;
     pub mod config;
     pub(crate) mod descriptors;
+    pub mod environment;
     pub mod error;
     pub(crate) mod held;
     pub(crate) mod http;
@@ -47,5 +49,6 @@ pub use understudy_plugin::bindings as wit;
 
 pub(crate) use host::{atomic_file, descriptors, held, http, private, reference, search_path};
 pub use host::{
-    children, config, error, oauth, policy, provider, registry, relay, retry, sampling, select, text, transport, trust,
+    builtins, children, config, environment, error, oauth, policy, provider, registry, relay, retry, sampling, select,
+    text, transport, trust,
 };
