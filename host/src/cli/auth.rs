@@ -14,7 +14,7 @@ use crate::config::{Config, Transport};
 use crate::oauth::{Callback, Login, Wish};
 use crate::search_path::search_path;
 use crate::text::one_line;
-use crate::transport::remote::Remote;
+use crate::transport::http_client::Remote;
 
 /// Arguments of `auth`.
 #[derive(Debug, Args)]

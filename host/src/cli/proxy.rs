@@ -16,8 +16,8 @@ use super::reload;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
 use crate::relay::{Relay, RelayOptions};
-use crate::transport::Side;
-use crate::transport::back::{Back, LAST_WORDS, Place};
+use crate::transport::Duplex;
+use crate::transport::server::{LAST_WORDS, ServerAddress, ServerConnection};
 use crate::transport::stdio::{self, Front};
 
 /// Arguments of `proxy`.
@@ -66,17 +66,17 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
 }
 
 /// Starts a stage's server.
-pub(super) async fn start(stage: &Stage) -> Result<(Side, Back)> {
+pub(super) async fn start(stage: &Stage) -> Result<(Duplex, ServerConnection)> {
     let mut place = stage.place.clone();
-    if let Place::Program(program) = &mut place {
+    if let ServerAddress::Program(program) = &mut place {
         program.withheld = stage.served.sampler.withheld();
     }
     place.start(stage.terms.line).await.with_context(|| match &stage.place {
-        Place::Program(program) => {
+        ServerAddress::Program(program) => {
             let place = program.cwd.as_ref().map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
             format!("can't start the server `{}`{place} (is it installed and on the PATH?)", program.command)
         }
-        Place::Remote(_) => format!("can't talk to the server `{}`", stage.name),
+        ServerAddress::Remote(_) => format!("can't talk to the server `{}`", stage.name),
     })
 }
 

@@ -23,9 +23,11 @@ use super::{End, Global, SamplingArgs, Usage, note, out, proxy};
 use crate::config::{self, Config, Listen, Serve};
 use crate::descriptors;
 use crate::relay::{Relay, RelayOptions};
-use crate::transport::Side;
-use crate::transport::back::Back;
-use crate::transport::endpoint::{Front, Guard, Kept, Listener, Open, Settings, Socket, Whose};
+use crate::transport::Duplex;
+use crate::transport::http_server::{
+    HttpServer, Listener, OpenSession, RunningSession, SessionGuard, Settings, SideOwner, Socket,
+};
+use crate::transport::server::ServerConnection;
 use token::Wanted;
 
 /// Arguments of `serve`.
@@ -75,7 +77,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         bodies: config.limits.bodies_total,
         descriptors: descriptors::raise(),
     };
-    let front = Front::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
+    let front = HttpServer::start(listener, settings, opener(Arc::clone(&stages), ends.clone()))?;
 
     let seen = reload::look(&config, &args.sampling, servers.iter().map(|server| &server.key));
     let (mut common, mut loaded) = (Common::default(), BTreeMap::new());
@@ -181,7 +183,7 @@ fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &Wanted) ->
 }
 
 /// Begins sessions.
-fn opener(stages: Stages, ends: TaskTracker) -> Open {
+fn opener(stages: Stages, ends: TaskTracker) -> OpenSession {
     Arc::new(move |name, side, whose| {
         let stage = stages.get().and_then(|stages| stages.get(name)).cloned();
         let (name, ends) = (name.to_owned(), ends.clone());
@@ -194,7 +196,7 @@ fn opener(stages: Stages, ends: TaskTracker) -> Open {
 }
 
 /// Begins a session: a relay, and a back of its own.
-async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Result<Guard> {
+async fn begin(stage: &Stage, side: Duplex, whose: SideOwner, ends: TaskTracker) -> Result<SessionGuard> {
     let (servers, mut back) = proxy::start(stage).await?;
     let terms = RelayOptions { clients: stage.clients_of(whose), again: back.again(), ..stage.terms.clone() };
     let relay = Relay::start(side, servers, stage.answering(), terms);
@@ -203,20 +205,22 @@ async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Re
 
 /// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
 struct Session {
-    parts: Option<(Relay, Back)>,
+    parts: Option<(Relay, ServerConnection)>,
     patience: Duration,
     /// Where the ending is waited for.
     ends: TaskTracker,
 }
 
-impl Kept for Session {
-    fn fate(&mut self) -> BoxFuture<'_, String> {
+impl RunningSession for Session {
+    fn exit_reason(&mut self) -> BoxFuture<'_, String> {
         async {
             let Some((_, back)) = &mut self.parts else { return "the server ended before it answered".to_owned() };
-            let how = back.fate().await;
+            let how = back.exit_reason().await;
             let why = match back {
-                Back::Child(_) => "; why, it may have said on its stderr, which is that of `understudy serve`",
-                Back::Remote(_) => "",
+                ServerConnection::Child(_) => {
+                    "; why, it may have said on its stderr, which is that of `understudy serve`"
+                }
+                ServerConnection::Remote(_) => "",
             };
             format!("the server {how} before it answered{why}")
         }

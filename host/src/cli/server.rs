@@ -6,15 +6,15 @@ use anyhow::Result;
 
 use super::{ServerArgs, Usage, reload, stage};
 use crate::config::{self, Clients, Config, ConfigError, Sampling, Transport};
-use crate::transport::back::Place;
 use crate::transport::child::Program;
-use crate::transport::remote::Remote;
+use crate::transport::http_client::Remote;
+use crate::transport::server::ServerAddress;
 
 /// A server: its name, its key, where it is, and the rule for its sampling requests.
 pub(super) struct Server {
     pub(super) name: String,
     pub(super) key: reload::Key,
-    pub(super) place: Place,
+    pub(super) place: ServerAddress,
     pub(super) rule: Option<Sampling>,
     /// Whose it is in `serve`.
     pub(super) clients: Clients,
@@ -27,9 +27,9 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<Server> {
     let server = config.server(name, stage::env)?;
     let place = match server.transport {
         Transport::Stdio { command, args, env, cwd } => {
-            Place::Program(Program { command, args, env, cwd, ..Program::default() })
+            ServerAddress::Program(Program { command, args, env, cwd, ..Program::default() })
         }
-        Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
+        Transport::Http { url, headers, is_old } => ServerAddress::Remote(remote(name, &url, &headers, is_old)?),
     };
     let (name, rule, clients, is_off) = (server.name, server.sampling, server.clients, server.is_off);
     Ok(Server { key: Some(name.clone()), name, place, rule, clients, is_off })
@@ -39,13 +39,13 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<Server> {
 pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
     let ServerArgs { which, header } = server;
     let typed = |reason: String| Usage(format!("`--header`: {reason}"));
-    let with_headers = |remote: Remote| -> Result<Place> {
+    let with_headers = |remote: Remote| -> Result<ServerAddress> {
         let remote = header.iter().try_fold(remote, |remote, (name, value)| remote.with_header(name, value));
-        Ok(Place::Remote(remote.map_err(typed)?))
+        Ok(ServerAddress::Remote(remote.map_err(typed)?))
     };
     let without_headers = |program: Program| {
         let reason = "it goes with a server's URL, and this one is a command".to_owned();
-        if header.is_empty() { Ok(Place::Program(program)) } else { Err(typed(reason)) }
+        if header.is_empty() { Ok(ServerAddress::Program(program)) } else { Err(typed(reason)) }
     };
     if let Some(name) = &which.server {
         let server = configured(config, name)?;
@@ -55,8 +55,8 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
             );
         }
         let place = match server.place {
-            Place::Program(program) => without_headers(program)?,
-            Place::Remote(remote) => with_headers(remote)?,
+            ServerAddress::Program(program) => without_headers(program)?,
+            ServerAddress::Remote(remote) => with_headers(remote)?,
         };
         return Ok(Server { place, ..server });
     }

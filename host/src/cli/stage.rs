@@ -18,8 +18,8 @@ use crate::plugin::Engine;
 use crate::provider::{Http, credential};
 use crate::relay::{Clients, RelayOptions, SamplingHandler, StateKey};
 use crate::sampling::{Sampler, Understudy};
-use crate::transport::back::Place;
-use crate::transport::endpoint::Whose;
+use crate::transport::http_server::SideOwner;
+use crate::transport::server::ServerAddress;
 
 /// What the plugins of all servers share.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub(crate) struct Common {
 pub(crate) struct Stage {
     /// The server's name in the config, or its command's or its host's.
     pub(crate) name: String,
-    pub(crate) place: Place,
+    pub(crate) place: ServerAddress,
     /// Who answers its sampling requests, and where the rule for that is found.
     pub(crate) served: Served,
     pub(crate) terms: RelayOptions,
@@ -53,10 +53,10 @@ impl Stage {
     }
 
     /// How many clients a side of `serve` stands for.
-    pub(crate) fn clients_of(&self, whose: Whose) -> Clients {
-        let told = matches!(&self.place, Place::Remote(remote) if !remote.is_old());
+    pub(crate) fn clients_of(&self, whose: SideOwner) -> Clients {
+        let told = matches!(&self.place, ServerAddress::Remote(remote) if !remote.is_old());
         match whose {
-            Whose::Everybodys if self.clients != config::Clients::One => Clients::Several { told },
+            SideOwner::AllClients if self.clients != config::Clients::One => Clients::Several { told },
             _ => Clients::One,
         }
     }
