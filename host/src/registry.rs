@@ -17,12 +17,13 @@
 
 pub(crate) mod age;
 mod docker;
-pub(crate) mod layout;
-pub(crate) mod lock;
+pub mod layout;
+pub mod lock;
 mod login;
-pub(crate) mod remote;
+pub mod pull;
+pub mod remote;
 pub(crate) mod signature;
-pub(crate) mod store;
+pub mod store;
 mod wire;
 
 use std::path::{Path, PathBuf};

@@ -7,8 +7,8 @@
 //! | `file` | reading what a folder brings: bounded, and never what could block |
 //! | `pins` | the digests that the files of a trusted config are held to |
 
-pub(crate) mod file;
-pub(crate) mod pins;
+pub mod file;
+pub mod pins;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -168,7 +168,7 @@ fn name(config: &Path) -> String {
 }
 
 /// A digest, in lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 

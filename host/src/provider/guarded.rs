@@ -53,7 +53,7 @@ impl Guarded {
             let credential = credential.map(|credential| Credential::of_origin(config, credential)).transpose();
             let credential = credential.map_err(|reason| wrong(format!("has a `credential` that {reason}")))?;
             let resolver = Resolver::new(allowed.private || origin::says_its_address(&url));
-            places.push(Place::new(url, allowed.private, credential, resolver));
+            places.push(Place::new(url, allowed.private, credential, resolver, config.environment.clone()));
         }
         let headers = fixed_headers(config)?;
         Ok(Self { plugin: config.name.clone(), places, headers, limits: config.limits.clone() })
@@ -63,8 +63,8 @@ impl Guarded {
     #[cfg(test)]
     pub(super) fn resolving_by(origin: &str, private: bool, resolver: Resolver) -> Self {
         let url = origin::parse(origin).unwrap();
-        let place = Place::new(url, private, None, resolver);
         let config = config::Config::default().plugin("echo", |_| None).unwrap();
+        let place = Place::new(url, private, None, resolver, config.environment.clone());
         Self { places: vec![place], ..Self::new(&config).unwrap() }
     }
 

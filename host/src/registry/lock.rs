@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 
 /// The lock file.
 #[derive(Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-pub(crate) struct Lock {
+pub struct Lock {
     version: u32,
     /// The manifest's digest, by the reference with its tag.
     components: BTreeMap<String, String>,
@@ -26,10 +26,7 @@ impl Lock {
     }
 
     /// The same, if its bytes are what they should be.
-    pub(crate) fn read_held(
-        path: &Path,
-        hold: impl FnOnce(&[u8]) -> std::io::Result<()>,
-    ) -> Result<Self, RegistryError> {
+    pub fn read_held(path: &Path, hold: impl FnOnce(&[u8]) -> std::io::Result<()>) -> Result<Self, RegistryError> {
         let wrong = |reason: String| RegistryError::Lock { path: path.display().to_string(), reason };
         let text = match std::fs::read(path) {
             Ok(text) => text,
@@ -52,23 +49,23 @@ impl Lock {
     }
 
     /// What a reference's tag meant.
-    pub(crate) fn digest(&self, reference: &Reference) -> Option<Digest> {
+    pub fn digest(&self, reference: &Reference) -> Option<Digest> {
         self.components.get(&reference.to_string()).and_then(|digest| Digest::parse(digest))
     }
 
     /// Keeps what a reference's tag means.
-    pub(crate) fn pin(&mut self, reference: &Reference, digest: &Digest) {
+    pub fn pin(&mut self, reference: &Reference, digest: &Digest) {
         self.components.insert(reference.to_string(), digest.to_string());
     }
 
     /// Forgets all but these.
-    pub(crate) fn retain(&mut self, references: &[Reference]) {
+    pub fn retain(&mut self, references: &[Reference]) {
         let kept: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
         self.components.retain(|name, _| kept.contains(name));
     }
 
     /// Writes it, whole or not at all, if it differs from what is there.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), RegistryError> {
+    pub fn write(&self, path: &Path) -> Result<(), RegistryError> {
         if Self::read(path).is_ok_and(|there| there == *self) {
             return Ok(());
         }

@@ -20,7 +20,7 @@ use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
-use crate::sampling::{Asked, hop};
+use crate::sampling::{Asked, SamplingParams, hop};
 use crate::transport::{Duplex, Incoming, Message};
 use silence::SilenceWatch;
 
@@ -253,7 +253,7 @@ impl StatefulRelay {
         let context = self.session.context(related_request_id.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = Asked { params: &params, context, progress, has_had_turn };
+            let asked = Asked { params: SamplingParams::Json(&params), context, progress, has_had_turn };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {

@@ -10,9 +10,10 @@ use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::ask::Ask;
 use super::share::Share;
-use super::{Asked, Understudy, told};
+use super::{Asked, SamplingParams, Understudy, told};
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::provider::Http;
@@ -40,7 +41,14 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    pub(super) fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, config: &Config) -> Self {
+    pub(super) fn new(
+        server: &str,
+        rule: &Sampling,
+        chain: Vec<Understudy>,
+        http: Arc<Http>,
+        config: &Config,
+        env: &Environment,
+    ) -> Self {
         let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
         let deadline = longest.unwrap_or_default().max(limits.deadline);
@@ -48,7 +56,9 @@ impl Cast {
         Self {
             server: server.to_owned(),
             rule: rule.clone(),
-            withheld: config.withheld_from_servers(env).and(Withheld::credentials(chain.iter().flat_map(variables))),
+            withheld: config
+                .withheld_from_servers(|name| env.var(name))
+                .and(Withheld::credentials(chain.iter().flat_map(variables))),
             chain,
             http,
             policy: Policy::new(rule, limits),
@@ -65,7 +75,7 @@ impl Cast {
     /// # Errors
     /// What the server is to be told.
     pub(super) async fn create_message(&self, asked: Asked<'_>, id: &str) -> Result<String, Error> {
-        let size = asked.params.len();
+        let size = asked.params.size();
         self.policy.measure(size)?;
         let after = self.deadline;
         let until = Instant::now() + after;
@@ -161,10 +171,6 @@ fn told_of(origin: Option<&str>) -> String {
     origin.map_or_else(|| "{}".to_owned(), |origin| serde_json::json!({ "origin": origin }).to_string())
 }
 
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
 /// The variables that a plugin's credentials come from.
 fn variables(link: &Understudy) -> Vec<String> {
     let origins = link.plugin.guarded().into_iter().flat_map(Guarded::origins);
@@ -173,10 +179,15 @@ fn variables(link: &Understudy) -> Vec<String> {
     credentials.flat_map(Credential::variables).map(str::to_owned).collect()
 }
 
-fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
+fn parse(params: SamplingParams) -> Result<CreateMessageRequestParams, Error> {
     // What breaks a rule is quoted.
     let invalid = |reason: String| Error::InvalidRequest { reason: one_line(&reason, 500) };
-    let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
+    let request = match params {
+        SamplingParams::Json(text) => {
+            CreateMessageRequestParams::from_json(text).map_err(|e| invalid(e.to_string()))?
+        }
+        SamplingParams::Parsed(params) => params.clone(),
+    };
     request.validate().map_err(|e| invalid(e.to_string()))?;
     Ok(request)
 }
@@ -195,7 +206,9 @@ mod tests {
     fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {
         let role = format!("a\\u001b[31m\\n\\u202e{}", "x".repeat(10_000));
         let message = format!(r#"{{"role":"{role}","content":{{"type":"text","text":"x"}}}}"#);
-        let error = parse(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()).unwrap_err().to_string();
+        let error = parse(SamplingParams::Json(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`a [31m x"), "{error}");
         assert!(error.chars().count() < 600 && !error.chars().any(char::is_control), "{error}");
     }
