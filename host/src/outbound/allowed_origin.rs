@@ -1,0 +1,38 @@
+//! An origin that a handler may send its requests to, with all that belongs to it.
+
+use std::sync::{Arc, OnceLock};
+
+use url::Url;
+
+use super::credential::Credential;
+use crate::http::resolver::Resolver;
+use crate::http::{builder, error_chain};
+
+/// An origin that is allowed.
+#[derive(Debug)]
+pub(super) struct AllowedOrigin {
+    pub(super) url: Url,
+    pub(super) private: bool,
+    pub(super) credential: Option<Credential>,
+    resolver: Resolver,
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl AllowedOrigin {
+    pub(super) fn new(url: Url, private: bool, credential: Option<Credential>, resolver: Resolver) -> Self {
+        Self { url, private, credential, resolver, client: OnceLock::new() }
+    }
+
+    pub(super) fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// The client for this origin alone, made at first use.
+    pub(super) fn client(&self) -> Result<&reqwest::Client, String> {
+        let client = self.client.get_or_init(|| {
+            let builder = builder().no_proxy().dns_resolver(Arc::new(self.resolver.clone()));
+            builder.build().map_err(|e| error_chain(&e))
+        });
+        client.as_ref().map_err(Clone::clone)
+    }
+}
