@@ -13,6 +13,7 @@ pub mod author;
 pub mod bombs;
 pub mod conversation;
 pub mod guests;
+pub mod markdown;
 pub mod matrix;
 pub mod misbehaving;
 pub mod peers;

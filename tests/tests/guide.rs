@@ -7,30 +7,24 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use understudy_tests::author::shell;
 use understudy_tests::guests;
+use understudy_tests::markdown::{self, blocks};
 use understudy_tests::peers::workspace;
 use understudy_tests::program::Place;
 use understudy_tests::provider::Provider;
 use understudy_tests::registry::Registry;
 
 fn folder() -> PathBuf {
-    workspace().join("docs/authors/src")
+    workspace().join("docs/authors")
 }
 
 fn read(chapter: &str) -> String {
     std::fs::read_to_string(folder().join(chapter)).unwrap_or_else(|e| panic!("{chapter}: {e}"))
 }
 
-/// The chapters in their order.
+/// The chapters in the book's order.
 fn chapters() -> Vec<String> {
-    let summary = read("SUMMARY.md");
-    let links = summary.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    links.map(|(link, _)| link.to_owned()).collect()
-}
-
-/// The code blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let begin = format!("```{language}\n");
-    text.split(&begin).skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0.to_owned())).collect()
+    let links = markdown::links(&read("../SUMMARY.md"));
+    links.iter().filter_map(|link| link.strip_prefix("authors/")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -73,7 +67,7 @@ fn the_guide_names_every_rule_and_every_chapter_and_its_fixture_is_one() {
     let (rules, rows): (Vec<&str>, Vec<&str>) = (rules.collect(), rows.map(|(name, _)| name).collect());
     assert_eq!(rules, rows);
 
-    let listed: BTreeSet<String> = chapters().into_iter().chain(["SUMMARY.md".to_owned()]).collect();
+    let listed: BTreeSet<String> = chapters().into_iter().collect();
     let there = std::fs::read_dir(folder()).into_iter().flatten().flatten();
     let there: BTreeSet<String> = there.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(listed, there);

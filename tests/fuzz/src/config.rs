@@ -37,15 +37,17 @@ fn refused(error: &ConfigError) {
     }
 }
 
-/// Seeds: the README's configs, the examples, and one with every key.
+/// Seeds: the configs of the README and the user guide, the examples, and one with every key.
 pub fn seeds() {
     for (name, text) in files("examples/configs") {
         seed(&name, text.as_bytes());
     }
     let readme = std::fs::read_to_string(repository("README.md")).unwrap_or_default();
-    for language in ["```jsonc\n", "```json\n"] {
-        for (n, block) in readme.split(language).skip(1).filter_map(|rest| rest.split("\n```").next()).enumerate() {
-            seed(&format!("readme-{}-{n}", language.trim_matches(['`', '\n'])), block.as_bytes());
+    for (page, text) in files("docs/guide").into_iter().chain([("readme".to_owned(), readme)]) {
+        for language in ["```jsonc\n", "```json\n"] {
+            for (n, block) in text.split(language).skip(1).filter_map(|rest| rest.split("\n```").next()).enumerate() {
+                seed(&format!("{page}-{}-{n}", language.trim_matches(['`', '\n'])), block.as_bytes());
+            }
         }
     }
     seed("every-key", EVERY_KEY.as_bytes());
