@@ -220,7 +220,10 @@ impl CallAdmission {
     }
 
     /// Runs a call through stages 6 to 8. An error says that its deadline has ended.
-    pub(crate) async fn run<T, F: Future<Output = T>>(&self, call: impl FnOnce(CallPermits) -> F) -> Result<T, Elapsed> {
+    pub(crate) async fn run<T, F: Future<Output = T>>(
+        &self,
+        call: impl FnOnce(CallPermits) -> F,
+    ) -> Result<T, Elapsed> {
         let stages = async {
             // The semaphores are never closed.
             let instance = wait("instances", Arc::clone(&self.instances).acquire_owned()).await.ok();

@@ -10,35 +10,38 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`config`] | the config file, checked |
-//! | [`transport`] | how messages come and go |
-//! | [`jsonrpc`] | raw messages: what passes through keeps its bytes |
-//! | [`relay`] | between client and server: what is ours is answered |
-//! | [`sampling`] | one sampling request, from its parameters to its result |
-//! | [`policy`] | what a server may ask |
-//! | [`wit`] | the types of the WIT worlds, generated |
-//! | `http` | HTTP clients |
-//! | `folded` | text as the most lenient reader takes it |
-//! | `held` | counts of what many hold |
-//! | [`select`] | which model to ask |
-//! | [`plugin`] | components in the sandbox |
-//! | [`provider`] | the HTTP call |
-//! | `reference` | references to components in registries, and digests |
-//! | [`registry`] | components from OCI registries |
-//! | [`authoring`] | what authors of plugins need |
-//! | [`check`] | the kit that plugins are held against |
-//! | [`oauth`] | logins at servers |
-//! | [`retry`] | whether a failed exchange is tried again |
-//! | [`error`] | what can go wrong, and its JSON-RPC code |
-//! | [`children`] | programs that are started, without our secrets |
-//! | `descriptors` | the limit of open files |
-//! | `atomic_file` | replacing a file |
-//! | `private` | files that only their user can read |
-//! | `search_path` | where programs are looked up |
-//! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
-//! | [`client`] | a small client of our own |
+//! | [`transport`] | messages from and to clients and servers |
+//! | [`oauth`] | logins at servers |
+//! | [`jsonrpc`] | raw messages: those that pass through keep their bytes |
+//! | [`relay`] | between client and server: sampling requests are answered, all else is passed on |
+//! | [`sampling`] | one sampling request, from its parameters to its result |
+//! | `admission` | everything that a request waits for, and what it may contain |
+//! | [`scheduling`] | which request gets a core |
+//! | `timeline` | where the time of a request goes, for the log |
+//! | [`select`] | which model to ask |
+//! | [`retry`] | whether a failed exchange is tried again |
+//! | [`sandbox`] | plugins: components, loaded and called |
+//! | [`outbound`] | HTTP to providers |
+//! | `http` | HTTP clients |
+//! | [`registry`] | components from OCI registries |
+//! | `reference` | references to components in registries, and digests |
+//! | [`wit`] | the types of the WIT worlds, generated |
+//! | [`error`] | what can go wrong, and its JSON-RPC code |
+//! | [`authoring`] | what authors of plugins need |
+//! | [`check`] | the conformance checks of plugins |
+//! | [`children`] | starting programs, without our secrets |
+//! | `descriptors` | the limit of open files |
+//! | `search_path` | where programs are looked up |
+//! | `private` | files that only their user can read |
+//! | `atomic_file` | replacing a file |
+//! | `gauge` | shared counters of what is in use |
+//! | [`text`] | text from peers, made fit to be shown |
+//! | `folded` | text as the most lenient reader takes it |
+//! | [`client`] | a small MCP client |
 //! | [`cli`] | the command line |
 
+mod admission;
 mod atomic_file;
 pub mod authoring;
 pub mod check;
@@ -49,22 +52,23 @@ pub mod config;
 mod descriptors;
 pub mod error;
 mod folded;
-mod held;
+mod gauge;
 mod http;
 pub mod jsonrpc;
 pub mod oauth;
-pub mod plugin;
-pub mod policy;
+pub mod outbound;
 mod private;
-pub mod provider;
 mod reference;
 pub mod registry;
 pub mod relay;
 pub mod retry;
 pub mod sampling;
+pub mod sandbox;
+pub mod scheduling;
 mod search_path;
 pub mod select;
 pub mod text;
+mod timeline;
 pub mod transport;
 pub mod trust;
 pub mod wit;

@@ -57,7 +57,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Mode, Sampling};
 use crate::jsonrpc::{Head, Kind, error_line};
-use crate::sampling::{Asked, Sampler};
+use crate::sampling::{Sampler, SamplingRequest};
 use crate::transport::back::Again;
 use crate::transport::{Incoming, Side};
 use outlet::Outlet;
@@ -256,7 +256,7 @@ async fn next(first: &mut VecDeque<Incoming>, rest: &mut mpsc::Receiver<Incoming
 }
 
 /// Answers one sampling request: the result as JSON, or the code and the message of an error.
-async fn create(sampler: &Sampler, asked: Asked<'_>, shown: &str) -> Result<String, (i64, String)> {
+async fn create(sampler: &Sampler, asked: SamplingRequest<'_>, shown: &str) -> Result<String, (i64, String)> {
     // A bug of ours must not leave the server waiting for ever.
     match AssertUnwindSafe(sampler.create_message(asked)).catch_unwind().await {
         Ok(Ok(result)) => Ok(result),

@@ -18,15 +18,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageResult;
 
+use crate::admission::policy::Lowered;
 use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::error::{Error, LoadError};
-use crate::sandbox::{Engine, Plugin};
-use crate::admission::policy::Lowered;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
 use crate::outbound::redact::Secret;
-use crate::outbound::{ProviderClient, Http};
+use crate::outbound::{Http, ProviderClient};
+use crate::sandbox::{Engine, Plugin};
 use crate::select;
 use crate::select::Catalogue;
 use crate::text::one_line;
@@ -89,7 +89,7 @@ impl ConfiguredPlugin {
     /// If it can't serve, and why.
     pub async fn load(
         engine: &Arc<Engine>,
-        config: &config::Plugin,
+        config: &config::PluginConfig,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, LoadError> {
         let plugin = Plugin::load(Arc::clone(engine), config).await?;

@@ -62,8 +62,8 @@ use crate::scheduling::Scheduling;
 use crate::scheduling::long_running::CostHint;
 use crate::text::{list, one_line};
 use crate::wit::understudy::plugin::types as wit;
-use compiler::{CancelFlag, CancelOnDrop};
 pub use compiler::{COMPILE, compile_for_parent};
+use compiler::{CancelFlag, CancelOnDrop};
 use component_cache::LoadedComponent;
 pub use engine::{CompileObserver, Engine, EngineOptions};
 use guest_stdio::GuestOutput;
@@ -109,7 +109,7 @@ impl Plugin {
     ///
     /// # Errors
     /// If it can't serve, and why.
-    pub async fn load(engine: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
+    pub async fn load(engine: Arc<Engine>, config: &config::PluginConfig) -> Result<Self, LoadError> {
         let name = config.name.clone();
         let loaded = {
             let (engine, config, cancel) = (Arc::clone(&engine), config.clone(), CancelFlag::default());

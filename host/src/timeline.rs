@@ -52,13 +52,13 @@ impl Timeline {
 }
 
 /// Logs the timeline when the request ends, also by being dropped.
-struct Line<'a> {
+struct LogLine<'a> {
     request: &'a str,
     began: Instant,
     timeline: Timeline,
 }
 
-impl Drop for Line<'_> {
+impl Drop for LogLine<'_> {
     fn drop(&mut self) {
         let (request, all, rest) = (self.request, self.began.elapsed(), self.timeline.in_words());
         tracing::info!(target: TARGET, request, "{all:.1?}{rest}");
@@ -71,7 +71,7 @@ pub(crate) async fn keep<T>(request: &str, work: impl Future<Output = T>) -> T {
     if !tracing::enabled!(target: TARGET, Level::INFO) {
         return work.await;
     }
-    let line = Line { request, began: Instant::now(), timeline: Timeline::default() };
+    let line = LogLine { request, began: Instant::now(), timeline: Timeline::default() };
     CURRENT.scope(line.timeline.clone(), work).await
 }
 
@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn only_waits_that_do_not_end_at_once_are_added_and_those_of_one_name_together() {
         let timeline = Timeline::default();
         let work = async {

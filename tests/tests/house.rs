@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use understudy_tests::peers::workspace;
 use understudy_tests::sources::crates;
 
 /// A module with this many modules below it has a table of them.
@@ -54,6 +55,60 @@ fn every_table_of_modules_has_the_modules_that_there_are() {
             let _ = writeln!(report, "{}: the table of modules has `{gone}`, which is no module here", source.path);
         }
     }
+    assert!(report.is_empty(), "\n{report}");
+}
+
+/// A row of the table in `host/ARCHITECTURE.md`.
+struct Row {
+    modules: Vec<String>,
+    forbidden: Vec<String>,
+}
+
+/// The table with the columns `Module | Purpose | Must not know`.
+fn table() -> Vec<Row> {
+    let path = workspace().join("host/ARCHITECTURE.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let lines = text.lines().skip_while(|line| !line.starts_with("| Module | Purpose | Must not know |")).skip(2);
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        let cell = |i: usize| cells.get(i).copied().map(backticked).unwrap_or_default();
+        Row { modules: cell(0), forbidden: cell(cells.len() - 1) }
+    };
+    lines.take_while(|line| line.starts_with("| ")).map(row).collect()
+}
+
+#[test]
+fn no_module_knows_what_the_architecture_says_it_must_not() {
+    let (crates, table, mut report) = (crates(), table(), String::new());
+    let is_module = |name: &str| crates.iter().any(|krate| krate.tops().contains(name));
+    let is_crate = |name: &str| {
+        let name = name.replace('-', "_");
+        crates.iter().any(|krate| krate.name == name || krate.manifest.replace('-', "_").contains(&name))
+    };
+    for name in table.iter().flat_map(|row| row.modules.iter().chain(&row.forbidden)) {
+        if !is_module(name) && !is_crate(name) {
+            let _ = writeln!(report, "`{name}` is no module of a crate below host/, and no dependency");
+        }
+    }
+    for krate in &crates {
+        for module in krate.tops() {
+            let names = [module.to_owned(), krate.name.clone(), krate.name.replace('_', "-")];
+            let rows: Vec<&Row> =
+                table.iter().filter(|row| row.modules.iter().any(|own| names.contains(own))).collect();
+            if rows.is_empty() {
+                let _ = writeln!(report, "{}: the table has no row for `{module}`", krate.folder);
+            }
+            for forbidden in rows.iter().flat_map(|row| &row.forbidden).filter(|name| *name != module) {
+                for source in krate.sources.iter().filter(|source| source.top() == Some(module)) {
+                    for named in krate.known_by(source).into_iter().filter(|named| named.is(forbidden)) {
+                        let place = named.place;
+                        let _ = writeln!(report, "{place}: `{module}` must not know `{forbidden}`");
+                    }
+                }
+            }
+        }
+    }
+    assert!(table.len() > 10, "the table in host/ARCHITECTURE.md is gone");
     assert!(report.is_empty(), "\n{report}");
 }
 

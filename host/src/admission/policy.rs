@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn more_tokens_than_the_rule_allows_are_lowered_and_so_is_no_number_at_all() {
-        let policy = |max_tokens| RequestPolicy::new(&Sampling { max_tokens, ..Sampling::by(Vec::new()) }, &Limits::default());
+        let policy =
+            |max_tokens| RequestPolicy::new(&Sampling { max_tokens, ..Sampling::by(Vec::new()) }, &Limits::default());
         let lowered = |policy: &RequestPolicy, tokens: &str| {
             let params = format!(r#"{{"messages":[]{tokens}}}"#);
             let lowered = policy.review("s", params.as_bytes()).unwrap();

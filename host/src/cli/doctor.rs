@@ -11,9 +11,9 @@ use clap::Args;
 use super::{End, Global, SamplingArgs, note, out, server, stage, trust};
 use crate::check;
 use crate::config::{Config, CredentialSource, Mode, Sampling, Transport};
-use crate::provider::credential::{CLEAN_ENVIRONMENT, Credential};
-use crate::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
-use crate::sampling::Understudy;
+use crate::outbound::credential::{CLEAN_ENVIRONMENT, Credential};
+use crate::outbound::redact::{SHORTEST_CUT, SHORTEST_SECRET};
+use crate::sampling::ConfiguredPlugin;
 use crate::text::one_line;
 use entry::Entry;
 
@@ -196,7 +196,7 @@ async fn plugins(
     let names: BTreeSet<String> = super::plugin::names(config).into_iter().chain(used.iter().cloned()).collect();
     for name in names {
         let loaded = match stage::configured(config, &name, &as_typed(&name)) {
-            Ok(plugin) => Understudy::load(&engine, &plugin, stage::env).await.map_err(Into::into),
+            Ok(plugin) => ConfiguredPlugin::load(&engine, &plugin, stage::env).await.map_err(Into::into),
             Err(error) => Err(error),
         };
         let loaded = match loaded {
@@ -215,7 +215,7 @@ async fn plugins(
                 notable(&format!("`{name}`: {remark}"))?;
             }
         }
-        let credential = loaded.destination.credential().filter(|credential| credential.is_there());
+        let credential = loaded.provider_client.credential().filter(|credential| credential.is_there());
         let variable = credential.and_then(Credential::variable);
         variables.extend(variable.map(|variable| (name.clone(), variable.to_owned())));
         for (rule, how) in check::quick(&loaded).await.breaches() {
@@ -223,7 +223,7 @@ async fn plugins(
             report.trouble(&format!("`{name}` breaks the rule `{}`: {how}; {}", rule.name(), rule.remedy()))?;
         }
         let is_used = used.contains(&name);
-        if let Some(guarded) = loaded.plugin.guarded() {
+        if let Some(guarded) = loaded.plugin.egress_policy() {
             let origins = guarded.names();
             let reach = if origins.is_empty() { "nothing".to_owned() } else { origins.join(", ") };
             let summary = format!("{summary}; it makes its own HTTP requests, and may reach {reach}");
@@ -235,11 +235,11 @@ async fn plugins(
             }
             continue;
         }
-        let Some(credential) = loaded.destination.credential() else {
+        let Some(credential) = loaded.provider_client.credential() else {
             fine(&summary)?;
             continue;
         };
-        let to = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
+        let to = loaded.provider_client.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
         goes(&name, &summary, &to, credential, is_used, commands).await?;
     }
     Ok(variables)

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::{End, Global, SamplingArgs, Usage, out, stage};
 use crate::config;
-use crate::plugin::{Plugin, World};
-use crate::provider::guarded::Guarded;
-use crate::sampling::Understudy;
+use crate::outbound::egress_policy::EgressPolicy;
+use crate::sampling::ConfiguredPlugin;
+use crate::sandbox::{Plugin, World};
 use crate::select::choose;
 use crate::text::{list, one_line};
 use crate::wit::understudy::plugin::types as wit;
@@ -137,15 +137,16 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in names(&config) {
         let loaded = match stage::configured(&config, &name, &SamplingArgs::default()) {
-            Ok(plugin) => {
-                Understudy::load(&engine, &plugin, stage::env).await.map(|loaded| (plugin, loaded)).map_err(Into::into)
-            }
+            Ok(plugin) => ConfiguredPlugin::load(&engine, &plugin, stage::env)
+                .await
+                .map(|loaded| (plugin, loaded))
+                .map_err(Into::into),
             Err(error) => Err(error),
         };
         let row = match loaded {
             Ok((plugin, loaded)) => json!({
                 "name": name, "component": plugin.component, "world": world(&loaded.plugin),
-                "allow": loaded.plugin.guarded().map(Guarded::names),
+                "allow": loaded.plugin.egress_policy().map(EgressPolicy::names),
                 "serves": loaded.troubles().is_empty(),
                 "version": loaded.plugin.description.version, "summary": loaded.plugin.description.summary,
                 "missing": loaded.troubles(),
@@ -185,7 +186,7 @@ async fn all(global: &Global, as_json: bool) -> Result<End> {
 async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
     let config = stage::config(global)?;
     let plugin = stage::configured(&config, name, &SamplingArgs::default())?;
-    let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
+    let loaded = ConfiguredPlugin::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
     let facts = facts(&plugin, &loaded);
     if as_json {
         out(&format!("{facts:#}"))?;
@@ -207,7 +208,7 @@ async fn inspect(global: &Global, name: &str, as_json: bool) -> Result<End> {
 }
 
 /// What a handler may do on the network, in words.
-fn reaches(guarded: &Guarded) -> Vec<String> {
+fn reaches(guarded: &EgressPolicy) -> Vec<String> {
     let mut can = Vec::new();
     let names = guarded.names();
     if names.is_empty() {
@@ -227,7 +228,7 @@ fn reaches(guarded: &Guarded) -> Vec<String> {
 }
 
 fn world(plugin: &Plugin) -> &'static str {
-    match plugin.shape.world {
+    match plugin.info.world {
         Ok(World::Provider { streaming: false }) => "provider",
         Ok(World::Provider { streaming: true }) => "provider, with streaming",
         Ok(World::Handler) => "handler",
@@ -235,7 +236,7 @@ fn world(plugin: &Plugin) -> &'static str {
     }
 }
 
-fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
+fn facts(config: &config::PluginConfig, loaded: &ConfiguredPlugin) -> Value {
     let (plugin, description) = (&loaded.plugin, &loaded.plugin.description);
     let limits = plugin.limits();
     let mut can: Vec<String> = vec![
@@ -246,19 +247,19 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
             limits.cpu
         ),
     ];
-    match (plugin.guarded(), loaded.destination.endpoint()) {
+    match (plugin.egress_policy(), loaded.provider_client.endpoint()) {
         (Some(guarded), _) => can.extend(reaches(guarded)),
         (None, Ok(endpoint)) => can.push(format!("have the host send HTTP requests to {endpoint}, and nowhere else")),
         (None, Err(_)) => can.push("make no HTTP request: the config gives it no endpoint".to_owned()),
     }
-    if let Some(credential) = loaded.destination.credential() {
+    if let Some(credential) = loaded.provider_client.credential() {
         can.push(format!("never see its credential: the host adds {}", credential.in_words()));
     }
-    if !plugin.shape.imports.is_empty() {
-        let network = if plugin.guarded().is_some() { "no other network" } else { "no network" };
+    if !plugin.info.imports.is_empty() {
+        let network = if plugin.egress_policy().is_some() { "no other network" } else { "no network" };
         can.push(format!("see the time and random numbers; no file, no environment, {network} (its WASI is inert)"));
     }
-    let allowed = plugin.guarded().map(Guarded::names);
+    let allowed = plugin.egress_policy().map(EgressPolicy::names);
     let suggestion = description.endpoint.as_ref().map(|endpoint| endpoint.url.clone());
     json!({
         "name": plugin.name,
@@ -266,8 +267,8 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
         "size": plugin.size,
         "sha256": plugin.sha256,
         "world": world(plugin),
-        "imports": plugin.shape.imports,
-        "exports": plugin.shape.exports,
+        "imports": plugin.info.imports,
+        "exports": plugin.info.exports,
         "describes": format!("{} {}: {}", description.name, description.version, description.summary),
         "accepts": description.accepts,
         "models": loaded.catalogue.names().collect::<Vec<_>>(),

@@ -186,7 +186,7 @@ impl Reloader {
         }
         for (sampler, fresh) in fresh {
             let (before, after) = (sampler.plugins(), fresh.plugins());
-            sampler.become_as(&fresh);
+            sampler.replace_with(&fresh);
             for (name, sha256) in after.iter().filter(|plugin| !before.contains(plugin)) {
                 tracing::warn!(
                     server = sampler.server(),

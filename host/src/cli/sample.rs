@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::jsonrpc::{Head, Parts};
-use crate::sampling::Asked;
+use crate::sampling::SamplingRequest;
 
 use super::{End, Global, SamplingArgs, out, stage};
 
@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, args: SampleArgs) -> Result<End> {
         Some(params) if Head::of(text.as_bytes()).method().is_some() => params.get().to_owned(),
         _ => text,
     };
-    let result = sampler.create_message(Asked::new(params.as_bytes())).await?;
+    let result = sampler.create_message(SamplingRequest::new(params.as_bytes())).await?;
     let result: Value = serde_json::from_str(&result)?;
     out(&format!("{result:#}"))?;
     Ok(End::Done)

@@ -20,7 +20,7 @@ use super::reload::{self, Reloader};
 use super::server::{self, Server};
 use super::stage::{self, Common, Stage};
 use super::{End, Global, SamplingArgs, Usage, note, out, proxy};
-use crate::config::{self, Config, Listen, Serve};
+use crate::config::{self, Config, ListenAddress, Serve};
 use crate::descriptors;
 use crate::relay::{Relay, Terms};
 use crate::transport::Side;
@@ -70,8 +70,8 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<End> {
         handshake: serve.handshake,
         sessions: serve.sessions as usize,
         line: config.limits.line,
-        apart: named(config::Clients::Apart),
-        one: named(config::Clients::One),
+        apart: named(config::ClientSharing::Apart),
+        one: named(config::ClientSharing::One),
         bodies: config.limits.bodies_total,
         descriptors: descriptors::raise(),
     };
@@ -143,22 +143,22 @@ async fn told_to_end((terminate, interrupt): &mut (Signal, Signal)) {
 fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
     let mut serve = config.serve(stage::env)?;
     if let Some(text) = listen {
-        serve.listen = Listen::parse(text).map_err(|reason| Usage(format!("`--listen {text}` {reason}")))?;
+        serve.listen = ListenAddress::parse(text).map_err(|reason| Usage(format!("`--listen {text}` {reason}")))?;
     }
-    if let Listen::Unix(path) = &mut serve.listen {
+    if let ListenAddress::Unix(path) = &mut serve.listen {
         *path = std::path::absolute(&*path).with_context(|| format!("`{}` is no path", path.display()))?;
     }
     Ok(serve)
 }
 
 /// Listens.
-async fn listener(listen: &Listen) -> Result<Listener> {
+async fn listener(listen: &ListenAddress) -> Result<Listener> {
     match listen {
-        Listen::Tcp(address) => {
+        ListenAddress::Tcp(address) => {
             let listener = TcpListener::bind(address).await;
             Ok(Listener::Tcp(listener.with_context(|| format!("can't listen on {listen} (is the port taken?)"))?))
         }
-        Listen::Unix(path) => {
+        ListenAddress::Unix(path) => {
             let bound = Socket::bind(path).map_err(anyhow::Error::msg);
             Ok(Listener::Unix(bound.with_context(|| format!("can't listen on {listen}"))?))
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{ServerArgs, Usage, reload, stage};
-use crate::config::{self, Clients, Config, ConfigError, Sampling, Transport};
+use crate::config::{self, ClientSharing, Config, ConfigError, Sampling, Transport};
 use crate::transport::back::Place;
 use crate::transport::child::Program;
 use crate::transport::remote::Remote;
@@ -17,7 +17,7 @@ pub(super) struct Server {
     pub(super) place: Place,
     pub(super) rule: Option<Sampling>,
     /// Whose it is in `serve`.
-    pub(super) clients: Clients,
+    pub(super) clients: ClientSharing,
     /// Whether its user has turned it off.
     pub(super) is_off: bool,
 }
@@ -68,7 +68,7 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
             key: None,
             place: with_headers(remote)?,
             rule,
-            clients: Clients::One,
+            clients: ClientSharing::One,
             is_off: false,
         });
     }
@@ -79,7 +79,7 @@ pub(super) fn named(config: &Config, server: &ServerArgs) -> Result<Server> {
     let stem = Path::new(command).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let program = Program { command: command.clone(), args: args.to_vec(), ..Program::default() };
     let name = stem.unwrap_or_else(|| command.clone());
-    Ok(Server { name, key: None, place: without_headers(program)?, rule, clients: Clients::One, is_off: false })
+    Ok(Server { name, key: None, place: without_headers(program)?, rule, clients: ClientSharing::One, is_off: false })
 }
 
 /// A server at a URL, as the config has it.

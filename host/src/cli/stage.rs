@@ -14,10 +14,10 @@ use super::server::{self, Server};
 use super::{Global, SamplingArgs, ServerArgs, Usage, progress, trust};
 use crate::config::{self, Config, CredentialSource, Mode, Sampling};
 use crate::error::LoadError;
-use crate::plugin::Engine;
-use crate::provider::{Http, credential};
+use crate::outbound::{Http, credential};
 use crate::relay::{Answering, Clients, StateKey, Terms};
-use crate::sampling::{Sampler, Understudy};
+use crate::sampling::{ConfiguredPlugin, Sampler};
+use crate::sandbox::Engine;
 use crate::transport::back::Place;
 use crate::transport::endpoint::Whose;
 
@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) served: Served,
     pub(crate) terms: Terms,
     /// Whose it is in `serve`.
-    pub(crate) clients: config::Clients,
+    pub(crate) clients: config::ClientSharing,
     /// How long it may take to end (`limits.shutdown`).
     pub(crate) patience: Duration,
 }
@@ -56,7 +56,7 @@ impl Stage {
     pub(crate) fn clients_of(&self, whose: Whose) -> Clients {
         let told = matches!(&self.place, Place::Remote(remote) if !remote.is_old());
         match whose {
-            Whose::Everybodys if self.clients != config::Clients::One => Clients::Several { told },
+            Whose::Everybodys if self.clients != config::ClientSharing::One => Clients::Several { told },
             _ => Clients::One,
         }
     }
@@ -173,10 +173,10 @@ pub(crate) fn rule_of(args: &SamplingArgs, configured: Option<Sampling>) -> Opti
 pub(crate) fn engine_for_plugins() -> Result<Arc<Engine>, LoadError> {
     let engine = Engine::new(Engine::cache_folder())?;
     if let Some(program) = this_program() {
-        engine.compile_apart(program);
+        engine.compile_in_children(program);
     }
     if io::stderr().is_terminal() {
-        engine.watch(Box::new(progress::compiling));
+        engine.observe_compiling(Box::new(progress::compiling));
     }
     Ok(engine)
 }
@@ -211,7 +211,7 @@ pub(crate) fn sampler(
     config: &Config,
     server: &str,
     rule: &Sampling,
-    chain: Vec<Understudy>,
+    chain: Vec<ConfiguredPlugin>,
     common: &Common,
 ) -> Sampler {
     Sampler::new(server, rule, chain, Arc::clone(&common.http), config)
@@ -223,7 +223,7 @@ pub(crate) async fn chain(
     rule: &Sampling,
     args: &SamplingArgs,
     common: &mut Common,
-) -> Result<Vec<Understudy>> {
+) -> Result<Vec<ConfiguredPlugin>> {
     let overrides = args.endpoint.is_some() || args.model.is_some() || !args.set.is_empty();
     if overrides && rule.plugins.len() > 1 {
         let reason = "`--endpoint`, `--model` and `--set` go with one plugin; write several into the config";
@@ -238,13 +238,13 @@ pub(crate) async fn chain(
     };
     let mut chain = Vec::new();
     for name in &rule.plugins {
-        chain.push(Understudy::load(engine, &configured(config, name, args)?, env).await?);
+        chain.push(ConfiguredPlugin::load(engine, &configured(config, name, args)?, env).await?);
     }
     Ok(chain)
 }
 
 /// What the config and the command line say of a plugin.
-pub(crate) fn configured(config: &Config, name: &str, args: &SamplingArgs) -> Result<config::Plugin> {
+pub(crate) fn configured(config: &Config, name: &str, args: &SamplingArgs) -> Result<config::PluginConfig> {
     let mut plugin = config.plugin(name, env)?;
     plugin.endpoint = args.endpoint.clone().or(plugin.endpoint);
     plugin.model = args.model.clone().or(plugin.model);

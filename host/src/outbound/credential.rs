@@ -74,7 +74,7 @@ impl Credential {
     /// The config's credential; for a built-in plugin, the one it suggests where the config is silent, from the first variable of its provider's
     /// that is set (`env`).
     pub(super) fn new(
-        config: &config::Plugin,
+        config: &config::PluginConfig,
         description: &wit::Description,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, String> {
@@ -97,7 +97,7 @@ impl Credential {
             scheme.filter(|_| is_source)
         });
         let (word, name) = match (&config.credential, of_variable, suggested) {
-            (Some(config::Credential { scheme: Some(scheme), name, .. }), ..) => (scheme.clone(), name.clone()),
+            (Some(config::CredentialConfig { scheme: Some(scheme), name, .. }), ..) => (scheme.clone(), name.clone()),
             (_, Some(scheme), _) => (scheme.to_owned(), None),
             (_, None, Some(suggested)) => (suggested.scheme.clone(), suggested.name.clone()),
             (_, None, None) => return Err(NOT_SAID.to_owned()),
@@ -121,7 +121,7 @@ impl Credential {
     }
 
     /// The credential of one of a handler's origins.
-    pub(super) fn of_origin(plugin: &config::Plugin, own: &config::Credential) -> Result<Self, String> {
+    pub(super) fn of_origin(plugin: &config::PluginConfig, own: &config::CredentialConfig) -> Result<Self, String> {
         let word = own.scheme.as_ref().ok_or(NOT_SAID)?;
         let scheme = Scheme::of(word, own.name.clone())?;
         let withheld = Arc::clone(&plugin.withheld);
@@ -357,7 +357,7 @@ mod tests {
     async fn a_file_that_changes_is_another_credential_and_one_that_does_not_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let config = config::Credential {
+        let config = config::CredentialConfig {
             source: CredentialSource::File(path.clone()),
             scheme: Some("bearer".to_owned()),
             name: None,

@@ -9,14 +9,14 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::read_body::{ReadBodyError, read_body};
-use super::credential::Credential;
-use super::outbound_request::configured_headers;
-use super::origin;
 use super::allowed_origin::AllowedOrigin;
-use super::reserved::{self, Why};
-use super::redact::{self, Redact};
+use super::credential::Credential;
 use super::handler_http::{SendError, Timeouts};
+use super::origin;
+use super::outbound_request::configured_headers;
+use super::read_body::{ReadBodyError, read_body};
+use super::redact::{self, Redact};
+use super::reserved::{self, Why};
 use crate::config::{self, ConfigError, Limits};
 use crate::error::Error;
 use crate::http::resolver::{NotPublic, Resolver};
@@ -37,7 +37,7 @@ impl EgressPolicy {
     ///
     /// # Errors
     /// If an origin, a header or a credential can't be used.
-    pub fn new(config: &config::Plugin) -> Result<Self, ConfigError> {
+    pub fn new(config: &config::PluginConfig) -> Result<Self, ConfigError> {
         let mut allowed: Vec<AllowedOrigin> = Vec::new();
         for (i, entry) in config.allow.iter().flatten().enumerate() {
             let wrong = |reason: String| ConfigError::Value {
@@ -189,11 +189,11 @@ impl EgressPolicy {
         let client = target.client().map_err(|reason| self.unreachable(target, reason))?;
         let sent = client.request(method, url).headers(headers).body(body).send();
         let response = within(timeouts.first_byte, sent).await.ok_or_else(|| self.timed_out(target))?;
-        let response = response.map_err(|e| match prohibited(&e) {
-            Some(prohibited) => {
+        let response = response.map_err(|e| match not_public(&e) {
+            Some(not_public) => {
                 let name = &self.plugin;
                 let reason = format!(
-                    "{prohibited}; if that is meant, write `{{\"origin\": \"{}\", \"private\": true}}` into `plugins.{name}.allow`",
+                    "{not_public}; if that is meant, write `{{\"origin\": \"{}\", \"private\": true}}` into `plugins.{name}.allow`",
                     target.origin()
                 );
                 (SendError::NotPublic, Error::Refused { plugin: name.clone(), reason })
@@ -216,19 +216,20 @@ impl EgressPolicy {
         }
         let most = self.limits.response_body;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = read_body(response, Vec::new(), most, timeouts.between_bytes).await.map_err(|unread| match unread {
-            ReadBodyError::TooLarge => {
-                let (plugin, origin) = (self.plugin.clone(), target.origin());
-                (SendError::ResponseTooLarge, Error::ResponseTooLarge { plugin, origin, most })
-            }
-            ReadBodyError::Broken(error) => {
-                let reason = format!("the answer broke off: {}", error_chain(&error.without_url()));
-                self.unreachable(target, redact.words(reason))
-            }
-            ReadBodyError::TimedOut => self.timed_out(target),
-        })?;
+        let body =
+            read_body(response, Vec::new(), most, timeouts.between_bytes).await.map_err(|unread| match unread {
+                ReadBodyError::TooLarge => {
+                    let (plugin, origin) = (self.plugin.clone(), target.origin());
+                    (SendError::ResponseTooLarge, Error::ResponseTooLarge { plugin, origin, most })
+                }
+                ReadBodyError::Broken(error) => {
+                    let reason = format!("the answer broke off: {}", error_chain(&error.without_url()));
+                    self.unreachable(target, redact.words(reason))
+                }
+                ReadBodyError::TimedOut => self.timed_out(target),
+            })?;
         let body = redact.body(body).await;
-        let headers = answered(&headers, &redact, body.len());
+        let headers = guest_headers(&headers, &redact, body.len());
         let mut answer = http::Response::new(body);
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
@@ -247,7 +248,7 @@ impl EgressPolicy {
 }
 
 /// The answer's headers as the guest sees them. Those that speak of the connection say nothing of a body that was read whole.
-fn answered(headers: &HeaderMap, redact: &Redact, length: usize) -> HeaderMap {
+fn guest_headers(headers: &HeaderMap, redact: &Redact, length: usize) -> HeaderMap {
     let dropped = [header::SET_COOKIE, header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     let mut kept = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers.iter().filter(|(name, _)| !dropped.contains(name) && redact.may_name(name.as_str())) {
@@ -262,11 +263,11 @@ fn answered(headers: &HeaderMap, redact: &Redact, length: usize) -> HeaderMap {
     kept
 }
 
-fn prohibited(error: &reqwest::Error) -> Option<&NotPublic> {
+fn not_public(error: &reqwest::Error) -> Option<&NotPublic> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(prohibited) = error.downcast_ref() {
-            return Some(prohibited);
+        if let Some(not_public) = error.downcast_ref() {
+            return Some(not_public);
         }
         cause = error.source();
     }

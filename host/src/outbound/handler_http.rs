@@ -1,4 +1,4 @@
-//! The requests that a handler makes while it answers one sampling request: counted, and the first breach kept.
+//! The HTTP requests of one call of a handler plugin: counted, and the first violation of the egress policy recorded.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use http_body_util::combinators::UnsyncBoxBody;
 use super::egress_policy::{EgressPolicy, GuestRequest};
 use crate::error::{Error, Limit};
 
-/// Why a request has no answer, as far as the guest is told.
+/// Why a request has no response, as far as the guest is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendError {
-    /// It isn't allowed.
+    /// The egress policy doesn't allow it.
     Denied,
-    /// The name stands for an address that isn't public.
+    /// The name resolves to no public address.
     NotPublic,
     /// The request's body is too large.
     RequestTooLarge,
@@ -24,27 +24,27 @@ pub enum SendError {
     ResponseTooLarge,
     /// The origin can't be reached.
     Unreachable,
-    /// The guest didn't want to wait longer.
+    /// The guest's timeout has passed.
     TimedOut,
 }
 
 impl SendError {
-    /// Whether the guest did what it may not; else it had bad luck.
-    fn is_breach(self) -> bool {
+    /// Whether the request violates the policy or a limit; else the network failed.
+    fn is_violation(self) -> bool {
         !matches!(self, Self::Unreachable | Self::TimedOut)
     }
 }
 
-/// How long a guest wants to wait.
+/// The timeouts that the guest asks for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timeouts {
-    /// Until the answer begins.
+    /// Until the response begins.
     pub first_byte: Option<Duration>,
-    /// For each further piece of it.
+    /// Between two pieces of its body.
     pub between_bytes: Option<Duration>,
 }
 
-/// The requests that a handler makes while it answers one sampling request.
+/// The HTTP requests of one call.
 #[derive(Debug)]
 pub struct HandlerHttp {
     egress_policy: Arc<EgressPolicy>,
@@ -59,15 +59,15 @@ impl HandlerHttp {
         Self { egress_policy, sent: AtomicU32::new(0), failure: Mutex::default() }
     }
 
-    /// What the guest did that it may not, first of all; it counts more than what the guest makes of it.
+    /// The first violation of this call; it takes precedence over the guest's own error.
     #[must_use]
-    pub fn breach(&self) -> Option<Error> {
-        self.failure().take_if(|(failed, _)| failed.is_breach()).map(|(_, error)| error)
+    pub fn policy_violation(&self) -> Option<Error> {
+        self.failure().take_if(|(failed, _)| failed.is_violation()).map(|(_, error)| error)
     }
 
-    /// Why its last request failed.
+    /// Why the last request failed.
     #[must_use]
-    pub fn failure_of_the_last(&self) -> Option<Error> {
+    pub fn last_failure(&self) -> Option<Error> {
         self.failure().take().map(|(_, error)| error)
     }
 
@@ -75,10 +75,10 @@ impl HandlerHttp {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a guest's request. Dropping the future ends the connection.
+    /// Sends a guest's request. Dropping the future closes the connection.
     ///
     /// # Errors
-    /// What the guest may know of it; the rest is kept for [`Self::breach`].
+    /// What the guest may know; the full error is kept for [`Self::policy_violation`].
     pub async fn send<E>(
         &self,
         request: http::Request<UnsyncBoxBody<Bytes, E>>,
@@ -86,7 +86,7 @@ impl HandlerHttp {
     ) -> Result<http::Response<Vec<u8>>, SendError> {
         let outcome = self.exchange(request, timeouts).await;
         let mut failure = self.failure();
-        let keeps = failure.as_ref().is_some_and(|(failed, _)| failed.is_breach());
+        let keeps = failure.as_ref().is_some_and(|(failed, _)| failed.is_violation());
         match outcome {
             Ok(response) => {
                 if !keeps {
@@ -96,7 +96,7 @@ impl HandlerHttp {
             }
             Err((failed, error)) => {
                 if !keeps {
-                    if failed.is_breach() {
+                    if failed.is_violation() {
                         tracing::warn!("{error}");
                     }
                     *failure = Some((failed, error));
@@ -112,7 +112,8 @@ impl HandlerHttp {
         timeouts: Timeouts,
     ) -> Result<http::Response<Vec<u8>>, (SendError, Error)> {
         let limits = self.egress_policy.limits();
-        let limit = |limit| Error::Limit { plugin: self.egress_policy.plugin().to_owned(), call: "create-message", limit };
+        let limit =
+            |limit| Error::Limit { plugin: self.egress_policy.plugin().to_owned(), call: "create-message", limit };
         if self.sent.fetch_add(1, Ordering::Relaxed) >= limits.fetches {
             return Err((SendError::Denied, limit(Limit::Fetches(limits.fetches))));
         }
@@ -129,7 +130,7 @@ impl HandlerHttp {
     }
 }
 
-/// The body; or whether it is larger than it may be, else the guest broke it off.
+/// Reads the body. The error says whether it is too large; otherwise the guest has broken it off.
 async fn read<E>(mut body: UnsyncBoxBody<Bytes, E>, most: usize) -> Result<Bytes, bool> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -150,8 +151,8 @@ mod tests {
     use super::*;
     use crate::http::resolver::tests::always;
 
-    /// A handler_http that may go to this origin, whose name stands for this machine.
-    fn handler_http(origin: &str, any: bool) -> HandlerHttp {
+    /// Requests that may go to this origin, whose name resolves to this machine.
+    fn requests(origin: &str, any: bool) -> HandlerHttp {
         let egress_policy = EgressPolicy::resolving_by(origin, any, always(any, [127, 0, 0, 1].into()));
         HandlerHttp::new(Arc::new(egress_policy))
     }
@@ -164,14 +165,14 @@ mod tests {
     async fn a_name_that_stands_for_this_machine_is_not_connected_to_unless_that_is_meant() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://rebound.example:{}", listener.local_addr().unwrap().port());
-        let refused = handler_http(&origin, false);
+        let refused = requests(&origin, false);
         let failed = refused.send(get(&format!("{origin}/a")), Timeouts::default()).await.unwrap_err();
         assert_eq!(failed, SendError::NotPublic);
-        let error = refused.breach().unwrap().to_string();
+        let error = refused.policy_violation().unwrap().to_string();
         assert!(error.contains("`rebound.example` stands for 127.0.0.1, which is no public address"), "{error}");
         assert!(error.contains(&format!("`{{\"origin\": \"{origin}\", \"private\": true}}`")), "{error}");
 
-        let meant = handler_http(&origin, true);
+        let meant = requests(&origin, true);
         let answer = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = [0; 1024];
@@ -182,6 +183,6 @@ mod tests {
         let (got, head) = tokio::join!(meant.send(get(&format!("{origin}/a")), Timeouts::default()), answer);
         assert_eq!(got.unwrap().into_body(), b"hi");
         assert!(head.contains("host: rebound.example:"), "{head}");
-        assert!(meant.breach().is_none());
+        assert!(meant.policy_violation().is_none());
     }
 }

@@ -6,8 +6,8 @@ use url::Url;
 use super::credential::Credential;
 use super::endpoint::ProviderEndpoint;
 use super::provider_client::ProviderClient;
-use super::reserved::{self, Why};
 use super::redact::Redact;
+use super::reserved::{self, Why};
 use crate::config::{self, ConfigError};
 use crate::error::Error;
 use crate::text::one_line;
@@ -21,7 +21,7 @@ pub(super) struct OutboundRequest {
 }
 
 /// The headers that the config adds to each request.
-pub(super) fn configured_headers(config: &config::Plugin) -> Result<HeaderMap, ConfigError> {
+pub(super) fn configured_headers(config: &config::PluginConfig) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
         let wrong = |reason: &str| ConfigError::Value {

@@ -40,7 +40,7 @@ impl ProviderClient {
     /// # Errors
     /// If an endpoint, a header or a credential can't be used.
     pub fn new(
-        config: &config::Plugin,
+        config: &config::PluginConfig,
         description: &wit::Description,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
@@ -153,7 +153,8 @@ impl ProviderClient {
         fetch: &wit::Fetch,
         body: Bytes,
     ) -> Result<(reqwest::Response, Redact), Error> {
-        let (OutboundRequest { url, method, headers }, redact) = self.outbound_request(endpoint, &fetch.request).await?;
+        let (OutboundRequest { url, method, headers }, redact) =
+            self.outbound_request(endpoint, &fetch.request).await?;
         let unreachable = |reason: String| Error::Unreachable {
             plugin: self.plugin.clone(),
             origin: endpoint.origin().to_owned(),

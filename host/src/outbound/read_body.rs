@@ -33,7 +33,9 @@ pub(super) async fn read_body(
     }
     let (mut body, mut throttle) = (begun, ReadThrottle::default());
     body.reserve(announced.saturating_sub(body.len()));
-    while let Some(chunk) = within(between, response.chunk()).await.ok_or(ReadBodyError::TimedOut)?.map_err(ReadBodyError::Broken)? {
+    while let Some(chunk) =
+        within(between, response.chunk()).await.ok_or(ReadBodyError::TimedOut)?.map_err(ReadBodyError::Broken)?
+    {
         if body.len() + chunk.len() > most {
             return Err(ReadBodyError::TooLarge);
         }

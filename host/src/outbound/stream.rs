@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 
-use super::throttle::ReadThrottle;
 use super::redact::Redact;
+use super::throttle::ReadThrottle;
 use crate::error::Error;
 use crate::wit::streaming::exports::understudy::plugin::streaming as wit;
 use crate::wit::understudy::plugin::types;

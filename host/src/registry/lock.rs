@@ -1,4 +1,4 @@
-//! What a tag meant when it was fetched: a file beside the config, to be kept with it.
+//! The lock file beside the config: the digest that each tag had when it was fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,12 +20,12 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// What it says; nothing if there is none.
+    /// The file's content; empty if there is none.
     pub(crate) fn read(path: &Path) -> Result<Self, RegistryError> {
         Self::read_held(path, |_| Ok(()))
     }
 
-    /// The same, if its bytes are what they should be.
+    /// The same, if `hold` accepts its bytes.
     pub(crate) fn read_held(
         path: &Path,
         hold: impl FnOnce(&[u8]) -> std::io::Result<()>,
@@ -51,23 +51,23 @@ impl Lock {
         Ok(lock)
     }
 
-    /// What a reference's tag meant.
+    /// The digest of a reference's tag.
     pub(crate) fn digest(&self, reference: &Reference) -> Option<Digest> {
         self.components.get(&reference.to_string()).and_then(|digest| Digest::parse(digest))
     }
 
-    /// Keeps what a reference's tag means.
+    /// Sets the digest of a reference's tag.
     pub(crate) fn pin(&mut self, reference: &Reference, digest: &Digest) {
         self.components.insert(reference.to_string(), digest.to_string());
     }
 
-    /// Forgets all but these.
+    /// Removes all but these.
     pub(crate) fn retain(&mut self, references: &[Reference]) {
         let kept: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
         self.components.retain(|name, _| kept.contains(name));
     }
 
-    /// Writes it, whole or not at all, if it differs from what is there.
+    /// Replaces the file, if its content differs.
     pub(crate) fn write(&self, path: &Path) -> Result<(), RegistryError> {
         if Self::read(path).is_ok_and(|there| there == *self) {
             return Ok(());

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::admission::rate::TokenBucket;
 use crate::config::Sampling;
-use crate::policy::rate::Rate;
 
 /// The requests of a client's in whose course a server may ask. (Outside of these it asks on its own account.)
 const CALLS: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];
@@ -111,8 +111,8 @@ pub(super) struct Allowance {
 struct State {
     /// By the client's ids, the oldest first.
     calls: VecDeque<(Vec<u8>, Spent)>,
-    requests: Rate,
-    rounds: Rate,
+    requests: TokenBucket,
+    rounds: TokenBucket,
     /// Whether it has been said that there is no more outside of calls.
     told: bool,
 }
@@ -120,7 +120,7 @@ struct State {
 impl Allowance {
     pub(super) fn new(server: &str, rule: &Sampling) -> Self {
         let (most, now) = (Most::of(rule), Instant::now());
-        let bucket = |most| Rate::new(most, HOUR, now);
+        let bucket = |most| TokenBucket::new(most, HOUR, now);
         let state =
             State { calls: VecDeque::new(), requests: bucket(most.requests), rounds: bucket(most.rounds), told: false };
         Self { server: server.to_owned(), most, state: Mutex::new(state) }
@@ -170,7 +170,7 @@ impl Allowance {
 impl State {
     fn outside(&mut self, server: &str, most: Most, tools: bool) -> Result<(), String> {
         let now = Instant::now();
-        let takes = |rate: &mut Rate| rate.take(now, Duration::ZERO).is_ok();
+        let takes = |rate: &mut TokenBucket| rate.take(now, Duration::ZERO).is_ok();
         let breach = if tools && !takes(&mut self.rounds) {
             Breach::Rounds
         } else if takes(&mut self.requests) {

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::admission::policy::Lowered;
 pub(super) use crate::jsonrpc::with_id;
-use crate::policy::Lowered;
 
 /// Where a part of a line begins.
 fn offset(line: &[u8], part: &RawValue) -> usize {

@@ -17,7 +17,7 @@ use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
 use super::{Spoken, create, downgrade, era, next, refuse_length, report_garbage};
 use crate::jsonrpc::{Head, Kind, error_line, result_line};
-use crate::sampling::{Asked, hop};
+use crate::sampling::{SamplingRequest, hop};
 use crate::transport::{Incoming, Message, Side};
 
 /// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
@@ -205,7 +205,7 @@ impl Shared {
             Incoming::Message(message) => match self.session.client_says(&message.line) {
                 Verdict::Pass => self.to_back.send(message).await,
                 Verdict::Replace(line) => self.to_back.send(line).await,
-                Verdict::Answer { id, params, has_had_turn } => self.answer(id, params, None, has_had_turn).await,
+                Verdict::Answer { id, params, is_rate_counted } => self.answer(id, params, None, is_rate_counted).await,
                 Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
                 Verdict::Cancelled { call, alone } => {
                     let open = self.to_back.send(message).await;
@@ -239,8 +239,8 @@ impl Shared {
             Verdict::Pass => self.to_front.send(message).await,
             Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
             // A server that no longer listens may still have something to say.
-            Verdict::Answer { id, params, has_had_turn } => {
-                self.answer(id, params, about.clone(), has_had_turn).await;
+            Verdict::Answer { id, params, is_rate_counted } => {
+                self.answer(id, params, about.clone(), is_rate_counted).await;
                 if self.in_a_row.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
                     tokio::task::yield_now().await;
                 }
@@ -285,7 +285,7 @@ impl Shared {
     }
 
     /// Answers a sampling request beside the loops.
-    async fn answer(&self, id: Vec<u8>, params: Bytes, about: Option<Bytes>, has_had_turn: bool) -> bool {
+    async fn answer(&self, id: Vec<u8>, params: Bytes, about: Option<Bytes>, is_rate_counted: bool) -> bool {
         let Some(sampler) = self.session.sampler() else { return true };
         let sampler = Arc::clone(sampler);
         let shown = String::from_utf8_lossy(&id).into_owned();
@@ -296,7 +296,7 @@ impl Shared {
         let context = self.session.context(about.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = Asked { params: &params, context, progress, has_had_turn };
+            let asked = SamplingRequest { params: &params, context, progress, is_rate_counted };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {
@@ -330,7 +330,7 @@ impl Shared {
         let (session, key, about) = (Arc::clone(&self.session), id.clone(), message.about.clone());
         let (to_front, to_back) = (self.to_front.clone(), self.to_back.clone());
         let asking = async move {
-            let turn = sampler.turn(params.len()).await.map_err(|error| (error.code(), error.to_string()));
+            let turn = sampler.wait_for_rate(params.len()).await.map_err(|error| (error.code(), error.to_string()));
             match turn.and_then(|()| session.goes_to_client(&key, &params)) {
                 Ok(()) => (to_front, message),
                 Err((code, reason)) => (to_back, error_line(&key, code, &reason).into()),

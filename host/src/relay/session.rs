@@ -228,7 +228,7 @@ impl Session {
                 tracing::info!("the client can't sample ({said}): the plugin answers");
                 match self.while_a_tool_is_called(&servers) {
                     Some(refusal) => refusal,
-                    None => Verdict::Answer { id: servers, params, has_had_turn: true },
+                    None => Verdict::Answer { id: servers, params, is_rate_counted: true },
                 }
             }
             Meaning::Refused => {
@@ -429,8 +429,8 @@ impl Session {
             return refuse(-32603, reason);
         }
         match is_clients {
-            false => Verdict::Answer { id, params, has_had_turn: false },
-            true if sampler.is_turn() => match self.goes_to_client(&id, &params) {
+            false => Verdict::Answer { id, params, is_rate_counted: false },
+            true if sampler.try_rate() => match self.goes_to_client(&id, &params) {
                 Ok(()) => Verdict::Replace(line),
                 Err((code, reason)) => refuse(code, reason),
             },
@@ -444,7 +444,7 @@ impl Session {
         let mut with_client = self.with_client();
         let bytes = with_client.values().map(|asked| asked.params.len()).sum::<usize>();
         sampler
-            .has_room(with_client.len() + 1, bytes + params.len())
+            .check_room(with_client.len() + 1, bytes + params.len())
             .map_err(|error| (error.code(), error.to_string()))?;
         with_client.insert(ids::key(id).into_owned(), WithClient { id: id.to_vec(), params: params.clone() });
         Ok(())

@@ -18,7 +18,7 @@ pub(super) enum Verdict {
         /// Its parameters.
         params: Bytes,
         /// Whether it has had its turn (`sampling.requestsPerMinute`).
-        has_had_turn: bool,
+        is_rate_counted: bool,
     },
     /// It is a sampling request for the client, when its turn has come.
     Wait {

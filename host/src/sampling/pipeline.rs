@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageRequestParams;
@@ -37,7 +37,13 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
+    pub(super) fn new(
+        server: &str,
+        rule: &Sampling,
+        chain: Vec<ConfiguredPlugin>,
+        http: Arc<Http>,
+        config: &Config,
+    ) -> Self {
         let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
         let deadline = longest.unwrap_or_default().max(limits.deadline);

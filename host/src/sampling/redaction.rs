@@ -16,7 +16,11 @@ use crate::wit::understudy::plugin::types as wit;
 ///
 /// # Errors
 /// If nothing else would be left of it.
-pub(super) fn result_json(plugin: &str, mut result: CreateMessageResult, secrets: &[Arc<Secret>]) -> Result<String, Error> {
+pub(super) fn result_json(
+    plugin: &str,
+    mut result: CreateMessageResult,
+    secrets: &[Arc<Secret>],
+) -> Result<String, Error> {
     let bad = |reason: String| Error::BadAnswer { plugin: plugin.to_owned(), reason };
     if result.content.len() > 1 && !secrets.is_empty() {
         cut_across(&mut result.content, secrets);

@@ -173,7 +173,10 @@ mod tests {
     fn what_would_keep_the_compiler_busy_is_refused() {
         assert_eq!(check(&component(3, 10, 10), CompileSite::Here), Ok(()));
         let too_much = |reason: &str| Err(ComplexityError::TooMuch(reason.to_owned()));
-        assert_eq!(check(&component(1, 250_001, 0), CompileSite::Here), too_much("it holds more than 250000 functions"));
+        assert_eq!(
+            check(&component(1, 250_001, 0), CompileSite::Here),
+            too_much("it holds more than 250000 functions")
+        );
         assert_eq!(
             check(&component(1001, 1, 0), CompileSite::Here),
             too_much("it holds more than 1000 modules and components")

@@ -19,7 +19,11 @@ pub(super) struct ComponentCache(Mutex<HashMap<String, Weak<LoadedComponent>>>);
 impl ComponentCache {
     /// The component with this key, loaded unless it is already. The lock isn't held while it loads: a second caller loads it as well, and
     /// one of the two serves both.
-    pub(super) fn get<E>(&self, key: String, load: impl FnOnce() -> Result<Component, E>) -> Result<Arc<LoadedComponent>, E> {
+    pub(super) fn get<E>(
+        &self,
+        key: String,
+        load: impl FnOnce() -> Result<Component, E>,
+    ) -> Result<Arc<LoadedComponent>, E> {
         if let Some(loaded) = self.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(loaded);
         }

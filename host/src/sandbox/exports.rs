@@ -19,12 +19,12 @@ const STREAMING: &str = "understudy:plugin/streaming@0.1.0";
 
 /// The signatures, as `wit/` has them.
 type Describe = TypedFunc<(), (wit::Description,)>;
-type Start<'a> = TypedFunc<(&'a wit::CreateMessageRequest, &'a wit::Options), (Outcome<wit::Step>,)>;
-type Resume<'a> = TypedFunc<(&'a [u8], &'a wit::HttpResponse), (Outcome<wit::Step>,)>;
-type Next<'a> = TypedFunc<(&'a [u8], &'a [stream::Event]), (Outcome<stream::StreamingStep>,)>;
+type Start<'a> = TypedFunc<(&'a wit::CreateMessageRequest, &'a wit::Options), (GuestResult<wit::Step>,)>;
+type Resume<'a> = TypedFunc<(&'a [u8], &'a wit::HttpResponse), (GuestResult<wit::Step>,)>;
+type Next<'a> = TypedFunc<(&'a [u8], &'a [stream::Event]), (GuestResult<stream::StreamingStep>,)>;
 
 /// What a function of a guest returns: its own error, at worst.
-pub(super) type Outcome<T> = std::result::Result<T, wit::Error>;
+pub(super) type GuestResult<T> = std::result::Result<T, wit::Error>;
 
 /// A component, ready to be instantiated, and its functions.
 pub(super) struct Exports {
@@ -66,7 +66,7 @@ impl Exports {
         store: &mut Store<StoreData>,
         request: &wit::CreateMessageRequest,
         options: &wit::Options,
-    ) -> Result<Outcome<wit::Step>> {
+    ) -> Result<GuestResult<wit::Step>> {
         let instance = self.instance(store).await?;
         let start: Start<'_> = self.typed(store, instance, &self.start)?;
         Ok(start.call_async(store, (request, options)).await?.0)
@@ -77,7 +77,7 @@ impl Exports {
         store: &mut Store<StoreData>,
         state: &[u8],
         response: &wit::HttpResponse,
-    ) -> Result<Outcome<wit::Step>> {
+    ) -> Result<GuestResult<wit::Step>> {
         let instance = self.instance(store).await?;
         let resume: Resume<'_> = self.typed(store, instance, &self.resume)?;
         Ok(resume.call_async(store, (state, response)).await?.0)
@@ -88,7 +88,7 @@ impl Exports {
         store: &mut Store<StoreData>,
         state: &[u8],
         events: &[stream::Event],
-    ) -> Result<Outcome<stream::StreamingStep>> {
+    ) -> Result<GuestResult<stream::StreamingStep>> {
         let instance = self.instance(store).await?;
         let index = self.next.as_ref().ok_or_else(|| wasmtime::Error::msg("it can't stream"))?;
         let next: Next<'_> = self.typed(store, instance, index)?;

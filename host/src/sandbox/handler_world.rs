@@ -1,4 +1,4 @@
-//! Calling handler plugins: the whole job in one call, with HTTP requests of their own on the way.
+//! Calling handler plugins: one call for the whole request, with HTTP requests of their own within it.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::Plugin;
-use super::wasi_http::HttpHooks;
 use super::linked::Linked;
 use super::state::StoreData;
+use super::wasi_http::HttpHooks;
 use crate::config;
 use crate::error::{Error, LoadError};
 use crate::outbound::egress_policy::EgressPolicy;
@@ -25,15 +25,18 @@ pub(super) struct HandlerWorld {
 impl HandlerWorld {
     pub(super) fn new(
         linked: InstancePre<StoreData>,
-        config: &config::Plugin,
+        config: &config::PluginConfig,
         not_a_plugin: impl FnOnce(wasmtime::Error) -> LoadError,
     ) -> Result<Self, LoadError> {
-        Ok(Self { pre: HandlerPre::new(linked).map_err(not_a_plugin)?, egress_policy: Arc::new(EgressPolicy::new(config)?) })
+        Ok(Self {
+            pre: HandlerPre::new(linked).map_err(not_a_plugin)?,
+            egress_policy: Arc::new(EgressPolicy::new(config)?),
+        })
     }
 }
 
 impl Plugin {
-    /// Where the plugin may send HTTP requests of its own, if it is one that makes them.
+    /// The egress policy for the plugin's own HTTP requests, if it is a handler.
     #[must_use]
     pub fn egress_policy(&self) -> Option<&EgressPolicy> {
         match &self.linked {
@@ -45,7 +48,7 @@ impl Plugin {
     /// Lets a handler plugin answer.
     ///
     /// # Errors
-    /// What it did that it may not; else its own error, a limit, or a trap.
+    /// Its first violation of the egress policy; else its own error, a limit, or a trap.
     pub async fn create_message(
         &self,
         request: &Arc<wit::CreateMessageRequest>,
@@ -62,7 +65,8 @@ impl Plugin {
             let instance = pre.instantiate_async(&mut store).await?;
             instance.understudy_plugin_handler().call_create_message(&mut store, &request, &options).await
         };
-        let outcome = self.call("create-message", Some(hooks), call).await.and_then(|outcome| self.guest_result(outcome));
+        let outcome =
+            self.call("create-message", Some(hooks), call).await.and_then(|outcome| self.guest_result(outcome));
         outcome.map_err(|error| cause(error, &handler_http))
     }
 
@@ -76,14 +80,14 @@ impl Plugin {
     }
 }
 
-/// Why the guest failed: a request that it may not make says more than what the guest made of the refusal, and one that failed says
-/// more than a trap or an error without a kind.
+/// The error to report when the guest failed: a violation of the egress policy takes precedence, and a failed request replaces a trap or an
+/// error without a kind.
 fn cause(error: Error, handler_http: &HandlerHttp) -> Error {
     let is_vague = match &error {
         Error::Trap { .. } | Error::Guest { error: wit::Error::Other(_), .. } => true,
         Error::Guest { .. } => false,
         _ => return error,
     };
-    let failure = || handler_http.failure_of_the_last().filter(|_| is_vague);
-    handler_http.breach().or_else(failure).unwrap_or(error)
+    let failure = || handler_http.last_failure().filter(|_| is_vague);
+    handler_http.policy_violation().or_else(failure).unwrap_or(error)
 }

@@ -19,7 +19,11 @@ pub(super) enum Linked {
 }
 
 impl Linked {
-    pub(super) fn new(world: World, linked: InstancePre<StoreData>, config: &config::Plugin) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        world: World,
+        linked: InstancePre<StoreData>,
+        config: &config::PluginConfig,
+    ) -> Result<Self, LoadError> {
         let not_a_plugin = |e: wasmtime::Error| not_a_plugin(&config.name, one_line(&format!("{e:#}"), 500));
         match world {
             World::Provider { streaming } => {
@@ -31,7 +35,7 @@ impl Linked {
 }
 
 /// Refuses config keys that belong to plugins of the other world.
-pub(super) fn check_keys(config: &config::Plugin, world: World) -> Result<(), LoadError> {
+pub(super) fn check_keys(config: &config::PluginConfig, world: World) -> Result<(), LoadError> {
     let wrong = |key, reason: &str| Err(LoadError::Key { name: config.name.clone(), key, reason: reason.to_owned() });
     let instead = "is for provider plugins, and this one is a handler: it makes its HTTP requests itself; name the origins that it may \
                    reach in `allow`";

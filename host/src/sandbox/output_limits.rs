@@ -26,7 +26,10 @@ impl OutputLimits {
     }
 
     /// Fails a call that hands over too much, on the guest's own thread: freeing that memory then delays no other request.
-    pub(super) fn enforce(self, step: Result<wit::Step, wit::Error>) -> wasmtime::Result<Result<wit::Step, wit::Error>> {
+    pub(super) fn enforce(
+        self,
+        step: Result<wit::Step, wit::Error>,
+    ) -> wasmtime::Result<Result<wit::Step, wit::Error>> {
         match &step {
             Ok(wit::Step::Fetch(fetch)) => match self.exceeded_by(fetch) {
                 Some(limit) => Err(LimitExceeded(limit).into()),

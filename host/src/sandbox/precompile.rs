@@ -17,7 +17,7 @@ use crate::error::LoadError;
 ///
 /// # Errors
 /// As [`read_component`]; if it is no component or exceeds `limits.compile`; [`LoadError::Write`] if the file can't be written.
-pub fn precompile(engine: &Arc<Engine>, config: &config::Plugin, out: &Path) -> Result<String, LoadError> {
+pub fn precompile(engine: &Arc<Engine>, config: &config::PluginConfig, out: &Path) -> Result<String, LoadError> {
     let bytes = read_component(config)?;
     let digest = Sha256::digest(&bytes);
     let (is_built_in, limits) = (config.built_in().is_some(), &config.limits.compile);

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::engine::Engine;
 use super::component_cache::LoadedComponent;
+use super::engine::Engine;
 use crate::config;
 use crate::error::LoadError;
 
@@ -35,7 +35,7 @@ pub(super) struct Precompiled {
 }
 
 /// The file, if it is one that was compiled ahead of time.
-pub(super) fn read(config: &config::Plugin) -> Result<Option<Precompiled>, LoadError> {
+pub(super) fn read(config: &config::PluginConfig) -> Result<Option<Precompiled>, LoadError> {
     if config.file().is_none() {
         return Ok(None);
     }
@@ -73,7 +73,11 @@ pub(super) fn read(config: &config::Plugin) -> Result<Option<Precompiled>, LoadE
 
 impl Precompiled {
     /// Loads it.
-    pub(super) fn load(self, engine: &Engine, config: &config::Plugin) -> Result<Arc<LoadedComponent>, LoadError> {
+    pub(super) fn load(
+        self,
+        engine: &Engine,
+        config: &config::PluginConfig,
+    ) -> Result<Arc<LoadedComponent>, LoadError> {
         let reason = "it was compiled by another version of Understudy, with other settings, or for another machine";
         let foreign = || LoadError::Foreign { path: config.component.clone(), reason: reason.to_owned() };
         engine.precompiled(&self.artefact, &self.digest, &config.limits).ok_or_else(foreign)

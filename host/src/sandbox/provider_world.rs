@@ -7,8 +7,8 @@ use wasmtime::Store;
 
 use super::Plugin;
 use super::exports::Exports;
-use super::output_limits::OutputLimits;
 use super::linked::Linked;
+use super::output_limits::OutputLimits;
 use super::state::StoreData;
 use crate::error::{Error, Limit};
 use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
@@ -32,8 +32,9 @@ impl Plugin {
     ) -> Result<wit::Step, Error> {
         let (exports, request, options) = (self.exports("start")?, Arc::clone(request), Arc::clone(options));
         let output_limits = OutputLimits::of(&self.limits);
-        let call =
-            |mut store: Store<StoreData>| async move { output_limits.enforce(exports.start(&mut store, &request, &options).await?) };
+        let call = |mut store: Store<StoreData>| async move {
+            output_limits.enforce(exports.start(&mut store, &request, &options).await?)
+        };
         self.guest_result(self.call("start", None, call).await?)
     }
 
@@ -44,8 +45,9 @@ impl Plugin {
     pub async fn resume(&self, state: &Bytes, response: wit::HttpResponse) -> Result<wit::Step, Error> {
         let (exports, state) = (self.exports("resume")?, state.clone());
         let output_limits = OutputLimits::of(&self.limits);
-        let call =
-            |mut store: Store<StoreData>| async move { output_limits.enforce(exports.resume(&mut store, &state, &response).await?) };
+        let call = |mut store: Store<StoreData>| async move {
+            output_limits.enforce(exports.resume(&mut store, &state, &response).await?)
+        };
         self.guest_result(self.call("resume", None, call).await?)
     }
 
@@ -86,7 +88,8 @@ impl Plugin {
 
     pub(super) async fn describe_provider(&self) -> Result<wit::Description, Error> {
         let exports = self.exports("describe")?;
-        self.call("describe", None, |mut store: Store<StoreData>| async move { exports.describe(&mut store).await }).await
+        self.call("describe", None, |mut store: Store<StoreData>| async move { exports.describe(&mut store).await })
+            .await
     }
 
     fn cannot_stream(&self) -> Error {

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use understudy_plugins::BuiltIn;
 
 use super::compiler::{CancelFlag, CompileJob};
+use super::component_cache::LoadedComponent;
 use super::engine::Engine;
 use super::precompiled;
-use super::component_cache::LoadedComponent;
 use crate::config;
 use crate::error::LoadError;
 use crate::registry::{self, ComponentRequest};
@@ -26,7 +26,7 @@ pub(super) struct Source {
 
 /// Reads a component, compares it with the digest that the config pins, and compiles it or takes it from a cache. That may take seconds: not
 /// for a runtime's worker thread.
-pub(super) fn load(engine: &Engine, config: &config::Plugin, cancel: &CancelFlag) -> Result<Source, LoadError> {
+pub(super) fn load(engine: &Engine, config: &config::PluginConfig, cancel: &CancelFlag) -> Result<Source, LoadError> {
     let name = &config.name;
     let pinned = |sha256: &str| match &config.sha256 {
         Some(wanted) if wanted != sha256 => {
@@ -90,7 +90,7 @@ impl ComponentBytes {
     }
 }
 
-fn find(config: &config::Plugin, built_in: &str) -> Result<&'static BuiltIn, LoadError> {
+fn find(config: &config::PluginConfig, built_in: &str) -> Result<&'static BuiltIn, LoadError> {
     understudy_plugins::find(built_in).ok_or_else(|| LoadError::World {
         name: config.name.clone(),
         reason: format!("there is no built-in plugin `{built_in}`"),
@@ -106,7 +106,7 @@ fn is_file(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// [`LoadError::Read`], [`LoadError::Registry`] or [`LoadError::World`] if it isn't where the config says.
-pub fn read_component(config: &config::Plugin) -> Result<Vec<u8>, LoadError> {
+pub fn read_component(config: &config::PluginConfig) -> Result<Vec<u8>, LoadError> {
     if let Some(built_in) = config.built_in() {
         return find(config, built_in).map(BuiltIn::component);
     }

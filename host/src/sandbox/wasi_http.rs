@@ -1,4 +1,4 @@
-//! `wasi:http` as a handler plugin gets it: its requests go out by [`HandlerHttp`], or not at all.
+//! `wasi:http` for handler plugins: their requests are sent by [`HandlerHttp`].
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
-use crate::outbound::handler_http::{SendError, Timeouts, HandlerHttp};
+use crate::outbound::handler_http::{HandlerHttp, SendError, Timeouts};
 
-/// What `wasi:http` calls.
+/// The hooks of `wasi:http`.
 #[derive(Default)]
 pub(super) struct HttpHooks {
-    /// Absent where no request may be made at all.
+    /// Absent where the guest may make no request.
     handler_http: Option<Arc<HandlerHttp>>,
     forbids: Option<ForbiddenHeaderFilter>,
 }
 
 impl HttpHooks {
-    /// Requests go out by this handler_http; no header that this filter forbids can be set.
+    /// Requests are sent by `handler_http`; the guest can set no header that `forbids` names.
     pub(super) fn new(handler_http: Arc<HandlerHttp>, forbids: ForbiddenHeaderFilter) -> Self {
         Self { handler_http: Some(handler_http), forbids: Some(forbids) }
     }
 }
 
-/// When the answer has come in, nothing is left to be done.
+/// What remains to be done after the response: nothing, since it has been read whole.
 type Rest = Box<dyn Future<Output = Result<()>> + Send>;
 
 impl WasiHttpHooks for HttpHooks {
@@ -44,19 +44,19 @@ impl WasiHttpHooks for HttpHooks {
     ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Rest)>> + Send> {
         let handler_http = self.handler_http.clone();
         let timeouts = options.map_or_else(Timeouts::default, |options| Timeouts {
-            first: options.first_byte_timeout,
-            between: options.between_bytes_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
         });
         Box::new(async move {
             let handler_http = handler_http.ok_or(Error::HttpRequestDenied)?;
-            let response = handler_http.send(request, timeouts).await.map_err(told)?;
+            let response = handler_http.send(request, timeouts).await.map_err(error_code)?;
             let whole = |body: Vec<u8>| Full::new(Bytes::from(body)).map_err(Error::from).boxed_unsync();
             Ok((response.map(whole), Box::new(async { Ok(()) }) as Rest))
         })
     }
 }
 
-fn told(failed: SendError) -> Error {
+fn error_code(failed: SendError) -> Error {
     match failed {
         SendError::Denied => Error::HttpRequestDenied,
         SendError::NotPublic => Error::DestinationIpProhibited,

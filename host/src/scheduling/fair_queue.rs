@@ -93,7 +93,8 @@ mod tests {
 
     /// A server for which one request is few, and others that have so many.
     fn queue(of_others: usize) -> Arc<FairQueue> {
-        let (all, permits, scheduling) = (Arc::new(AtomicUsize::new(of_others)), Arc::new(Semaphore::new(1)), Scheduling::On);
+        let (all, permits, scheduling) =
+            (Arc::new(AtomicUsize::new(of_others)), Arc::new(Semaphore::new(1)), Scheduling::On);
         Arc::new(FairQueue { scheduling, few: 1, own: AtomicUsize::new(0), all, permits })
     }
 

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::check;
-use crate::check::report::Report;
+use crate::check::report::ConformanceReport;
 use crate::cli::{End, Global, SamplingArgs, Usage, out, stage};
-use crate::sampling::Understudy;
+use crate::sampling::ConfiguredPlugin;
 
 /// Arguments of `plugin check`.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, args: CheckArgs) -> Result<End> {
             Usage("`--update`: there is no folder of fixtures; name one with `--fixtures DIR`".to_owned()).into()
         );
     }
-    let report = match Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await {
+    let report = match ConfiguredPlugin::load(&stage::engine_for_plugins()?, &plugin, stage::env).await {
         Ok(loaded) => check::full(&loaded, fixtures.as_deref(), args.update).await,
         Err(error) => match check::refused(&plugin.name, &error) {
             Some(report) => report,
@@ -57,7 +57,7 @@ pub(super) async fn run(global: &Global, args: CheckArgs) -> Result<End> {
     tell(&report, args.json)
 }
 
-fn tell(report: &Report, as_json: bool) -> Result<End> {
+fn tell(report: &ConformanceReport, as_json: bool) -> Result<End> {
     out(&if as_json { format!("{:#}", report.to_json()) } else { report.in_words() })?;
     Ok(if report.passed() { End::Done } else { End::Failed })
 }

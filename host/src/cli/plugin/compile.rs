@@ -31,7 +31,7 @@ pub(super) fn run(global: &Global, args: CompileArgs) -> Result<End> {
             Usage(format!("`{}` would be written over; name another file with `--output`", out.display())).into()
         );
     }
-    let sha256 = crate::plugin::compile(&stage::engine_for_plugins()?, &plugin, &out)?;
+    let sha256 = crate::sandbox::precompile(&stage::engine_for_plugins()?, &plugin, &out)?;
     note(&format!(
         "`{}` holds the component {sha256}, compiled for this machine and this version of Understudy; name it in the place of the component",
         out.display()

@@ -13,12 +13,12 @@ use crate::cli::{End, Global, SamplingArgs, Usage, note, out, stage};
 use crate::config::{self, Config};
 use crate::error::LoadError;
 use crate::reference::{Digest, Reference};
+use crate::registry::client::RegistryClient;
 use crate::registry::layout::{self, Artifact};
 use crate::registry::lock::Lock;
-use crate::registry::remote::Remote;
-use crate::registry::store::Store;
+use crate::registry::store::ComponentStore;
 use crate::registry::{self, MANIFEST, RegistryError, age};
-use crate::sampling::Understudy;
+use crate::sampling::ConfiguredPlugin;
 use crate::trust::file;
 
 /// How long a component may take, however slowly it comes.
@@ -90,7 +90,7 @@ pub(super) async fn pull(global: &Global, args: PullArgs) -> Result<End> {
     if args.output.is_some() && wanted.len() > 1 {
         return Err(Usage("`--output` goes with one component".to_owned()).into());
     }
-    let store = Store::of_user()?;
+    let store = ComponentStore::of_user()?;
     for Wanted { reference, trust, most } in &wanted {
         let trust = [trust.as_slice(), &args.key].concat();
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
@@ -185,9 +185,9 @@ struct Fetch<'a> {
 
 /// Fetches a component into the store, unless it is there, with its signatures if some are wanted; nothing is kept that isn't what it
 /// should be.
-async fn fetch(want: Fetch<'_>, store: &Store) -> Result<(Digest, Vec<u8>), RegistryError> {
+async fn fetch(want: Fetch<'_>, store: &ComponentStore) -> Result<(Digest, Vec<u8>), RegistryError> {
     let Fetch { reference, trust, most, realms, pinned, withheld } = want;
-    let remote = Remote::of(reference, realms, withheld).await?;
+    let remote = RegistryClient::of(reference, realms, withheld).await?;
     let (digest, manifest) = remote.manifest(reference).await?;
     let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
     let signatures = if trust.is_empty() { None } else { Some(remote.signatures(reference, &digest).await?) };
@@ -216,7 +216,7 @@ async fn not_older(
     pinned: &Digest,
     reference: &Reference,
     is_signed: bool,
-    (remote, store): (&Remote, &Store),
+    (remote, store): (&RegistryClient, &ComponentStore),
 ) -> Result<(), RegistryError> {
     let before = match store.read(pinned, MANIFEST) {
         Ok(Some(before)) => Ok(before),
@@ -244,7 +244,7 @@ fn took_too_long(reference: &Reference) -> RegistryError {
 
 /// Reads an origin.
 fn origin(text: &str) -> Result<Url, String> {
-    crate::provider::origin::parse(text)
+    crate::outbound::origin::parse(text)
 }
 
 pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
@@ -255,8 +255,8 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
     let config = stage::config(global)?;
     let plugin = stage::configured(&config, &args.plugin, &SamplingArgs::default())?;
     // What can't serve isn't for others either.
-    let loaded = Understudy::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
-    let component = crate::plugin::read(&plugin)?;
+    let loaded = ConfiguredPlugin::load(&stage::engine_for_plugins()?, &plugin, stage::env).await?;
+    let component = crate::sandbox::read_component(&plugin)?;
     if Digest::of(&component).hex() != loaded.plugin.sha256 {
         let reason =
             "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
@@ -271,7 +271,7 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
     let mut annotations: BTreeMap<_, _> = said.map(|(key, value)| (key.to_owned(), value.clone())).into();
     annotations.extend(args.annotation);
     let file = plugin.file().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let shape = &loaded.plugin.shape;
+    let shape = &loaded.plugin.info;
     let artifact = Artifact {
         component,
         exports: shape.exports.clone(),
@@ -281,7 +281,8 @@ pub(super) async fn push(global: &Global, args: PushArgs) -> Result<End> {
         annotations,
     };
     let withheld = config.withheld(stage::env);
-    let pushed = async { Remote::of(&reference, &args.realm, &withheld).await?.push(&reference, artifact).await };
+    let pushed =
+        async { RegistryClient::of(&reference, &args.realm, &withheld).await?.push(&reference, artifact).await };
     let pushed = tokio::time::timeout(PATIENCE, pushed).await.unwrap_or_else(|_| Err(took_too_long(&reference)));
     let digest = pushed.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
     note(&format!("`{reference}` is there; who wants this one and no other writes"));

@@ -14,10 +14,10 @@ use super::super::rounds::{Call, Input, Required};
 use super::super::seal::Remembered;
 use super::super::session::{self, CREATE_MESSAGE, needs};
 use super::{Exchange, OTHER_INPUTS};
+use crate::admission::policy::Lowered;
 use crate::config::Mode;
 use crate::jsonrpc::Parts;
-use crate::policy::Lowered;
-use crate::sampling::{Asked, Context};
+use crate::sampling::{Context, SamplingRequest};
 
 /// What the server requires, held to the rule.
 pub(super) struct Held {
@@ -101,7 +101,7 @@ impl Exchange {
         let Held { call, mut required, line, clients } = held;
         let call = &call;
         for size in clients {
-            if let Err(error) = self.sampler.turn(size).await {
+            if let Err(error) = self.sampler.wait_for_rate(size).await {
                 self.calls().answering.remove(&call.id);
                 self.fail(&call.id, error.code(), &error.to_string()).await;
                 return;
@@ -162,7 +162,7 @@ impl Exchange {
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
-        let asked = Asked { params: params.as_bytes(), context, ..Asked::default() };
+        let asked = SamplingRequest { params: params.as_bytes(), context, ..SamplingRequest::default() };
         create(&self.sampler, asked, &id).await
     }
 }

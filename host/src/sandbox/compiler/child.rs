@@ -10,8 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
 
 use super::super::engine;
-use crate::scheduling::priority::{self, Niceness};
 use super::threads;
+use crate::scheduling::priority::{self, Niceness};
 
 /// The argument that makes this program a compiler. It is no verb: whoever types it gets nothing of it.
 pub const COMPILE: &str = "--compile-for-parent";

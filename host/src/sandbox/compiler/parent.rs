@@ -14,7 +14,7 @@ use std::thread;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
-use super::Job;
+use super::CompileJob;
 use super::child::{COMPILE, COMPILED, DIGEST, NO_MEMORY, REFUSED};
 use crate::children;
 
@@ -47,7 +47,7 @@ enum ChildEvent {
 ///
 /// # Errors
 /// If no child can be started.
-pub(super) fn compile(program: &Path, job: &Job) -> io::Result<CompileOutcome> {
+pub(super) fn compile(program: &Path, job: &CompileJob) -> io::Result<CompileOutcome> {
     let (mut child, pipe) = start(program, job)?;
     let Some(stdin) = child.stdin.take() else { return Err(io::Error::other("it has no stdin")) };
     let (tell, told) = channel();
@@ -84,14 +84,16 @@ pub(super) fn compile(program: &Path, job: &Job) -> io::Result<CompileOutcome> {
     let status = child.wait()?;
     Ok(match event {
         Ok(ChildEvent::Ended(Ok(output))) => judge(&output, status, job.limits.memory),
-        Ok(ChildEvent::Ended(Err(error))) => CompileOutcome::Died(format!("what the compiler gave can't be read: {error}")),
+        Ok(ChildEvent::Ended(Err(error))) => {
+            CompileOutcome::Died(format!("what the compiler gave can't be read: {error}"))
+        }
         Ok(ChildEvent::Cancelled) => CompileOutcome::Cancelled,
         Err(_) => CompileOutcome::Time,
     })
 }
 
 /// Starts the child: it inherits nothing but its three streams.
-fn start(program: &Path, job: &Job) -> io::Result<(Child, PipeReader)> {
+fn start(program: &Path, job: &CompileJob) -> io::Result<(Child, PipeReader)> {
     let (reader, writer) = io::pipe()?;
     let mut command = children::bare(program);
     // Part of a second is a whole one.

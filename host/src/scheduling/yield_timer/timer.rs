@@ -109,7 +109,9 @@ mod tests {
         let work = || {
             install();
             assert_eq!(next(), None);
-            with_yield_timer(|| assert!(matches!(next(), Some(Expiration::IntervalDelayed(_, every)) if every == INTERVAL.into())));
+            with_yield_timer(|| {
+                assert!(matches!(next(), Some(Expiration::IntervalDelayed(_, every)) if every == INTERVAL.into()))
+            });
             assert_eq!(next(), None);
             let panicked = std::panic::catch_unwind(|| with_yield_timer(|| panic!("in the middle")));
             assert!(panicked.is_err());

@@ -1,4 +1,4 @@
-//! HTTP to one registry: what is asked, where it may send us, and how much of what it says is read.
+//! HTTP to one registry: requests with the user's login, redirects that are followed, and bounds on what is read.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::login::{self, Login};
+use super::login::{self, RegistryLogin};
 use crate::http::resolver::{Resolver, is_public};
 use crate::http::{builder, error_chain, is_loopback};
 
@@ -21,30 +21,30 @@ const REDIRECTS: usize = 5;
 /// More bytes than any token, or any error that is worth being read, has.
 const SMALL: usize = 256 << 10;
 
-/// Why there is no answer that can be used.
+/// Why a request has no usable response.
 #[derive(Debug)]
-pub(super) enum Trouble {
-    /// There is no such thing.
+pub(super) enum HttpError {
+    /// Status 404.
     NotFound,
-    /// It wants a login, or a better one.
+    /// A login is required, or another one.
     Login,
-    /// Anything else, in words.
+    /// Any other failure, in words.
     Said(String),
 }
 
 /// One registry.
-pub(super) struct Wire {
+pub(super) struct RegistryHttp {
     base: Url,
     own: reqwest::Client,
-    login: Option<Login>,
-    /// Other places that may have the login.
+    login: Option<RegistryLogin>,
+    /// Other URLs that may be sent the login.
     realms: Vec<Url>,
-    /// What it wants to see, by what is to be done in which repository.
+    /// Tokens by scope.
     shown: std::sync::Mutex<HashMap<String, HeaderValue>>,
 }
 
-/// What is asked.
-pub(super) struct Ask<'a> {
+/// A request.
+pub(super) struct HttpRequest<'a> {
     pub(super) method: Method,
     pub(super) url: Url,
     /// `repository:NAME:pull`
@@ -53,10 +53,10 @@ pub(super) struct Ask<'a> {
     pub(super) body: Option<(&'static str, bytes::Bytes)>,
 }
 
-impl Wire {
-    pub(super) fn new(host: &str, login: Option<Login>, realms: Vec<Url>) -> Result<Self, String> {
+impl RegistryHttp {
+    pub(super) fn new(host: &str, login: Option<RegistryLogin>, realms: Vec<Url>) -> Result<Self, String> {
         let plain = Url::parse(&format!("http://{host}/")).map_err(|e| format!("`{host}` is no host: {e}"))?;
-        // What Docker does: on this machine there are no certificates.
+        // As Docker does: a registry on this machine has no certificate.
         let here = is_loopback(&plain);
         let base = if here { plain } else { Url::parse(&format!("https://{host}/")).map_err(|e| e.to_string())? };
         let client = builder().read_timeout(SILENCE);
@@ -66,18 +66,24 @@ impl Wire {
     }
 
     /// The place of a path at the registry.
-    pub(super) fn url(&self, path: &str) -> Result<Url, Trouble> {
-        self.base.join(path).map_err(|e| Trouble::Said(format!("`{path}` is no path: {e}")))
+    pub(super) fn url(&self, path: &str) -> Result<Url, HttpError> {
+        self.base.join(path).map_err(|e| HttpError::Said(format!("`{path}` is no path: {e}")))
     }
 
-    /// The body of what is at a path, of at most so many bytes.
-    pub(super) async fn get(&self, path: &str, scope: &str, accept: &[&str], most: usize) -> Result<Vec<u8>, Trouble> {
-        let ask = Ask { method: Method::GET, url: self.url(path)?, scope, accept, body: None };
+    /// The body at a path, of at most `most` bytes.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        scope: &str,
+        accept: &[&str],
+        most: usize,
+    ) -> Result<Vec<u8>, HttpError> {
+        let ask = HttpRequest { method: Method::GET, url: self.url(path)?, scope, accept, body: None };
         bounded(self.send(&ask).await?, most).await
     }
 
     /// A successful answer, wherever it is in the end.
-    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response, Trouble> {
+    pub(super) async fn send(&self, ask: &HttpRequest<'_>) -> Result<Response, HttpError> {
         let mut response = self.authorized(ask).await?;
         let mut url = ask.url.clone();
         for _ in 0..REDIRECTS {
@@ -85,18 +91,19 @@ impl Wire {
             let to = response.headers().get(LOCATION).filter(|_| status.is_redirection() && ask.method == Method::GET);
             let Some(to) = to else { return successful(response).await };
             let to = to.to_str().ok().and_then(|to| url.join(to).ok());
-            url = to.ok_or_else(|| Trouble::Said("it sends us to what is no URL".to_owned()))?;
-            let ask = Ask { method: Method::GET, url: url.clone(), scope: ask.scope, accept: ask.accept, body: None };
+            url = to.ok_or_else(|| HttpError::Said("it sends us to what is no URL".to_owned()))?;
+            let ask =
+                HttpRequest { method: Method::GET, url: url.clone(), scope: ask.scope, accept: ask.accept, body: None };
             response = match self.elsewhere(&url).await? {
                 None => self.authorized(&ask).await?,
                 Some(client) => one(&client, &ask, None).await?,
             };
         }
-        Err(Trouble::Said(format!("it sends us on more than {REDIRECTS} times")))
+        Err(HttpError::Said(format!("it sends us on more than {REDIRECTS} times")))
     }
 
     /// The registry's own answer, with what it wants to see.
-    async fn authorized(&self, ask: &Ask<'_>) -> Result<Response, Trouble> {
+    async fn authorized(&self, ask: &HttpRequest<'_>) -> Result<Response, HttpError> {
         if let Some(client) = self.elsewhere(&ask.url).await? {
             // An upload may go to another place, which says so itself by the path.
             return one(&client, ask, None).await;
@@ -112,26 +119,26 @@ impl Wire {
     }
 
     /// What a registry that answers with these headers wants to see.
-    async fn authorize(&self, headers: &HeaderMap, scope: &str) -> Result<HeaderValue, Trouble> {
+    async fn authorize(&self, headers: &HeaderMap, scope: &str) -> Result<HeaderValue, HttpError> {
         let wants: Vec<&str> =
             headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).collect();
         let wants = wants.join(", ");
-        let wants = http_auth::parse_challenges(&wants).map_err(|_| Trouble::Login)?;
+        let wants = http_auth::parse_challenges(&wants).map_err(|_| HttpError::Login)?;
         let wants_a = |scheme: &str| wants.iter().find(|wants| wants.scheme.eq_ignore_ascii_case(scheme));
         let Some(bearer) = wants_a("bearer") else {
-            let login = self.login.as_ref().filter(|_| wants_a("basic").is_some()).ok_or(Trouble::Login)?;
+            let login = self.login.as_ref().filter(|_| wants_a("basic").is_some()).ok_or(HttpError::Login)?;
             return basic(login);
         };
         let parameter = |name: &str| {
             let found = bearer.params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.to_unescaped())
         };
-        let realm = parameter("realm").ok_or(Trouble::Login)?;
+        let realm = parameter("realm").ok_or(HttpError::Login)?;
         let mut realm = self.url(&realm)?;
         let origin = realm.origin().ascii_serialization();
         let is_trusted = login::may_have(&self.base, &realm, &self.realms);
         if self.login.is_some() && !is_trusted {
-            return Err(Trouble::Said(format!(
+            return Err(HttpError::Said(format!(
                 "it wants its login sent to {}, which isn't known to belong to it; if that is meant, and goes over TLS, say `--realm {origin}`",
                 crate::text::one_line(&origin, 120)
             )));
@@ -144,13 +151,13 @@ impl Wire {
             }
         }
         drop(query);
-        let ask = Ask { method: Method::GET, url: realm, scope, accept: &[], body: None };
+        let ask = HttpRequest { method: Method::GET, url: realm, scope, accept: &[], body: None };
         let login = self.login.as_ref().map(basic).transpose()?;
         let response = one(elsewhere.as_ref().unwrap_or(&self.own), &ask, login).await?;
         if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(Trouble::Login);
+            return Err(HttpError::Login);
         }
-        let odd = |why: &str| Trouble::Said(format!("{origin}, which gives its tokens, {why}"));
+        let odd = |why: &str| HttpError::Said(format!("{origin}, which gives its tokens, {why}"));
         if response.status() != StatusCode::OK {
             return Err(odd(&format!("answers HTTP {}", response.status().as_u16())));
         }
@@ -161,14 +168,14 @@ impl Wire {
         secret(&format!("Bearer {token}"))
     }
 
-    /// The client for a place that isn't the registry itself, if we may be sent there: over TLS, and to nobody's private addresses
+    /// The client for another host that the registry redirects to, if that is allowed: over TLS, and to no private address
     /// unless the registry is at one.
-    async fn elsewhere(&self, url: &Url) -> Result<Option<reqwest::Client>, Trouble> {
+    async fn elsewhere(&self, url: &Url) -> Result<Option<reqwest::Client>, HttpError> {
         if url.origin() == self.base.origin() {
             return Ok(None);
         }
         let shown = crate::text::one_line(&url.origin().ascii_serialization(), 120);
-        let refused = |why: &str| Err(Trouble::Said(format!("it sends us to {shown}, {why}")));
+        let refused = |why: &str| Err(HttpError::Said(format!("it sends us to {shown}, {why}")));
         if url.scheme() != "https" {
             return refused("which is not its own place and not over TLS");
         }
@@ -187,7 +194,7 @@ impl Wire {
         let client = builder().read_timeout(SILENCE);
         // A proxy of the environment looks names up by itself, and its own address may well be private.
         let client = if has_proxy() { client } else { client.dns_resolver(Arc::new(Resolver::of(may))) };
-        client.build().map(Some).map_err(|e| Trouble::Said(error_chain(&e)))
+        client.build().map(Some).map_err(|e| HttpError::Said(error_chain(&e)))
     }
 
     /// Whether the registry is in somebody's own network.
@@ -212,7 +219,11 @@ fn has_proxy() -> bool {
     names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-async fn one(client: &reqwest::Client, ask: &Ask<'_>, shown: Option<HeaderValue>) -> Result<Response, Trouble> {
+async fn one(
+    client: &reqwest::Client,
+    ask: &HttpRequest<'_>,
+    shown: Option<HeaderValue>,
+) -> Result<Response, HttpError> {
     let mut request = client.request(ask.method.clone(), ask.url.clone());
     for accepted in ask.accept {
         request = request.header(ACCEPT, *accepted);
@@ -223,32 +234,32 @@ async fn one(client: &reqwest::Client, ask: &Ask<'_>, shown: Option<HeaderValue>
     if let Some((kind, body)) = &ask.body {
         request = request.header(CONTENT_TYPE, *kind).body(body.clone());
     }
-    request.send().await.map_err(|e| Trouble::Said(error_chain(&e.without_url())))
+    request.send().await.map_err(|e| HttpError::Said(error_chain(&e.without_url())))
 }
 
 /// The answer, if it is one.
-async fn successful(response: Response) -> Result<Response, Trouble> {
+async fn successful(response: Response) -> Result<Response, HttpError> {
     match response.status() {
         status if status.is_success() => Ok(response),
-        StatusCode::NOT_FOUND => Err(Trouble::NotFound),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Trouble::Login),
+        StatusCode::NOT_FOUND => Err(HttpError::NotFound),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(HttpError::Login),
         status => {
             let body = bounded(response, SMALL).await.unwrap_or_default();
             let errors: Value = serde_json::from_slice(&body).unwrap_or_default();
             let said = errors.pointer("/errors/0/message").and_then(Value::as_str).unwrap_or_default();
-            Err(Trouble::Said(format!("it answers HTTP {} {said}", status.as_u16()).trim_end().to_owned()))
+            Err(HttpError::Said(format!("it answers HTTP {} {said}", status.as_u16()).trim_end().to_owned()))
         }
     }
 }
 
 /// The body, if it has no more bytes than that.
-pub(super) async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, Trouble> {
-    let too_much = || Trouble::Said(format!("it sent more than {most} bytes"));
+pub(super) async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, HttpError> {
+    let too_much = || HttpError::Said(format!("it sent more than {most} bytes"));
     if response.content_length().is_some_and(|length| length > most as u64) {
         return Err(too_much());
     }
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|e| Trouble::Said(broken(&e.without_url())))? {
+    while let Some(piece) = response.chunk().await.map_err(|e| HttpError::Said(broken(&e.without_url())))? {
         if body.len() + piece.len() > most {
             return Err(too_much());
         }
@@ -261,16 +272,16 @@ fn broken(error: &reqwest::Error) -> String {
     format!("it broke off: {}", error_chain(error))
 }
 
-fn basic(login: &Login) -> Result<HeaderValue, Trouble> {
+fn basic(login: &RegistryLogin) -> Result<HeaderValue, HttpError> {
     use base64::Engine as _;
     let words = base64::prelude::BASE64_STANDARD.encode(format!("{}:{}", login.user, login.password));
     secret(&format!("Basic {words}"))
 }
 
 /// A header that isn't shown in any log.
-fn secret(text: &str) -> Result<HeaderValue, Trouble> {
+fn secret(text: &str) -> Result<HeaderValue, HttpError> {
     let mut value = HeaderValue::try_from(text)
-        .map_err(|_| Trouble::Said("its token holds characters that no header can".to_owned()))?;
+        .map_err(|_| HttpError::Said("its token holds characters that no header can".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -281,7 +292,7 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_spoken_to_without_tls() {
-        let scheme = |host: &str| Wire::new(host, None, Vec::new()).unwrap().base.scheme().to_owned();
+        let scheme = |host: &str| RegistryHttp::new(host, None, Vec::new()).unwrap().base.scheme().to_owned();
         for here in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.0.1", "[::1]:5000"] {
             assert_eq!(scheme(here), "http", "{here}");
         }
@@ -293,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_registry_sends_us_over_tls_and_to_no_private_address_but_in_its_own_network() {
         let sent = async |registry: &str, to: &str| {
-            let wire = Wire::new(registry, None, Vec::new()).unwrap();
+            let wire = RegistryHttp::new(registry, None, Vec::new()).unwrap();
             wire.elsewhere(&Url::parse(to).unwrap()).await.map(|client| client.is_some())
         };
         assert!(!sent("1.1.1.1", "https://1.1.1.1/x").await.unwrap());

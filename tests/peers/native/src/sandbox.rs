@@ -10,7 +10,8 @@ use understudy_plugin_anthropic::Anthropic;
 
 use crate::config::{self, Limits};
 use crate::error::{Error, LoadError};
-use crate::provider::guarded::Guarded;
+use crate::outbound::egress_policy::EgressPolicy;
+use crate::scheduling::Scheduling;
 use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
 use crate::wit::understudy::plugin::types as wit;
 
@@ -20,7 +21,7 @@ pub struct Engine;
 
 /// What a component is.
 #[derive(Debug)]
-pub struct Shape;
+pub struct ComponentInfo;
 
 /// The plugin.
 #[derive(Debug)]
@@ -30,13 +31,13 @@ pub struct Plugin {
     /// What it says of itself.
     pub description: wit::Description,
     /// What it is.
-    pub shape: Shape,
+    pub info: ComponentInfo,
     /// No component's digest.
     pub sha256: String,
     limits: Limits,
 }
 
-impl Shape {
+impl ComponentInfo {
     /// Whether it makes HTTP requests of its own.
     #[must_use]
     pub fn makes_requests(&self) -> bool {
@@ -47,9 +48,9 @@ impl Shape {
 #[expect(clippy::unused_async, clippy::unused_self, reason = "the sandbox has something to wait for, and an engine")]
 impl Plugin {
     /// The plugin.
-    pub async fn load(_: Arc<Engine>, config: &config::Plugin) -> Result<Self, LoadError> {
+    pub async fn load(_: Arc<Engine>, config: &config::PluginConfig) -> Result<Self, LoadError> {
         let (name, limits) = (config.name.clone(), config.limits.clone());
-        Ok(Self { name, description: Anthropic::describe(), shape: Shape, sha256: String::new(), limits })
+        Ok(Self { name, description: Anthropic::describe(), info: ComponentInfo, sha256: String::new(), limits })
     }
 
     /// Whether it says that it can carry this.
@@ -58,9 +59,14 @@ impl Plugin {
         self.description.accepts.iter().any(|word| word == what)
     }
 
-    /// Requests that are being answered; there is one server.
-    pub(crate) fn requests(&self) -> Arc<AtomicUsize> {
+    /// The gauge of requests in flight; there is one server.
+    pub(crate) fn active_requests(&self) -> Arc<AtomicUsize> {
         Arc::default()
+    }
+
+    /// There is one server, and nothing to schedule.
+    pub(crate) fn scheduling(&self) -> Scheduling {
+        Scheduling::On
     }
 
     /// Its limits.
@@ -71,7 +77,7 @@ impl Plugin {
 
     /// It isn't a handler.
     #[must_use]
-    pub fn guarded(&self) -> Option<&Guarded> {
+    pub fn egress_policy(&self) -> Option<&EgressPolicy> {
         None
     }
 
@@ -81,17 +87,17 @@ impl Plugin {
         request: &Arc<wit::CreateMessageRequest>,
         options: &Arc<wit::Options>,
     ) -> Result<wit::Step, Error> {
-        self.own(Anthropic::start(request.as_ref().clone(), options.as_ref().clone()))
+        self.guest_result(Anthropic::start(request.as_ref().clone(), options.as_ref().clone()))
     }
 
-    /// Goes on with the provider's answer.
+    /// Resumes with the provider's response.
     pub async fn resume(&self, state: &Bytes, response: wit::HttpResponse) -> Result<wit::Step, Error> {
-        self.own(Anthropic::resume(state.to_vec(), response))
+        self.guest_result(Anthropic::resume(state.to_vec(), response))
     }
 
-    /// Goes on with what a stream has brought.
+    /// Passes the events of a stream.
     pub async fn next(&self, state: Bytes, events: Vec<stream::Event>) -> Result<stream::StreamingStep, Error> {
-        self.own(Anthropic::next(state.to_vec(), events))
+        self.guest_result(Anthropic::next(state.to_vec(), events))
     }
 
     /// It isn't a handler.
@@ -108,7 +114,7 @@ impl Plugin {
         Ok(())
     }
 
-    fn own<T>(&self, outcome: Result<T, wit::Error>) -> Result<T, Error> {
+    fn guest_result<T>(&self, outcome: Result<T, wit::Error>) -> Result<T, Error> {
         outcome.map_err(|error| Error::Guest { plugin: self.name.clone(), error })
     }
 }

@@ -1,4 +1,4 @@
-//! A registry: what is asked of it, and what it says.
+//! The client of one registry: manifests, blobs and signatures.
 
 use std::time::SystemTime;
 
@@ -10,9 +10,9 @@ use url::Url;
 
 use super::age::CREATED;
 use super::docker;
+use super::http::{HttpError, HttpRequest, RegistryHttp, bounded};
 use super::layout::{Artifact, CONFIG_TYPE, INDEX_TYPE, LAYER_TYPE, Layer, MANIFEST_TYPE};
 use super::signature::Signature;
-use super::wire::{Ask, Trouble, Wire, bounded};
 use super::{MANIFEST, RegistryError};
 use crate::children::Withheld;
 use crate::reference::{Digest, Reference};
@@ -30,7 +30,7 @@ const BINARY: &str = "application/octet-stream";
 
 /// One registry, with the user's login there.
 pub(crate) struct Remote {
-    wire: Wire,
+    http: RegistryHttp,
     registry: String,
 }
 
@@ -41,7 +41,7 @@ impl Remote {
         let registry = reference.registry().to_owned();
         let failed = |reason: String| RegistryError::Remote { registry: registry.clone(), reason };
         let login = docker::login(&registry, withheld).await.map_err(failed)?;
-        let wire = Wire::new(reference.host(), login, realms.to_vec()).map_err(failed)?;
+        let wire = RegistryHttp::new(reference.host(), login, realms.to_vec()).map_err(failed)?;
         Ok(Self { wire, registry })
     }
 
@@ -49,16 +49,16 @@ impl Remote {
     pub(crate) async fn manifest(&self, reference: &Reference) -> Result<(Digest, Vec<u8>), RegistryError> {
         let (path, scope) = (reference.manifest_path(), reference.scope("pull"));
         let get = async {
-            let (url, accept) = (self.wire.url(&path)?, [MANIFEST_TYPE, INDEX_TYPE]);
-            let ask = Ask { method: Method::GET, url, scope: &scope, accept: &accept, body: None };
-            let response = self.wire.send(&ask).await?;
+            let (url, accept) = (self.http.url(&path)?, [MANIFEST_TYPE, INDEX_TYPE]);
+            let ask = HttpRequest { method: Method::GET, url, scope: &scope, accept: &accept, body: None };
+            let response = self.http.send(&ask).await?;
             let said = response.headers().get("docker-content-digest").and_then(|said| said.to_str().ok());
             let said = said.and_then(Digest::parse);
             Ok((said, bounded(response, MANIFEST).await?))
         };
-        let (said, bytes) = get.await.map_err(|trouble| match trouble {
-            Trouble::Said(why) => self.said(&format!("the manifest can't be had: {why}")),
-            trouble => self.failed(trouble, reference),
+        let (said, bytes) = get.await.map_err(|error| match error {
+            HttpError::Said(why) => self.said(&format!("the manifest can't be had: {why}")),
+            error => self.failed(error, reference),
         })?;
         let digest = Digest::of(&bytes);
         match reference.digest().or(said) {
@@ -67,7 +67,7 @@ impl Remote {
         }
     }
 
-    /// A blob of the reference's repository, of at most so many bytes.
+    /// A blob of the reference's repository, of at most `most` bytes.
     pub(crate) async fn blob(
         &self,
         reference: &Reference,
@@ -75,8 +75,8 @@ impl Remote {
         most: usize,
     ) -> Result<Vec<u8>, RegistryError> {
         let path = format!("/v2/{}/blobs/{digest}", reference.repository());
-        let got = self.wire.get(&path, &reference.scope("pull"), &[], most).await;
-        let bytes = got.map_err(|trouble| self.failed(trouble, reference))?;
+        let got = self.http.get(&path, &reference.scope("pull"), &[], most).await;
+        let bytes = got.map_err(|error| self.failed(error, reference))?;
         let found = Digest::of(&bytes);
         if found == *digest {
             Ok(bytes)
@@ -85,7 +85,7 @@ impl Remote {
         }
     }
 
-    /// cosign's signatures of a manifest, of both kinds. What can't be read is none: anybody who may push could have put it there.
+    /// cosign's signatures of a manifest, of both kinds. One that can't be parsed is ignored: anyone with push access could have added it.
     pub(crate) async fn signatures(
         &self,
         reference: &Reference,
@@ -132,10 +132,10 @@ impl Remote {
         let Some(digest) = reference.digest() else { return Ok(Value::Null) };
         let tag = reference.tagged(&format!("sha256-{}", digest.hex())).manifest_path();
         for path in [format!("/v2/{}/referrers/{digest}", reference.repository()), tag] {
-            match self.wire.get(&path, &reference.scope("pull"), &[INDEX_TYPE], MANIFEST).await {
+            match self.http.get(&path, &reference.scope("pull"), &[INDEX_TYPE], MANIFEST).await {
                 Ok(bytes) => return Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-                Err(Trouble::NotFound) => {}
-                Err(trouble) => return Err(self.failed(trouble, reference)),
+                Err(HttpError::NotFound) => {}
+                Err(error) => return Err(self.failed(error, reference)),
             }
         }
         Ok(Value::Null)
@@ -143,10 +143,10 @@ impl Remote {
 
     async fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Value>, RegistryError> {
         let path = reference.manifest_path();
-        match self.wire.get(&path, &reference.scope("pull"), &[MANIFEST_TYPE], SIGNATURE).await {
+        match self.http.get(&path, &reference.scope("pull"), &[MANIFEST_TYPE], SIGNATURE).await {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(Trouble::NotFound) => Ok(None),
-            Err(trouble) => Err(self.failed(trouble, reference)),
+            Err(HttpError::NotFound) => Ok(None),
+            Err(error) => Err(self.failed(error, reference)),
         }
     }
 
@@ -174,32 +174,32 @@ impl Remote {
         let put = async {
             self.put_blob(reference, &layer.digest, artifact.component.into()).await?;
             self.put_blob(reference, &Digest::of(config.as_bytes()), config.into()).await?;
-            let (url, scope) = (self.wire.url(&reference.manifest_path())?, reference.scope("pull,push"));
+            let (url, scope) = (self.http.url(&reference.manifest_path())?, reference.scope("pull,push"));
             let body = Some((MANIFEST_TYPE, Bytes::from(manifest)));
-            self.wire.send(&Ask { method: Method::PUT, url, scope: &scope, accept: &[], body }).await
+            self.http.send(&HttpRequest { method: Method::PUT, url, scope: &scope, accept: &[], body }).await
         };
-        put.await.map_err(|trouble| self.failed(trouble, reference))?;
+        put.await.map_err(|error| self.failed(error, reference))?;
         Ok(digest)
     }
 
     /// Puts a blob into the reference's repository, unless it is there.
-    async fn put_blob(&self, reference: &Reference, digest: &Digest, blob: Bytes) -> Result<(), Trouble> {
+    async fn put_blob(&self, reference: &Reference, digest: &Digest, blob: Bytes) -> Result<(), HttpError> {
         let (scope, repository) = (reference.scope("pull,push"), reference.repository());
-        let ask = |method, url, body| Ask { method, url, scope: &scope, accept: &[], body };
-        let there = self.wire.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        match self.wire.send(&ask(Method::HEAD, there, None)).await {
+        let ask = |method, url, body| HttpRequest { method, url, scope: &scope, accept: &[], body };
+        let there = self.http.url(&format!("/v2/{repository}/blobs/{digest}"))?;
+        match self.http.send(&ask(Method::HEAD, there, None)).await {
             Ok(_) => return Ok(()),
             // Some answer the question with a redirect.
-            Err(Trouble::NotFound | Trouble::Said(_)) => {}
-            Err(trouble) => return Err(trouble),
+            Err(HttpError::NotFound | HttpError::Said(_)) => {}
+            Err(error) => return Err(error),
         }
-        let uploads = self.wire.url(&format!("/v2/{repository}/blobs/uploads/"))?;
-        let begun = self.wire.send(&ask(Method::POST, uploads.clone(), Some((BINARY, Bytes::new())))).await?;
+        let uploads = self.http.url(&format!("/v2/{repository}/blobs/uploads/"))?;
+        let begun = self.http.send(&ask(Method::POST, uploads.clone(), Some((BINARY, Bytes::new())))).await?;
         let place = begun.headers().get(LOCATION).and_then(|place| uploads.join(place.to_str().ok()?).ok());
-        let mut place = place.ok_or_else(|| Trouble::Said("it doesn't say where the upload goes".to_owned()))?;
+        let mut place = place.ok_or_else(|| HttpError::Said("it doesn't say where the upload goes".to_owned()))?;
         bounded(begun, SIGNATURE).await?;
         place.query_pairs_mut().append_pair("digest", &digest.to_string());
-        self.wire.send(&ask(Method::PUT, place, Some((BINARY, blob)))).await?;
+        self.http.send(&ask(Method::PUT, place, Some((BINARY, blob)))).await?;
         Ok(())
     }
 
@@ -207,13 +207,13 @@ impl Remote {
         RegistryError::Remote { registry: self.registry.clone(), reason: one_line(reason, 500) }
     }
 
-    fn failed(&self, trouble: Trouble, reference: &Reference) -> RegistryError {
-        match trouble {
-            Trouble::NotFound => self.said(&format!("it has no `{reference}`")),
-            Trouble::Login => {
+    fn failed(&self, error: HttpError, reference: &Reference) -> RegistryError {
+        match error {
+            HttpError::NotFound => self.said(&format!("it has no `{reference}`")),
+            HttpError::Login => {
                 self.said(&format!("it wants a login that may do that; `docker login {}` keeps one", self.registry))
             }
-            Trouble::Said(why) => self.said(&why),
+            HttpError::Said(why) => self.said(&why),
         }
     }
 }
