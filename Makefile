@@ -5,22 +5,37 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
+# Most tests wait for programs of their own: more of them than there are cores run at once.
+export RUST_TEST_THREADS ?= 4
+
+# cargo-nextest runs the test programs side by side, where it is installed.
+TESTS = $(if $(shell $(CARGO) nextest --version 2>/dev/null),$(CARGO) nextest run --workspace --no-fail-fast,$(CARGO) test --workspace --no-fail-fast --lib --bins --tests)
+
 RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
 RACED = race race-understudy race-native race-rmcp-client race-server race-provider
 
-.PHONY: demo test lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
+.PHONY: demo test unit lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
 
+# The features of the whole workspace, so that `make test` compiles nothing of it again; of the programs only the one that is shown.
 demo: setup-rust
-	$(CARGO) build --workspace --bins
+	$(CARGO) build --workspace --bin understudy
 	target/debug/understudy demo
 
-test: setup
-	$(CARGO) test --workspace --no-fail-fast
+# The peers are installed while the tests compile. `UNDERSTUDY_BUILT` tells the tests that the programs are up to date.
+test: setup-rust
+	tests/peers/setup.sh & $(CARGO) build --workspace --bins && $(CARGO) test --workspace --no-run && wait $$!
+	UNDERSTUDY_BUILT=1 $(TESTS)
+	$(CARGO) test --workspace --doc
 	$(MAKE) fuzz-brief
+
+# The inner loop: the unit tests of every crate. No peer is needed.
+unit: setup-rust
+	$(CARGO) test --workspace --lib
 
 lint: setup-rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,$(RACE) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
 	@$(MAKE) --no-print-directory deny
 
 # Licences, sources and bans of all packages, and what is known against them where the database can be had. The test `supply.rs` holds licences
@@ -34,9 +49,11 @@ deny:
 	  else echo 'deny: advisories left out: their database (github.com/RustSec/advisory-db) can not be fetched here'; fi; \
 	fi
 
-# The attacks of the test-suite, a thousand times each, and 100,000 requests with random faults on every side: about half an hour.
-soak: setup-rust
+# The attacks of the test-suite, a thousand times each, 100,000 requests with random faults on every side, and 500 swaps of a plugin under
+# load: about half an hour. `tests/peers/setup.sh` first.
+soak: setup
 	ATTACKS=1000 REQUESTS=100000 $(CARGO) test --workspace --test attacks -- --nocapture
+	REQUESTS=10000 SWAPS=500 $(CARGO) test --workspace --test peers -- --nocapture serve_cuts swaps_under_load
 
 # What Understudy costs, part by part and in a race; `make bench ONLY="'32 at once'"` for some of it.
 bench: raced

@@ -161,7 +161,7 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, mut terms: T
         let spoken = Spoken { ended, ..Spoken::default() };
         return legacy::run(front, back, Session::new(None, terms.clients), terms.line, spoken).await;
     };
-    let spoken = first_message(&mut front, &mut back, ended).await;
+    let spoken = first_message(&mut front, &mut back, terms.line, ended).await;
     match &spoken.by_front {
         Some(Incoming::Message(first)) if modern::speaks(&first.line) => {
             let first = first.clone();
@@ -182,7 +182,7 @@ const MOST_EARLY: usize = 64;
 ///
 /// A server may say something before that: a banner, a line of its log, a notification. These are passed on at once. What wants an answer, or is one,
 /// waits until the era is known; a request for a completion tells it.
-async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationToken) -> Spoken {
+async fn first_message(front: &mut Side, back: &mut Side, limit: usize, ended: CancellationToken) -> Spoken {
     let mut spoken = Spoken { ended, ..Spoken::default() };
     loop {
         let said = tokio::select! {
@@ -199,6 +199,11 @@ async fn first_message(front: &mut Side, back: &mut Side, ended: CancellationTok
                 report_garbage(&message.line, &mut spoken.garbled);
                 // If the client has gone, its side says so.
                 let _ = front.outgoing.send(message).await;
+            }
+            // A message that is dropped is reported alike in every era.
+            Some(Incoming::TooLong { head, bytes }) => {
+                let (to_back, to_front) = (Outlet::new(back.outgoing.clone()), Outlet::new(front.outgoing.clone()));
+                refuse_length(limit, "server", &head, bytes, &to_back, &to_front).await;
             }
             Some(other) => {
                 // Only in a session is this asked, and it is ours to answer.

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use super::stage::{self, Common};
 use super::{Global, SamplingArgs, trust};
 use crate::check;
-use crate::check::report::Report;
+use crate::check::report::ConformanceReport;
 use crate::config::{Aside, Config, ConfigError, Mode, Origin, Sampling};
 use crate::sampling::Sampler;
 use crate::trust::TrustList;
@@ -284,7 +284,7 @@ pub(crate) fn hang_ups() -> std::io::Result<mpsc::Receiver<()>> {
 }
 
 /// A plugin that breaks a rule doesn't serve.
-fn admit(report: &Report) -> Result<()> {
+fn admit(report: &ConformanceReport) -> Result<()> {
     let Some((rule, how)) = report.breaches().next() else { return Ok(()) };
     bail!(
         "the plugin `{}` is not admitted, for it breaks the rule `{}`: {}",

@@ -29,20 +29,20 @@ const SIGNATURE: usize = 128 << 10;
 const BINARY: &str = "application/octet-stream";
 
 /// One registry, with the user's login there.
-pub(crate) struct Remote {
+pub(crate) struct RegistryClient {
     http: RegistryHttp,
     registry: String,
 }
 
-impl Remote {
+impl RegistryClient {
     /// The registry of a reference, with the login of Docker's config; a credential helper inherits nothing that is withheld. The login may also be
     /// sent to these `realms`, if the registry says that tokens come from there.
     pub(crate) async fn of(reference: &Reference, realms: &[Url], withheld: &Withheld) -> Result<Self, RegistryError> {
         let registry = reference.registry().to_owned();
         let failed = |reason: String| RegistryError::Remote { registry: registry.clone(), reason };
         let login = docker::login(&registry, withheld).await.map_err(failed)?;
-        let wire = RegistryHttp::new(reference.host(), login, realms.to_vec()).map_err(failed)?;
-        Ok(Self { wire, registry })
+        let http = RegistryHttp::new(reference.host(), login, realms.to_vec()).map_err(failed)?;
+        Ok(Self { http, registry })
     }
 
     /// The manifest that a reference means, and its digest.

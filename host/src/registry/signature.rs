@@ -35,13 +35,13 @@ pub(crate) enum Signature {
 }
 
 /// A public key that is trusted.
-pub(crate) struct Key {
+pub(crate) struct PublicKey {
     path: PathBuf,
     algorithm: &'static dyn VerificationAlgorithm,
     bytes: Vec<u8>,
 }
 
-impl Key {
+impl PublicKey {
     /// Reads one as `cosign generate-key-pair` writes it: PEM.
     pub(crate) fn read(path: &Path, hold: impl Fn(&Path, &[u8]) -> std::io::Result<()>) -> Result<Self, RegistryError> {
         let wrong = |reason: String| RegistryError::Key { path: path.display().to_string(), reason };

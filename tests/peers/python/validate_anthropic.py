@@ -44,7 +44,19 @@ if int(anthropic.__version__.split(".")[0]) > 0:
 FIXTURES = Path(__file__).resolve().parents[3] / "plugins" / "anthropic" / "fixtures"
 
 # Answers that the plugin takes although the package's types don't.
-ODD = {"answer-with-an-unknown-block", "answer-with-odd-usage", "stop-absent", "stop-unknown"}
+ODD = {
+    "answer-with-a-byte-order-mark",
+    "answer-with-an-unknown-block",
+    "answer-with-odd-usage",
+    "stop-absent",
+    "stop-stop-beside-a-tool-use",
+    "stop-tool-calls-beside-a-tool-use",
+    "stop-unknown",
+    "stream-not-asked-for",
+    "tool-input-encoded-twice",
+    "tool-input-fenced",
+    "tool-input-null",
+}
 
 # Streams with an event that the package's types don't know.
 ODD_STREAMS = {
@@ -52,7 +64,14 @@ ODD_STREAMS = {
     "stream-data-not-json",
     "stream-data-without-type",
     "stream-delta-unknown",
+    "stream-done-for-message-stop",
+    "stream-done-too-early",
+    "stream-error-of-a-gateway",
+    "stream-error-of-another-format",
     "stream-event-unknown",
+    "stream-keep-alives",
+    "stream-tool-input-empty-first",
+    "stream-tool-input-with-a-raw-newline",
     "stream-without-usage",
 }
 
@@ -107,6 +126,9 @@ EVENT = pydantic.TypeAdapter(RawMessageStreamEvent)
 
 def validate(body: dict) -> None:
     """Raises `pydantic.ValidationError` if this isn't a body of `POST /v1/messages`."""
+    # The pinned package is older than this way to think, which takes no field either.
+    if body.get("thinking") == {"type": "between_tools"}:
+        body = body | {"thinking": {"type": "disabled"}}
     (STREAMING_REQUEST if body.get("stream") else REQUEST).validate_python(body)
 
 
@@ -132,13 +154,11 @@ def said(content: list[dict] | dict) -> list:
     return json.loads(json.dumps(kept), parse_int=float)
 
 
-def check_stream(fixture: dict, events: list[dict]) -> None:
+def check_stream(fixture: dict, events: list[dict], *, is_last: bool = True) -> None:
     """Raises `ValueError` if the stream is none of Anthropic's, or if the plugin reads it otherwise than the package."""
     of_the_message = [event for event in map(checked, events) if event]
-    if "result" not in fixture:
-        return
-    # What the package refuses, since it begins with no `message_start`, the plugin reads as far as it can.
-    if of_the_message and of_the_message[0].type != "message_start":
+    # An attempt that fails is followed by another.
+    if "result" not in fixture or not is_last:
         return
     message = None
     for event in of_the_message:
@@ -146,7 +166,9 @@ def check_stream(fixture: dict, events: list[dict]) -> None:
     is_cut_here = fixture["result"].get("stopReason") == "stopSequence" and message.stop_reason != "stop_sequence"
     if not is_cut_here and said(message.to_dict()["content"]) != said(fixture["result"]["content"]):
         raise ValueError(f"the package reads {message.content}")
-    if fixture["usage"]["output"] != message.usage.output_tokens:
+    # Of several attempts the fixture has the sum.
+    is_alone = len(fixture.get("exchanges", [])) < 2
+    if is_alone and fixture["usage"]["output"] != message.usage.output_tokens:
         raise ValueError(f"the package counts {message.usage}")
 
 
@@ -267,14 +289,14 @@ def check(folder: Path) -> list[str]:
             if "events" in exchange["response"]:
                 streams += 1
                 try:
-                    check_stream(fixture, exchange["response"]["events"])
+                    check_stream(fixture, exchange["response"]["events"], is_last=exchange is fixture["exchanges"][-1])
                     if file.stem in ODD_STREAMS:
                         problems.append(f"{file.name}: the stream is called odd and is one of Anthropic's")
                 except ValueError as error:
                     if file.stem not in ODD_STREAMS:
                         problems.append(f"{file.name}: the stream is none of Anthropic's: {error}")
                 continue
-            if "result" not in fixture:
+            if "result" not in fixture or exchange["response"]["status"] != 200:
                 continue
             messages += 1
             try:

@@ -26,9 +26,17 @@ from pydantic import BaseModel, ValidationError
 FIXTURES = Path(__file__).resolve().parents[3] / "plugins" / "gemini" / "fixtures"
 
 # Answers that the plugin takes although the package's types don't.
-ODD = {"answer-finish-unknown", "answer-usage-odd"}
+ODD = {
+    "answer-finish-unknown",
+    "answer-usage-odd",
+    "answer-with-a-byte-order-mark",
+    "call-args-a-text",
+    "finish-empty-beside-a-call",
+    "finish-unexpected-beside-a-call",
+    "stream-not-asked-for",
+}
 # Streams with a chunk that is no answer, beside those with an error in the middle.
-BAD_STREAMS = {"stream-malformed", "stream-part-not-an-object", "stream-part-unknown"}
+BAD_STREAMS = {"stream-keep-alives", "stream-malformed", "stream-part-not-an-object", "stream-part-unknown"}
 
 # The body's fields beside `contents` and `generationConfig` that the converter takes out of `GenerateContentConfig`.
 BESIDE = [

@@ -33,7 +33,16 @@ SERVER = {
     "tool call": {"id": str},
 }
 # Answers that the plugin takes although the package's types don't.
-ODD = {"answer-image", "answer-tool-calls-without-reason", "answer-usage-odd"}
+ODD = {
+    "answer-image",
+    "answer-lines",
+    "answer-tool-call-arguments-a-null-text",
+    "answer-tool-call-arguments-a-text",
+    "answer-tool-call-arguments-null",
+    "answer-tool-calls-without-reason",
+    "answer-usage-odd",
+    "answer-with-a-byte-order-mark",
+}
 # Streams with a line that is no answer, beside those with an error in the middle.
 BAD_STREAMS = {"stream-malformed", "stream-content-number", "stream-no-message"}
 ROLES = {"system", "user", "assistant", "tool"}

@@ -10,7 +10,7 @@ use understudy_tests::peers::workspace;
 use understudy_tests::program::{Place, Run};
 
 /// The faults that the guest knows. Each is matched on below, so a fault without a test does not compile.
-#[path = "../guests/planted/src/faults.rs"]
+#[path = "../../guests/planted/src/faults.rs"]
 #[expect(unreachable_pub, reason = "the guest has it so")]
 mod faults;
 

@@ -1,6 +1,6 @@
 //! Connections that are cut at random, over and over: nothing is lost, and nothing comes twice.
 //!
-//! `REQUESTS=100000 cargo test --test serve_cuts` makes as many sampling requests as that in each test, instead of ten thousand; a failure
+//! `REQUESTS=100000 cargo test --workspace --test peers serve_cuts` makes as many sampling requests as that in each test, instead of two thousand; a failure
 //! names the seed, which `SEED` takes.
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
@@ -116,7 +116,7 @@ fn answer(session: &Session, message: &Value, answered: &Mutex<HashSet<String>>)
 }
 
 fn run(capabilities: &Value, listens: bool) {
-    let requests = number("REQUESTS").unwrap_or(10_000);
+    let requests = number("REQUESTS").unwrap_or(2_000);
     let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..));
     let place = Place::new();
     let config = json!({

@@ -250,7 +250,7 @@ fn the_table_of_providers_and_features_is_what_the_fixtures_show() {
     } else {
         assert!(
             found == table,
-            "docs/providers.md is not what the fixtures show; `UPDATE_DOCS=1 cargo test --workspace --test providers` writes it anew:\n{table}"
+            "docs/providers.md is not what the fixtures show; `UPDATE_DOCS=1 cargo test --workspace --test program providers` writes it anew:\n{table}"
         );
     }
 }

@@ -1,0 +1,16 @@
+//! What runs with other people's servers, clients and providers; `tests/peers/setup.sh` installs them.
+
+mod answers;
+mod conformance;
+mod eras;
+mod models;
+mod oauth;
+mod registry;
+mod remote_peers;
+mod serve_cuts;
+mod serve_modern;
+mod serve_peers;
+mod software;
+mod swap;
+mod tasks;
+mod world;
