@@ -6,11 +6,11 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`report`] | the rules, what came of each, and the remedies |
-//! | `describe` | whether what a plugin says of itself makes sense |
+//! | `describe` | whether a plugin's description is consistent |
 //! | `requests` | canonical requests |
-//! | `start` | what a plugin makes of a request |
+//! | `start` | what `start` returns for a request |
 //! | `canned_responses` | canned responses of a provider, and what a plugin may make of them |
-//! | `resume` | what a plugin makes of an answer, whole or as a stream |
+//! | `resume` | what `resume` and `next` return for a response |
 //! | [`fixtures`] | conversations that the author wrote down |
 
 mod canned_responses;
@@ -44,7 +44,7 @@ pub async fn quick(plugin: &ConfiguredPlugin) -> ConformanceReport {
     conformance.report
 }
 
-/// All of it. `fixtures` is the author's folder; without one it is said that there is none.
+/// All checks. `fixtures` is the author's folder; without one the report says so.
 ///
 /// With `update`, the fixtures get the outcomes that they have.
 pub async fn full(plugin: &ConfiguredPlugin, fixtures: Option<&Path>, update: bool) -> ConformanceReport {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `pipeline` | one config generation: admission, and the chain of plugins |
 //! | `plugin_call` | one plugin's part: its calls, the HTTP exchanges between them, retries |
-//! | `context` | what a server may have attached to its request (`includeContext`) |
+//! | `context` | the context that a server may have attached (`includeContext`) |
 //! | `redaction` | results and errors without the plugin's credentials |
 
 mod context;
@@ -138,7 +138,7 @@ impl ConfiguredPlugin {
     /// [`Error::BadAnswer`].
     pub fn finish(&self, completion: wit::Completion, tools: Option<&[String]>) -> Result<CreateMessageResult, Error> {
         let plugin = &self.plugin.name;
-        // What is wrong with an answer may quote it.
+        // The reason may quote the answer.
         let bad = |reason: String| Error::BadAnswer { plugin: plugin.clone(), reason: one_line(&reason, 500) };
         if let Some(usage) = &completion.usage {
             let (input, output) = (usage.input_tokens, usage.output_tokens);

@@ -1,4 +1,4 @@
-//! Canned answers of a provider, or of whatever stands before it, in no provider's format.
+//! Canned responses of a provider, or of a proxy in front of it, in no provider's format.
 
 use crate::wit::understudy::plugin::types as wit;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::sandbox::PeakUsage;
 use crate::text::one_line;
 
-/// What a plugin is held to, in the order in which it is looked at.
+/// The rules for plugins, in the order in which they are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     /// It is a component of a world of this contract's version.
@@ -141,7 +141,7 @@ pub struct ConformanceReport {
     findings: BTreeMap<Rule, RuleOutcome>,
 }
 
-/// So many breaches of one rule are told.
+/// The most breaches of one rule that are reported.
 const MOST_TOLD: usize = 5;
 
 impl ConformanceReport {

@@ -1,4 +1,4 @@
-//! What a plugin makes of an answer, whole or as a stream.
+//! What a plugin's `resume` and `next` return for a response, whole or as a stream.
 
 use super::canned_responses::{self, Canned, ComesTo};
 use super::report::Rule;

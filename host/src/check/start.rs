@@ -1,4 +1,4 @@
-//! What a plugin makes of a request.
+//! What a plugin's `start` returns for a request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

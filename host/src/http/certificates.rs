@@ -1,6 +1,6 @@
 //! Certificates that the user names (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 //!
-//! The usual self-signed certificate (`openssl req -x509`) is that of an authority, and webpki takes no authority for a server. curl and Node.js take
+//! The usual self-signed certificate (`openssl req -x509`) is that of an authority, and webpki accepts no authority for a server. curl and Node.js accept
 //! one that the user has named. So do we, if it is this very certificate, byte for byte: the holder of its key is the server that the user meant, and no other
 //! certificate gains anything by it. Its dates and its names hold as for any other.
 

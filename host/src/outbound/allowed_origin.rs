@@ -1,4 +1,4 @@
-//! An origin that a handler may send its requests to, with all that belongs to it.
+//! An origin that a handler may send requests to, with its credential, resolver and client.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +8,7 @@ use super::credential::Credential;
 use crate::http::resolver::Resolver;
 use crate::http::{builder, error_chain};
 
-/// An origin that is allowed.
+/// An allowed origin.
 #[derive(Debug)]
 pub(super) struct AllowedOrigin {
     pub(super) url: Url,

@@ -17,30 +17,30 @@ use crate::search_path::search_path;
 use crate::text::one_line;
 use crate::wit::understudy::plugin::types as wit;
 
-/// How long a command may take to print a credential: it may have to ask its user first.
+/// How long a command may take to print a credential: it may ask its user.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// So many values are remembered: answers to requests with an older one are still on their way when there is a new one.
+/// The number of values that are remembered: responses to requests with an older value may arrive after a new one is used.
 const MOST_USED: usize = 3;
 
-/// A credential, without its value.
+/// A credential: where its value comes from, and how it is applied.
 #[derive(Debug, Clone)]
 pub struct Credential {
     plugin: String,
     scheme: Scheme,
     /// Where the value comes from.
     pub source: CredentialSource,
-    /// The variables of the provider's that it could come from as well, each with its scheme.
+    /// Other variables of the provider that may hold it, each with its scheme.
     known: &'static [(&'static str, Option<&'static str>)],
-    /// Whether the provider works without.
+    /// Whether the provider works without it.
     optional: bool,
-    /// The endpoint that wants it, where that is a built-in's suggestion.
+    /// The endpoint that needs it, if it is a built-in's suggestion.
     made_for: Option<Url>,
-    /// What its command doesn't inherit.
+    /// The variables that its command doesn't inherit.
     withheld: Arc<Withheld>,
-    /// What a command printed, until the provider refuses it.
+    /// The output of its command, until the provider refuses it.
     printed: Arc<Mutex<Option<Arc<Secret>>>>,
-    /// The values that requests went out with last, the latest first.
+    /// The values of the last requests, the latest first.
     used: Arc<std::sync::Mutex<Vec<Arc<Secret>>>>,
 }
 
@@ -139,7 +139,7 @@ impl Credential {
         })
     }
 
-    /// The header that it is applied in.
+    /// The header that carries it.
     pub(super) fn header(&self) -> Option<HeaderName> {
         match &self.scheme {
             Scheme::Header(own) => Some(own.clone()),
@@ -148,7 +148,7 @@ impl Credential {
         }
     }
 
-    /// The query key that it is applied in.
+    /// The query key that carries it.
     pub(super) fn query_key(&self) -> Option<&str> {
         match &self.scheme {
             Scheme::Query(own) => Some(own),
@@ -160,7 +160,7 @@ impl Credential {
         self.made_for.as_ref()
     }
 
-    /// The environment variables that hold the value, or could: a server's process must not inherit them.
+    /// The environment variables that hold the value, or may: a server's process must not inherit them.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.variable().into_iter().chain(self.known.iter().map(|(name, _)| *name))
     }
@@ -187,7 +187,7 @@ impl Credential {
                 None => Err(self.missing()),
             };
         };
-        // Whoever comes while the command runs waits for what it prints.
+        // Other requests wait for the command while it runs.
         let mut printed = self.printed.lock().await;
         if let Some(secret) = printed.as_ref() {
             return Ok(Some(Arc::clone(secret)));
@@ -197,7 +197,7 @@ impl Credential {
         Ok(Some(secret))
     }
 
-    /// A value as a secret: the last one, if it is the same.
+    /// The value as a secret: the last one, if it is equal.
     fn secret(&self, text: String) -> Arc<Secret> {
         let text = SecretString::from(text);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,17 +210,17 @@ impl Credential {
         secret
     }
 
-    /// The values that may be in what plugins make of answers: those of the last requests.
+    /// The values that a plugin's answer may contain: those of the last requests.
     pub(crate) fn used(&self) -> Vec<Arc<Secret>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the variable or the file holds one.
+    /// Whether the variable or the file holds a value.
     pub(crate) fn is_there(&self) -> bool {
         matches!(self.found(), Ok(Some(_)))
     }
 
-    /// What is missing, as far as can be told without running a command.
+    /// What is missing, as far as it is known without running a command.
     pub(super) fn trouble(&self, needed: bool) -> Option<String> {
         match (&self.source, self.found()) {
             (CredentialSource::Command(_), _) | (_, Ok(Some(_))) => None,
@@ -229,7 +229,7 @@ impl Credential {
         }
     }
 
-    /// The provider refused this value. Whether another attempt may have another one: a command is asked again.
+    /// Discards a value that the provider refused. Whether another attempt may get another value: that of a command that is run again.
     pub(super) async fn refused(&self, used: Option<&Arc<Secret>>) -> bool {
         let (CredentialSource::Command(_), Some(used)) = (&self.source, used) else { return false };
         let mut printed = self.printed.lock().await;
@@ -239,7 +239,7 @@ impl Credential {
         true
     }
 
-    /// What the variable or the file holds.
+    /// The value in the variable or the file.
     fn found(&self) -> Result<Option<String>, String> {
         found(&self.source)
     }
@@ -252,7 +252,7 @@ impl Credential {
         }
     }
 
-    /// How to give one that comes from a variable.
+    /// The remedy where a variable is missing.
     pub(super) fn remedy(&self, variable: &str) -> String {
         let key = format!("plugins.{}.credential", self.plugin);
         format!("set the environment variable `{variable}`, or write `{key}` into the config ({CLEAN_ENVIRONMENT})")
@@ -277,7 +277,7 @@ impl Credential {
         Ok(())
     }
 
-    /// How it is applied and where it comes from, in words.
+    /// Its scheme and its source, in words.
     #[must_use]
     pub fn in_words(&self) -> String {
         let how = match &self.scheme {
@@ -294,7 +294,7 @@ impl Credential {
     }
 }
 
-/// What a source holds, or its command prints, which inherits nothing that is withheld; `None` if that is nothing.
+/// The value of a source; `None` if it is empty or missing. A command inherits no variable that is withheld.
 ///
 /// # Errors
 /// If it can't be read.
@@ -305,7 +305,7 @@ pub async fn read(source: &CredentialSource, withheld: &Withheld) -> Result<Opti
     }
 }
 
-/// What a variable or a file holds.
+/// The value in a variable or a file.
 fn found(source: &CredentialSource) -> Result<Option<String>, String> {
     let found = match source {
         CredentialSource::Env(variable) => std::env::var(variable).ok(),
@@ -323,7 +323,7 @@ fn shown(command: &[String]) -> String {
     format!("the command `{}`", command.first().map_or("", String::as_str))
 }
 
-/// Runs a command for what it prints.
+/// Runs a command, and returns its output.
 async fn print(command: &[String], withheld: &Withheld) -> Result<String, String> {
     let shown = shown(command);
     let Some((program, args)) = command.split_first() else {

@@ -87,7 +87,7 @@ impl EgressPolicy {
         self.allowed.iter().map(AllowedOrigin::origin).collect()
     }
 
-    /// What is missing of the credentials.
+    /// What is missing of the credentials of its origins.
     pub fn missing_credentials(&self) -> impl Iterator<Item = String> {
         self.allowed.iter().filter_map(|target| target.credential.as_ref()?.trouble(true))
     }

@@ -1,4 +1,4 @@
-//! Joining an endpoint with a plugin's path, so that the plugin can't choose whom it talks to.
+//! Joining an endpoint with a plugin's path, so that the path can't lead to another host.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,12 +6,12 @@ use url::Url;
 
 use super::reserved::is_same_key;
 
-/// Where a plugin's requests go.
+/// An endpoint of a provider plugin.
 #[derive(Debug)]
 pub(super) struct ProviderEndpoint {
     url: Url,
     origin: String,
-    /// The path that was joined last, and what came of it: most plugins have but one.
+    /// The path that was joined last, and the result: most plugins use a single one.
     last: Mutex<Option<(String, Url)>>,
 }
 
@@ -23,17 +23,17 @@ impl From<Url> for ProviderEndpoint {
 }
 
 impl ProviderEndpoint {
-    /// For people.
+    /// For messages.
     pub(super) fn shown(&self) -> String {
         shown(&self.url)
     }
 
-    /// Its scheme, host and port: those of whatever is joined to it.
+    /// Its scheme, host and port.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Whether a URL is of the same origin.
+    /// Whether a URL has the same origin.
     pub(super) fn is_where(&self, url: &Url) -> bool {
         self.url.origin() == url.origin()
     }

@@ -110,7 +110,7 @@ impl ProviderClient {
         self.guests_headers(&request.headers).map(|_| ())
     }
 
-    /// What is missing of the credential that the main endpoint needs.
+    /// What is missing of the credential, if the main endpoint needs one.
     #[must_use]
     pub fn missing_credential(&self) -> Option<String> {
         self.credential.as_ref()?.trouble(!self.is_elsewhere)

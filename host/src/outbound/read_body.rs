@@ -1,18 +1,18 @@
-//! Reading the whole of an answer, within its limit and at its pace.
+//! Reading a response whole, within its limit and throttled.
 
 use std::time::Duration;
 
 use super::throttle::ReadThrottle;
 use crate::http::within;
 
-/// Why an answer can't be read.
+/// Why a body can't be read.
 #[derive(Debug)]
 pub(super) enum ReadBodyError {
     /// It is larger than it may be.
     TooLarge,
     /// The connection broke.
     Broken(reqwest::Error),
-    /// Nothing came for so long.
+    /// The timeout between two pieces has passed.
     TimedOut,
 }
 
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// An answer of so many pieces of a mebibyte, all there already.
+    /// A response of this many pieces of a mebibyte, all available at once.
     fn answer(pieces: usize) -> reqwest::Response {
         let piece = Bytes::from(vec![b' '; 1 << 20]);
         let pieces = stream::iter((0..pieces).map(move |_| Ok::<_, Infallible>(piece.clone())));
@@ -66,7 +66,7 @@ mod tests {
     async fn what_pours_in_is_taken_in_at_its_pace_and_is_no_larger_than_it_may_be() {
         assert_eq!(read_body(answer(1), Vec::new(), 1 << 20, None).await.unwrap().len(), 1 << 20);
         assert!(matches!(read_body(answer(2), Vec::new(), 1 << 20, None).await, Err(ReadBodyError::TooLarge)));
-        // All that could be read is there; who takes it in as fast as he can is done at once.
+        // All of it is available: without a throttle it would be read at once.
         let mut flood = pin!(read_body(answer(1000), Vec::new(), 100 << 20, None));
         assert!(futures_util::poll!(&mut flood).is_pending());
     }

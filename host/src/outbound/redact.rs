@@ -1,11 +1,11 @@
-//! A credential's value, and how it is cut out of what comes back.
+//! A credential's value, and redacting it in responses.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `search` | where a text holds the value, however it is spelt |
-//! | `view` | a text without one layer of its spelling |
+//! | `search` | where a text contains the value, in any encoding |
+//! | `view` | a text with one layer of encoding removed |
 //! | `escape` | one escape sequence |
-//! | `tail` | text that goes out piece by piece |
+//! | `tail` | text that is sent in pieces |
 
 mod escape;
 mod search;
@@ -21,16 +21,16 @@ use secrecy::{ExposeSecret, SecretString};
 use search::Search;
 pub use tail::Tail;
 
-/// What stands where a credential was.
+/// The marker in the place of a credential.
 pub(crate) const CUT: &str = "[credential]";
 
-/// Shorter values are not cut out of answers: a word like `ollama` may well be part of one.
+/// Shorter values, in bytes, aren't redacted in responses: a word like `ollama` may occur in one.
 pub const SHORTEST_CUT: usize = 16;
 
-/// Still shorter values are no secrets: `x` and `ollama` are what one gives a local server whose client wants a key.
+/// Still shorter values, in bytes, aren't secrets: `x` and `ollama` are placeholders for local servers.
 pub const SHORTEST_SECRET: usize = 8;
 
-/// Larger bodies are looked through on a thread of their own, so that other requests go on meanwhile.
+/// Larger bodies, in bytes, are searched on a blocking thread, so that other requests proceed meanwhile.
 const LARGE: usize = 256 << 10;
 
 /// A credential's value. It is never shown, and its memory is wiped.
@@ -46,18 +46,18 @@ impl Secret {
         Self { value: value.into() }
     }
 
-    /// The value itself, for the request that goes out.
+    /// The value itself, for the request that is sent.
     pub(super) fn expose(&self) -> &str {
         self.value.expose_secret()
     }
 
-    /// Whether the value is long enough to be cut out of answers.
+    /// Whether the value is long enough to be redacted in responses.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.expose().len() >= SHORTEST_CUT
     }
 
-    /// Where the value stands in a text, in whatever spelling, or three quarters of it: in order, and apart from one another.
+    /// Where a text contains the value in any encoding, or three quarters of it: in order, without overlaps.
     #[must_use]
     pub fn spans(&self, text: &[u8]) -> Vec<Range<usize>> {
         if self.is_cut() { Search::new(self.expose().as_bytes()).spans(text) } else { Vec::new() }
@@ -111,23 +111,23 @@ impl Secret {
     }
 }
 
-/// Why a compressed answer isn't handed on.
+/// Why a compressed response isn't passed on.
 pub(super) fn compressed_reason(origin: &str) -> String {
     format!("{origin} answers compressed, so that the credential can't be cut out")
 }
 
-/// Takes a credential out of what comes back; changes nothing where there is none.
+/// Redacts a credential in a response; without one, changes nothing.
 #[derive(Debug, Default)]
 pub struct Redact(Option<Arc<Secret>>);
 
 impl Redact {
-    /// Takes this one out, if there is one.
+    /// Redacts this one, if there is one.
     #[must_use]
     pub fn new(secret: Option<Arc<Secret>>) -> Self {
         Self(secret)
     }
 
-    /// What is taken out.
+    /// The credential.
     pub(super) fn secret(&self) -> Option<&Arc<Secret>> {
         self.0.as_ref()
     }

@@ -1,4 +1,4 @@
-//! What only the host and the config may say in a request, whoever makes it: a provider plugin, or a handler by itself.
+//! Headers and query keys that only the host and the config may set, in requests of provider plugins and of handlers.
 //!
 //! A header can steer the connection, the reading of the answer, or whom a proxy takes the sender for. A header or a query key can
 //! also name an account: a plugin that brought its author's own would file the user's prompts there, at a provider that it may talk to.
@@ -84,7 +84,7 @@ const ACCOUNT_TOGETHER: [[&str; 2]; 6] = [
     ["subscription", "key"],
 ];
 
-/// What stands before a key or a token that is none of an account: of a page of a list, say.
+/// Words before `key` or `token` that don't name an account, such as `page`.
 const HARMLESS: [&str; 12] = [
     "cache",
     "continuation",

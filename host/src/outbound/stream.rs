@@ -1,4 +1,4 @@
-//! Answers that come piece by piece: server-sent events, or lines.
+//! Responses that arrive in pieces: server-sent events, or lines.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,22 +16,22 @@ use crate::error::Error;
 use crate::wit::streaming::exports::understudy::plugin::streaming as wit;
 use crate::wit::understudy::plugin::types;
 
-/// How long events are gathered before the guest gets them together: each call has it take in the answer so far.
+/// How long events are gathered for one call of the guest: each call passes it the state so far.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// So many bytes of events are enough for one call.
+/// The bytes of events after which a call is made.
 const ENOUGH: usize = 256 * 1024;
 
-/// A provider's answer, the credential cut out.
+/// A provider's response, the credential redacted.
 #[derive(Debug)]
 pub enum ProviderResponse {
-    /// All of it.
+    /// The whole response.
     Whole(types::HttpResponse),
-    /// It is still coming in.
+    /// A response that is still arriving.
     Stream(EventStream),
 }
 
-/// Whether an answer is the stream that was wanted. A refusal is none, and a server that doesn't stream answers in JSON.
+/// Whether a response is the stream that was asked for. An error isn't, and a server that doesn't stream answers in JSON.
 pub(super) fn is_streamed(framing: types::Framing, response: &reqwest::Response) -> bool {
     let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_json = kind.is_some_and(|kind| {
@@ -65,13 +65,13 @@ pub(super) fn is_whole(begun: &[u8]) -> bool {
     matches!(begun.first(), Some(b'{' | b'[' | b'<'))
 }
 
-/// A successful answer that is still coming in.
+/// A successful response that is still arriving.
 pub struct EventStream {
-    /// The answer's head, until it has been handed over.
+    /// The response's head, until the guest has got it.
     head: Option<wit::ResponseHead>,
     messages: Messages,
     redact: Redact,
-    /// What to say of a failure: the plugin and the origin.
+    /// For errors.
     plugin: String,
     origin: String,
     most: usize,
@@ -88,13 +88,13 @@ pub enum StreamError {
     /// It is larger than the config allows.
     #[error("it is too large")]
     TooLarge,
-    /// It isn't what it should be.
+    /// It is malformed.
     #[error("{0}")]
     Odd(String),
 }
 
 impl EventStream {
-    /// The events of a body that is no larger than `most` bytes.
+    /// The events of a body of at most `most` bytes.
     pub fn new(
         head: wit::ResponseHead,
         body: impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static,
@@ -113,10 +113,10 @@ impl EventStream {
         Self { head: Some(head), messages, redact, plugin, origin, most }
     }
 
-    /// What has come since the last call: at least one event, and as many more as come within a moment.
+    /// The events since the last call: at least one, and those that arrive within 100 ms of it, up to 256 KiB.
     ///
     /// # Errors
-    /// If the connection broke, or what comes is too much or no such stream.
+    /// [`Error::Unreachable`], [`Error::ResponseTooLarge`] or [`Error::BadStream`].
     pub async fn next(&mut self) -> Result<Vec<wit::Event>, Error> {
         let mut events: Vec<wit::Event> = self.head.take().map(wit::Event::Opened).into_iter().collect();
         let mut size = 0;
@@ -168,7 +168,7 @@ impl std::fmt::Debug for EventStream {
     }
 }
 
-/// The pieces, no faster than an answer is taken in.
+/// The pieces, throttled.
 fn throttled(
     pieces: impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static,
 ) -> impl Stream<Item = Result<Bytes, StreamError>> + Send {
@@ -288,7 +288,7 @@ mod tests {
             let head = wit::ResponseHead { status: 200, headers: Vec::new() };
             let place = ("p".to_owned(), "o".to_owned(), 10 << 20);
             let mut events = EventStream::new(head, pieces, is_lines, Redact::default(), place);
-            // All that could be read is there, and too much; who takes it in as fast as he can sees that at once.
+            // All of it is available, and too much: without a throttle that would be seen at once.
             assert!(futures_util::poll!(std::pin::pin!(events.next())).is_pending(), "{is_lines}");
         }
     }

@@ -94,7 +94,7 @@ impl PluginCall<'_> {
     }
 
     /// One exchange and what the plugin makes of it, again as often as that may help and the deadline allows. Each attempt sends
-    /// the same request and hands the same state to a fresh instance: what a stream said before it broke is forgotten.
+    /// the same request and passes the same state to a fresh instance: the events of a stream that broke are discarded.
     async fn fetch(&self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
         let body = Bytes::from(std::mem::take(&mut fetch.request.body));
         let state = Bytes::from(std::mem::take(&mut fetch.state));

@@ -44,7 +44,7 @@ pub(super) struct CompileJob<'a> {
     pub(super) bytes: &'a [u8],
     /// Whether it is a built-in plugin.
     pub(super) is_built_in: bool,
-    /// What it may take.
+    /// Its limits.
     pub(super) limits: &'a Compile,
     /// Set when nothing waits for the result any more.
     pub(super) cancel: &'a CancelFlag,

@@ -1,7 +1,6 @@
-//! What a component may ask of the compiler: looked at before anything is compiled, in one pass that costs a hundredth of it.
+//! An estimate of what a component costs the compiler: one pass before the compilation, at a hundredth of its cost.
 //!
-//! This refuses at once what is known to take long. It is an estimate: what bounds the compiler is that it runs in a process of its own, with
-//! limits (`compiler`).
+//! It refuses at once what is known to take long. The bound itself is the compiler's own process with its limits (`compiler`).
 //!
 //! The largest component that is known to be a plugin (componentize-py's 0.25.1, 18 MB) has 13,482 functions, the largest of 427 KB, 40 parts, 109
 //! instances and 9,795 items: not a quarter of any of these.
@@ -62,7 +61,7 @@ pub(super) enum ComplexityError {
 /// Looks a component through.
 ///
 /// # Errors
-/// What there is too much of, or why it is none.
+/// What exceeds a bound, or why it is no component.
 pub(super) fn check(bytes: &[u8], site: CompileSite) -> Result<(), ComplexityError> {
     let (mut functions, mut parts, mut instances, mut items) = (0_u64, 0, 0_u64, 0_u64);
     let (mut signatures, mut all) = (Signatures::default(), Cost::default());

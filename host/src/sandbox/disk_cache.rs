@@ -58,7 +58,7 @@ impl DiskCache {
     }
 }
 
-/// The file's bytes, if nobody but the user can have written them and they are whole.
+/// The file's bytes, if only the user can have written them and the digest matches.
 fn read_own(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = private::read(path)?.ok_or("it is gone")?;
     match bytes.split_at_checked(DIGEST) {

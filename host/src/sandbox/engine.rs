@@ -270,7 +270,7 @@ fn key(kind: &str, sha256: &str, limits: &Limits) -> String {
 pub(super) fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    // A backtrace names functions without these, and each load is of so much less.
+    // Backtraces name functions without these, and each load is smaller.
     config.generate_address_map(false);
     config.native_unwind_info(false);
     // Plugins convert JSON: what that does not need is not there to be attacked (threads and GC are not even compiled in).

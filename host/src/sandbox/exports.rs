@@ -1,7 +1,7 @@
 //! The functions that a provider plugin exports, found once and checked once.
 //!
-//! Wasmtime's own bindings compare all types of all functions anew in each instance, which takes longer than making one. The types are the
-//! component's, the same in all its instances.
+//! Wasmtime's generated bindings compare all types of all functions in each instance, which takes longer than making one. The types are those of
+//! the component, the same in all its instances.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,7 +23,7 @@ type Start<'a> = TypedFunc<(&'a wit::CreateMessageRequest, &'a wit::Options), (G
 type Resume<'a> = TypedFunc<(&'a [u8], &'a wit::HttpResponse), (GuestResult<wit::Step>,)>;
 type Next<'a> = TypedFunc<(&'a [u8], &'a [stream::Event]), (GuestResult<stream::StreamingStep>,)>;
 
-/// What a function of a guest returns: its own error, at worst.
+/// The result of a guest's function, with the guest's own error.
 pub(super) type GuestResult<T> = std::result::Result<T, wit::Error>;
 
 /// A component, ready to be instantiated, and its functions.

@@ -1,4 +1,4 @@
-//! A component, from where the config says it is: a built-in, a registry's (fetched before), a file, or one that was compiled ahead of time.
+//! A component, from where the config says it is: a built-in one, one of a registry (fetched before), a file, or one compiled ahead of time.
 
 use std::io::{self, Read};
 use std::path::Path;

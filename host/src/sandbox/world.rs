@@ -10,7 +10,7 @@ const VERSION: &str = "@0.1.0";
 /// What a component exports and imports.
 #[derive(Debug, Clone)]
 pub struct ComponentInfo {
-    /// The world, or why there is none.
+    /// The world, or why it has none.
     pub world: Result<World, String>,
     /// The names of the imports that are more than types.
     pub imports: Vec<String>,

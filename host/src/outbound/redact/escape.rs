@@ -110,7 +110,7 @@ fn named(text: &[u8]) -> Option<(u8, usize)> {
     NAMED.iter().find(|(known, _)| *known == name).map(|(_, byte)| (*byte, length + 1))
 }
 
-/// The character of so many digits, if it is one of the first 256.
+/// The character of this many digits, if it is one of the first 256.
 fn code(text: &[u8], digits: usize, radix: u32) -> Option<u8> {
     let digits = text.get(..digits).filter(|digits| !digits.is_empty())?;
     let value = digits

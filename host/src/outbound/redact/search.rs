@@ -19,16 +19,16 @@ const DEPTH: usize = 4;
 /// How many bytes a byte of the value has in any spelling that is found: so far around a hint is looked.
 const LONGEST: usize = 16;
 
-/// So many bytes are looked at together, so that what is decoded needs little memory.
+/// The bytes that are searched at a time, which bounds the memory of what is decoded.
 const PART: usize = 64 << 10;
 
-/// So many characters of Base64 in a row may be more than a word.
+/// The least number of Base64 characters in a row that are decoded: fewer are words.
 const WORD: usize = 16;
 
 /// A value that is looked for.
 pub(super) struct Search<'a> {
     value: &'a [u8],
-    /// So many bytes of it in a row are taken for all of it: three quarters.
+    /// The number of its bytes in a row that count as a match: three quarters.
     enough: usize,
     /// What every such piece holds.
     middle: memmem::Finder<'a>,

@@ -1,4 +1,4 @@
-//! Text that goes out piece by piece, without a credential that is cut over several pieces.
+//! Redacting text that is sent in pieces, where a credential may span several of them.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{CUT, Secret};
 
-/// So many characters of a credential's beginning are held back until it is known how they go on. Fewer are in many words.
+/// The least number of characters of a credential's beginning that are held back until the next piece. Fewer occur in many words.
 const BEGINNING: usize = 4;
 
-/// Text on its way.
+/// Text that is being sent.
 #[derive(Debug)]
 pub struct Tail {
     secrets: Vec<Arc<Secret>>,
-    /// The last that went out, and behind it what is held back.
+    /// The end of what has been sent, and what is held back behind it.
     text: String,
     sent: usize,
-    /// So far what is held back has been told as cut out.
+    /// Up to here, what is held back has been sent as redacted.
     cut: usize,
 }
 
 impl Tail {
-    /// Cuts these out.
+    /// Redacts these credentials.
     #[must_use]
     pub fn new(secrets: Vec<Arc<Secret>>) -> Self {
         Self { secrets, text: String::new(), sent: 0, cut: 0 }
     }
 
-    /// What may go out when this has come.
+    /// Adds a piece; the text that may be sent now.
     #[must_use]
     pub fn push(&mut self, more: String) -> String {
         if self.secrets.is_empty() {
@@ -58,7 +58,7 @@ impl Tail {
                 break;
             }
             out.push_str(self.text.get(at..start).unwrap_or_default());
-            // One that goes on has been told of.
+            // Its marker has been sent already.
             if span.start >= self.cut {
                 out.push_str(CUT);
             }

@@ -12,10 +12,10 @@ pub(super) struct View {
     at: Vec<(u32, u32)>,
 }
 
-/// What a character is in a row of digits.
+/// The role of a character in a row of digits.
 enum Digit {
     Value(u8),
-    /// Something between two digits, of so many characters.
+    /// A separator of this many characters.
     Between(usize),
     /// What fills up the end of a row.
     Padding,

@@ -1,4 +1,4 @@
-//! The child's side: limits itself, compiles what it is given, and ends.
+//! The child's side of compiling: it limits itself, compiles one component, and ends.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use super::super::engine;
 use super::threads;
 use crate::scheduling::priority::{self, Niceness};
 
-/// The argument that makes this program a compiler. It is no verb: whoever types it gets nothing of it.
+/// The argument that makes this program a compiler. It is private, and no verb.
 pub const COMPILE: &str = "--compile-for-parent";
 
-/// What machine code begins with, then its digest; and what begins the reason why there is none.
+/// The prefix of machine code, which its digest follows; and the prefix of the reason why there is none.
 pub(super) const COMPILED: &[u8] = b"compiled";
 pub(super) const DIGEST: usize = 32;
 pub(super) const REFUSED: &str = "refused: ";

@@ -51,7 +51,7 @@ impl Signatures {
         index
     }
 
-    /// What isn't there costs nothing: validation refuses it.
+    /// An unknown type costs nothing: validation refuses it.
     pub(super) fn of_type(&self, index: u32) -> (u32, u32) {
         self.types.get(index as usize).copied().unwrap_or_default()
     }
