@@ -8,19 +8,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
+use mcp::{
+    Era, Head, INPUT_REQUIRED, Kind, Parts, build, code, error_line, ids, method, notification, request_line,
+    result_line, revision,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{EraChoice, Mode, Sampling};
-use crate::jsonrpc::{Head, Kind, Parts, error_line, ids, result_line};
 use crate::relay::{self, Answering, Relay, Terms};
 use crate::text::one_line;
 use crate::transport::back::{Back, PATIENCE, Place};
 use crate::transport::{Incoming, Message, Peer, Side, remote};
-
-/// The revision that we ask for, and those that we understand.
-const VERSION: &str = "2025-11-25";
-const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", VERSION];
 
 /// After how long it is said, and said again, that the server has not answered; and how long it may take for all but a tool's call: a server may
 /// have to be downloaded first.
@@ -48,7 +47,7 @@ impl Client {
         let relay = Relay::start(front, side, answering, terms);
         let mut client = Self { peer, relay, back, last_id: 0, meta: None };
         match era {
-            Era::Sessions => client.initialize().await?,
+            Era::Stateful => client.initialize().await?,
             // There is nothing to agree on.
             Era::Stateless => client.meta = Some(relay::envelope()),
         }
@@ -57,20 +56,20 @@ impl Client {
 
     async fn initialize(&mut self) -> Result<()> {
         let params = json!({
-            "protocolVersion": VERSION,
+            "protocolVersion": revision::LATEST_STATEFUL,
             "capabilities": {},
-            "clientInfo": { "name": "understudy", "version": env!("CARGO_PKG_VERSION") },
+            "clientInfo": build::implementation("understudy", env!("CARGO_PKG_VERSION")),
         });
-        let answer = self.request("initialize", &params).await?;
+        let answer = self.request(method::INITIALIZE, &params).await?;
         let version = answer.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
-        if !VERSIONS.contains(&version) {
+        if !revision::STATEFUL.contains(&version) {
             bail!(
                 "the server speaks protocol version `{}`, and this client {}",
                 one_line(version, 40),
-                VERSIONS.join(", ")
+                revision::STATEFUL.join(", ")
             );
         }
-        self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await
+        self.hand_over(build::initialized_line()).await
     }
 
     /// Every tool, page by page.
@@ -81,7 +80,7 @@ impl Client {
         let mut tools = Vec::new();
         let (mut params, mut cursors) = (json!({}), HashSet::new());
         loop {
-            let mut page = self.request("tools/list", &params).await?;
+            let mut page = self.request(method::TOOLS_LIST, &params).await?;
             if let Some(Value::Array(more)) = page.get_mut("tools").map(Value::take) {
                 tools.extend(more);
             }
@@ -100,7 +99,7 @@ impl Client {
     /// # Errors
     /// If the call fails as such. A tool's own failure is a result with `isError`.
     pub async fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
-        self.request("tools/call", &json!({ "name": tool, "arguments": arguments })).await
+        self.request(method::TOOLS_CALL, &json!({ "name": tool, "arguments": arguments })).await
     }
 
     /// Ends the session as the specification says: close the input, wait, ask to end, kill.
@@ -115,19 +114,19 @@ impl Client {
     async fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.last_id += 1;
         let id = self.last_id;
-        let mut request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        if let (Some(meta), Some(params)) = (&self.meta, request.get_mut("params").and_then(Value::as_object_mut)) {
+        let mut params = params.clone();
+        if let (Some(meta), Some(params)) = (&self.meta, params.as_object_mut()) {
             params.insert("_meta".to_owned(), meta.clone());
         }
-        self.send(&request).await?;
         let wanted = id.to_string();
+        self.hand_over(request_line(wanted.as_bytes(), method, &params)).await?;
         let began = Instant::now();
         loop {
             let waited = tokio::time::timeout(SAID, self.peer.incoming.recv()).await;
             let Ok(incoming) = waited else {
                 let so_far = began.elapsed();
                 // A tool may take its time; what comes before it may not.
-                if method != "tools/call" && so_far > LONGEST {
+                if method != method::TOOLS_CALL && so_far > LONGEST {
                     bail!("the server has not answered `{method}` within {} s", so_far.as_secs());
                 }
                 tracing::warn!("the server has not answered `{method}` for {} s", so_far.as_secs());
@@ -150,14 +149,10 @@ impl Client {
 
     async fn refuse(&mut self, head: &Head, id: &[u8]) -> Result<()> {
         let answer = match head.method() {
-            Some("ping") => result_line(id, "{}"),
-            _ => error_line(id, -32601, "this client has no such method"),
+            Some(method::PING) => result_line(id, "{}"),
+            _ => error_line(id, code::METHOD_NOT_FOUND, "this client has no such method"),
         };
         self.hand_over(answer).await
-    }
-
-    async fn send(&mut self, message: &Value) -> Result<()> {
-        self.hand_over(format!("{message}\n").into()).await
     }
 
     async fn hand_over(&mut self, line: Bytes) -> Result<()> {
@@ -166,29 +161,18 @@ impl Client {
     }
 }
 
-/// The eras of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Era {
-    /// 2024-11-05 to 2025-11-25.
-    Sessions,
-    /// 2026-07-28.
-    Stateless,
-}
-
-impl Era {
-    /// The era of the server at a place.
-    ///
-    /// Where a plugin answers, a server that has sessions is spoken to in one, and the relay sees to a server that has none. Otherwise one at a URL
-    /// is asked beforehand, on a connection of its own; a program, which would have to be started twice for that, is first spoken to as most are,
-    /// and says it if that is wrong.
-    pub async fn of(place: &Place, limit: usize, answering: Option<&Sampling>) -> Self {
-        let Place::Remote(remote) = place else { return Self::Sessions };
-        if answering.is_some_and(|rule| rule.mode != Mode::Off && rule.era == EraChoice::Sessions) {
-            return Self::Sessions;
-        }
-        let Ok((mut side, _connection)) = remote::connect(remote.clone(), limit) else { return Self::Sessions };
-        if !remote.is_old() && relay::speaks_stateless(&mut side).await { Self::Stateless } else { Self::Sessions }
+/// The era of the server at a place.
+///
+/// Where a plugin answers, a stateful server is spoken to in a session, and the relay bridges to a stateless one. Otherwise a server at a URL is
+/// asked beforehand, on a connection of its own. A program would have to be started twice for that: it is first spoken to as most are, and says it
+/// if that is wrong.
+pub async fn era_of(place: &Place, limit: usize, answering: Option<&Sampling>) -> Era {
+    let Place::Remote(remote) = place else { return Era::Stateful };
+    if answering.is_some_and(|rule| rule.mode != Mode::Off && rule.era == EraChoice::Sessions) {
+        return Era::Stateful;
     }
+    let Ok((mut side, _connection)) = remote::connect(remote.clone(), limit) else { return Era::Stateful };
+    if !remote.is_old() && relay::speaks_stateless(&mut side).await { Era::Stateless } else { Era::Stateful }
 }
 
 /// Whether this is an error whose id is `null`.
@@ -210,7 +194,7 @@ fn outcome(method: &str, line: &[u8]) -> Result<Value> {
         bail!("the server refused `{method}`: {} (code {})", one_line(message, 2000), error.code);
     }
     let result = response.get_mut("result").map(Value::take).unwrap_or_default();
-    if result.get("resultType").is_some_and(|kind| kind == "input_required") {
+    if result.get("resultType").is_some_and(|kind| kind == INPUT_REQUIRED) {
         bail!("the server asks for input in the course of `{method}` that this client can't give");
     }
     Ok(result)
@@ -221,8 +205,8 @@ fn notice(line: &[u8]) {
     let Ok(message) = serde_json::from_slice::<Value>(line) else { return };
     let params = message.get("params");
     let text = match message.get("method").and_then(Value::as_str) {
-        Some("notifications/message") => params.and_then(|params| params.get("data")).map(ToString::to_string),
-        Some("notifications/progress") => params.map(ToString::to_string),
+        Some(notification::MESSAGE) => params.and_then(|params| params.get("data")).map(ToString::to_string),
+        Some(notification::PROGRESS) => params.map(ToString::to_string),
         _ => None,
     };
     if let Some(text) = text {

@@ -5,10 +5,12 @@
 //! [`crate::outbound`]'s redaction. Details that only a developer of a plugin needs (a trap's backtrace, a guest's stderr) are
 //! logged once where they arise.
 //!
-//! This is the only place that maps to JSON-RPC codes. Config and start-up errors are [`crate::config::ConfigError`] and
+//! [`Error::code`] is the only place that maps causes to JSON-RPC codes; the codes themselves are in `mcp::code`. Config and start-up errors are [`crate::config::ConfigError`] and
 //! [`LoadError`]: they end the process before any request.
 
 use std::time::Duration;
+
+use mcp::code;
 
 use crate::registry::RegistryError;
 use crate::wit::understudy::plugin::types as wit;
@@ -197,13 +199,13 @@ impl Error {
     /// The JSON-RPC code (PROTOCOL "Errors, legacy").
     #[must_use]
     pub fn code(&self) -> i64 {
-        const INVALID_PARAMS: i64 = -32602;
-        const INTERNAL: i64 = -32603;
         match self {
             Self::InvalidRequest { .. }
             | Self::RequestTooLarge { .. }
-            | Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => INVALID_PARAMS,
-            _ => INTERNAL,
+            | Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => {
+                code::INVALID_PARAMS
+            }
+            _ => code::INTERNAL_ERROR,
         }
     }
 

@@ -13,7 +13,6 @@
 //! | [`trust`] | the configs that the user trusts |
 //! | [`transport`] | messages from and to clients and servers |
 //! | [`oauth`] | logins at servers |
-//! | [`jsonrpc`] | raw messages: those that pass through keep their bytes |
 //! | [`relay`] | between client and server: sampling requests are answered, all else is passed on |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | `admission` | everything that a request waits for, and what it may contain |
@@ -37,7 +36,6 @@
 //! | `atomic_file` | replacing a file |
 //! | `gauge` | shared counters of what is in use |
 //! | [`text`] | text from peers, made fit to be shown |
-//! | `folded` | text as the most lenient reader takes it |
 //! | [`client`] | a small MCP client |
 //! | [`cli`] | the command line |
 
@@ -51,10 +49,8 @@ pub mod client;
 pub mod config;
 mod descriptors;
 pub mod error;
-mod folded;
 mod gauge;
 mod http;
-pub mod jsonrpc;
 pub mod oauth;
 pub mod outbound;
 mod private;

@@ -21,18 +21,17 @@
 //! | `tasks` | those that are answered as tasks |
 //! | `progress` | telling the server how far an answer has come |
 //! | `outlet` | the way to one side |
-//! | `edit`, `members` | raw JSON, edited without touching the rest |
+//! | `max_tokens` | a request's `maxTokens`, lowered |
 
 mod allowance;
 mod answers;
 mod capabilities;
 mod doings;
 mod downgrade;
-mod edit;
 mod era;
 mod legacy;
 mod lookalike;
-mod members;
+mod max_tokens;
 mod modern;
 mod outlet;
 mod progress;
@@ -50,13 +49,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use mcp::{Envelope, Head, Kind, code, error_line, method};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Mode, Sampling};
-use crate::jsonrpc::{Head, Kind, error_line};
 use crate::sampling::{Sampler, SamplingRequest};
 use crate::transport::back::Again;
 use crate::transport::{Incoming, Side};
@@ -162,12 +161,15 @@ async fn run(mut front: Side, mut back: Side, answering: Answering, mut terms: T
         return legacy::run(front, back, Session::new(None, terms.clients), terms.line, spoken).await;
     };
     let spoken = first_message(&mut front, &mut back, terms.line, ended).await;
-    match &spoken.by_front {
-        Some(Incoming::Message(first)) if modern::speaks(&first.line) => {
-            let first = first.clone();
-            era::meet((front, back), (rule, sampler), terms, again, (first, spoken)).await;
+    let first = match &spoken.by_front {
+        Some(Incoming::Message(first)) => Envelope::of(&first.line).map(|envelope| (first.clone(), envelope)),
+        _ => None,
+    };
+    match first {
+        Some((first, envelope)) => {
+            era::meet((front, back), (rule, sampler), terms, again, (first, envelope, spoken)).await;
         }
-        _ => {
+        None => {
             drop(again);
             let session = Session::new(Some((rule, sampler)), terms.clients);
             legacy::run(front, back, session, terms.line, spoken).await;
@@ -220,7 +222,7 @@ async fn first_message(front: &mut Side, back: &mut Side, limit: usize, ended: C
 /// Whether a line is a request for a completion, or may hold one.
 fn asks_for_sampling(line: &Bytes) -> bool {
     let head = Head::of(line);
-    head.is_request(session::CREATE_MESSAGE) || head.kind() == Kind::Batch
+    head.is_request(method::SAMPLING_CREATE_MESSAGE) || head.kind() == Kind::Batch
 }
 
 /// Whether a line is the client's in every era: a notification, or no message at all.
@@ -269,7 +271,9 @@ async fn create(sampler: &Sampler, asked: SamplingRequest<'_>, shown: &str) -> R
             tracing::warn!(request = shown, "{error}");
             Err((error.code(), error.to_string()))
         }
-        Err(_) => Err((-32603, "Understudy failed to answer; please report this as a bug of it".to_owned())),
+        Err(_) => {
+            Err((code::INTERNAL_ERROR, "Understudy failed to answer; please report this as a bug of it".to_owned()))
+        }
     }
 }
 
@@ -287,10 +291,10 @@ async fn refuse_length(
     match (head.kind(), head.id()) {
         (Kind::Request, Some(id)) => {
             // Whoever no longer listens may still have something to say.
-            sender.send(error_line(id, -32600, &reason)).await;
+            sender.send(error_line(id, code::INVALID_REQUEST, &reason)).await;
             true
         }
-        (Kind::Response, Some(id)) => receiver.send(error_line(id, -32603, &reason)).await,
+        (Kind::Response, Some(id)) => receiver.send(error_line(id, code::INTERNAL_ERROR, &reason)).await,
         _ => true,
     }
 }

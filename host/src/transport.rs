@@ -17,9 +17,9 @@ pub mod remote;
 pub mod stdio;
 
 use bytes::Bytes;
+use mcp::Head;
 use tokio::sync::mpsc;
 
-use crate::jsonrpc::Head;
 pub use lines::Splitter;
 
 /// How many messages may wait in a channel. Few: a side that doesn't read slows its sender down, as a pipe would.

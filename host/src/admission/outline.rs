@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for OutlineVisitor {
                 "maxTokens" => &mut outline.max_tokens,
                 "messages" => &mut outline.messages,
                 other => {
-                    if let Some(meant) = KEYS.into_iter().find(|meant| crate::folded::same(other, meant)) {
+                    if let Some(meant) = KEYS.into_iter().find(|meant| mcp::folded::same(other, meant)) {
                         let other = crate::text::one_line(other, 60);
                         return Err(A::Error::custom(format!("`{other}` could be read as `{meant}`")));
                     }

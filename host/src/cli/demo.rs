@@ -13,7 +13,7 @@ use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{End, Global, SamplingArgs, ServerArgs, note, out, proxy, stage};
-use crate::client::{Client, Era};
+use crate::client::Client;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<End> {
         sampling.plugin.join("")
     ));
     let (side, back) = proxy::start(&stage).await?;
-    let mut client = Client::connect(side, back, stage.answering(), stage.terms, Era::Sessions).await?;
+    let mut client = Client::connect(side, back, stage.answering(), stage.terms, mcp::Era::Stateful).await?;
     step(&format!(
         "the client and the server `{}` have shaken hands: the client can't sample, Understudy said it can",
         stage.name

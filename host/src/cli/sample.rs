@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use mcp::{Head, Parts};
 use serde_json::Value;
 
-use crate::jsonrpc::{Head, Parts};
 use crate::sampling::SamplingRequest;
 
 use super::{End, Global, SamplingArgs, out, stage};

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{End, Global, SamplingArgs, ServerArgs, out, proxy, stage};
-use crate::client::{Client, Era};
+use crate::client::{self, Client};
 use crate::text::one_line;
 
 /// Arguments of `tools`.
@@ -44,7 +44,7 @@ impl ClientArgs {
         let all = async {
             let answering = stage.answering();
             let rule = answering.as_ref().map(|(rule, _)| rule);
-            let era = Era::of(&stage.place, stage.terms.line, rule).await;
+            let era = client::era_of(&stage.place, stage.terms.line, rule).await;
             let (side, back) = proxy::start(&stage).await?;
             let mut client = Client::connect(side, back, stage.answering(), stage.terms.clone(), era).await?;
             let outcome = work(&mut client, sampling).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use mcp::{RawObject, method, request_line};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -80,7 +81,7 @@ impl Web {
         let url = self.server.url();
         let either = HeaderValue::from_static("application/json, text/event-stream");
         let post = self.client(url).post(url.clone()).header(CONTENT_TYPE, JSON);
-        let post = post.body(r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#);
+        let post = post.body(request_line(b"0", method::PING, &RawObject::default()));
         for request in [post, self.client(url).get(url.clone())] {
             let request = request.header(ACCEPT, &either).timeout(PATIENCE_WITH_THE_CHALLENGE);
             let Ok(response) = request.send().await else { continue };

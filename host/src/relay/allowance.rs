@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::admission::rate::TokenBucket;
+use mcp::method;
+
 use crate::config::Sampling;
 
 /// The requests of a client's in whose course a server may ask. (Outside of these it asks on its own account.)
-const CALLS: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];
+const CALLS: [&str; 4] = [method::TOOLS_CALL, method::PROMPTS_GET, method::RESOURCES_READ, method::COMPLETION_COMPLETE];
 
 /// So many calls that go on are known; what is asked in the course of others is outside of any call.
 const MOST_CALLS: usize = 4096;

@@ -1,17 +1,16 @@
 //! Declaring `sampling` in a client's `initialize`, with every other byte as it was.
 
 use bytes::Bytes;
+use mcp::splice::{Member, is_object, replace, set_members};
+use mcp::{is_null, present, revision};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::edit::{Member, give, is_object, replace};
-use crate::jsonrpc::{self, is_null, present};
-
 /// The first revision that knows `sampling.tools` and `sampling.context`.
-const PARTS_SINCE: &str = "2025-11-25";
+const PARTS_SINCE: &str = revision::FIRST_WITH_SAMPLING_PARTS;
 
 /// The only revision that has tasks in it.
-const TASKS_IN: &str = "2025-11-25";
+const TASKS_IN: &str = revision::ONLY_WITH_TASKS;
 
 /// What is declared of sampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,13 +94,13 @@ pub(super) type Declaration = (Declared, Declared, Option<Bytes>);
 ///
 /// A message that isn't as it should be is left alone: the server will say so.
 pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<Declaration> {
-    let params = jsonrpc::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
+    let params = mcp::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
     let version = initialize.version.as_deref().unwrap_or_default();
     let offer = if version >= PARTS_SINCE { offer } else { Parts::default() };
     let Some(capabilities) = initialize.capabilities else {
         // The specification wants `capabilities`; a client that leaves it out gets it.
-        let edited = give(line, params, &[("capabilities", None, &with_sampling(offer))]);
+        let edited = set_members(line, params, &[("capabilities", None, &with_sampling(offer))]);
         return Some((Declared::default(), Declared::of(offer), Some(edited)));
     };
     let (clients, all, edited) = declare_in(line, capabilities, offer)?;
@@ -117,7 +116,7 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) ->
     }
     let found: Capabilities = serde_json::from_str(Some(capabilities).filter(|c| is_object(c))?.get()).ok()?;
     let Some(sampling) = found.sampling.filter(|sampling| !is_null(sampling)) else {
-        return new(give(line, capabilities, &[("sampling", found.sampling, offer.capability())]));
+        return new(set_members(line, capabilities, &[("sampling", found.sampling, offer.capability())]));
     };
     let sampling = Some(sampling).filter(|sampling| is_object(sampling))?;
     let parts: SamplingCapability = serde_json::from_str(sampling.get()).ok()?;
@@ -126,20 +125,20 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) ->
     let missing = offer.without(has);
     let members = [(missing.tools, ("tools", parts.tools, "{}")), (missing.context, ("context", parts.context, "{}"))];
     let members: Vec<Member<'_>> = members.into_iter().filter(|(lacks, _)| *lacks).map(|(_, member)| member).collect();
-    let edited = (!members.is_empty()).then(|| give(line, sampling, &members));
+    let edited = (!members.is_empty()).then(|| set_members(line, sampling, &members));
     Some((Declared::of(has), Declared::of(has.and(missing)), edited))
 }
 
 /// The message with the capability of answering sampling requests as tasks; `None` if its revision has none, or the client has tasks of its
 /// own, which ours would get among.
 pub(super) fn declare_tasks(line: &Bytes) -> Option<Bytes> {
-    let params = jsonrpc::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
+    let params = mcp::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
     let capabilities = initialize.capabilities.filter(|capabilities| is_object(capabilities))?;
     let found: Capabilities = serde_json::from_str(capabilities.get()).ok()?;
     let has_place = initialize.version.as_deref() == Some(TASKS_IN) && found.tasks.is_none_or(is_null);
     let value = r#"{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}}}}"#;
-    has_place.then(|| give(line, capabilities, &[("tasks", found.tasks, value)]))
+    has_place.then(|| set_members(line, capabilities, &[("tasks", found.tasks, value)]))
 }
 
 /// Whether a client answers sampling requests as tasks of its own.

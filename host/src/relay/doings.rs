@@ -7,11 +7,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use mcp::{Head, Kind, Parts, batch, cancelled_id, ids, method, notification};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Clients;
-use crate::jsonrpc::{Head, Kind, Parts, cancelled, ids};
 use crate::sampling::{Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
@@ -65,19 +65,19 @@ impl Doings {
     /// A message of the client's.
     pub(super) fn client_says(&self, line: &Bytes, head: &Head) {
         match (head.kind(), head.method(), head.id()) {
-            (Kind::Request, Some("initialize"), Some(id)) => self.lock().initialize = Some(id.to_vec()),
-            (Kind::Request, Some("tools/call"), Some(id)) => {
+            (Kind::Request, Some(method::INITIALIZE), Some(id)) => self.lock().initialize = Some(id.to_vec()),
+            (Kind::Request, Some(method::TOOLS_CALL), Some(id)) => {
                 let mut state = self.lock();
                 if state.calls.len() < MOST_CALLS {
                     state.calls.extend(call(line).map(|call| (id.to_vec(), call)));
                 }
             }
-            (Kind::Notification, Some("notifications/cancelled"), _) => {
-                if let Some(id) = cancelled(line) {
+            (Kind::Notification, Some(notification::CANCELLED), _) => {
+                if let Some(id) = cancelled_id(line) {
                     self.lock().calls.retain(|(call, _)| ids::key(call) != ids::key(&id));
                 }
             }
-            (Kind::Batch, ..) => each(line, |part, head| self.client_says(part, head)),
+            (Kind::Batch, ..) => each(line, head, |part, head| self.client_says(part, head)),
             _ => {}
         }
     }
@@ -86,7 +86,7 @@ impl Doings {
     pub(super) fn server_says(&self, line: &Bytes, head: &Head) {
         let (Kind::Response, Some(id)) = (head.kind(), head.id()) else {
             if head.kind() == Kind::Batch {
-                each(line, |part, head| self.server_says(part, head));
+                each(line, head, |part, head| self.server_says(part, head));
             }
             return;
         };
@@ -105,11 +105,8 @@ impl Doings {
 }
 
 /// The messages of a batch.
-fn each(line: &Bytes, mut says: impl FnMut(&Bytes, &Head)) {
-    let parts: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    for part in parts {
-        let part = line.slice_ref(part.get().as_bytes());
-        let head = Head::of(&part);
+fn each(line: &Bytes, head: &Head, mut says: impl FnMut(&Bytes, &Head)) {
+    for (part, head) in batch::messages(line, head) {
         // There are no batches of batches.
         if head.kind() != Kind::Batch {
             says(&part, &head);

@@ -14,27 +14,26 @@ mod listening;
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use serde_json::json;
+use mcp::build::{cancelled_line, implementation};
+use mcp::envelope::request_meta;
+use mcp::{
+    Head, Kind, Parts, RawObject, cancelled_id, code, error_line, ids, meta, method, notification, result_line,
+    revision, splice,
+};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::capabilities::Declared;
 use super::era;
-use super::members::Members;
-use super::modern;
 use super::outlet::Outlet;
+use super::rounds;
 use super::rounds::{Call, Required};
-use super::{edit, rounds};
-use crate::jsonrpc::{self, Head, Kind, Parts, error_line, ids, result_line};
 use crate::transport::{Incoming, Message, QUEUE};
 
-/// The revisions that have sessions, the newest first.
-const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
-
 /// `_meta` of every request in the name of a client that has sent this `initialize`.
-pub(super) fn meta_of(initialize: &Bytes) -> Members {
-    let params = Parts::of(initialize).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
-    era::meta(params.get("clientInfo"), params.get("capabilities"))
+pub(super) fn meta_of(initialize: &Bytes) -> RawObject {
+    let params = Parts::of(initialize).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
+    request_meta(params.get("clientInfo"), params.get("capabilities"))
 }
 
 /// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
@@ -54,12 +53,12 @@ pub(super) async fn splice_if_modern(
 /// Puts the bridge between the relay and a server that has said this of itself; whether it is there.
 pub(super) fn splice(
     initialize: &Bytes,
-    discovered: Members,
+    discovered: RawObject,
     to_back: &Outlet,
     from_back: &mut mpsc::Receiver<Incoming>,
 ) -> bool {
     let Some(sender) = to_back.sender() else { return false };
-    let Some(params) = Parts::of(initialize).ok().and_then(|parts| Members::of(parts.params?)) else { return false };
+    let Some(params) = Parts::of(initialize).ok().and_then(|parts| RawObject::of(parts.params?)) else { return false };
     let meta = meta_of(initialize);
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the server while it reads never waits for a bridge that waits for it.
@@ -80,7 +79,10 @@ pub(super) fn splice(
         asked: HashMap::new(),
         made: 0,
     };
-    tracing::info!("the server speaks {} alone, and the client an earlier revision: bridging", modern::VERSION);
+    tracing::info!(
+        "the server speaks {} alone, and the client an earlier revision: bridging",
+        revision::LATEST_STATELESS
+    );
     tokio::spawn(bridge.run(Head::of(initialize).id().unwrap_or(b"null").to_vec(), from_relay, servers));
     true
 }
@@ -89,11 +91,11 @@ struct Bridge {
     to_relay: mpsc::Sender<Incoming>,
     to_back: mpsc::Sender<Message>,
     /// `_meta` of every request.
-    meta: Members,
+    meta: RawObject,
     /// The client's revision.
     version: String,
     /// What the server says of itself.
-    discovered: Members,
+    discovered: RawObject,
     /// The level of log messages that the client set.
     level: Option<Box<RawValue>>,
     /// The resources that the client subscribed to.
@@ -116,7 +118,7 @@ struct Going {
     back: Option<Vec<u8>>,
     /// How many answers are still missing.
     missing: usize,
-    responses: Members,
+    responses: RawObject,
     state: Option<Box<RawValue>>,
 }
 
@@ -161,15 +163,15 @@ impl Bridge {
 
     /// The answer to `initialize`, made of what the server says of itself.
     async fn initialized(&self, id: &[u8]) -> Open {
-        let known = LEGACY.contains(&self.version.as_str());
-        let mut result = Members::default();
-        result.put("protocolVersion", &if known { self.version.as_str() } else { LEGACY[0] });
-        let none = || serde_json::value::to_raw_value(&json!({})).unwrap_or_default();
+        let known = revision::STATEFUL.contains(&self.version.as_str());
+        let mut result = RawObject::default();
+        result.put("protocolVersion", &if known { self.version.as_str() } else { revision::LATEST_STATEFUL });
+        let none = || RawObject::default().raw();
         result.set("capabilities", self.discovered.get("capabilities").map_or_else(none, ToOwned::to_owned));
         let meta = self.discovered.object("_meta").unwrap_or_default();
-        match meta.get("io.modelcontextprotocol/serverInfo") {
+        match meta.get(meta::SERVER_INFO) {
             Some(server) => result.set("serverInfo", server.to_owned()),
-            None => result.put("serverInfo", &json!({ "name": "server", "version": "0" })),
+            None => result.put("serverInfo", &implementation("server", "0")),
         }
         if let Some(instructions) = self.discovered.get("instructions") {
             result.set("instructions", instructions.to_owned());
@@ -181,29 +183,29 @@ impl Bridge {
         let head = Head::of(&message.line);
         match (head.kind(), head.method(), head.id()) {
             (Kind::Request, Some(method), Some(id)) => self.request(&message.line, &head, method, id).await,
-            (Kind::Notification, Some("notifications/initialized"), _) => self.listen().await,
-            (Kind::Notification, Some("notifications/cancelled"), _) => self.cancelled(&message.line).await,
+            (Kind::Notification, Some(notification::INITIALIZED), _) => self.listen().await,
+            (Kind::Notification, Some(notification::CANCELLED), _) => self.cancelled(&message.line).await,
             (Kind::Response, _, Some(id)) if self.asked.contains_key(id) => self.answered(&message.line, id).await,
             // This era asks for roots when it wants them, and has no responses of clients: this one is to what the client isn't asked any more.
-            (Kind::Notification, Some("notifications/roots/list_changed"), _) | (Kind::Response, ..) => Some(()),
+            (Kind::Notification, Some(notification::ROOTS_LIST_CHANGED), _) | (Kind::Response, ..) => Some(()),
             _ => self.to_back.send(message).await.ok(),
         }
     }
 
     async fn request(&mut self, line: &Bytes, head: &Head, method: &str, id: &[u8]) -> Open {
-        let params = || Parts::of(line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
+        let params = || Parts::of(line).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
         match method {
-            "initialize" => self.initialized(id).await,
-            "ping" => self.tell(result_line(id, "{}"), None).await,
-            "logging/setLevel" => {
+            method::INITIALIZE => self.initialized(id).await,
+            method::PING => self.tell(result_line(id, "{}"), None).await,
+            method::LOGGING_SET_LEVEL => {
                 self.level = params().remove("level");
                 self.tell(result_line(id, "{}"), None).await
             }
-            "resources/subscribe" | "resources/unsubscribe" => {
+            method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 let Some(uri) = params().text("uri") else {
-                    return self.tell(error_line(id, -32602, "`params.uri` is missing"), None).await;
+                    return self.tell(error_line(id, code::INVALID_PARAMS, "`params.uri` is missing"), None).await;
                 };
-                if method == "resources/subscribe" {
+                if method == method::RESOURCES_SUBSCRIBE {
                     self.subscribed.insert(uri)
                 } else {
                     self.subscribed.remove(&uri)
@@ -214,7 +216,7 @@ impl Bridge {
             _ => {
                 let line = self.with_meta(line);
                 if let Some((call, _)) = Call::of(&line, head, Declared::default()) {
-                    let going = Going { call, back: None, missing: 0, responses: Members::default(), state: None };
+                    let going = Going { call, back: None, missing: 0, responses: RawObject::default(), state: None };
                     self.calls.insert(id.to_vec(), going);
                 }
                 self.say(line).await
@@ -227,11 +229,11 @@ impl Bridge {
         let Ok(parts) = Parts::of(line) else { return line.clone() };
         let mut meta = self.meta.clone();
         if let Some(level) = &self.level {
-            meta.set("io.modelcontextprotocol/logLevel", level.clone());
+            meta.set(meta::LOG_LEVEL, level.clone());
         }
         let meta_json = meta.raw();
         let meta_json = meta_json.get();
-        match parts.params.filter(|params| edit::is_object(params)) {
+        match parts.params.filter(|params| splice::is_object(params)) {
             None => {
                 let params = format!("\"params\":{{\"_meta\":{meta_json}}},");
                 // In front of the first member: every object of JSON-RPC has one.
@@ -240,15 +242,15 @@ impl Bridge {
                 [before, params.as_bytes(), after].concat().into()
             }
             Some(params) => {
-                let own = Members::of(params).unwrap_or_default();
-                match own.get("_meta").filter(|meta| edit::is_object(meta)) {
-                    None => edit::insert(line, params, &format!("\"_meta\":{meta_json}")),
+                let own = RawObject::of(params).unwrap_or_default();
+                match own.get("_meta").filter(|meta| splice::is_object(meta)) {
+                    None => splice::insert(line, params, &format!("\"_meta\":{meta_json}")),
                     Some(own) => {
-                        let mut all = Members::of(own).unwrap_or_default();
+                        let mut all = RawObject::of(own).unwrap_or_default();
                         all.extend(meta);
-                        let mut params = Members::of(params).unwrap_or_default();
+                        let mut params = RawObject::of(params).unwrap_or_default();
                         params.set("_meta", all.raw());
-                        edit::replace(line, parts.params.unwrap_or(own), params.raw().get().as_bytes())
+                        splice::replace(line, parts.params.unwrap_or(own), params.raw().get().as_bytes())
                     }
                 }
             }
@@ -257,16 +259,11 @@ impl Bridge {
 
     /// A cancellation of a request of ours.
     fn cancellation(&self, id: &[u8]) -> Bytes {
-        let mut params = Members::default();
-        params.set("_meta", self.meta.raw());
-        let id = RawValue::from_string(String::from_utf8_lossy(id).into_owned());
-        params.set("requestId", id.unwrap_or_default());
-        format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{}}}\n", params.raw().get())
-            .into()
+        cancelled_line(id, None, Some(&self.meta))
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
-        let Some(id) = jsonrpc::cancelled(line) else { return Some(()) };
+        let Some(id) = cancelled_id(line) else { return Some(()) };
         let back = match self.end(&id).await? {
             // Between two rounds there is nothing to cancel.
             Some(going) if going.missing > 0 => return Some(()),
@@ -286,9 +283,7 @@ impl Bridge {
             self.asked.iter().filter(|(_, (call, _))| call == id).map(|(id, _)| id.clone()).collect();
         for asked in open {
             self.asked.remove(&asked);
-            let params = format!("{{\"requestId\":{}}}", String::from_utf8_lossy(&asked));
-            let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{params}}}\n");
-            self.tell(line.into(), None).await?;
+            self.tell(cancelled_line(&asked, None, None), None).await?;
         }
         Some(going)
     }
@@ -307,7 +302,7 @@ impl Bridge {
                 Some(())
             }
             (Kind::Response, _, Some(id)) => self.response(message.line, id).await,
-            (Kind::Notification, Some("notifications/subscriptions/acknowledged" | "notifications/cancelled"), _) => {
+            (Kind::Notification, Some(notification::SUBSCRIPTIONS_ACKNOWLEDGED | notification::CANCELLED), _) => {
                 Some(())
             }
             _ => {
@@ -328,12 +323,17 @@ impl Bridge {
         match Required::of(&line) {
             None => {
                 self.calls.remove(&front);
-                let line = if front == id { line } else { edit::with_id(&line, &front) };
+                let line = if front == id { line } else { splice::with_id(&line, &front) };
                 self.tell(line, None).await
             }
             Some(Ok(required)) => self.required(&front, required).await,
             Some(Err(reason)) => {
-                self.fail(&front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
+                self.fail(
+                    &front,
+                    code::INTERNAL_ERROR,
+                    &format!("the server asks for input that is not valid: {reason}"),
+                )
+                .await
             }
         }
     }

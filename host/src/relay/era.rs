@@ -9,23 +9,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::envelope::request_meta;
+use mcp::{
+    Envelope, ErrorObject, Head, INPUT_REQUIRED, Kind, Parts, RawObject, build, code, error_line, method, request_line,
+    revision,
+};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::members::Members;
 use super::outlet::Outlet;
 use super::session::Session;
-use super::{Spoken, Terms, modern, rounds, upgrade};
+use super::{Spoken, Terms, modern, upgrade};
 use crate::config::{EraChoice, Sampling};
-use crate::jsonrpc::{ErrorObject, Head, Kind, Parts, error_line};
 use crate::sampling::Sampler;
 use crate::text::one_line;
 use crate::transport::back::Again;
 use crate::transport::{Incoming, Message, Side};
-
-/// The method that tells.
-pub(super) const DISCOVER: &str = "server/discover";
 
 /// Our id for it.
 pub(super) const PROBE: &[u8] = b"\"understudy-discover\"";
@@ -45,9 +44,9 @@ pub(super) async fn meet(
     by: (Sampling, Arc<Sampler>),
     terms: Terms,
     mut again: Option<Again>,
-    (first, mut spoken): (Message, Spoken),
+    (first, envelope, mut spoken): (Message, Envelope, Spoken),
 ) {
-    let meta = modern::meta(&first.line).unwrap_or_default();
+    let meta = envelope.members();
     let to_front = Outlet::new(front.outgoing.clone());
     let is_session_first = by.0.era == EraChoice::Sessions;
     if !is_session_first {
@@ -55,7 +54,7 @@ pub(super) async fn meet(
             drop(again);
             return modern::run(front, back, by, terms, (first, spoken)).await;
         }
-        start_again_if_ended(&mut back, &mut again, DISCOVER).await;
+        start_again_if_ended(&mut back, &mut again, method::SERVER_DISCOVER).await;
     }
     let session = Session::new(Some(by.clone()), terms.clients);
     let initialize = upgrade::initialize(&session, terms.clients, &meta);
@@ -70,7 +69,7 @@ pub(super) async fn meet(
     let is_stateless = match &refusal {
         None => true,
         Some(_) if is_session_first => {
-            start_again_if_ended(&mut back, &mut again, "initialize").await;
+            start_again_if_ended(&mut back, &mut again, method::INITIALIZE).await;
             discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some()
         }
         Some(_) => false,
@@ -80,7 +79,7 @@ pub(super) async fn meet(
         Some(why) if !is_stateless => {
             let id = Head::of(&first.line).id().unwrap_or(b"null").to_vec();
             // If the client has gone, there is nobody to tell.
-            let _ = to_front.send(error_line(&id, -32603, &why)).await;
+            let _ = to_front.send(error_line(&id, code::INTERNAL_ERROR, &why)).await;
             spoken.ended.cancel();
         }
         _ => modern::run(front, back, by, terms, (first, spoken)).await,
@@ -116,7 +115,7 @@ async fn greet(
     initialize: Bytes,
     back: &mut Side,
     said: &mut VecDeque<Incoming>,
-    meta: &Members,
+    meta: &RawObject,
     patience: Duration,
 ) -> Greeted {
     let ended = || Greeted::Refused("the server has ended".to_owned());
@@ -185,8 +184,8 @@ pub(super) async fn discover(
     to_back: &mpsc::Sender<Message>,
     from_back: &mut mpsc::Receiver<Incoming>,
     to_front: &Outlet,
-    meta: &Members,
-) -> Option<Members> {
+    meta: &RawObject,
+) -> Option<RawObject> {
     to_back.send(probe(meta).into()).await.ok()?;
     let answer = async {
         while let Some(incoming) = from_back.recv().await {
@@ -205,54 +204,42 @@ pub(super) async fn discover(
 }
 
 /// Our `server/discover`.
-pub(super) fn probe(meta: &Members) -> Bytes {
-    let mut params = Members::default();
+pub(super) fn probe(meta: &RawObject) -> Bytes {
+    let mut params = RawObject::default();
     params.set("_meta", meta.raw());
-    rounds::request(PROBE, DISCOVER, &params)
+    request_line(PROBE, method::SERVER_DISCOVER, &params)
 }
 
 /// What an answer to `server/discover` tells.
-pub(super) fn spoken(line: &Bytes) -> Option<Members> {
+pub(super) fn spoken(line: &Bytes) -> Option<RawObject> {
     let parts = Parts::of(line).ok()?;
     if let Some(error) = parts.error {
-        return is_modern(&error).then(Members::default);
+        return is_modern(&error).then(RawObject::default);
     }
-    let result = Members::of(parts.result?)?;
+    let result = RawObject::of(parts.result?)?;
     let versions: Vec<String> = result.get("supportedVersions").and_then(|raw| serde_json::from_str(raw.get()).ok())?;
-    versions.iter().any(|version| version == modern::VERSION).then_some(result)
+    versions.iter().any(|version| version == revision::LATEST_STATELESS).then_some(result)
 }
 
 /// Whether an error is one that only the modern era has (2026-07-28, "Errors"), and of a server that speaks it: one that knows the error for
 /// unknown revisions may know earlier revisions alone.
 fn is_modern(error: &ErrorObject) -> bool {
     match error.code {
-        -32021 | -32020 => true,
-        -32022 => error.data.get("supported").and_then(Value::as_array).is_none_or(|supported| {
-            supported.iter().filter_map(Value::as_str).any(|version| version >= modern::VERSION)
-        }),
+        code::MISSING_CLIENT_CAPABILITY | code::HEADER_MISMATCH => true,
+        code::UNSUPPORTED_PROTOCOL_VERSION => {
+            error.data.get("supported").and_then(Value::as_array).is_none_or(|supported| {
+                supported.iter().filter_map(Value::as_str).any(|version| version >= revision::LATEST_STATELESS)
+            })
+        }
         _ => false,
     }
 }
 
-/// `_meta` of a request of the modern era.
-pub(super) fn meta(client: Option<&RawValue>, capabilities: Option<&RawValue>) -> Members {
-    let mut meta = Members::default();
-    meta.put(modern::VERSION_KEY, &modern::VERSION);
-    if let Some(client) = client {
-        meta.set(modern::CLIENT_KEY, client.to_owned());
-    }
-    match capabilities {
-        Some(capabilities) => meta.set(modern::CAPABILITIES_KEY, capabilities.to_owned()),
-        None => meta.put(modern::CAPABILITIES_KEY, &serde_json::json!({})),
-    }
-    meta
-}
-
 /// `_meta` of a request of our own.
-pub(super) fn own_meta() -> Members {
-    let client = serde_json::json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") });
+pub(super) fn own_meta() -> RawObject {
+    let client = build::implementation("understudy", env!("CARGO_PKG_VERSION"));
     let client = serde_json::value::to_raw_value(&client).ok();
-    meta(client.as_deref(), None)
+    request_meta(client.as_deref(), None)
 }
 
 /// What SDKs say whose tool asked in the way of the other era.
@@ -270,7 +257,7 @@ impl Hint {
     /// To a server that has a session.
     pub(super) fn in_a_session() -> Self {
         Self {
-            words: &["InputRequired", "input_required", "Handler returned an invalid result"],
+            words: &["InputRequired", INPUT_REQUIRED, "Handler returned an invalid result"],
             remedy: "if its tools ask by `input_required`, `--era client` (`\"era\": \"client\"` in `sampling`) lets them",
             said: AtomicBool::new(false),
         }
@@ -333,13 +320,13 @@ mod tests {
                 server.outgoing.send(Incoming::Message(line.into())).await.unwrap();
                 (heard, server)
             });
-            let initialize = rounds::request(upgrade::INITIALIZE, "initialize", &Members::default());
+            let initialize = request_line(upgrade::INITIALIZE, method::INITIALIZE, &RawObject::default());
             let mut said = VecDeque::new();
             let greeted = greet(initialize, &mut back, &mut said, &own_meta(), Duration::from_millis(1)).await;
             assert_eq!(matches!(greeted, Greeted::Stateless), is_stateless);
             assert_eq!((matches!(greeted, Greeted::Session), said.len()), (!is_stateless, usize::from(!is_stateless)));
             let (heard, _server) = server.await.unwrap();
-            assert_eq!(heard, ["initialize", DISCOVER]);
+            assert_eq!(heard, ["initialize", "server/discover"]);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use mcp::{Head, Kind, code, error_line, result_line};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,7 +17,6 @@ use super::session::Session;
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
 use super::{Spoken, create, downgrade, era, next, refuse_length, report_garbage};
-use crate::jsonrpc::{Head, Kind, error_line, result_line};
 use crate::sampling::{SamplingRequest, hop};
 use crate::transport::{Incoming, Message, Side};
 
@@ -190,7 +190,7 @@ impl Shared {
         for id in pending {
             tracing::info!(request = %String::from_utf8_lossy(&id), "the client is gone: the request is answered with an error");
             let reason = "the client is gone, and its session ends: this is not answered any more";
-            if !self.to_back.send(error_line(&id, -32603, reason)).await {
+            if !self.to_back.send(error_line(&id, code::INTERNAL_ERROR, reason)).await {
                 return;
             }
         }
@@ -225,7 +225,7 @@ impl Shared {
         for id in self.answers.cancel_of(call, alone) {
             tracing::info!(request = %String::from_utf8_lossy(&id), "the client cancelled the call that it belongs to");
             let reason = "the client has cancelled the call in whose course this was asked";
-            if !self.to_back.send(error_line(&id, -32603, reason)).await {
+            if !self.to_back.send(error_line(&id, code::INTERNAL_ERROR, reason)).await {
                 return false;
             }
         }
@@ -341,7 +341,7 @@ impl Shared {
     }
 
     async fn refuse_id(&self, id: &[u8]) -> bool {
-        self.to_back.send(error_line(id, -32600, "a request with this id is still being answered")).await
+        self.to_back.send(error_line(id, code::INVALID_REQUEST, "a request with this id is still being answered")).await
     }
 }
 

@@ -5,16 +5,13 @@
 
 use std::collections::HashMap;
 
+use mcp::method::SAMPLING_CREATE_MESSAGE;
+use mcp::{Head, Kind, folded};
 use serde_json::value::RawValue;
-
-use crate::folded;
-use crate::jsonrpc::{Head, Kind};
-
-use super::session::CREATE_MESSAGE;
 
 /// Whether this message of a server's, which is no proper request for a completion, could be taken for one.
 pub(super) fn is_one(line: &[u8], head: &Head) -> bool {
-    let ours = |method: &str| folded::same(method, CREATE_MESSAGE);
+    let ours = |method: &str| folded::same(method, SAMPLING_CREATE_MESSAGE);
     head.method().is_some_and(ours)
         || head.other_methods().iter().any(|method| ours(method))
         || ((head.is_odd() || head.kind() == Kind::Other) && speaks_of_it(line))
@@ -22,7 +19,7 @@ pub(super) fn is_one(line: &[u8], head: &Head) -> bool {
 
 /// Whether the method's name stands anywhere in the text, however it is escaped.
 pub(super) fn speaks_of_it(line: &[u8]) -> bool {
-    folded::everything(&unescaped(&String::from_utf8_lossy(line))).contains(&folded::folded(CREATE_MESSAGE))
+    folded::everything(&unescaped(&String::from_utf8_lossy(line))).contains(&folded::folded(SAMPLING_CREATE_MESSAGE))
 }
 
 /// Whether a reader that is less strict could take another member of a request for its `params`.

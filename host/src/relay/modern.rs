@@ -16,46 +16,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use mcp::revision::LATEST_STATELESS;
+use mcp::splice::with_request_id;
+use mcp::{Envelope, Head, Kind, cancelled_id, code, error_line, ids, notification, with_id};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::allowance::Most;
 use super::capabilities::{self, Declared, Parts as Offer};
-use super::members::Members;
 use super::outlet::Outlet;
 use super::rounds::{Call, Required};
 use super::seal::{Remembered, Seal};
-use super::{Spoken, Terms, edit, era, lookalike, next, refuse_length, rounds};
+use super::{Spoken, Terms, era, lookalike, next, refuse_length, rounds};
 use crate::config::{Attached, Sampling};
-use crate::jsonrpc::{self, Head, Kind, Parts, error_line, ids};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, Side};
 use kept::Kept;
-
-/// The revision.
-pub(super) const VERSION: &str = "2026-07-28";
-
-/// What a request of this era has in its `_meta`.
-pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
-pub(super) const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
-pub(super) const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
-
-/// Other things than sampling that a server may require.
-pub(super) const OTHER_INPUTS: [&str; 2] = ["elicitation/create", "roots/list"];
-
-/// Whether a message is of this era.
-pub(super) fn speaks(line: &[u8]) -> bool {
-    memchr::memmem::find(line, VERSION_KEY.as_bytes()).is_some() && meta(line).is_some()
-}
-
-/// The `_meta` of a message of this era.
-pub(super) fn meta(line: &[u8]) -> Option<Members> {
-    let params = Members::of(Parts::of(line).ok()?.params?)?;
-    params.object("_meta").filter(|meta| meta.get(VERSION_KEY).is_some())
-}
 
 /// One relay of this era.
 struct Exchange {
@@ -215,7 +192,7 @@ impl Exchange {
         let head = Head::of(&message.line);
         match head.kind() {
             Kind::Request => self.request(message, &head).await,
-            Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(message).await,
+            Kind::Notification if head.method() == Some(notification::CANCELLED) => self.cancelled(message).await,
             _ => self.to_back.send(message).await,
         }
     }
@@ -236,7 +213,9 @@ impl Exchange {
                 }
                 line
             }
-            Some(Err(reason)) => return self.to_front.send(error_line(&call.id, -32602, &reason.to_string())).await,
+            Some(Err(reason)) => {
+                return self.to_front.send(error_line(&call.id, code::INVALID_PARAMS, &reason.to_string())).await;
+            }
             Some(Ok(Remembered { state, mut answers, rounds, spent, .. })) => {
                 call.spent = spent;
                 answers.extend(brought.responses);
@@ -247,7 +226,7 @@ impl Exchange {
         let id = call.id.clone();
         if self.calls().by_front.contains_key(ids::key(&id).as_ref()) {
             let reason = "a request with this id is still going on";
-            return self.to_front.send(error_line(&id, -32600, reason)).await;
+            return self.to_front.send(error_line(&id, code::INVALID_REQUEST, reason)).await;
         }
         self.calls().by_front.insert(ids::key(&id).into_owned(), Going { call: Arc::new(call), back: None });
         self.to_back.send(line).await
@@ -255,11 +234,11 @@ impl Exchange {
 
     /// The client wants no answer any more.
     async fn cancelled(&self, message: Message) -> bool {
-        let Some(front) = jsonrpc::cancelled(&message.line) else { return self.to_back.send(message).await };
+        let Some(front) = cancelled_id(&message.line) else { return self.to_back.send(message).await };
         let back = self.calls().end(&front);
         match back {
             // The server knows it by another id.
-            Some(back) => self.to_back.send(cancel(&message.line, &back)).await,
+            Some(back) => self.to_back.send(with_request_id(&message.line, &back)).await,
             None => self.to_back.send(message).await,
         }
     }
@@ -279,11 +258,16 @@ impl Exchange {
             return rounds::is_ours(id) || self.to_front.send(message).await;
         };
         let front = &call.id;
-        let restored = |line: &Bytes| if *front == id { line.clone() } else { edit::with_id(line, front) };
+        let restored = |line: &Bytes| if *front == id { line.clone() } else { with_id(line, front) };
         match Required::of(&message.line) {
             Some(Ok(required)) => self.required(Arc::clone(&call), required, restored(&message.line)).await,
             Some(Err(reason)) => {
-                self.fail(front, -32603, &format!("the server asks for input that is not valid: {reason}")).await
+                self.fail(
+                    front,
+                    code::INTERNAL_ERROR,
+                    &format!("the server asks for input that is not valid: {reason}"),
+                )
+                .await
             }
             None => {
                 self.hint.about(&message.line);
@@ -296,12 +280,12 @@ impl Exchange {
     /// The server asks as it would in an earlier revision, or something that could be taken for that.
     async fn asks_as_before(&self, head: &Head) -> bool {
         let reason = format!(
-            "revision {VERSION} has no request `sampling/createMessage`: a result asks for input (`input_required`)"
+            "revision {LATEST_STATELESS} has no request `sampling/createMessage`: a result asks for input (`input_required`)"
         );
         tracing::debug!("not passed on: {reason}");
         if let Some(id) = head.id().filter(|_| !head.is_quoted()) {
             // A server that no longer listens may still have something to say.
-            let _ = self.to_back.send(error_line(id, -32600, &reason)).await;
+            let _ = self.to_back.send(error_line(id, code::INVALID_REQUEST, &reason)).await;
         }
         true
     }
@@ -316,7 +300,7 @@ impl Exchange {
             let limit = self.limit;
             let reason = format!("the server's answer holds {bytes} bytes, more than `limits.line` allows ({limit})");
             tracing::error!("{reason}; it is dropped");
-            return self.fail(&front, -32603, &reason).await;
+            return self.fail(&front, code::INTERNAL_ERROR, &reason).await;
         }
         refuse_length(self.limit, "server", &head, bytes, &self.to_back, &self.to_front).await
     }
@@ -331,32 +315,7 @@ impl Exchange {
 /// What the client declared in a request, and the request with `sampling` declared; `None` if it isn't as it should be, which the server
 /// will say.
 fn declare(line: &Bytes, offer: Offer) -> Option<(Declared, Option<Bytes>)> {
-    #[derive(Deserialize)]
-    struct Params<'a> {
-        #[serde(borrow, rename = "_meta")]
-        meta: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct Meta<'a> {
-        #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
-        capabilities: &'a RawValue,
-    }
-    let params: Params = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
-    let meta: Meta = serde_json::from_str(params.meta.get()).ok()?;
-    let (clients, _, edited) = capabilities::declare_in(line, meta.capabilities, offer)?;
+    let envelope = Envelope::of(line)?;
+    let (clients, _, edited) = capabilities::declare_in(line, envelope.raw_capabilities()?, offer)?;
     Some((clients, edited))
-}
-
-/// A cancellation, of the request that has this id.
-pub(super) fn cancel(line: &Bytes, id: &[u8]) -> Bytes {
-    #[derive(Deserialize)]
-    struct Params<'a> {
-        #[serde(borrow, rename = "requestId")]
-        id: &'a RawValue,
-    }
-    let params = Parts::of(line).ok().and_then(|parts| parts.params);
-    match params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok()) {
-        Some(params) => edit::replace(line, params.id, id),
-        None => line.clone(),
-    }
 }

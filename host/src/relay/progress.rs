@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::Either;
+use mcp::build::notification_line;
+use mcp::notification;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -63,7 +65,7 @@ fn line(token: &RawValue, progress: usize, text: Option<&str>) -> Bytes {
     if let (Some(text), Some(params)) = (text, params.as_object_mut()) {
         params.insert("message".to_owned(), text.into());
     }
-    format!("{}\n", json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })).into()
+    notification_line(notification::PROGRESS, &params)
 }
 
 /// `_meta.progressToken`, as spelt: a string or a number.

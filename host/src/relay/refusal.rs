@@ -4,7 +4,7 @@
 //! plugin would spend the user's money, and show a provider the user's words, against the user's will. `clients.json` has the answers of published
 //! clients, which the tests read.
 
-use crate::jsonrpc::ErrorObject;
+use mcp::{ErrorObject, code};
 
 /// What an error means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,6 @@ pub(super) enum Meaning {
     /// Nobody can tell.
     Unclear,
 }
-
-/// The specification's "User rejected sampling request".
-const REJECTED: i64 = -1;
-
-/// JSON-RPC's "Method not found".
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Parts of words with which people refuse, in the languages that clients are translated into most.
 const REFUSALS: &[&str] = &[
@@ -176,9 +170,9 @@ pub(super) fn meaning(error: &ErrorObject) -> Meaning {
         said = said.replace(of_node, "");
     }
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if error.code == REJECTED || says(REFUSALS) {
+    if error.code == code::USER_REJECTED || says(REFUSALS) {
         Meaning::Refused
-    } else if error.code == METHOD_NOT_FOUND || says(INABILITIES) {
+    } else if error.code == code::METHOD_NOT_FOUND || says(INABILITIES) {
         Meaning::Cannot
     } else {
         Meaning::Unclear

@@ -2,20 +2,15 @@
 //! with what was required.
 
 use bytes::Bytes;
+use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
+use mcp::{Head, INPUT_REQUIRED, Parts, RawObject, folded, request_line, result_line};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::allowance::Spent;
 use super::capabilities::Declared;
-use super::members::Members;
-use super::session::CREATE_MESSAGE;
 use super::{lookalike, seal};
-use crate::folded;
-use crate::jsonrpc::{Head, Parts};
 use crate::sampling::ToolCall;
-
-/// The methods that may be answered so.
-const METHODS: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 
 /// How often a request is made at most for what isn't sampling. The SDKs have the same number. (What is, counts as each other request for a
 /// completion.)
@@ -28,7 +23,7 @@ pub(super) struct Call {
     pub(super) id: Vec<u8>,
     pub(super) method: String,
     /// Its parameters, less what belongs to one round.
-    params: Members,
+    params: RawObject,
     /// What the client declared with it.
     pub(super) clients: Declared,
     /// How often it has been made.
@@ -39,16 +34,16 @@ pub(super) struct Call {
 
 /// What a client's request brings of an earlier round.
 pub(super) struct Brought {
-    pub(super) responses: Members,
+    pub(super) responses: RawObject,
     pub(super) state: Option<Box<RawValue>>,
 }
 
 impl Call {
     /// The call that a request is, if it is one; the message is as the server gets it.
     pub(super) fn of(line: &Bytes, head: &Head, clients: Declared) -> Option<(Self, Brought)> {
-        let method = head.method().filter(|method| METHODS.contains(method))?;
-        let mut params = Members::of(Parts::of(line).ok()?.params?)?;
-        let responses = params.remove("inputResponses").and_then(|responses| Members::of(&responses));
+        let method = head.method().filter(|method| method::MULTI_ROUND.contains(method))?;
+        let mut params = RawObject::of(Parts::of(line).ok()?.params?)?;
+        let responses = params.remove("inputResponses").and_then(|responses| RawObject::of(&responses));
         let brought = Brought { responses: responses.unwrap_or_default(), state: params.remove("requestState") };
         let call = Self {
             id: head.id()?.to_vec(),
@@ -62,7 +57,7 @@ impl Call {
     }
 
     /// The request once more: under this id, with what was required.
-    pub(super) fn again(&self, id: &[u8], responses: &Members, state: Option<&RawValue>) -> Bytes {
+    pub(super) fn again(&self, id: &[u8], responses: &RawObject, state: Option<&RawValue>) -> Bytes {
         let mut params = self.params.clone();
         if !responses.is_empty() {
             params.set("inputResponses", responses.raw());
@@ -70,7 +65,7 @@ impl Call {
         if let Some(state) = state {
             params.set("requestState", state.to_owned());
         }
-        request(id, &self.method, &params)
+        request_line(id, &self.method, &params)
     }
 
     /// The call as it is when it is made again.
@@ -85,7 +80,7 @@ impl Call {
 
     /// The tool that is called.
     pub(super) fn tool(&self) -> Option<ToolCall> {
-        let is_call = self.method == "tools/call";
+        let is_call = self.method == method::TOOLS_CALL;
         let arguments = self.params.get("arguments").map_or("{}", RawValue::get);
         self.params.text("name").filter(|_| is_call).map(|name| ToolCall::new(&name, arguments))
     }
@@ -101,16 +96,6 @@ pub(super) fn is_ours(id: &[u8]) -> bool {
     id.starts_with(b"\"understudy-")
 }
 
-/// A request, as a line.
-pub(super) fn request(id: &[u8], method: &str, params: &Members) -> Bytes {
-    let mut line = br#"{"jsonrpc":"2.0","id":"#.to_vec();
-    line.extend_from_slice(id);
-    line.extend_from_slice(format!(",\"method\":{},\"params\":", serde_json::Value::from(method)).as_bytes());
-    line.extend_from_slice(params.raw().get().as_bytes());
-    line.extend_from_slice(b"}\n");
-    line.into()
-}
-
 /// What a server requires before it goes on.
 #[derive(Debug)]
 pub(super) struct Required {
@@ -118,7 +103,7 @@ pub(super) struct Required {
     pub(super) requests: Vec<(String, Input)>,
     pub(super) state: Option<Box<RawValue>>,
     /// The result, less the two.
-    pub(super) rest: Members,
+    pub(super) rest: RawObject,
 }
 
 /// One of the things that it requires.
@@ -133,29 +118,31 @@ impl Required {
     /// What a response requires; `None` if it is complete, and an error if nobody could tell what it wants.
     pub(super) fn of(line: &[u8]) -> Option<Result<Self, String>> {
         // Nearly all have neither the words nor anything that could be an escape of a letter in them.
-        memchr::memmem::find(line, b"input_required").or_else(|| memchr::memmem::find(line, b"\\u00"))?;
+        memchr::memmem::find(line, INPUT_REQUIRED.as_bytes()).or_else(|| memchr::memmem::find(line, b"\\u00"))?;
         let unclear = |reason: &str| lookalike::speaks_of_it(line).then(|| Err(reason.to_owned()));
         let Ok(Parts { result: Some(result), .. }) = Parts::of(line) else {
             return unclear("the message can't be read in one way only");
         };
-        let mut rest = Members::of(result)?;
+        let mut rest = RawObject::of(result)?;
         if !rest.is_unambiguous(&["resultType", "inputRequests", "requestState"]) {
             return unclear("a key is there twice, or in other letters");
         }
-        if rest.text("resultType").as_deref() != Some("input_required") {
+        if rest.text("resultType").as_deref() != Some(INPUT_REQUIRED) {
             return None;
         }
         let requests = rest.remove("inputRequests");
         let requests = requests.as_deref().map_or_else(
-            || Ok(Members::default()),
-            |requests| Members::of(requests).ok_or_else(|| "`inputRequests` is not an object".to_owned()),
+            || Ok(RawObject::default()),
+            |requests| RawObject::of(requests).ok_or_else(|| "`inputRequests` is not an object".to_owned()),
         );
-        Some(requests.and_then(|requests: Members| {
+        Some(requests.and_then(|requests: RawObject| {
             if !requests.has_each_once() {
                 return Err("a key of `inputRequests` is there twice".to_owned());
             }
             let requests = requests.into_iter().map(|(key, request)| match serde_json::from_str(request.get()) {
-                Ok(Input { method, .. }) if method != CREATE_MESSAGE && folded::same(&method, CREATE_MESSAGE) => {
+                Ok(Input { method, .. })
+                    if method != SAMPLING_CREATE_MESSAGE && folded::same(&method, SAMPLING_CREATE_MESSAGE) =>
+                {
                     Err(format!("the method of the input request `{}` is misspelt", crate::text::one_line(&key, 100)))
                 }
                 Ok(request) => Ok((key, request)),
@@ -169,9 +156,9 @@ impl Required {
 
     /// The response to a client with what is left for it to answer.
     pub(super) fn left(mut self, id: &[u8], state: &str) -> Bytes {
-        let mut left = Members::default();
+        let mut left = RawObject::default();
         for (key, Input { method, params }) in self.requests {
-            let mut input = Members::default();
+            let mut input = RawObject::default();
             input.put("method", &method);
             if let Some(params) = params {
                 input.set("params", params);
@@ -180,6 +167,6 @@ impl Required {
         }
         self.rest.set("inputRequests", left.raw());
         self.rest.put("requestState", &state);
-        crate::jsonrpc::result_line(id, self.rest.raw().get())
+        result_line(id, self.rest.raw().get())
     }
 }

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcp::RawObject;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretBox};
@@ -18,7 +19,6 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::allowance::Spent;
-use super::members::Members;
 
 /// How a state of ours begins; a server's own never does.
 const MARK: &str = "understudy-1.";
@@ -32,7 +32,7 @@ pub(super) struct Remembered {
     /// The server's own `requestState`, as spelt.
     pub(super) state: Option<Box<RawValue>>,
     /// The answers that are there already, by the server's keys.
-    pub(super) answers: Members,
+    pub(super) answers: RawObject,
     /// How often the request has been made.
     pub(super) rounds: u32,
     /// What has been asked in its course.
@@ -43,7 +43,7 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    pub(super) fn new(state: Option<Box<RawValue>>, answers: Members, rounds: u32) -> Self {
+    pub(super) fn new(state: Option<Box<RawValue>>, answers: RawObject, rounds: u32) -> Self {
         Self { state, answers, rounds, spent: Spent::default(), until: now().saturating_add(LIFETIME) }
     }
 }
@@ -146,7 +146,7 @@ fn now() -> u64 {
 }
 
 /// What a state is bound to: the method, and all parameters that a retry must repeat, whatever their order and spelling.
-pub(super) fn binding(method: &str, params: &Members) -> Vec<u8> {
+pub(super) fn binding(method: &str, params: &RawObject) -> Vec<u8> {
     let repeated = params.iter().filter(|(key, _)| !matches!(*key, "_meta" | "inputResponses" | "requestState"));
     let value = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or(Value::Null);
     let mut all: Value = repeated.map(|(key, raw)| (key.to_owned(), value(raw))).collect::<Map<_, _>>().into();
@@ -162,7 +162,7 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const ANSWERS: &str = r#"{"a":{"role":"assistant","n":1.0}}"#;
 
-    fn params(text: &str) -> Members {
+    fn params(text: &str) -> RawObject {
         serde_json::from_str(text).unwrap()
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mcp::{Head, Kind, Parts, batch, cancelled_id, code, error_line, ids, method, notification, splice};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,13 +16,9 @@ use super::doings::Doings;
 use super::refusal::{self, Meaning};
 use super::tasks::{self, Tasks};
 use super::verdict::Verdict;
-use super::{Answering, Clients, edit, lookalike};
+use super::{Answering, Clients, lookalike, max_tokens};
 use crate::config::{Attached, Mode};
-use crate::jsonrpc::{self, Head, Kind, Parts, ids};
 use crate::sampling::{Context, Sampler};
-
-/// The method that all this is about.
-pub(super) const CREATE_MESSAGE: &str = "sampling/createMessage";
 
 /// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
 const MOST_GOING: usize = 65_536;
@@ -134,7 +131,7 @@ impl Session {
         if let Some(doings) = &self.doings {
             doings.client_says(line, &head);
         }
-        if head.is_request("initialize") {
+        if head.is_request(method::INITIALIZE) {
             let tools = rule.declare_tools && sampler.accepts_tools();
             let offer = capabilities::Parts { tools, context: self.attaches };
             let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Verdict::Pass };
@@ -155,16 +152,18 @@ impl Session {
                 Verdict::Pass
             }
             (Kind::Batch, _) => {
-                each(line, |head| match (head.kind(), head.id()) {
-                    (Kind::Request, Some(id)) => self.begins(head, id),
-                    // Its answer stands, whatever it is.
-                    (Kind::Response, Some(id)) => drop(self.take_from_client(id)),
-                    _ => {}
-                });
+                for (_, head) in batch::messages(line, &head) {
+                    match (head.kind(), head.id()) {
+                        (Kind::Request, Some(id)) => self.begins(&head, id),
+                        // Its answer stands, whatever it is.
+                        (Kind::Response, Some(id)) => drop(self.take_from_client(id)),
+                        _ => {}
+                    }
+                }
                 Verdict::Pass
             }
-            (Kind::Notification, _) if head.method() == Some("notifications/cancelled") => {
-                let Some(call) = jsonrpc::cancelled(line) else { return Verdict::Pass };
+            (Kind::Notification, _) if head.method() == Some(notification::CANCELLED) => {
+                let Some(call) = cancelled_id(line) else { return Verdict::Pass };
                 let mut going = self.going();
                 let is_known = going.len() < MOST_GOING;
                 let spelt = going.remove(ids::key(&call).as_ref());
@@ -215,7 +214,7 @@ impl Session {
     fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Verdict {
         let Some(WithClient { id: servers, params }) = self.take_from_client(id) else { return Verdict::Pass };
         let pass = || {
-            if servers == id { Verdict::Pass } else { Verdict::Replace(edit::with_id(line, &servers)) }
+            if servers == id { Verdict::Pass } else { Verdict::Replace(splice::with_id(line, &servers)) }
         };
         // A result is the client's answer, whatever is in it; so is what can't be read.
         let Some(error) = Parts::of(line).ok().filter(|parts| parts.result.is_none()).and_then(|parts| parts.error)
@@ -255,7 +254,7 @@ impl Session {
     fn while_a_tool_is_called(&self, id: &[u8]) -> Option<Verdict> {
         let tools = self.answering.as_ref().and_then(|(rule, _)| rule.tools.as_deref())?;
         let may_ask = self.doings.as_ref().is_some_and(|doings| doings.calls_one_of(tools));
-        (!may_ask).then(|| Verdict::Refuse { id: id.to_vec(), code: -32603, message: only_while(tools) })
+        (!may_ask).then(|| Verdict::Refuse { id: id.to_vec(), code: code::INTERNAL_ERROR, message: only_while(tools) })
     }
 
     fn initialize(&self) -> MutexGuard<'_, Option<Initialize>> {
@@ -307,7 +306,9 @@ impl Session {
             doings.server_says(line, &head);
         }
         match head.kind() {
-            Kind::Request if head.method() == Some(CREATE_MESSAGE) => self.sampling_request(line, &head, about),
+            Kind::Request if head.method() == Some(method::SAMPLING_CREATE_MESSAGE) => {
+                self.sampling_request(line, &head, about)
+            }
             _ if lookalike::is_one(line, &head) => self.lookalike(&head),
             Kind::Response => {
                 if let Some(id) = head.id() {
@@ -316,7 +317,7 @@ impl Session {
                 Verdict::Pass
             }
             Kind::Request if self.has_tasks() && head.method().is_some_and(Tasks::knows) => self.task(line, &head),
-            Kind::Notification if head.method() == Some("notifications/cancelled") => self.cancelled(line),
+            Kind::Notification if head.method() == Some(notification::CANCELLED) => self.cancelled(line),
             Kind::Batch => self.batch(line),
             _ => Verdict::Pass,
         }
@@ -329,18 +330,15 @@ impl Session {
             let going = self.going();
             let clients = going.get(ids::find(id, |key| going.contains_key(key))?.as_ref())?;
             // One with two ids can't be edited.
-            (clients != id).then(|| edit::with_id(line, clients)).filter(|respelt| respelt != line)
+            (clients != id).then(|| splice::with_id(line, clients)).filter(|respelt| respelt != line)
         };
         if head.kind() != Kind::Batch {
             return respelt(line, head);
         }
-        let elements: Vec<&RawValue> = serde_json::from_slice(line).ok()?;
-        let respelt = elements.into_iter().filter_map(|element| {
-            let own = line.slice_ref(element.get().as_bytes());
-            Some((element, respelt(&own, &Head::of(&own))?))
-        });
-        let respelt: Vec<(&RawValue, Bytes)> = respelt.collect();
-        (!respelt.is_empty()).then(|| edit::replace_each(line, respelt))
+        let elements = batch::messages(line, head);
+        let respelt = elements.iter().filter_map(|(own, head)| Some((&own[..], respelt(own, head)?)));
+        let respelt: Vec<(&[u8], Bytes)> = respelt.collect();
+        (!respelt.is_empty()).then(|| splice::replace_each(line, respelt))
     }
 
     /// The server has answered a request of the client's.
@@ -364,9 +362,9 @@ impl Session {
             Some(id) if head.answers() => {
                 self.answered(id);
                 let reason = "the server's answer could be taken for a request of `sampling/createMessage`, and is not passed on";
-                Verdict::Replace(jsonrpc::error_line(id, -32603, reason))
+                Verdict::Replace(error_line(id, code::INTERNAL_ERROR, reason))
             }
-            Some(id) => Verdict::Refuse { id: id.to_vec(), code: -32600, message: reason.to_owned() },
+            Some(id) => Verdict::Refuse { id: id.to_vec(), code: code::INVALID_REQUEST, message: reason.to_owned() },
             None => Verdict::Drop,
         }
     }
@@ -388,10 +386,10 @@ impl Session {
         let refuse = |code, message: String| Verdict::Refuse { id: id.clone(), code, message };
         let raw = match Parts::of(line) {
             Ok(parts) => parts.params,
-            Err(error) => return refuse(-32700, format!("the request is not valid JSON: {error}")),
+            Err(error) => return refuse(code::PARSE_ERROR, format!("the request is not valid JSON: {error}")),
         };
         let Some(raw) = raw else {
-            return refuse(-32602, "invalid sampling request: `params` is missing".to_owned());
+            return refuse(code::INVALID_PARAMS, "invalid sampling request: `params` is missing".to_owned());
         };
         let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
         let params = line.slice_ref(raw.get().as_bytes());
@@ -406,27 +404,27 @@ impl Session {
         if !is_clients && needs.tools && self.declared.get().is_some() && !all.parts.tools {
             let reason =
                 "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
-            return refuse(-32602, reason.to_owned());
+            return refuse(code::INVALID_PARAMS, reason.to_owned());
         }
         if let Some(refusal) = self.while_a_tool_is_called(&id) {
             return refusal;
         }
         if is_clients && lookalike::has_other_params(line) {
             return refuse(
-                -32600,
+                code::INVALID_REQUEST,
                 "invalid sampling request: a member could be read as `params`, and isn't it".to_owned(),
             );
         }
         // What the plugin answers is held to the rest when it is read.
         let line = match is_clients.then(|| sampler.review(&params)) {
             None => line.clone(),
-            Some(Ok(lowered)) => lowered.map_or_else(|| line.clone(), |lowered| edit::lower(line, raw, lowered)),
+            Some(Ok(lowered)) => lowered.map_or_else(|| line.clone(), |lowered| max_tokens::lower(line, raw, lowered)),
             Some(Err(error)) => return refuse(error.code(), error.to_string()),
         };
         let charged =
             self.allowance.as_ref().map(|allowance| allowance.charge(about, needs.tools || has_results(&params)));
         if let Some(Err(reason)) = charged {
-            return refuse(-32603, reason);
+            return refuse(code::INTERNAL_ERROR, reason);
         }
         match is_clients {
             false => Verdict::Answer { id, params, is_rate_counted: false },
@@ -461,26 +459,26 @@ impl Session {
     }
 
     fn cancelled(&self, line: &Bytes) -> Verdict {
-        let Some(id) = jsonrpc::cancelled(line) else { return Verdict::Pass };
+        let Some(id) = cancelled_id(line) else { return Verdict::Pass };
         self.forget(&id);
         Verdict::Cancel { id }
     }
 
     /// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
     fn batch(&self, line: &Bytes) -> Verdict {
-        let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line) else {
+        let Some(elements) = batch::split(line) else {
             // Nobody knows what a lenient reader makes of it.
             return if lookalike::speaks_of_it(line) { self.lookalike(&Head::default()) } else { Verdict::Pass };
         };
         let (mut ours, mut others, mut dropped) = (Vec::new(), Vec::new(), false);
-        for element in elements.into_iter().map(RawValue::get) {
-            let head = Head::of(element.as_bytes());
-            if head.kind() == Kind::Batch && lookalike::speaks_of_it(element.as_bytes()) {
+        for element in elements {
+            let head = Head::of(&element);
+            if head.kind() == Kind::Batch && lookalike::speaks_of_it(&element) {
                 // There are no batches of batches.
                 self.lookalike(&Head::default());
                 dropped = true;
-            } else if head.is_request(CREATE_MESSAGE) || lookalike::is_one(element.as_bytes(), &head) {
-                ours.push(Bytes::from(format!("{element}\n")));
+            } else if head.is_request(method::SAMPLING_CREATE_MESSAGE) || lookalike::is_one(&element, &head) {
+                ours.push([&element[..], b"\n"].concat().into());
             } else {
                 if let (Kind::Response, Some(id)) = (head.kind(), head.id()) {
                     self.answered(id);
@@ -492,16 +490,8 @@ impl Session {
             // At most it speaks of it.
             return Verdict::Pass;
         }
-        let rest = (!others.is_empty()).then(|| Bytes::from(format!("[{}]\n", others.join(","))));
+        let rest = (!others.is_empty()).then(|| batch::join_line(&others));
         Verdict::Apart { rest, ours }
-    }
-}
-
-/// The heads of a batch's messages.
-fn each(line: &[u8], says: impl Fn(&Head)) {
-    let elements: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    for element in elements {
-        says(&Head::of(element.get().as_bytes()));
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcp::{RawObject, code, method, splice};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::members::Members;
 use crate::text::one_line;
 
 /// How long a task is kept if the server doesn't say, and at most.
@@ -31,9 +31,6 @@ const POLL: u64 = 500;
 /// So many tasks of one session are kept, and so many bytes of results. Beyond that the oldest that has ended is forgotten.
 const MOST: usize = 256;
 const MOST_BYTES: usize = 64 << 20;
-
-/// Where a result says which task it is of.
-const RELATED: &str = "io.modelcontextprotocol/related-task";
 
 /// The error of an answer: its code, and why.
 type Failure = (i64, String);
@@ -98,14 +95,14 @@ pub(super) fn wanted(params: &[u8]) -> Option<Result<Duration, Failure>> {
     }
     memchr::memmem::find(params, b"\"task\"")?;
     let task = serde_json::from_slice::<Params>(params).ok()?.task?;
-    let wish = Some(task).filter(|task| super::edit::is_object(task));
+    let wish = Some(task).filter(|task| splice::is_object(task));
     let ttl = match wish.map(|wish| serde_json::from_str(wish.get())) {
         Some(Ok(Wish { ttl: None })) => Some(TTL),
         Some(Ok(Wish { ttl: Some(ttl) })) => Duration::try_from_secs_f64(ttl / 1000.0).ok(),
         _ => None,
     };
     let reason = "invalid sampling request: `task` must be an object, and its `ttl` a number of milliseconds";
-    Some(ttl.map(|ttl| ttl.min(LONGEST)).ok_or_else(|| (-32602, reason.to_owned())))
+    Some(ttl.map(|ttl| ttl.min(LONGEST)).ok_or_else(|| (code::INVALID_PARAMS, reason.to_owned())))
 }
 
 impl Tasks {
@@ -116,17 +113,19 @@ impl Tasks {
         work: impl Future<Output = Result<String, Failure>> + Send + 'static,
     ) -> Result<String, Failure> {
         let mut random = [0; 16];
-        SystemRandom::new().fill(&mut random).map_err(|_| (-32603, "no random number for a task".to_owned()))?;
+        SystemRandom::new()
+            .fill(&mut random)
+            .map_err(|_| (code::INTERNAL_ERROR, "no random number for a task".to_owned()))?;
         let id = URL_SAFE_NO_PAD.encode(random);
         let mut state = self.lock();
         while state.tasks.len() >= MOST {
             if !state.forget_oldest() {
                 let reason = format!("{MOST} tasks of this session are going on already; wait for one, or cancel one");
-                return Err((-32603, reason));
+                return Err((code::INTERNAL_ERROR, reason));
             }
         }
         if state.closed {
-            return Err((-32603, "the session has ended".to_owned()));
+            return Err((code::INTERNAL_ERROR, "the session has ended".to_owned()));
         }
         state.made += 1;
         let (tasks, key, expires) = (Arc::clone(self), id.clone(), Instant::now() + ttl);
@@ -175,23 +174,24 @@ impl Tasks {
 
     /// Whether it is one of the methods of tasks.
     pub(super) fn knows(method: &str) -> bool {
-        matches!(method, "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel")
+        matches!(method, method::TASKS_GET | method::TASKS_RESULT | method::TASKS_LIST | method::TASKS_CANCEL)
     }
 
     /// Answers one of the methods that [`Tasks::knows`]; `tasks/result` waits until the task has ended.
     pub(super) async fn answer(&self, method: &str, params: &[u8]) -> Result<String, Failure> {
         let params: Value = serde_json::from_slice(params).unwrap_or_default();
         let text = |key: &str| params.get(key).and_then(Value::as_str);
-        if method == "tasks/list" {
+        if method == method::TASKS_LIST {
             return match text("cursor") {
                 None => Ok(self.list()),
-                Some(_) => Err((-32602, "the `cursor` is none of ours: there is one page".to_owned())),
+                Some(_) => Err((code::INVALID_PARAMS, "the `cursor` is none of ours: there is one page".to_owned())),
             };
         }
-        let id = text("taskId").ok_or_else(|| (-32602, "`taskId` is missing, or no string".to_owned()))?;
+        let id =
+            text("taskId").ok_or_else(|| (code::INVALID_PARAMS, "`taskId` is missing, or no string".to_owned()))?;
         match method {
-            "tasks/result" => self.result(id).await,
-            "tasks/cancel" => self.cancel(id),
+            method::TASKS_RESULT => self.result(id).await,
+            method::TASKS_CANCEL => self.cancel(id),
             _ => self.lock().task(id).map(|task| task.shown(id).to_string()),
         }
     }
@@ -220,9 +220,9 @@ impl Tasks {
         match ended {
             Ok(Status::Completed(result)) => Ok(result.as_ref().to_owned()),
             Ok(Status::Failed(failure)) => Err(failure),
-            Ok(Status::Cancelled) => Err((-32603, "the task was cancelled".to_owned())),
+            Ok(Status::Cancelled) => Err((code::INTERNAL_ERROR, "the task was cancelled".to_owned())),
             Ok(Status::Working) | Err(_) => {
-                Err((-32603, "the task's time (`ttl`) was over before it had ended".to_owned()))
+                Err((code::INTERNAL_ERROR, "the task's time (`ttl`) was over before it had ended".to_owned()))
             }
         }
     }
@@ -231,7 +231,7 @@ impl Tasks {
         let mut state = self.lock();
         let task = state.task(id)?;
         if task.status.borrow().has_ended() {
-            return Err((-32602, "the task has ended already, so it can't be cancelled".to_owned()));
+            return Err((code::INVALID_PARAMS, "the task has ended already, so it can't be cancelled".to_owned()));
         }
         task.turn(Status::Cancelled);
         task.stop.cancel();
@@ -255,7 +255,7 @@ impl Tasks {
 impl State {
     fn task(&mut self, id: &str) -> Result<&mut Task, Failure> {
         let reason = || format!("no task `{}` is kept: it never was, or its time (`ttl`) is over", one_line(id, 100));
-        self.tasks.get_mut(id).ok_or_else(|| (-32602, reason()))
+        self.tasks.get_mut(id).ok_or_else(|| (code::INVALID_PARAMS, reason()))
     }
 
     fn bytes(&self) -> usize {
@@ -302,9 +302,9 @@ impl Task {
 
 /// A result that says which task it is of.
 fn with_related(result: &str, id: &str) -> String {
-    let Ok(mut result) = serde_json::from_str::<Members>(result) else { return result.to_owned() };
+    let Ok(mut result) = serde_json::from_str::<RawObject>(result) else { return result.to_owned() };
     let mut meta = result.object("_meta").unwrap_or_default();
-    meta.put(RELATED, &json!({ "taskId": id }));
+    meta.put(mcp::meta::RELATED_TASK, &json!({ "taskId": id }));
     result.set("_meta", meta.raw());
     String::from(Box::<str>::from(result.raw()))
 }

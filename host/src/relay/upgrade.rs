@@ -22,25 +22,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::json;
+use mcp::build::{cancelled_line, error_line_with_data, implementation, initialized_line, unsupported_version_data};
+use mcp::revision::LATEST_STATELESS;
+use mcp::{
+    COMPLETE, Head, Kind, Parts, RawObject, cancelled_id, code, error_line, meta, method, notification, request_line,
+    result_line, revision, splice, with_id,
+};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::era::{self, DISCOVER};
-use super::members::Members;
-use super::modern::{CAPABILITIES_KEY, CLIENT_KEY, VERSION, VERSION_KEY};
-use super::rounds::request;
+use super::era;
 use super::seal::{self, Seal};
 use super::session::Session;
 use super::verdict::Verdict;
-use super::{Clients, Spoken, Terms, edit, legacy, rounds};
-use crate::jsonrpc::{self, Head, Kind, Parts, error_line, result_line};
+use super::{Clients, Spoken, Terms, legacy, rounds};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, QUEUE, Side};
-
-/// The revision that the server is asked for.
-const LEGACY: &str = "2025-11-25";
 
 /// Our id for `initialize`.
 pub(super) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
@@ -49,26 +47,22 @@ pub(super) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
 const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
 
 /// A client's notifications that belong to a session.
-const SESSIONS: [&str; 3] = ["notifications/initialized", "notifications/progress", "notifications/roots/list_changed"];
-
-const LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
-const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
-const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
+const SESSIONS: [&str; 3] = [notification::INITIALIZED, notification::PROGRESS, notification::ROOTS_LIST_CHANGED];
 
 /// How long a parked call waits for its client, which is as long as a `requestState` is good for.
 const PARKED: Duration = Duration::from_mins(10);
 
 /// `initialize` in a modern client's name, as the server gets it.
-pub(super) fn initialize(session: &Session, clients: Clients, meta: &Members) -> Bytes {
-    let mut params = Members::default();
-    params.put("protocolVersion", &LEGACY);
-    let object = |key| meta.get(key).filter(|value| edit::is_object(value)).map(ToOwned::to_owned);
-    params.set("capabilities", declares(clients, object(CAPABILITIES_KEY)));
-    match object(CLIENT_KEY).filter(|_| !clients.are_several()) {
+pub(super) fn initialize(session: &Session, clients: Clients, meta: &RawObject) -> Bytes {
+    let mut params = RawObject::default();
+    params.put("protocolVersion", &revision::LATEST_STATEFUL);
+    let object = |key| meta.get(key).filter(|value| splice::is_object(value)).map(ToOwned::to_owned);
+    params.set("capabilities", declares(clients, object(meta::CLIENT_CAPABILITIES)));
+    match object(meta::CLIENT_INFO).filter(|_| !clients.are_several()) {
         Some(client) => params.set("clientInfo", client),
-        None => params.put("clientInfo", &json!({ "name": "understudy", "version": env!("CARGO_PKG_VERSION") })),
+        None => params.put("clientInfo", &implementation("understudy", env!("CARGO_PKG_VERSION"))),
     }
-    let line = request(INITIALIZE, "initialize", &params);
+    let line = request_line(INITIALIZE, method::INITIALIZE, &params);
     match session.client_says(&line) {
         Verdict::Replace(line) => line,
         _ => line,
@@ -77,13 +71,13 @@ pub(super) fn initialize(session: &Session, clients: Clients, meta: &Members) ->
 
 /// What is declared to the server: what the first client has. Of several clients, only what each call can be held to.
 fn declares(clients: Clients, capabilities: Option<Box<RawValue>>) -> Box<RawValue> {
-    let none = || Members::default().raw();
+    let none = || RawObject::default().raw();
     match clients {
         Clients::One => capabilities.unwrap_or_else(none),
         Clients::Several { told: false } => none(),
         Clients::Several { told: true } => {
-            let all = capabilities.as_deref().and_then(Members::of).unwrap_or_default();
-            let mut kept = Members::default();
+            let all = capabilities.as_deref().and_then(RawObject::of).unwrap_or_default();
+            let mut kept = RawObject::default();
             kept.extend(all.into_iter().filter(|(key, _)| ASKED.contains(&key.as_str())));
             kept.raw()
         }
@@ -113,7 +107,7 @@ pub(super) async fn run(
     let bridge = Bridge {
         to_front: front.outgoing,
         to_relay,
-        server: Members::default(),
+        server: RawObject::default(),
         seal,
         clients,
         hint: era::Hint::in_a_session(),
@@ -124,7 +118,7 @@ pub(super) async fn run(
         ours: HashSet::new(),
         made: 0,
     };
-    tracing::info!("the client speaks {VERSION}, and the server has sessions: bridging");
+    tracing::info!("the client speaks {LATEST_STATELESS}, and the server has sessions: bridging");
     bridge.run(front.incoming, from_relay, first).await;
 }
 
@@ -132,7 +126,7 @@ struct Bridge {
     to_front: mpsc::Sender<Message>,
     to_relay: mpsc::Sender<Incoming>,
     /// What the server answered to `initialize`.
-    server: Members,
+    server: RawObject,
     seal: Seal,
     clients: Clients,
     hint: era::Hint,
@@ -143,7 +137,7 @@ struct Bridge {
     /// These ids, by the client's.
     by_front: HashMap<Vec<u8>, Vec<u8>>,
     /// The requests for notifications, by the client's ids, with what each wants.
-    listening: HashMap<Vec<u8>, Members>,
+    listening: HashMap<Vec<u8>, RawObject>,
     /// Requests of our own.
     ours: HashSet<Vec<u8>>,
     made: u64,
@@ -156,14 +150,14 @@ struct Going {
     method: String,
     binding: Vec<u8>,
     /// What the client declared with it.
-    capabilities: Members,
+    capabilities: RawObject,
     /// The least level of the log lines that it wants, if any.
     log: Option<log::Level>,
     /// The client's progress token: as the server knows it, and as the client's latest request has it.
     token: Option<Box<RawValue>>,
     newest_token: Option<Box<RawValue>>,
     /// What the server asked for, and the client hasn't been asked yet: the server's ids and the requests.
-    waiting: VecDeque<(Vec<u8>, Members)>,
+    waiting: VecDeque<(Vec<u8>, RawObject)>,
     /// What the client has been asked: the server's ids by our keys.
     asked: HashMap<String, Vec<u8>>,
     /// The answer, if it came while the call was parked.
@@ -186,7 +180,7 @@ impl Bridge {
         if let Err(reason) = self.initialized(&mut from_relay).await {
             let id = Head::of(&first.line).id().unwrap_or(b"null").to_vec();
             // The client has gone, if it can't be told.
-            let _ = self.tell(error_line(&id, -32603, &reason), None).await;
+            let _ = self.tell(error_line(&id, code::INTERNAL_ERROR, &reason), None).await;
             return;
         }
         let mut open = self.client_says(first).await;
@@ -240,18 +234,17 @@ impl Bridge {
                 return Err(why);
             }
             let parts = Parts::of(&message.line).ok();
-            self.server = parts.and_then(|parts| Members::of(parts.result?)).unwrap_or_default();
+            self.server = parts.and_then(|parts| RawObject::of(parts.result?)).unwrap_or_default();
             break;
         }
-        let line = Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
-        self.say(line).await.ok_or_else(gone)
+        self.say(initialized_line()).await.ok_or_else(gone)
     }
 
     async fn client_says(&mut self, message: Message) -> Open {
         let head = Head::of(&message.line);
         match (head.kind(), head.method(), head.id()) {
             (Kind::Request, Some(method), Some(id)) => self.request(&message.line, method, id).await,
-            (Kind::Notification, Some("notifications/cancelled"), _) => self.cancelled(&message.line).await,
+            (Kind::Notification, Some(notification::CANCELLED), _) => self.cancelled(&message.line).await,
             // This era has none.
             (Kind::Response, ..) => Some(()),
             // Nor these, and one client's would be about what another is asked.
@@ -263,34 +256,54 @@ impl Bridge {
     }
 
     async fn request(&mut self, line: &Bytes, method: &str, id: &[u8]) -> Open {
-        let mut params = Parts::of(line).ok().and_then(|parts| Members::of(parts.params?)).unwrap_or_default();
-        let mut meta = params.remove("_meta").as_deref().and_then(Members::of).unwrap_or_default();
-        let version = meta.remove(VERSION_KEY).and_then(|version| serde_json::from_str::<String>(version.get()).ok());
-        if version.as_deref() != Some(VERSION) {
+        let mut params = Parts::of(line).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
+        let mut meta = params.remove("_meta").as_deref().and_then(RawObject::of).unwrap_or_default();
+        let version =
+            meta.remove(meta::PROTOCOL_VERSION).and_then(|version| serde_json::from_str::<String>(version.get()).ok());
+        if version.as_deref() != Some(LATEST_STATELESS) {
             return self.tell(unsupported(id, version.as_deref().unwrap_or_default()), None).await;
         }
         if self.by_front.contains_key(id) || self.listening.contains_key(id) {
-            return self.tell(error_line(id, -32600, "a request with this id is still going on"), None).await;
+            return self
+                .tell(error_line(id, code::INVALID_REQUEST, "a request with this id is still going on"), None)
+                .await;
         }
-        let capabilities = meta.remove(CAPABILITIES_KEY).as_deref().and_then(Members::of).unwrap_or_default();
-        meta.remove(CLIENT_KEY);
-        let log = meta.remove(LEVEL_KEY).as_deref().and_then(log::Level::of);
-        let token = meta.get("progressToken").map(ToOwned::to_owned);
+        let capabilities =
+            meta.remove(meta::CLIENT_CAPABILITIES).as_deref().and_then(RawObject::of).unwrap_or_default();
+        meta.remove(meta::CLIENT_INFO);
+        let log = meta.remove(meta::LOG_LEVEL).as_deref().and_then(log::Level::of);
+        let token = meta.get(meta::PROGRESS_TOKEN).map(ToOwned::to_owned);
         match method {
-            DISCOVER => return self.discovered(id).await,
-            "subscriptions/listen" => return self.listen(id, &params).await,
-            "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
-                return self.tell(error_line(id, -32601, &format!("revision {VERSION} has no `{method}`")), None).await;
+            method::SERVER_DISCOVER => return self.discovered(id).await,
+            method::SUBSCRIPTIONS_LISTEN => return self.listen(id, &params).await,
+            method::INITIALIZE
+            | method::PING
+            | method::LOGGING_SET_LEVEL
+            | method::RESOURCES_SUBSCRIBE
+            | method::RESOURCES_UNSUBSCRIBE => {
+                return self
+                    .tell(
+                        error_line(
+                            id,
+                            code::METHOD_NOT_FOUND,
+                            &format!("revision {LATEST_STATELESS} has no `{method}`"),
+                        ),
+                        None,
+                    )
+                    .await;
             }
             // The server's tasks are its session's, and so all clients': whoever lists them would see the others'.
-            _ if self.clients.are_several() && (method.starts_with("tasks/") || params.get("task").is_some()) => {
-                let reason =
-                    format!("revision {VERSION} has no tasks of earlier revisions: `tasks/…`, and `task` in `params`");
-                return self.tell(error_line(id, -32601, &reason), None).await;
+            _ if self.clients.are_several()
+                && (method.starts_with(method::TASKS_PREFIX) || params.get("task").is_some()) =>
+            {
+                let reason = format!(
+                    "revision {LATEST_STATELESS} has no tasks of earlier revisions: `tasks/…`, and `task` in `params`"
+                );
+                return self.tell(error_line(id, code::METHOD_NOT_FOUND, &reason), None).await;
             }
             _ => {}
         }
-        let responses = params.remove("inputResponses").as_deref().and_then(Members::of);
+        let responses = params.remove("inputResponses").as_deref().and_then(RawObject::of);
         let state = params.remove("requestState");
         let binding = seal::binding(method, &params);
         if responses.is_some() || state.is_some() {
@@ -304,7 +317,7 @@ impl Bridge {
         }
         let own = self.new_id();
         self.by_front.insert(id.to_vec(), own.clone());
-        let line = request(&own, method, &params);
+        let line = request_line(&own, method, &params);
         let going = Going {
             front: Some(id.to_vec()),
             method: method.to_owned(),
@@ -325,9 +338,9 @@ impl Bridge {
 
     /// What the server is, as this era tells it.
     async fn discovered(&self, id: &[u8]) -> Open {
-        let mut result = Members::default();
-        result.put("resultType", &"complete");
-        result.put("supportedVersions", &[VERSION]);
+        let mut result = RawObject::default();
+        result.put("resultType", &COMPLETE);
+        result.put("supportedVersions", &revision::STATELESS);
         let mut capabilities = self.server.object("capabilities").unwrap_or_default();
         if self.clients.are_several() {
             capabilities.remove("tasks");
@@ -338,29 +351,29 @@ impl Bridge {
         }
         cacheable(&mut result);
         if let Some(server) = self.server.get("serverInfo") {
-            let mut meta = Members::default();
-            meta.set(SERVER_KEY, server.to_owned());
+            let mut meta = RawObject::default();
+            meta.set(meta::SERVER_INFO, server.to_owned());
             result.set("_meta", meta.raw());
         }
         self.tell(result_line(id, result.raw().get()), None).await
     }
 
     /// Makes a request of our own, whose answer is of no interest.
-    async fn ask(&mut self, method: &str, params: &Members) -> Open {
+    async fn ask(&mut self, method: &str, params: &RawObject) -> Open {
         let id = self.new_id();
-        let line = request(&id, method, params);
+        let line = request_line(&id, method, params);
         self.ours.insert(id);
         self.say(line).await
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
-        let Some(id) = jsonrpc::cancelled(line) else { return Some(()) };
+        let Some(id) = cancelled_id(line) else { return Some(()) };
         if let Some(wanted) = self.listening.remove(&id) {
             let others: HashSet<String> = self.listening.values().flat_map(uris).collect();
             for uri in uris(&wanted).into_iter().filter(|uri| !others.contains(uri)) {
-                let mut params = Members::default();
+                let mut params = RawObject::default();
                 params.put("uri", &uri);
-                self.ask("resources/unsubscribe", &params).await?;
+                self.ask(method::RESOURCES_UNSUBSCRIBE, &params).await?;
             }
             return Some(());
         }
@@ -370,11 +383,7 @@ impl Bridge {
     }
 
     async fn cancel(&self, own: &[u8]) -> Open {
-        let id = String::from_utf8_lossy(own);
-        let line = format!(
-            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}}}}}\n"
-        );
-        self.say(line.into()).await
+        self.say(cancelled_line(own, None, None)).await
     }
 
     async fn server_says(&mut self, message: Message) -> Open {
@@ -396,18 +405,18 @@ impl Bridge {
             going.answer = Some(line.clone());
             return Some(());
         };
-        let line = if let Some(mut result) = Parts::of(line).ok().and_then(|parts| Members::of(parts.result?)) {
+        let line = if let Some(mut result) = Parts::of(line).ok().and_then(|parts| RawObject::of(parts.result?)) {
             if result.get("resultType").is_none() {
-                result.put("resultType", &"complete");
+                result.put("resultType", &COMPLETE);
             }
             let method = going.method.as_str();
-            if method.ends_with("/list") || method == "resources/read" {
+            if method.ends_with(method::LIST_SUFFIX) || method == method::RESOURCES_READ {
                 cacheable(&mut result);
             }
             result_line(&front, result.raw().get())
         } else {
             self.hint.about(line);
-            edit::with_id(line, &front)
+            with_id(line, &front)
         };
         self.calls.remove(own);
         self.by_front.remove(&front);
@@ -417,30 +426,32 @@ impl Bridge {
 
 /// Whether input may be required in the course of this request.
 fn may_ask(going: &Going) -> bool {
-    matches!(going.method.as_str(), "tools/call" | "prompts/get" | "resources/read")
+    method::MULTI_ROUND.contains(&going.method.as_str())
 }
 
 /// Says how long the result may be kept: not at all, for an earlier revision says nothing of it.
-fn cacheable(result: &mut Members) {
+fn cacheable(result: &mut RawObject) {
     result.put("ttlMs", &0);
     result.put("cacheScope", &"private");
 }
 
-fn uris(wanted: &Members) -> Vec<String> {
+fn uris(wanted: &RawObject) -> Vec<String> {
     let uris = wanted.get("resourceSubscriptions").and_then(|uris| serde_json::from_str(uris.get()).ok());
     uris.unwrap_or_default()
 }
 
 /// `_meta` of a notification on a stream that was asked for by the request with this id.
-fn subscription(id: &[u8]) -> Members {
-    let mut meta = Members::default();
-    meta.set(SUBSCRIPTION_KEY, RawValue::from_string(String::from_utf8_lossy(id).into_owned()).unwrap_or_default());
+fn subscription(id: &[u8]) -> RawObject {
+    let mut meta = RawObject::default();
+    meta.set(
+        meta::SUBSCRIPTION_ID,
+        RawValue::from_string(String::from_utf8_lossy(id).into_owned()).unwrap_or_default(),
+    );
     meta
 }
 
 /// The answer to a request of a revision that isn't this era's.
 fn unsupported(id: &[u8], requested: &str) -> Bytes {
-    let data = json!({ "supported": [VERSION], "requested": requested });
-    let error = json!({ "code": -32022, "message": "unsupported protocol version", "data": data });
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{error}}}\n", String::from_utf8_lossy(id)).into()
+    let data = unsupported_version_data(&revision::STATELESS, requested);
+    error_line_with_data(id, code::UNSUPPORTED_PROTOCOL_VERSION, "unsupported protocol version", &data)
 }

@@ -18,7 +18,6 @@
 //! | `shared_side` | that side: who gets what |
 //! | `apart` | calls that have a side, and so a server, of their own |
 //! | `mirror` | whether its headers say what its body says |
-//! | `part` | one part of a message, found and replaced |
 
 mod apart;
 mod bodies;
@@ -29,7 +28,6 @@ mod listen;
 mod log;
 mod mirror;
 mod modern;
-mod part;
 mod posted;
 mod reply;
 mod route;
@@ -62,13 +60,6 @@ use modern::Modern;
 use sessions::Sessions;
 pub use socket::Socket;
 
-/// The revisions that have sessions.
-const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
-
-/// Those that have none.
-const MODERN: [&str; 1] = ["2026-07-28"];
-
-const SESSION_ID: &str = "mcp-session-id";
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
 /// How often sessions are looked at for what time brings, at least.
@@ -324,7 +315,7 @@ fn path(name: &str) -> String {
 }
 
 /// The value of a header, if it is text.
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 

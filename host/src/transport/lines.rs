@@ -1,9 +1,9 @@
 //! Cutting a stream of bytes into lines, without copying them.
 
 use bytes::{Bytes, BytesMut};
+use mcp::Scanner;
 
 use super::Incoming;
-use crate::jsonrpc::Scanner;
 
 /// How much is read at once, at most, unless a line is longer; and at least.
 const BLOCK: usize = 64 * 1024;

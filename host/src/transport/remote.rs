@@ -40,6 +40,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::{Head, Kind, cancelled_id, code, error_line, ids, method, notification};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -48,7 +49,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{Message, QUEUE, Side};
-use crate::jsonrpc::{Head, Kind, cancelled, error_line, ids};
 use calls::{Calls, requests};
 use link::Link;
 use modern::Modern;
@@ -99,7 +99,7 @@ impl Remote {
         ];
         let shown = crate::text::one_line(name, 60);
         let name = HeaderName::try_from(name.trim()).map_err(|_| format!("`{shown}` is not a header's name"))?;
-        if OURS.contains(&name) || name.as_str().starts_with("mcp-") {
+        if OURS.contains(&name) || name.as_str().starts_with(mcp::header::PREFIX) {
             return Err(format!("`{shown}` is set by the protocol"));
         }
         let value = HeaderValue::try_from(value.trim());
@@ -261,14 +261,14 @@ impl Driver {
     async fn request(&mut self, line: Bytes, head: &Head, ids: Vec<Bytes>) {
         let Some(mut call) = self.link.calls.begin(&ids, false) else {
             for id in ids {
-                let used = error_line(&id, -32600, "a request with this id has no answer yet");
+                let used = error_line(&id, code::INVALID_REQUEST, "a request with this id has no answer yet");
                 self.link.tell(used, Some(id)).await;
             }
             return;
         };
         call.is_batch = head.kind() == Kind::Batch;
         let modern = Modern::of(&line, head);
-        let begins = modern.is_none() && head.is_request("initialize");
+        let begins = modern.is_none() && head.is_request(method::INITIALIZE);
         let settled = self.settled.clone();
         let settles = begins.then(|| self.next_gate());
         let (link, is_stateless) = (Arc::clone(&self.link), modern.is_some());
@@ -303,8 +303,8 @@ impl Driver {
 
     async fn notify(&mut self, line: Bytes, head: &Head) {
         let modern = Modern::of(&line, head);
-        if head.is_notification("notifications/cancelled")
-            && let Some(id) = cancelled(&line)
+        if head.is_notification(notification::CANCELLED)
+            && let Some(id) = cancelled_id(&line)
         {
             if let Some(task) = self.stateless.remove(ids::key(&id).as_ref()) {
                 return task.abort();
@@ -314,7 +314,7 @@ impl Driver {
             }
         }
         let link = Arc::clone(&self.link);
-        if head.is_notification("notifications/initialized") && modern.is_none() {
+        if head.is_notification(notification::INITIALIZED) && modern.is_none() {
             self.in_order(async move { link.initialized(&line).await }).await;
         } else {
             self.in_order(async move { link.say(&line, modern.as_ref()).await }).await;

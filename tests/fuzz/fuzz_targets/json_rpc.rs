@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mcp::{Head, Kind, Parts, Scanner};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use understudy::jsonrpc::{Head, Kind, Parts, Scanner};
 use understudy_fuzz::sampling::unique;
 
 fuzz_target!(|bytes: &[u8]| {

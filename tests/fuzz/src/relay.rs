@@ -10,15 +10,16 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::{Head, Kind, ids};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
-use understudy::jsonrpc::{Head, Kind, ids};
 use understudy::outbound::{Http, ProviderClient};
 use understudy::relay::{Answering, Relay, Terms};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::{Engine, Plugin};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
 use understudy::transport::{Incoming, Peer, Side, Splitter};

@@ -10,6 +10,7 @@ mod examples;
 mod handler;
 mod house;
 mod modern;
+mod param_headers;
 mod process;
 mod properties;
 mod provider;

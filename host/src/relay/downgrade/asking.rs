@@ -1,13 +1,11 @@
 //! What a modern server requires: requests of the server's to the client, and the call made again with the answers.
 
 use bytes::Bytes;
+use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
+use mcp::{Parts, RawObject, code, request_line};
 
-use super::super::members::Members;
-use super::super::modern::OTHER_INPUTS;
-use super::super::rounds::{Input, MOST_ROUNDS, Required, request};
-use super::super::session::CREATE_MESSAGE;
+use super::super::rounds::{Input, MOST_ROUNDS, Required};
 use super::{Bridge, Open};
-use crate::jsonrpc::Parts;
 use crate::text::one_line;
 
 impl Bridge {
@@ -15,26 +13,26 @@ impl Bridge {
     pub(super) async fn required(&mut self, front: &[u8], required: Required) -> Open {
         let Some(rounds) = self.calls.get(front).map(|going| going.call.rounds) else { return Some(()) };
         // Requests for completions are counted by the relay, whose rule says how many there may be.
-        let samples = required.requests.iter().any(|(_, input)| input.method == CREATE_MESSAGE);
+        let samples = required.requests.iter().any(|(_, input)| input.method == SAMPLING_CREATE_MESSAGE);
         if !samples && rounds >= MOST_ROUNDS {
             let reason = format!("the server asked {MOST_ROUNDS} times in one call, and no more are answered");
-            return self.fail(front, -32603, &reason).await;
+            return self.fail(front, code::INTERNAL_ERROR, &reason).await;
         }
-        let known = |method: &str| method == CREATE_MESSAGE || OTHER_INPUTS.contains(&method);
+        let known = |method: &str| method == SAMPLING_CREATE_MESSAGE || method::OTHER_INPUTS.contains(&method);
         if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(&input.method)) {
             let reason = format!(
                 "the server asks for `{}` (as `{}`), which no client can answer",
                 one_line(&input.method, 100),
                 one_line(key, 100)
             );
-            return self.fail(front, -32603, &reason).await;
+            return self.fail(front, code::INTERNAL_ERROR, &reason).await;
         }
         let missing = required.requests.len();
         if let Some(going) = self.calls.get_mut(front) {
             going.call.rounds += u32::from(!samples);
             going.missing = missing;
             going.state = required.state;
-            going.responses = Members::default();
+            going.responses = RawObject::default();
         }
         if missing == 0 {
             return self.again(front).await;
@@ -42,8 +40,8 @@ impl Bridge {
         let about = Bytes::copy_from_slice(front);
         for (key, Input { method, params }) in required.requests {
             let id = self.new_id();
-            let params = params.as_deref().and_then(Members::of).unwrap_or_default();
-            let line = request(&id, &method, &params);
+            let params = params.as_deref().and_then(RawObject::of).unwrap_or_default();
+            let line = request_line(&id, &method, &params);
             self.asked.insert(id, (front.to_vec(), key));
             self.tell(line, Some(about.clone())).await?;
         }
@@ -59,9 +57,13 @@ impl Bridge {
             Ok(Parts { error: Some(error), .. }) => {
                 let (code, said) = (error.code, one_line(&error.message, 1000));
                 let reason = format!("the server asked for input in the course of this call, and got none: {said}");
-                return self.fail(&front, if code == -1 { -1 } else { -32603 }, &reason).await;
+                return self
+                    .fail(&front, if code == code::USER_REJECTED { code } else { code::INTERNAL_ERROR }, &reason)
+                    .await;
             }
-            _ => return self.fail(&front, -32603, "the client's answer to the server is not valid").await,
+            _ => {
+                return self.fail(&front, code::INTERNAL_ERROR, "the client's answer to the server is not valid").await;
+            }
         };
         let Some(going) = self.calls.get_mut(&front) else { return Some(()) };
         going.responses.set(&key, result);

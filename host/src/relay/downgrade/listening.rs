@@ -1,7 +1,7 @@
 //! Notifications: what a session brings by itself, and the modern era on a stream that is asked for.
 
-use super::super::members::Members;
-use super::super::rounds::request;
+use mcp::{RawObject, method, request_line};
+
 use super::{Bridge, Open};
 
 impl Bridge {
@@ -11,7 +11,7 @@ impl Bridge {
         let has = |of: &str, what: &str| {
             capabilities.object(of).is_some_and(|of| of.get(what).is_some_and(|has| has.get() == "true"))
         };
-        let mut wanted = Members::default();
+        let mut wanted = RawObject::default();
         for (of, what) in
             [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")]
         {
@@ -29,10 +29,10 @@ impl Bridge {
             return Some(());
         }
         let id = self.new_id();
-        let mut params = Members::default();
+        let mut params = RawObject::default();
         params.set("_meta", self.meta.raw());
         params.set("notifications", wanted.raw());
-        let line = request(&id, "subscriptions/listen", &params);
+        let line = request_line(&id, method::SUBSCRIPTIONS_LISTEN, &params);
         self.listening = Some(id);
         self.say(line).await
     }

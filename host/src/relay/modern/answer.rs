@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
+use mcp::{Parts, RawObject, code};
 use serde_json::value::RawValue;
 
 use super::super::create;
-use super::super::edit;
-use super::super::members::Members;
+use super::super::max_tokens;
 use super::super::rounds::{Call, Input, Required};
 use super::super::seal::Remembered;
-use super::super::session::{self, CREATE_MESSAGE, needs};
-use super::{Exchange, OTHER_INPUTS};
+use super::super::session::{self, needs};
+use super::Exchange;
 use crate::admission::policy::Lowered;
 use crate::config::Mode;
-use crate::jsonrpc::Parts;
 use crate::sampling::{Context, SamplingRequest};
 
 /// What the server requires, held to the rule.
@@ -33,13 +33,15 @@ pub(super) struct Held {
 impl Exchange {
     /// The server requires something: what is ours of it is answered beside the loops.
     pub(super) async fn required(self: &Arc<Self>, call: Arc<Call>, required: Required, line: Bytes) -> bool {
-        let known = |input: &Input| input.method == CREATE_MESSAGE || OTHER_INPUTS.contains(&input.method.as_str());
+        let known = |input: &Input| {
+            input.method == SAMPLING_CREATE_MESSAGE || method::OTHER_INPUTS.contains(&input.method.as_str())
+        };
         if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(input)) {
             let shown = (crate::text::one_line(&input.method, 100), crate::text::one_line(key, 100));
             let reason = format!("the server asks for `{}` (as `{}`), which no client can answer", shown.0, shown.1);
-            return self.fail(&call.id, -32603, &reason).await;
+            return self.fail(&call.id, code::INTERNAL_ERROR, &reason).await;
         }
-        if !required.requests.iter().any(|(_, input)| input.method == CREATE_MESSAGE) {
+        if !required.requests.iter().any(|(_, input)| input.method == SAMPLING_CREATE_MESSAGE) {
             self.calls().end(&call.id);
             return self.to_front.send(line).await;
         }
@@ -62,14 +64,16 @@ impl Exchange {
         let tools = self.rule.tools.as_deref();
         let called = call.tool().map(|call| call.tool);
         if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
-            return Err((-32603, session::only_while(tools)));
+            return Err((code::INTERNAL_ERROR, session::only_while(tools)));
         }
         let mut call = call.clone();
         let (mut clients, mut lowered) = (Vec::new(), Vec::new());
-        for (key, input) in required.requests.iter().filter(|(_, input)| input.method == CREATE_MESSAGE) {
+        for (key, input) in required.requests.iter().filter(|(_, input)| input.method == SAMPLING_CREATE_MESSAGE) {
             let params = input.params.as_ref().map_or("{}", |params| params.get());
             let with_tools = needs(params.as_bytes()).tools || session::has_results(params.as_bytes());
-            call.spent.charge(self.sampler.server(), self.most, with_tools).map_err(|reason| (-32603, reason))?;
+            call.spent
+                .charge(self.sampler.server(), self.most, with_tools)
+                .map_err(|reason| (code::INTERNAL_ERROR, reason))?;
             if !self.is_ours(&call, input) {
                 clients.push(params.len());
                 let change =
@@ -83,12 +87,14 @@ impl Exchange {
         let again = line.as_ref().and_then(|line| Required::of(line));
         match (line, again) {
             (Some(line), Some(Ok(required))) => Ok(Held { call, required, line, clients }),
-            _ => Err((-32603, "what the server asks for can't be held to `sampling.maxTokens`".to_owned())),
+            _ => {
+                Err((code::INTERNAL_ERROR, "what the server asks for can't be held to `sampling.maxTokens`".to_owned()))
+            }
         }
     }
 
     pub(super) fn is_ours(&self, call: &Call, input: &Input) -> bool {
-        if input.method != CREATE_MESSAGE {
+        if input.method != SAMPLING_CREATE_MESSAGE {
             return false;
         }
         let needs = needs(input.params.as_ref().map_or(b"", |params| params.get().as_bytes()));
@@ -122,12 +128,12 @@ impl Exchange {
         let answers = join_all(ours.iter().map(|(_, input)| self.create(call, input))).await;
         // What ends the call must not end this task, which has still to say so.
         self.calls().answering.remove(&call.id);
-        let mut responses = Members::default();
+        let mut responses = RawObject::default();
         for ((key, _), answer) in ours.iter().zip(answers) {
             match answer.map(RawValue::from_string) {
                 Ok(Ok(result)) => responses.set(key, result),
                 Ok(Err(error)) => {
-                    self.fail(&call.id, -32603, &format!("the answer is not valid JSON: {error}")).await;
+                    self.fail(&call.id, code::INTERNAL_ERROR, &format!("the answer is not valid JSON: {error}")).await;
                     return;
                 }
                 Err((code, reason)) => {
@@ -152,7 +158,7 @@ impl Exchange {
                 self.calls().end(&call.id);
                 self.to_front.send(required.left(&call.id, &state)).await
             }
-            None => self.fail(&call.id, -32603, "the state of this call can't be sealed").await,
+            None => self.fail(&call.id, code::INTERNAL_ERROR, "the state of this call can't be sealed").await,
         };
     }
 
@@ -178,7 +184,7 @@ fn lower_all(line: &Bytes, lowered: &[(&str, u32)]) -> Option<Bytes> {
             let input: Raw<'_> = serde_json::from_str(requests.get(*key)?.get()).ok()?;
             let params = *input.get("params")?;
             let members: Raw<'_> = serde_json::from_str(params.get()).ok()?;
-            edit::lower(&line, params, Lowered { old: members.get("maxTokens").copied(), new: *new })
+            max_tokens::lower(&line, params, Lowered { old: members.get("maxTokens").copied(), new: *new })
         };
     }
     Some(line)

@@ -42,7 +42,12 @@ async fn a_task_works_and_then_has_a_result() {
     let waiting = of(&tasks, "tasks/result", &id);
     finish.send(()).unwrap();
     let result = waiting.await.unwrap();
-    assert_eq!(result, format!(r#"{{"role":"assistant","_meta":{{"x":1.0,"{RELATED}":{{"taskId":"{id}"}}}}}}"#));
+    assert_eq!(
+        result,
+        format!(
+            r#"{{"role":"assistant","_meta":{{"x":1.0,"io.modelcontextprotocol/related-task":{{"taskId":"{id}"}}}}}}"#
+        )
+    );
     assert_eq!(value(of(&tasks, "tasks/get", &id).await)["status"], "completed");
     assert_eq!(of(&tasks, "tasks/cancel", &id).await.unwrap_err().0, -32602);
     assert_eq!(value(tasks.answer("tasks/list", b"{}").await)["tasks"][0]["taskId"], json!(id));

@@ -1,12 +1,11 @@
 //! Log lines. A session has one level for all of its log, and this era one a request: the server is told the most verbose one that a call which is
 //! going on wants, and of several clients each gets what its own request named.
 
+use mcp::{Parts, RawObject, is_null, method};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::members::Members;
 use super::{Bridge, Open};
-use crate::jsonrpc::{Parts, is_null};
 use crate::transport::Message;
 
 /// A level of log lines (RFC 5424), the most verbose first.
@@ -60,9 +59,9 @@ impl Bridge {
             return Some(());
         }
         self.level = Some(most);
-        let mut params = Members::default();
+        let mut params = RawObject::default();
         params.put("level", &LEVELS.get(most.0));
-        self.ask("logging/setLevel", &params).await
+        self.ask(method::LOGGING_SET_LEVEL, &params).await
     }
 }
 

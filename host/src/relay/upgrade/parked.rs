@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
+use mcp::revision::LATEST_STATELESS;
+use mcp::{INPUT_REQUIRED, Parts, RawObject, cancelled_id, code, error_line, is_null, result_line};
 use serde_json::value::RawValue;
 
-use super::super::members::Members;
-use super::super::modern::{OTHER_INPUTS, VERSION};
 use super::super::seal::Remembered;
-use super::super::session::CREATE_MESSAGE;
 use super::{Bridge, Going, Open, PARKED, may_ask};
-use crate::jsonrpc::{self, Parts, error_line, result_line};
 use crate::transport::Message;
 
 /// What to do where several clients share a server that can't tell them apart.
@@ -23,22 +22,24 @@ impl Bridge {
         &mut self,
         (id, token): (&[u8], Option<Box<RawValue>>),
         binding: &[u8],
-        responses: Members,
+        responses: RawObject,
         state: Option<&RawValue>,
     ) -> Open {
         let state = state.and_then(|state| serde_json::from_str::<String>(state.get()).ok()).unwrap_or_default();
         let (own, round) = match self.seal.unseal(&state, binding) {
             Some(Ok(Remembered { state: Some(own), rounds, .. })) => (own.get().as_bytes().to_vec(), rounds),
-            Some(Err(reason)) => return self.tell(error_line(id, -32602, &reason.to_string()), None).await,
+            Some(Err(reason)) => {
+                return self.tell(error_line(id, code::INVALID_PARAMS, &reason.to_string()), None).await;
+            }
             _ => {
                 let reason = "the `requestState` is not one that this server gave; make the request again without it";
-                return self.tell(error_line(id, -32602, reason), None).await;
+                return self.tell(error_line(id, code::INVALID_PARAMS, reason), None).await;
             }
         };
         let waits = |going: &&mut Going| going.front.is_none() && going.rounds == round;
         let Some(going) = self.calls.get_mut(&own).filter(waits) else {
             let reason = "the call that this `requestState` belongs to goes on already, or has ended; make the request again without it";
-            return self.tell(error_line(id, -32602, reason), None).await;
+            return self.tell(error_line(id, code::INVALID_PARAMS, reason), None).await;
         };
         going.front = Some(id.to_vec());
         going.parked = None;
@@ -50,7 +51,11 @@ impl Bridge {
         for (servers, answer) in answers {
             let line = match answer {
                 Some(answer) => result_line(&servers, answer.get()),
-                None => error_line(&servers, -32603, "the client has made the request again without an answer to this"),
+                None => error_line(
+                    &servers,
+                    code::INTERNAL_ERROR,
+                    "the client has made the request again without an answer to this",
+                ),
             };
             self.say(line).await?;
         }
@@ -62,11 +67,11 @@ impl Bridge {
 
     /// The server asks for something that only the client can answer.
     pub(super) async fn asked(&mut self, message: &Message, method: &str, id: &[u8]) -> Open {
-        if method == "ping" {
+        if method == method::PING {
             return self.say(result_line(id, "{}")).await;
         }
-        if method != CREATE_MESSAGE && !OTHER_INPUTS.contains(&method) {
-            return self.say(error_line(id, -32601, "the client has no such method")).await;
+        if method != SAMPLING_CREATE_MESSAGE && !method::OTHER_INPUTS.contains(&method) {
+            return self.say(error_line(id, code::METHOD_NOT_FOUND, "the client has no such method")).await;
         }
         // The call that it belongs to, if the transport tells; else, of one client, the latest that it waits for.
         let told = message.about.as_ref().map(|about| about.to_vec()).filter(|about| self.calls.contains_key(about));
@@ -81,23 +86,24 @@ impl Bridge {
         {
             tracing::warn!("the server asks for `{method}`, and nothing says whose call that belongs to: {REMEDY}");
             // Of sampling that means that the client can't, so that the plugin does.
-            let code = if method == CREATE_MESSAGE { -32601 } else { -32603 };
+            let code = if method == SAMPLING_CREATE_MESSAGE { code::METHOD_NOT_FOUND } else { code::INTERNAL_ERROR };
             let reason = format!(
                 "several clients share this server, and nothing says whose call this belongs to, so no client is asked; {REMEDY}"
             );
             return self.say(error_line(id, code, &reason)).await;
         }
         let Some(own) = told.or_else(|| latest().map(|(own, _)| own.clone())) else {
-            let reason = format!("revision {VERSION}, which the client speaks, has no place for this outside a call");
-            return self.say(error_line(id, -32603, &reason)).await;
+            let reason =
+                format!("revision {LATEST_STATELESS}, which the client speaks, has no place for this outside a call");
+            return self.say(error_line(id, code::INTERNAL_ERROR, &reason)).await;
         };
         let capability = method.split('/').next().unwrap_or(method);
         let Some(going) = self.calls.get_mut(&own) else { return Some(()) };
-        if going.capabilities.get(capability).is_none_or(jsonrpc::is_null) {
+        if going.capabilities.get(capability).is_none_or(is_null) {
             let reason = format!("the client has not declared `{capability}`");
-            return self.say(error_line(id, -32601, &reason)).await;
+            return self.say(error_line(id, code::METHOD_NOT_FOUND, &reason)).await;
         }
-        let mut input = Members::default();
+        let mut input = RawObject::default();
         input.put("method", &method);
         if let Some(params) = Parts::of(&message.line).ok().and_then(|parts| parts.params) {
             input.set("params", params.to_owned());
@@ -114,11 +120,11 @@ impl Bridge {
         }
         let id = RawValue::from_string(String::from_utf8_lossy(own).into_owned()).unwrap_or_default();
         going.rounds += 1;
-        let remembered = Remembered::new(Some(id), Members::default(), going.rounds);
+        let remembered = Remembered::new(Some(id), RawObject::default(), going.rounds);
         let (Some(state), Some(front)) = (self.seal.seal(&remembered, &going.binding), going.front.take()) else {
             return Some(());
         };
-        let mut requests = Members::default();
+        let mut requests = RawObject::default();
         for (n, (servers, input)) in going.waiting.drain(..).enumerate() {
             let key = format!("input-{}", n + 1);
             requests.set(&key, input.raw());
@@ -126,8 +132,8 @@ impl Bridge {
         }
         going.parked = Some(Instant::now());
         self.by_front.remove(&front);
-        let mut result = Members::default();
-        result.put("resultType", &"input_required");
+        let mut result = RawObject::default();
+        result.put("resultType", &INPUT_REQUIRED);
         result.set("inputRequests", requests.raw());
         result.put("requestState", &state);
         self.tell(result_line(&front, result.raw().get()), None).await
@@ -135,7 +141,7 @@ impl Bridge {
 
     /// The server no longer wants what it asked for.
     pub(super) fn withdrawn(&mut self, line: &Bytes) {
-        if let Some(id) = jsonrpc::cancelled(line) {
+        if let Some(id) = cancelled_id(line) {
             for going in self.calls.values_mut() {
                 going.waiting.retain(|(servers, _)| *servers != id);
                 going.asked.retain(|_, servers| *servers != id);

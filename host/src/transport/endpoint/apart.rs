@@ -6,18 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mcp::{Head, Kind, Parts, code, field, method};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::mirror::Mirrored;
-use super::part;
 use super::posted::Posted;
 use super::shared_side::SharedSide;
 use super::{Endpoint, Guard, Whose};
-use crate::jsonrpc::{Head, Kind, Parts};
 use crate::transport::{Message, Side};
-
-/// The methods in whose course a server may ask.
-const CALLS: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 
 /// How long a server waits for the retry of its call, which is as long as a `requestState` is good for.
 const PARKED: Duration = Duration::from_mins(10);
@@ -39,7 +35,7 @@ struct State {
 
 /// Whether a message is a call.
 pub(super) fn is_call(head: &Head) -> bool {
-    CALLS.iter().any(|method| head.is_request(method))
+    method::MULTI_ROUND.iter().any(|method| head.is_request(method))
 }
 
 impl Apart {
@@ -50,7 +46,7 @@ impl Apart {
         posted: &Posted,
         mirrored: &Arc<Mirrored>,
     ) -> Result<Arc<SharedSide>, String> {
-        if let Some(waiting) = part::state(&posted.line).and_then(|state| self.waiting(&state)) {
+        if let Some(waiting) = field::request_state(&posted.line).and_then(|state| self.waiting(&state)) {
             return Ok(waiting);
         }
         let place = endpoint.sessions.place();
@@ -123,7 +119,7 @@ impl Apart {
 
     /// Takes note that a call waits for its retry, if this answer says so; whether it does.
     fn park(&self, number: u64, answer: &Bytes) -> bool {
-        let Some(wanted) = part::required(answer) else { return false };
+        let Some(wanted) = field::required_state(answer) else { return false };
         let mut state = self.lock();
         state.parked.retain(|_, (of, _)| *of != number);
         state.parked.insert(wanted, (number, Instant::now()));
@@ -160,5 +156,5 @@ impl Apart {
 /// Whether an answer refuses a retry for its state: the call goes on waiting for the right one.
 fn is_refusal(answer: &[u8]) -> bool {
     let error = Parts::of(answer).ok().and_then(|parts| parts.error);
-    error.is_some_and(|error| error.code == -32602 && error.message.contains("`requestState`"))
+    error.is_some_and(|error| error.code == code::INVALID_PARAMS && error.message.contains("`requestState`"))
 }

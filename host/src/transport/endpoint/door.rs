@@ -13,12 +13,13 @@ use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use http::{Method, StatusCode, Uri};
+use mcp::{code, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use url::Url;
 
+use super::METHODS;
 use super::reply::{Refusal, Response, empty, refusal};
-use super::{METHODS, SESSION_ID};
 use crate::text::one_line;
 
 /// What is said to a client of this very address that shows no token.
@@ -59,7 +60,7 @@ impl Door {
                 Ok(()) => WANTED,
                 Err(_) => "the bearer token is missing or wrong",
             };
-            let mut response = refusal(StatusCode::UNAUTHORIZED, None, -32600, reason);
+            let mut response = refusal(StatusCode::UNAUTHORIZED, None, code::INVALID_REQUEST, reason);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(response.into());
         }
@@ -71,7 +72,7 @@ impl Door {
                 "the origin `{}` may not ask this server; if it should, name it in `serve.allowedOrigins`",
                 one_line(&String::from_utf8_lossy(origin.as_bytes()), 80)
             );
-            return Err(refusal(StatusCode::FORBIDDEN, None, -32600, &reason).into());
+            return Err(refusal(StatusCode::FORBIDDEN, None, code::INVALID_REQUEST, &reason).into());
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Door {
         let looked = look_at_host(uri, headers, |host| self.is_host(host) || is_address(host));
         // Nor is this one.
         let reason = "the host is missing, or none of this server's";
-        looked.map_err(|refused| refusal(refused.status(), None, -32600, reason).into())
+        looked.map_err(|refused| refusal(refused.status(), None, code::INVALID_REQUEST, reason).into())
     }
 
     /// Whether a browser asks for the page of an allowed origin, which it does without the token that the page will ask with.
@@ -96,7 +97,7 @@ impl Door {
         let Some(origin) = origin.filter(|origin| self.is_origin(origin.to_str().unwrap_or_default())) else { return };
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SESSION_ID));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(header::SESSION_ID));
         headers.insert(VARY, HeaderValue::from_static("origin"));
     }
 
@@ -145,11 +146,11 @@ static SINGLE: [HeaderName; 10] = [
     AUTHORIZATION,
     CONTENT_TYPE,
     CONTENT_LENGTH,
-    HeaderName::from_static(SESSION_ID),
-    HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
-    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static(header::SESSION_ID),
+    HeaderName::from_static(header::PROTOCOL_VERSION),
+    HeaderName::from_static(header::METHOD),
+    HeaderName::from_static(header::NAME),
+    HeaderName::from_static(header::LAST_EVENT_ID),
 ];
 
 /// Refuses a request in which one of these comes twice.
@@ -158,7 +159,8 @@ fn is_unambiguous(headers: &HeaderMap) -> Result<(), Refusal> {
         return Ok(());
     }
     let Some(twice) = SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) else { return Ok(()) };
-    Err(refusal(StatusCode::BAD_REQUEST, None, -32600, &format!("the header `{twice}` comes twice")).into())
+    Err(refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, &format!("the header `{twice}` comes twice"))
+        .into())
 }
 
 /// Whether a host is an address, and no name that somebody could have.
@@ -196,14 +198,16 @@ fn look_at_host(uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) 
     let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     let mut hosts = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).peekable();
     if hosts.peek().is_none() {
-        return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, "the header `Host` is missing").into());
+        return Err(
+            refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, "the header `Host` is missing").into()
+        );
     }
     let Some(host) = hosts.find(|host| !is_host(host)) else { return Ok(()) };
     let reason = format!(
         "the host `{}` is none of this server's; if it should be, name it in `serve.allowedHosts`",
         one_line(host, 80)
     );
-    Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, -32600, &reason).into())
+    Err(refusal(StatusCode::MISDIRECTED_REQUEST, None, code::INVALID_REQUEST, &reason).into())
 }
 
 #[cfg(test)]

@@ -6,16 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use mcp::field::{self, Field};
+use mcp::{Head, Kind, Parts, batch, code, header, method, notification, revision};
 use serde::Deserialize;
 
 use super::log::{Log, Reader};
-use super::part::{self, Named};
 use super::posted::Posted;
 use super::reply::{self, Refusal, Response, empty, json, refusal};
 use super::session::Session;
 use super::sessions::Refused;
-use super::{Endpoint, SESSION_ID, accepts, header};
-use crate::jsonrpc::{Head, Kind, Parts};
+use super::{Endpoint, accepts, header_text};
 use crate::transport::Incoming;
 
 /// How long an answer is waited for before the stream is begun that it will come in. What is answered within is plain JSON.
@@ -25,19 +25,19 @@ const GRACE: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The first revision whose clients know an event without data for what it is.
-const PRIMED_SINCE: &str = "2025-11-25";
+const PRIMED_SINCE: &str = revision::FIRST_WITH_RESUME_POINTS;
 
 /// The revisions whose clients may send batches.
-const BATCHES_UNTIL: &str = "2025-03-26";
+const BATCHES_UNTIL: &str = revision::LAST_WITH_BATCHES;
 
 /// A message of the client's.
 pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: Posted) -> Response {
     let events = accepts(headers, "text/event-stream");
     if !events && !accepts(headers, "application/json") {
         let reason = "the client must accept `application/json` and `text/event-stream`";
-        return refusal(StatusCode::NOT_ACCEPTABLE, posted.head.id(), -32600, reason);
+        return refusal(StatusCode::NOT_ACCEPTABLE, posted.head.id(), code::INVALID_REQUEST, reason);
     }
-    if header(headers, SESSION_ID).is_none() && posted.head.is_request("initialize") {
+    if header_text(headers, header::SESSION_ID).is_none() && posted.head.is_request(method::INITIALIZE) {
         return initialize(endpoint, posted, events).await;
     }
     let session = match session(endpoint, headers, posted.head.id()) {
@@ -49,19 +49,24 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
     if posted.head.kind() == Kind::Batch
         && let Some(reason) = wrong_batch(&session, &messages)
     {
-        return refusal(StatusCode::BAD_REQUEST, None, -32600, reason);
+        return refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, reason);
     }
     let requests: Vec<(Bytes, Head)> =
         messages.iter().filter(|(_, head)| head.kind() == Kind::Request).cloned().collect();
     if !requests.is_empty() && endpoint.shared.is_ending() {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, posted.head.id(), -32000, "Understudy is shutting down");
+        return refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            posted.head.id(),
+            code::SERVER_ERROR,
+            "Understudy is shutting down",
+        );
     }
     let Some(place) = place(&session).await else { return ended(posted.head.id()) };
     if requests.is_empty() {
         place.send(Incoming::Message(posted.line.into()));
         for (line, head) in &messages {
-            if head.is_notification("notifications/cancelled")
-                && let Some(id) = part::named(line, Named::RequestId)
+            if head.is_notification(notification::CANCELLED)
+                && let Some(id) = field::find(line, Field::RequestId)
             {
                 session.cancel(id.get().as_bytes());
             }
@@ -78,7 +83,7 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
         // Other clients than those of the newest revision don't read the body of anything but 200.
         Err(id) => {
             let reason = "this id is that of another request of the session, which is not answered yet";
-            refusal(StatusCode::OK, Some(&id), -32600, reason)
+            refusal(StatusCode::OK, Some(&id), code::INVALID_REQUEST, reason)
         }
     }
 }
@@ -87,20 +92,20 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
 pub(super) fn get(endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Response {
     if !accepts(headers, "text/event-stream") {
         let reason = "the client must accept `text/event-stream`";
-        return refusal(StatusCode::NOT_ACCEPTABLE, None, -32600, reason);
+        return refusal(StatusCode::NOT_ACCEPTABLE, None, code::INVALID_REQUEST, reason);
     }
     let session = match session(endpoint, headers, None) {
         Ok(session) => session,
         Err(refusal) => return *refusal,
     };
     let primes = session.version().is_some_and(|version| version.as_str() >= PRIMED_SINCE);
-    let Some(last) = header(headers, "last-event-id") else {
+    let Some(last) = header_text(headers, header::LAST_EVENT_ID) else {
         return stream(&session, session.standalone().reader(), primes);
     };
     let Some((number, position)) = last.split_once('-').and_then(|(n, p)| Some((n.parse().ok()?, p.parse().ok()?)))
     else {
         let reason = format!("`Last-Event-ID: {}` is none of this server's", crate::text::one_line(last, 40));
-        return refusal(StatusCode::BAD_REQUEST, None, -32600, &reason);
+        return refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, &reason);
     };
     match session.stream(number) {
         Some(log) if log.has_more_than(position) => stream(&session, log.reader_after(position), primes),
@@ -122,17 +127,17 @@ pub(super) fn delete(endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Response 
 
 /// The session that a request names.
 fn session(endpoint: &Endpoint, headers: &HeaderMap, id: Option<&[u8]>) -> Result<Arc<Session>, Refusal> {
-    let Some(named) = header(headers, SESSION_ID) else {
+    let Some(named) = header_text(headers, header::SESSION_ID) else {
         let reason =
             "no session: `initialize` begins one, and what comes after it needs the `Mcp-Session-Id` of its answer";
-        return Err(refusal(StatusCode::BAD_REQUEST, id, -32600, reason).into());
+        return Err(refusal(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, reason).into());
     };
     endpoint.sessions.get(named).ok_or_else(|| ended(id).into())
 }
 
 fn ended(id: Option<&[u8]>) -> Response {
     let reason = "session not found: it has ended, or never was; `initialize` begins a new one";
-    refusal(StatusCode::NOT_FOUND, id, -32001, reason)
+    refusal(StatusCode::NOT_FOUND, id, code::SESSION_NOT_FOUND, reason)
 }
 
 /// What is wrong with a batch.
@@ -141,7 +146,8 @@ fn wrong_batch(session: &Session, messages: &[(Bytes, Head)]) -> Option<&'static
     if version.is_some_and(|version| version.as_str() > BATCHES_UNTIL) {
         return Some("batches are no part of the protocol since 2025-06-18: send one message at a time");
     }
-    let is_wrong = |head: &Head| matches!(head.kind(), Kind::Batch | Kind::Other) || head.is_request("initialize");
+    let is_wrong =
+        |head: &Head| matches!(head.kind(), Kind::Batch | Kind::Other) || head.is_request(method::INITIALIZE);
     let wrong = messages.is_empty() || messages.iter().any(|(_, head)| is_wrong(head));
     wrong.then_some("a batch holds JSON-RPC messages, at least one, and no `initialize`")
 }
@@ -155,7 +161,7 @@ async fn place(session: &Session) -> Option<tokio::sync::mpsc::OwnedPermit<Incom
 async fn initialize(endpoint: &Arc<Endpoint>, posted: Posted, events: bool) -> Response {
     let id = posted.head.id();
     if endpoint.shared.is_ending() {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, id, -32000, "Understudy is shutting down");
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, id, code::SERVER_ERROR, "Understudy is shutting down");
     }
     let session = match endpoint.sessions.begin().await {
         Ok(session) => Unclaimed { endpoint, session: Some(session) },
@@ -166,11 +172,11 @@ async fn initialize(endpoint: &Arc<Endpoint>, posted: Posted, events: bool) -> R
                 endpoint.name
             );
             tracing::warn!("{reason}");
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, id, -32000, &reason);
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, id, code::SERVER_ERROR, &reason);
         }
         Err(Refused::Failed(reason)) => {
             tracing::error!("{reason}");
-            return refusal(StatusCode::OK, id, -32603, &reason);
+            return refusal(StatusCode::OK, id, code::INTERNAL_ERROR, &reason);
         }
     };
     let Some(begun) = session.session.clone() else { return ended(id) };
@@ -189,7 +195,7 @@ async fn initialize(endpoint: &Arc<Endpoint>, posted: Posted, events: bool) -> R
     }
     session.claim();
     if let Ok(id) = HeaderValue::try_from(&begun.id) {
-        response.headers_mut().insert(SESSION_ID, id);
+        response.headers_mut().insert(header::SESSION_ID, id);
     }
     response
 }
@@ -255,7 +261,7 @@ async fn whole(session: &Session, mut reader: Reader, batch: bool) -> Response {
         // It was cancelled.
         [] => empty(StatusCode::ACCEPTED),
         [answer] if !batch => json(StatusCode::OK, answer.clone()),
-        answers => json(StatusCode::OK, [b"[", answers.join(&b","[..]).as_slice(), b"]"].concat().into()),
+        answers => json(StatusCode::OK, batch::join(answers)),
     }
 }
 
@@ -263,7 +269,7 @@ fn stream(session: &Arc<Session>, reader: Reader, primes: bool) -> Response {
     let first = primes.then(|| reply::priming(&event_id(reader.log(), reader.position()), RETRY));
     let mut response = reply::events(events(first, reader));
     if let Ok(id) = HeaderValue::try_from(&session.id) {
-        response.headers_mut().insert(SESSION_ID, id);
+        response.headers_mut().insert(header::SESSION_ID, id);
     }
     response
 }

@@ -9,19 +9,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use mcp::{Kind, Parts, code, field, notification};
 use tokio::sync::{Mutex, mpsc};
 
 use super::apart::{self, Apart};
 use super::log::Reader;
 use super::mirror::{self, Mirrored};
-use super::part;
 use super::posted::Posted;
 use super::reply::{self, Response, empty, json, refusal};
 use super::shared_side::{Going, SharedSide};
 use super::{Endpoint, Guard, Whose};
-use crate::jsonrpc::{Kind, Parts, present};
 use crate::text::one_line;
 use crate::transport::{Incoming, Message, Side};
 
@@ -43,24 +40,24 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
         Kind::Request | Kind::Notification => {}
         _ => {
             let reason = "the body must be one JSON-RPC request or notification";
-            return refusal(StatusCode::BAD_REQUEST, id, -32600, reason);
+            return refusal(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, reason);
         }
     }
-    if let Some(member) = part::ambiguous(&posted.line) {
+    if let Some(member) = field::ambiguous_member(&posted.line) {
         let reason = format!("the member `{}` comes twice, or with other letters' case", one_line(&member, 20));
-        return refusal(StatusCode::BAD_REQUEST, id, -32600, &reason);
+        return refusal(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, &reason);
     }
     if let Err(refusal) = mirror::check(headers, &posted, &endpoint.modern.mirrored) {
         return *refusal;
     }
     if endpoint.shared.is_ending() {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, id, -32000, "Understudy is shutting down");
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, id, code::SERVER_ERROR, "Understudy is shutting down");
     }
     let side = match endpoint.modern.side_for(endpoint, &posted).await {
         Ok(side) => side,
         Err(reason) => {
             tracing::error!("{reason}");
-            return refusal(StatusCode::OK, id, -32603, &reason);
+            return refusal(StatusCode::OK, id, code::INTERNAL_ERROR, &reason);
         }
     };
     let place = match side.relay() {
@@ -68,18 +65,18 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
         None => None,
     };
     let Some(place) = place else {
-        return refusal(StatusCode::OK, id, -32603, "the server has just ended; try again");
+        return refusal(StatusCode::OK, id, code::INTERNAL_ERROR, "the server has just ended; try again");
     };
     if posted.head.kind() == Kind::Notification {
         // Its client's ids mean nothing to the server; closing the connection is how a request is cancelled.
-        if posted.head.method() != Some("notifications/cancelled") {
+        if posted.head.method() != Some(notification::CANCELLED) {
             place.send(Incoming::Message(posted.line.into()));
         }
         return empty(StatusCode::ACCEPTED);
     }
     let Some((going, reader, line)) = side.begin(&posted, || endpoint.shared.requests.token()) else {
         let reason = "the server has just ended, or the request names its `id` twice";
-        return refusal(StatusCode::OK, id, -32603, reason);
+        return refusal(StatusCode::OK, id, code::INTERNAL_ERROR, reason);
     };
     place.send(Incoming::Message(line.into()));
     let _ = tokio::time::timeout(GRACE, reader.wait()).await;
@@ -89,45 +86,11 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
     }
 }
 
-/// Whether a request carries what this era puts into each.
-pub(super) fn has_envelope(line: &[u8]) -> bool {
-    memchr::memmem::find(line, b"io.modelcontextprotocol/protocolVersion").is_some() && version(line).is_some()
-}
-
-/// What each request of this era says of itself, in `params._meta`.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
-    version: String,
-    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities", default, deserialize_with = "present")]
-    capabilities: Option<&'a RawValue>,
-}
-
-fn envelope(line: &[u8]) -> Option<Envelope<'_>> {
-    #[derive(Deserialize)]
-    struct Params<'a> {
-        #[serde(borrow, rename = "_meta", default)]
-        meta: Option<&'a RawValue>,
-    }
-    let params: Params = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
-    serde_json::from_str(params.meta?.get()).ok()
-}
-
-/// `params._meta["io.modelcontextprotocol/protocolVersion"]`
-pub(super) fn version(line: &[u8]) -> Option<String> {
-    envelope(line).map(|envelope| envelope.version)
-}
-
-/// Whether a request says what its client can do. That it says `null` is for the relay, which replaces it, or the server.
-pub(super) fn has_capabilities(line: &[u8]) -> bool {
-    envelope(line).is_some_and(|envelope| envelope.capabilities.is_some())
-}
-
 /// The status of an answer that is the first thing said.
 fn status(answer: &[u8]) -> StatusCode {
     match Parts::of(answer).ok().and_then(|parts| parts.error).map(|error| error.code) {
-        Some(-32022..=-32020) => StatusCode::BAD_REQUEST,
-        Some(-32601) => StatusCode::NOT_FOUND,
+        Some(code::UNSUPPORTED_PROTOCOL_VERSION..=code::HEADER_MISMATCH) => StatusCode::BAD_REQUEST,
+        Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
     }
 }
@@ -226,12 +189,5 @@ mod tests {
             |code: i64| status(format!(r#"{{"id":1,"error":{{"code":{code},"message":""}}}}"#).as_bytes()).as_u16();
         assert_eq!([-32020, -32021, -32022, -32601, -32602, -32603, 0].map(of), [400, 400, 400, 404, 200, 200, 200]);
         assert_eq!(status(b"{\"id\":1,\"result\":{}}"), StatusCode::OK);
-    }
-
-    #[test]
-    fn an_envelope_is_known_by_its_place() {
-        assert!(has_envelope(br#"{"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#));
-        assert!(!has_envelope(br#"{"params":{"x":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#));
-        assert!(!has_envelope(b"{}"));
     }
 }

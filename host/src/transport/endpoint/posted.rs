@@ -9,12 +9,12 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body as Incoming;
+use mcp::{Envelope, Head, Kind, batch, code, notification, present};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::bodies::{Bodies, Body};
 use super::reply::{Refusal, refusal};
-use crate::jsonrpc::{Head, Kind, present};
 
 /// How long a client may take for the next `LEAST` bytes of a body, or its end; and how long a body waits for room.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +29,8 @@ pub(super) struct Posted {
     pub(super) line: Bytes,
     /// What it is.
     pub(super) head: Head,
+    /// What it says of itself, if it is of the stateless era.
+    pub(super) envelope: Option<Envelope>,
 }
 
 impl Posted {
@@ -39,23 +41,33 @@ impl Posted {
         bodies: &Arc<Bodies>,
     ) -> Result<Self, Refusal> {
         let line = line(whole(body, limit, bodies, PATIENCE).await?).map_err(|reason| {
-            Box::new(refusal(StatusCode::BAD_REQUEST, None, -32700, &format!("the body is not valid JSON: {reason}")))
+            Box::new(refusal(
+                StatusCode::BAD_REQUEST,
+                None,
+                code::PARSE_ERROR,
+                &format!("the body is not valid JSON: {reason}"),
+            ))
         })?;
         let head = Head::of(&line);
         if head.kind() == Kind::Other {
             let reason = "the body is no JSON-RPC message: it has neither `method` nor `result` nor `error`, or its `id` is neither a string nor a number";
-            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, reason).into());
+            return Err(refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, reason).into());
         }
         if is_without_id(&line, &head) {
             let reason = "the request's `id` is neither a string nor a number, so it can't be answered";
-            return Err(refusal(StatusCode::BAD_REQUEST, None, -32600, reason).into());
+            return Err(refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, reason).into());
         }
-        Ok(Self { line, head })
+        Ok(Self::new(line, head))
+    }
+
+    pub(super) fn new(line: Bytes, head: Head) -> Self {
+        let envelope = Envelope::of(&line);
+        Self { line, head, envelope }
     }
 
     /// The messages in it: one, unless it is a batch.
     pub(super) fn messages(&self) -> Vec<(Bytes, Head)> {
-        parts(&self.line, &self.head)
+        batch::messages(&self.line, &self.head)
     }
 }
 
@@ -66,19 +78,9 @@ fn is_without_id(line: &[u8], head: &Head) -> bool {
         #[serde(borrow, default, deserialize_with = "present")]
         id: Option<&'a RawValue>,
     }
-    let is_meant = || head.method().is_some_and(|method| !method.starts_with("notifications/"));
+    let is_meant = || head.method().is_some_and(|method| !method.starts_with(notification::PREFIX));
     let has_id = || serde_json::from_slice::<Identified>(line).is_ok_and(|it| it.id.is_some());
     head.kind() == Kind::Notification && is_meant() && has_id()
-}
-
-/// The messages of a line: one, unless it is a batch.
-pub(super) fn parts(line: &Bytes, head: &Head) -> Vec<(Bytes, Head)> {
-    if head.kind() != Kind::Batch {
-        return vec![(line.clone(), head.clone())];
-    }
-    let parts: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    let parts = parts.into_iter().map(|part| line.slice_ref(part.get().as_bytes()));
-    parts.map(|part| (part.clone(), Head::of(&part))).collect()
 }
 
 async fn whole(
@@ -90,7 +92,7 @@ async fn whole(
     let (most, key) = if bodies.total() < limit { (bodies.total(), "bodiesTotal") } else { (limit, "line") };
     let too_large = || {
         let reason = format!("the body holds more than `limits.{key}` allows ({most} bytes)");
-        Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, None, -32600, &reason))
+        Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, None, code::INVALID_REQUEST, &reason))
     };
     let size = body.size_hint();
     if size.lower() > most as u64 {
@@ -103,13 +105,17 @@ async fn whole(
             Ok(None) => return Ok(whole),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => {
-                return Err(
-                    refusal(StatusCode::BAD_REQUEST, None, -32700, &format!("the body breaks off: {error}")).into()
-                );
+                return Err(refusal(
+                    StatusCode::BAD_REQUEST,
+                    None,
+                    code::PARSE_ERROR,
+                    &format!("the body breaks off: {error}"),
+                )
+                .into());
             }
             Err(_) => {
                 let reason = format!("the body comes too slowly: {came} bytes in {patience:?}");
-                return Err(refusal(StatusCode::REQUEST_TIMEOUT, None, -32700, &reason).into());
+                return Err(refusal(StatusCode::REQUEST_TIMEOUT, None, code::PARSE_ERROR, &reason).into());
             }
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -137,7 +143,7 @@ async fn whole(
 
 #[expect(clippy::unnecessary_box_returns, reason = "a refusal is a box everywhere")]
 fn no_room(reason: &str) -> Refusal {
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, -32000, reason);
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, code::SERVER_ERROR, reason);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response.into()
 }

@@ -10,7 +10,9 @@ use http::{HeaderName, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
-use serde_json::{Value, json};
+use mcp::build::error_line_with_data;
+use mcp::{code, error_line};
+use serde_json::Value;
 
 /// A stream that has nothing to say says so this often: proxies cut connections that look dead, and a write is how we learn
 /// that one is.
@@ -46,20 +48,27 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
 
 /// Why a request is refused, as a JSON-RPC error. `id` is the request's, as spelt, if it is known.
 pub(super) fn refusal(status: StatusCode, id: Option<&[u8]>, code: i64, reason: &str) -> Response {
-    error(status, id, &json!({ "code": code, "message": reason }))
+    without_line_end(status, &error_line(id.unwrap_or(b"null"), code, reason))
 }
 
-/// A JSON-RPC error with whatever it holds.
-pub(super) fn error(status: StatusCode, id: Option<&[u8]>, error: &Value) -> Response {
-    let mut body = br#"{"jsonrpc":"2.0","id":"#.to_vec();
-    body.extend_from_slice(id.unwrap_or(b"null"));
-    body.extend_from_slice(format!(",\"error\":{error}}}").as_bytes());
-    json(status, body.into())
+/// The same, with `data`.
+pub(super) fn refusal_with_data(
+    status: StatusCode,
+    id: Option<&[u8]>,
+    code: i64,
+    reason: &str,
+    data: &Value,
+) -> Response {
+    without_line_end(status, &error_line_with_data(id.unwrap_or(b"null"), code, reason, data))
+}
+
+fn without_line_end(status: StatusCode, line: &Bytes) -> Response {
+    json(status, line.slice_ref(line.trim_ascii_end()))
 }
 
 /// The method isn't one of these.
 pub(super) fn not_allowed(allowed: &'static str, reason: &str) -> Response {
-    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, None, -32600, reason);
+    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, None, code::INVALID_REQUEST, reason);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
@@ -67,7 +76,7 @@ pub(super) fn not_allowed(allowed: &'static str, reason: &str) -> Response {
 /// The body is compressed.
 pub(super) fn not_understood(coding: &str) -> Response {
     let reason = format!("the body is compressed (`Content-Encoding: {coding}`); send it as it is");
-    let mut response = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, -32700, &reason);
+    let mut response = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, code::PARSE_ERROR, &reason);
     response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     response
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
+use mcp::build::unsupported_version_data;
+use mcp::revision::{STATEFUL, STATELESS};
+use mcp::{Era, code, header, method};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
 
 use super::callers::Visit;
 use super::door::Door;
 use super::posted::Posted;
 use super::reply::{self, Response, empty, refusal, text};
-use super::{ENDING, Endpoint, LEGACY, METHODS, MODERN, READY, SESSION_ID, Shared, header, legacy, modern};
+use super::{ENDING, Endpoint, METHODS, READY, Shared, header_text, legacy, modern};
 
 /// Answers a request.
 pub(super) async fn answer(shared: &Arc<Shared>, visit: &Visit, request: Request<Incoming>) -> Response {
@@ -28,7 +30,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, visit: &Visit, request: Request
         Ok(()) if !visit.is_welcome() => crowded(),
         Ok(()) => match endpoint(shared, head.uri.path()) {
             Some(endpoint) => by_method(&endpoint, &head.method, &head.headers, body).await,
-            None => refusal(StatusCode::NOT_FOUND, None, -32600, &nothing_here(shared)),
+            None => refusal(StatusCode::NOT_FOUND, None, code::INVALID_REQUEST, &nothing_here(shared)),
         },
         Err(refusal) => *refusal,
     };
@@ -51,7 +53,7 @@ fn monitor(method: &Method, path: &str) -> Option<fn(&Shared) -> Response> {
 /// There is no place for the connection among those that have shown the token.
 fn crowded() -> Response {
     let reason = "too many connections are busy; try again";
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, -32000, reason);
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, None, code::SERVER_ERROR, reason);
     response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
     response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     response
@@ -83,11 +85,11 @@ fn nothing_here(shared: &Shared) -> String {
 }
 
 async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMap, body: Incoming) -> Response {
-    let version = header(headers, "mcp-protocol-version");
-    let is_modern = version.is_some_and(|version| MODERN.contains(&version));
-    let unknown = version.filter(|version| !is_modern && !LEGACY.contains(version));
+    let version = header_text(headers, header::PROTOCOL_VERSION);
+    let is_modern = version.and_then(Era::of) == Some(Era::Stateless);
+    let unknown = version.filter(|version| Era::of(version).is_none());
     if let Some(version) = unknown.filter(|_| method != Method::POST) {
-        return unknown_version(None, version, MODERN.into_iter().chain(LEGACY));
+        return unknown_version(None, version, STATELESS.into_iter().chain(STATEFUL));
     }
     match method.as_str() {
         "POST" => {
@@ -99,12 +101,13 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
                 Err(refusal) => return *refusal,
             };
             if let Some(version) = unknown {
-                // Whoever says it in each request could say no other.
-                let legacy = LEGACY.into_iter().filter(|_| !modern::has_envelope(&posted.line));
-                return unknown_version(posted.head.id(), version, MODERN.into_iter().chain(legacy));
+                // A stateless client can't fall back to `initialize`.
+                let stateful = STATEFUL.into_iter().filter(|_| posted.envelope.is_none());
+                return unknown_version(posted.head.id(), version, STATELESS.into_iter().chain(stateful));
             }
-            let begins_nothing = || header(headers, SESSION_ID).is_none() && !posted.head.is_request("initialize");
-            if is_modern || (begins_nothing() && modern::has_envelope(&posted.line)) {
+            let begins_nothing =
+                || header_text(headers, header::SESSION_ID).is_none() && !posted.head.is_request(method::INITIALIZE);
+            if is_modern || (begins_nothing() && posted.envelope.is_some()) {
                 return modern::post(endpoint, headers, posted).await;
             }
             legacy::post(endpoint, headers, posted).await
@@ -124,7 +127,7 @@ async fn by_method(endpoint: &Arc<Endpoint>, method: &Method, headers: &HeaderMa
 
 /// How a body is compressed, if it is.
 fn coding(headers: &HeaderMap) -> Option<String> {
-    let coding = header(headers, http::header::CONTENT_ENCODING.as_str())?;
+    let coding = header_text(headers, http::header::CONTENT_ENCODING.as_str())?;
     (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then(|| crate::text::one_line(coding, 40))
 }
 
@@ -132,10 +135,7 @@ fn coding(headers: &HeaderMap) -> Option<String> {
 fn unknown_version(id: Option<&[u8]>, version: &str, known: impl Iterator<Item = &'static str>) -> Response {
     let supported: Vec<&str> = known.collect();
     let requested = crate::text::one_line(version, 40);
-    let error = json!({
-        "code": -32022,
-        "message": format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows"),
-        "data": { "supported": supported, "requested": requested },
-    });
-    reply::error(StatusCode::BAD_REQUEST, id, &error)
+    let reason = format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows");
+    let data = unsupported_version_data(&supported, &requested);
+    reply::refusal_with_data(StatusCode::BAD_REQUEST, id, code::UNSUPPORTED_PROTOCOL_VERSION, &reason, &data)
 }

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mcp::field::{self, Field};
+use mcp::{Head, Kind, Parts, batch, code, error_line, ids, method, notification, with_id};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::log::Log;
-use super::part::{self, Named};
-use super::posted::{flat, parts};
-use crate::jsonrpc::{Head, Kind, Parts, error_line, ids, with_id};
+use super::posted::flat;
 use crate::transport::{Incoming, Message};
 
 /// So many streams that have ended are kept for clients that come back.
@@ -142,10 +142,10 @@ impl Session {
         let stream = state.last_stream;
         let log = Arc::new(Log::new(stream));
         for ((line, head), id) in requests.iter().zip(all) {
-            if head.is_request("initialize") {
+            if head.is_request(method::INITIALIZE) {
                 state.initialize = Some(id.clone());
             }
-            let token = part::named(line, Named::Token).map(|token| token.get().as_bytes().to_vec());
+            let token = field::find(line, Field::Token).map(|token| token.get().as_bytes().to_vec());
             let key = ids::key(&id).into_owned();
             state.requests.insert(key, Request { id, stream, token, cancelled: None, _open: open() });
         }
@@ -188,7 +188,7 @@ impl Session {
     pub(super) fn say(&self, message: &Message) {
         let line = flat(&message.line);
         let head = Head::of(&line);
-        for (line, head) in parts(&line, &head) {
+        for (line, head) in batch::messages(&line, &head) {
             let refused = match (head.kind(), head.id()) {
                 (Kind::Response, Some(id)) => {
                     self.lock().answer(id, line);
@@ -245,7 +245,7 @@ impl Session {
         let open: Vec<(Vec<u8>, Vec<u8>)> =
             state.requests.iter().map(|(key, request)| (key.clone(), request.id.clone())).collect();
         for (key, id) in open {
-            state.close(&key, Some(flat(&error_line(&id, -32000, reason))));
+            state.close(&key, Some(flat(&error_line(&id, code::SERVER_ERROR, reason))));
         }
         state.standalone.end();
         self.end.cancel();
@@ -297,7 +297,11 @@ impl State {
             );
         }
         let id = head.id()?;
-        Some(error_line(id, -32000, "the client doesn't read what it is asked, and too much waits for it already"))
+        Some(error_line(
+            id,
+            code::SERVER_ERROR,
+            "the client doesn't read what it is asked, and too much waits for it already",
+        ))
     }
 
     /// The stream that a request or a notification of the server's takes.
@@ -305,8 +309,8 @@ impl State {
         let carrying = |number: &u64| self.streams.get(number).filter(|stream| stream.carries && stream.open > 0);
         let about = about.and_then(|id| self.requests.get(ids::key(id).as_ref()));
         let by_token = || {
-            head.is_notification("notifications/progress").then_some(())?;
-            let token = part::named(line, Named::ProgressToken)?.get().as_bytes();
+            head.is_notification(notification::PROGRESS).then_some(())?;
+            let token = field::find(line, Field::ProgressToken)?.get().as_bytes();
             self.requests.values().find(|request| request.token.as_deref() == Some(token))
         };
         let own = about.or_else(by_token).and_then(|request| carrying(&request.stream));

@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::json;
+use mcp::build::cancelled_line;
+use mcp::field::{self, Field};
+use mcp::{Head, Kind, batch, code, error_line, ids, method, notification, splice};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::log::{Log, Reader};
 use super::mirror::Mirrored;
-use super::part::{self, Named};
-use super::posted::{Posted, flat, parts};
+use super::posted::{Posted, flat};
 use super::sessions::random_id;
-use crate::jsonrpc::{Head, Kind, error_line, ids};
 use crate::transport::{Incoming, Message};
 
 /// The side, and the requests that are going on.
@@ -121,22 +121,22 @@ impl SharedSide {
         }
         let number = state.last + 1;
         let spelt = number.to_string();
-        let own = part::named(&posted.line, Named::Id)?;
+        let own = field::find(&posted.line, Field::Id)?;
         let id = posted.line.slice_ref(own.get().as_bytes());
-        let line = part::replace(&posted.line, own, spelt.as_bytes());
-        let (token, line) = match part::named(&line, Named::Token) {
+        let line = splice::replace(&posted.line, own, spelt.as_bytes());
+        let (token, line) = match field::find(&line, Field::Token) {
             None => (None, line),
             Some(own) => {
                 // Nobody can guess it, and so claim it: not even by a spelling that the server reads and we don't.
                 let ours = format!("\"understudy-{}\"", random_id().ok()?);
-                let replaced = part::replace(&line, own, ours.as_bytes());
+                let replaced = splice::replace(&line, own, ours.as_bytes());
                 (Some((line.slice_ref(own.get().as_bytes()), ours)), replaced)
             }
         };
         let log = Arc::new(Log::new(number));
         let reader = log.reader();
-        let listens = posted.head.is_request("subscriptions/listen");
-        let lists_tools = posted.head.is_request("tools/list");
+        let listens = posted.head.is_request(method::SUBSCRIPTIONS_LISTEN);
+        let lists_tools = posted.head.is_request(method::TOOLS_LIST);
         state.last = number;
         state.tokens.extend(token.iter().map(|(_, ours)| (ours.clone(), number)));
         state.exchanges.insert(number, Exchange { id, token, log, listens, lists_tools, _open: (!listens).then(open) });
@@ -147,14 +147,14 @@ impl SharedSide {
     pub(super) fn say(&self, message: &Message) {
         let line = flat(&message.line);
         let head = Head::of(&line);
-        for (line, head) in parts(&line, &head) {
+        for (line, head) in batch::messages(&line, &head) {
             match (head.kind(), head.id()) {
                 (Kind::Response, Some(id)) => self.answer(id, &line),
                 (Kind::Notification, _) => self.notify(&line, &head, message.about.as_deref()),
                 (Kind::Request, Some(id)) => {
                     let reason =
                         "in this revision a server asks by the result of a request, not by a request of its own";
-                    self.send(error_line(id, -32601, reason));
+                    self.send(error_line(id, code::METHOD_NOT_FOUND, reason));
                 }
                 // Whatever a server writes that is no message; the relay has said so.
                 _ => {}
@@ -164,30 +164,30 @@ impl SharedSide {
 
     fn answer(&self, id: &[u8], line: &Bytes) {
         let exchange = number_of_id(id).and_then(|number| self.lock().take(number));
-        let (Some(exchange), Some(ours)) = (exchange, part::named(line, Named::Id)) else {
+        let (Some(exchange), Some(ours)) = (exchange, field::find(line, Field::Id)) else {
             tracing::debug!(id = %String::from_utf8_lossy(id), "the server answers a request that nobody waits for");
             return;
         };
         if exchange.lists_tools {
             self.mirrored.learn(line);
         }
-        exchange.log.finish(part::replace(line, ours, &exchange.id));
+        exchange.log.finish(splice::replace(line, ours, &exchange.id));
     }
 
     fn notify(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) {
-        let named = |name: Named| part::named(line, name).and_then(|part| number(part.get().as_bytes()));
+        let named = |name: Field| field::find(line, name).and_then(|part| number(part.get().as_bytes()));
         let mut state = self.lock();
-        if head.is_notification("notifications/cancelled") {
+        if head.is_notification(notification::CANCELLED) {
             // How a server ends a subscription where there is no stream to close. Here there is.
-            let ended = named(Named::RequestId).and_then(|number| state.take(number));
+            let ended = named(Field::RequestId).and_then(|number| state.take(number));
             ended.inspect(|exchange| exchange.log.end());
             return;
         }
         // What the message says of itself comes before the stream that it was said on.
-        let number = if let Some(token) = part::named(line, Named::ProgressToken) {
+        let number = if let Some(token) = field::find(line, Field::ProgressToken) {
             state.tokens.get(token.get()).copied()
-        } else if part::named(line, Named::Subscription).is_some() {
-            named(Named::Subscription)
+        } else if field::find(line, Field::Subscription).is_some() {
+            named(Field::Subscription)
         } else {
             about.and_then(number).or_else(|| state.only().filter(|_| self.has_one_client))
         };
@@ -200,9 +200,9 @@ impl SharedSide {
         };
         let mut line = line.clone();
         let token = exchange.token.as_ref().map(|(own, _)| own);
-        for (name, own) in [(Named::ProgressToken, token), (Named::Subscription, Some(&exchange.id))] {
-            if let (Some(ours), Some(own)) = (part::named(&line, name), own) {
-                line = part::replace(&line, ours, own);
+        for (name, own) in [(Field::ProgressToken, token), (Field::Subscription, Some(&exchange.id))] {
+            if let (Some(ours), Some(own)) = (field::find(&line, name), own) {
+                line = splice::replace(&line, ours, own);
             }
         }
         if !exchange.log.offer(line) {
@@ -224,7 +224,7 @@ impl SharedSide {
         self.end.cancel();
         *self.relay.lock().unwrap_or_else(PoisonError::into_inner) = None;
         for (_, exchange) in state.exchanges.drain() {
-            exchange.log.finish(flat(&error_line(&exchange.id, -32000, reason)));
+            exchange.log.finish(flat(&error_line(&exchange.id, code::SERVER_ERROR, reason)));
         }
     }
 
@@ -262,9 +262,8 @@ impl Drop for Going {
         if self.side.lock().take(self.number).is_none() {
             return;
         }
-        let params = json!({ "requestId": self.number, "reason": "the client closed the connection" });
-        let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
-        self.side.send(format!("{cancelled}\n").into());
+        let id = self.number.to_string();
+        self.side.send(cancelled_line(id.as_bytes(), Some("the client closed the connection"), None));
     }
 }
 
@@ -285,7 +284,7 @@ mod tests {
 
     fn begin(side: &Arc<SharedSide>, line: &'static str) -> (Going, Reader, String) {
         let line = Bytes::from_static(line.as_bytes());
-        let posted = Posted { head: Head::of(&line), line };
+        let posted = Posted::new(line.clone(), Head::of(&line));
         let (going, reader, line) = side.begin(&posted, || TaskTracker::new().token()).unwrap();
         (going, reader, String::from_utf8(line.to_vec()).unwrap())
     }

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::{Head, Kind, batch, cancelled_id, is_null, notification};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
-use super::calls::{Call, Destined, parts};
+use super::calls::{Call, Destined};
 use super::events::{Cut, Events, Mark, Said};
 use super::link::Link;
 use super::listen;
 use super::session::Session;
 use super::trouble::Trouble;
 use super::wire::content_type;
-use crate::jsonrpc::{Head, Kind, cancelled, is_null};
 use crate::text::one_line;
 
 /// How often in a row a stream is gone on with in vain.
@@ -195,11 +195,11 @@ impl Link {
         if head.kind() != Kind::Batch {
             return self.hear_one(line, &head, about).await;
         }
-        let parts = parts(&line);
+        let parts = batch::messages(&line, &head);
         if is_batch || parts.is_empty() {
             let for_client: Vec<Bytes> = parts.iter().filter_map(|(part, head)| self.notes(part, head)).collect();
             if !for_client.is_empty() {
-                self.tell([b"[", for_client.join(&b","[..]).as_slice(), b"]\n"].concat().into(), about).await;
+                self.tell(batch::join_line(&for_client), about).await;
             }
             return Ok(());
         }
@@ -224,9 +224,9 @@ impl Link {
     fn notes(&self, line: &Bytes, head: &Head) -> Option<Bytes> {
         match (head.kind(), head.id()) {
             (Kind::Request, Some(id)) => self.sessions.asked(id),
-            (Kind::Notification, _) if head.is_notification("notifications/cancelled") => {
+            (Kind::Notification, _) if head.is_notification(notification::CANCELLED) => {
                 // It wants no answer any more.
-                let _ = cancelled(line).map(|id| self.sessions.is_answerable(&id));
+                let _ = cancelled_id(line).map(|id| self.sessions.is_answerable(&id));
             }
             (Kind::Response, Some(id)) => match self.calls.answered(id, line) {
                 Destined::Client(line) => return Some(line),

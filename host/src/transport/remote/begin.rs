@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::build::cancelled_line;
+use mcp::{Head, Parts};
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -16,7 +18,6 @@ use super::link::Link;
 use super::listen::Listen;
 use super::session::{Old, SESSION_ID, Session};
 use super::trouble::Trouble;
-use crate::jsonrpc::{Head, Parts};
 
 /// How long the first requests wait for the server's own stream. Without it some servers lose what they have to say.
 const OPENING: Duration = Duration::from_secs(1);
@@ -149,12 +150,7 @@ impl Link {
         };
         tracing::warn!("the server has forgotten the session; a new one is begun");
         for id in self.sessions.forget_asked() {
-            let id = String::from_utf8_lossy(&id);
-            let method = "notifications/cancelled";
-            let gone = format!(
-                "{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{{\"requestId\":{id},\"reason\":\"the server has forgotten the session\"}}}}\n"
-            );
-            self.tell(gone.into(), None).await;
+            self.tell(cancelled_line(&id, Some("the server has forgotten the session"), None), None).await;
         }
         let ids = requests(&initialize, &Head::of(&initialize));
         let call = self.calls.begin(&ids, true);

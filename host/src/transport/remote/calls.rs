@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
+use mcp::{Head, Kind, batch, ids, with_id};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-
-use crate::jsonrpc::{Head, Kind, ids, with_id};
 
 /// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
 #[derive(Debug, Default)]
@@ -143,20 +141,10 @@ impl Drop for Call {
     }
 }
 
-/// The messages of a batch.
-pub(super) fn parts(line: &Bytes) -> Vec<(Bytes, Head)> {
-    let parts: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
-    parts.into_iter().map(|part| (line.slice_ref(part.get().as_bytes()), Head::of(part.get().as_bytes()))).collect()
-}
-
 /// The ids of the requests in a message.
 pub(super) fn requests(line: &Bytes, head: &Head) -> Vec<Bytes> {
     let of = |head: &Head| head.id().filter(|_| head.kind() == Kind::Request).map(Bytes::copy_from_slice);
-    if head.kind() == Kind::Batch {
-        parts(line).iter().filter_map(|(_, head)| of(head)).collect()
-    } else {
-        of(head).into_iter().collect()
-    }
+    batch::messages(line, head).iter().filter_map(|(_, head)| of(head)).collect()
 }
 
 #[cfg(test)]

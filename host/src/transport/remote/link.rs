@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp::{Head, RawObject, code, method, request_line};
 use reqwest::Response;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -18,7 +19,6 @@ use super::params::Tools;
 use super::session::{Session, Sessions};
 use super::trouble::Trouble;
 use super::wire::Wire;
-use crate::jsonrpc::Head;
 use crate::transport::{Incoming, Message};
 
 /// How long a server may take to accept a notification or a response.
@@ -30,9 +30,6 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// So many pages of tools are read.
 const MOST_PAGES: usize = 100;
-
-/// The code for headers that don't fit what is in the message.
-const HEADER_MISMATCH: i64 = -32020;
 
 /// A conversation with a server.
 pub(super) struct Link {
@@ -131,7 +128,7 @@ impl Link {
     pub(super) async fn modern(&self, line: &Bytes, modern: &Modern, call: &mut Call) -> Result<(), Trouble> {
         let outcome = self.stateless(line, modern, call).await;
         match outcome {
-            Err(trouble) if trouble.code() == Some(HEADER_MISMATCH) && modern.tool().is_some() => {
+            Err(trouble) if trouble.code() == Some(code::HEADER_MISMATCH) && modern.tool().is_some() => {
                 // It may want arguments in headers, and the client may never have listed the tools here.
                 if let Err(why) = self.list_tools(modern).await {
                     tracing::debug!("the server's tools can't be listed: {why}");
@@ -161,14 +158,12 @@ impl Link {
         let mut cursor = None;
         for _ in 0..MOST_PAGES {
             let id = format!("\"understudy-{:016x}\"", fastrand::u64(..));
-            let cursor_member =
-                cursor.map(|cursor: String| format!(",\"cursor\":{}", serde_json::Value::String(cursor)));
-            let line = format!(
-                "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\",\"params\":{{\"_meta\":{}{}}}}}\n",
-                modern.meta,
-                cursor_member.unwrap_or_default()
-            );
-            let line = Bytes::from(line);
+            let mut params = RawObject::default();
+            params.set("_meta", modern.meta.raw());
+            if let Some(cursor) = &cursor {
+                params.put("cursor", cursor);
+            }
+            let line = request_line(id.as_bytes(), method::TOOLS_LIST, &params);
             let Some(list) = Modern::of(&line, &Head::of(&line)) else { return Ok(()) };
             let Some(mut call) = self.calls.begin(&[Bytes::from(id)], true) else { return Ok(()) };
             let headers = list.headers(&self.tools).map_err(Trouble::Barred)?;

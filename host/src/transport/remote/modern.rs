@@ -1,21 +1,18 @@
-//! What the era without sessions (2026-07-28) wants beside a message: headers that say what is in it.
+//! The headers of a stateless request, which repeat what is in it.
 //! Revision 2026-07-28, basic/transports/streamable-http, "Request Metadata".
 
-use std::collections::HashMap;
-
+use bytes::Bytes;
+use mcp::param_headers::encode;
+use mcp::{Envelope, Head, Parts, RawObject, header, method};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::{Tools, encoded};
-use crate::jsonrpc::{Head, Parts};
+use super::params::Tools;
+use super::session::PROTOCOL_VERSION;
 
-pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
-
-/// Where a message of this era says its version.
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
+const NAME: HeaderName = HeaderName::from_static(header::NAME);
 
 /// A message of this era.
 #[derive(Debug)]
@@ -25,17 +22,15 @@ pub(super) struct Modern {
     name: Option<String>,
     /// A call's arguments, as spelt.
     arguments: Option<String>,
-    /// `_meta`, as spelt.
-    pub(super) meta: String,
+    /// `_meta`
+    pub(super) meta: RawObject,
 }
 
 impl Modern {
     /// Reads a message; `None` if it is of another era.
-    pub(super) fn of(line: &[u8], head: &Head) -> Option<Self> {
+    pub(super) fn of(line: &Bytes, head: &Head) -> Option<Self> {
         #[derive(Deserialize)]
         struct Params<'a> {
-            #[serde(borrow, rename = "_meta")]
-            meta: &'a RawValue,
             #[serde(borrow, default)]
             name: Option<&'a RawValue>,
             #[serde(borrow, default)]
@@ -43,37 +38,37 @@ impl Modern {
             #[serde(borrow, default)]
             arguments: Option<&'a RawValue>,
         }
+        let envelope = Envelope::of(line)?;
+        let version = HeaderValue::from_str(envelope.version.as_deref()?).ok()?;
         let params: Params = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
-        let meta: HashMap<String, &RawValue> = serde_json::from_str(params.meta.get()).ok()?;
-        let version: String = serde_json::from_str(meta.get(VERSION_KEY)?.get()).ok()?;
         let method = head.method()?.to_owned();
-        let name = match method.as_str() {
-            "tools/call" | "prompts/get" => params.name,
-            "resources/read" => params.uri,
-            _ => None,
+        let name = match method::name_parameter(&method) {
+            Some("uri") => params.uri,
+            Some(_) => params.name,
+            None => None,
         };
-        let arguments = params.arguments.filter(|_| method == "tools/call");
+        let arguments = params.arguments.filter(|_| method == method::TOOLS_CALL);
         Some(Self {
-            version: HeaderValue::from_str(&version).ok()?,
+            version,
             name: name.and_then(|name| serde_json::from_str(name.get()).ok()),
             arguments: arguments.map(|arguments| arguments.get().to_owned()),
-            meta: params.meta.get().to_owned(),
+            meta: envelope.members(),
             method,
         })
     }
 
     /// Whether it asks which revisions the server speaks.
     pub(super) fn is_discovery(&self) -> bool {
-        self.method == "server/discover"
+        self.method == method::SERVER_DISCOVER
     }
 
     pub(super) fn is_list_of_tools(&self) -> bool {
-        self.method == "tools/list"
+        self.method == method::TOOLS_LIST
     }
 
     /// The tool that is called.
     pub(super) fn tool(&self) -> Option<&str> {
-        self.name.as_deref().filter(|_| self.method == "tools/call")
+        self.name.as_deref().filter(|_| self.method == method::TOOLS_CALL)
     }
 
     /// The headers; or why the message can't go out.
@@ -81,7 +76,9 @@ impl Modern {
         let mut headers = HeaderMap::new();
         headers.insert(PROTOCOL_VERSION, self.version.clone());
         headers.extend(HeaderValue::from_str(&self.method).ok().map(|method| (METHOD, method)));
-        headers.extend(self.name.as_deref().and_then(encoded).map(|name| (NAME, name)));
+        headers.extend(
+            self.name.as_deref().and_then(|name| HeaderValue::try_from(encode(name)).ok()).map(|name| (NAME, name)),
+        );
         if let Some(tool) = self.tool() {
             tools.mirror(tool, self.arguments.as_deref().unwrap_or("{}"), &mut headers)?;
         }
@@ -94,7 +91,7 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Option<Modern> {
-        Modern::of(line.as_bytes(), &Head::of(line.as_bytes()))
+        Modern::of(&Bytes::copy_from_slice(line.as_bytes()), &Head::of(line.as_bytes()))
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Why a message has no answer, in words, and the JSON-RPC error that the request gets in its place.
 
 use bytes::Bytes;
+use mcp::build::raw_error_line;
+use mcp::{ErrorObject, Head, Kind, code, error_line};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -8,12 +10,11 @@ use serde_json::value::RawValue;
 
 use super::forgotten::{self, Told};
 use super::wire::line_of;
-use crate::jsonrpc::{ErrorObject, Head, Kind, error_line};
 use crate::oauth::Challenge;
 use crate::text::one_line;
 
-/// JSON-RPC's "internal error": what a request gets that has no answer.
-const FAILED: i64 = -32603;
+/// The code of the error that a request without an answer gets.
+const FAILED: i64 = code::INTERNAL_ERROR;
 
 /// How much of an answer that is none is read, and how much of that is shown.
 pub(super) const MOST_OF_A_REFUSAL: usize = 64 * 1024;
@@ -161,9 +162,7 @@ impl Trouble {
     /// The error for a request.
     pub(super) fn line(&self, id: &[u8]) -> Bytes {
         match self {
-            Self::Answered { error, .. } => {
-                [br#"{"jsonrpc":"2.0","id":"#, id, br#","error":"#, error.get().as_bytes(), b"}\n"].concat().into()
-            }
+            Self::Answered { error, .. } => raw_error_line(id, error),
             other => error_line(id, FAILED, &other.to_string()),
         }
     }
@@ -194,7 +193,7 @@ impl Trouble {
     /// Whether a server of the old HTTP+SSE transport could have said this to an `initialize`.
     pub(super) fn may_be_old(&self) -> bool {
         // What only the newest servers say.
-        let is_modern = self.code().is_some_and(|code| (-32029..=-32020).contains(&code));
+        let is_modern = self.code().is_some_and(code::is_of_stateless_era);
         let old = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
         !is_modern && self.status().is_some_and(|status| old.contains(&status))
     }

@@ -25,10 +25,8 @@ mod host {
     pub mod config;
     pub(crate) mod descriptors;
     pub mod error;
-    pub(crate) mod folded;
     pub(crate) mod gauge;
     pub(crate) mod http;
-    pub mod jsonrpc;
     pub mod oauth;
     pub mod outbound;
     pub(crate) mod private;
@@ -49,11 +47,8 @@ pub mod sandbox;
 /// The records of the contract, as the guests have them.
 pub use understudy_plugin::bindings as wit;
 
-pub(crate) use host::{
-    admission, atomic_file, descriptors, folded, gauge, http, private, reference, search_path, timeline,
-};
-pub(crate) use host::{atomic_file, descriptors, folded, held, http, private, reference, search_path};
+pub(crate) use host::{admission, atomic_file, descriptors, gauge, http, private, reference, search_path, timeline};
 pub use host::{
-    children, config, error, jsonrpc, oauth, outbound, registry, relay, retry, sampling, scheduling, select, text,
-    transport, trust,
+    children, config, error, oauth, outbound, registry, relay, retry, sampling, scheduling, select, text, transport,
+    trust,
 };

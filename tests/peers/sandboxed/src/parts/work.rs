@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcp::Head;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use understudy::config::{Config, Sampling};
-use understudy::jsonrpc::Head;
 use understudy::outbound::Http;
 use understudy::relay::{Relay, Terms};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::{Engine, Plugin};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::transport::{Incoming, Side};
 use understudy::wit::understudy::plugin::types as wit;

@@ -1,13 +1,15 @@
-//! Text as the most lenient reader takes it: what differs in spelling alone is the same.
+//! Text as the most lenient reader compares it: case, white space, invisible characters and full-width letters make no difference.
 
 /// Up to the first NUL, where readers in C end; without white space, control and invisible characters; full-width letters as ASCII; case folded.
-pub(crate) fn folded(text: &str) -> String {
+#[must_use]
+pub fn folded(text: &str) -> String {
     let text = text.trim_start_matches(is_nothing);
     everything(text.split('\0').next().unwrap_or_default())
 }
 
-/// The same of all of a text.
-pub(crate) fn everything(text: &str) -> String {
+/// [`folded`] for all of a text, NULs included.
+#[must_use]
+pub fn everything(text: &str) -> String {
     // To upper case first: `ſ` and `K` are another case of `s` and `k`.
     text.chars()
         .filter(|c| !is_nothing(*c))
@@ -17,8 +19,9 @@ pub(crate) fn everything(text: &str) -> String {
         .collect()
 }
 
-/// Whether two texts are the same to such a reader. Cheap where they differ early, as nearly all do.
-pub(crate) fn same(text: &str, other: &str) -> bool {
+/// Whether two texts are the same to such a reader. Returns early where the first letters differ.
+#[must_use]
+pub fn same(text: &str, other: &str) -> bool {
     let differs_early = |(one, two): (char, char)| one.is_ascii_lowercase() && two.is_ascii_lowercase() && one != two;
     !text.chars().zip(other.chars()).next().is_some_and(differs_early) && folded(text) == folded(other)
 }

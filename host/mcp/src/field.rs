@@ -1,14 +1,15 @@
-//! Finding one part of a message, and putting another in its place: every other byte stays.
+//! Fields of a message that are replaced on its way, found in its text.
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A part of a message that has a name here.
+use crate::INPUT_REQUIRED;
+
+/// A field of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub enum Field {
     /// `id`
     Id,
     /// `params._meta.progressToken`: a request's.
@@ -47,35 +48,37 @@ struct Meta<'a> {
     subscription: Option<&'a RawValue>,
 }
 
-/// The part of this name, if the message has it and it is a string or a number.
-pub(super) fn named(line: &Bytes, name: Named) -> Option<&RawValue> {
-    let key: &[u8] = match name {
-        Named::Id => b"id",
-        Named::Token | Named::ProgressToken => b"progressToken",
-        Named::Subscription => b"subscriptionId",
-        Named::RequestId => b"requestId",
+/// The value of a field, if the message has it and it is a string or a number.
+#[must_use]
+pub fn find(line: &[u8], field: Field) -> Option<&RawValue> {
+    let key: &[u8] = match field {
+        Field::Id => b"id",
+        Field::Token | Field::ProgressToken => b"progressToken",
+        Field::Subscription => b"subscriptionId",
+        Field::RequestId => b"requestId",
     };
-    // Most messages have no such part, and needn't be parsed to know it.
+    // Most messages have no such field: the search is cheaper than parsing.
     memchr::memmem::find(line, key)?;
     let message: Message = serde_json::from_slice(line).ok()?;
-    let found = if name == Named::Id {
+    let found = if field == Field::Id {
         message.id
     } else {
         let params: Params = serde_json::from_str(message.params?.get()).ok()?;
         let meta = || serde_json::from_str::<Meta>(params.meta?.get()).ok();
-        match name {
-            Named::Id => None,
-            Named::ProgressToken => params.progress_token,
-            Named::RequestId => params.request_id,
-            Named::Token => meta()?.token,
-            Named::Subscription => meta()?.subscription,
+        match field {
+            Field::Id => None,
+            Field::ProgressToken => params.progress_token,
+            Field::RequestId => params.request_id,
+            Field::Token => meta()?.token,
+            Field::Subscription => meta()?.subscription,
         }
     };
     found.filter(|part| !part.get().starts_with(['{', '[', 'n', 't', 'f']))
 }
 
 /// The `requestState` that a request brings.
-pub(super) fn state(line: &[u8]) -> Option<String> {
+#[must_use]
+pub fn request_state(line: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Params {
         #[serde(rename = "requestState")]
@@ -86,8 +89,9 @@ pub(super) fn state(line: &[u8]) -> Option<String> {
     Some(serde_json::from_str::<Params>(message.params?.get()).ok()?.state)
 }
 
-/// The `requestState` of an answer that wants input.
-pub(super) fn required(line: &[u8]) -> Option<String> {
+/// The `requestState` of an answer that requires input.
+#[must_use]
+pub fn required_state(line: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Answer {
         result: Wanted,
@@ -98,14 +102,14 @@ pub(super) fn required(line: &[u8]) -> Option<String> {
         result_type: String,
         request_state: String,
     }
-    memchr::memmem::find(line, b"input_required")?;
+    memchr::memmem::find(line, INPUT_REQUIRED.as_bytes())?;
     let Answer { result } = serde_json::from_slice(line).ok()?;
-    Some(result.request_state).filter(|_| result.result_type == "input_required")
+    Some(result.request_state).filter(|_| result.result_type == INPUT_REQUIRED)
 }
 
-/// The member of a message that two readers may find in two places: it comes twice, or once more with other letters' case, which some readers don't
-/// look at.
-pub(super) fn ambiguous(line: &[u8]) -> Option<String> {
+/// The member of a message that two readers may read differently: its key comes twice, or once more in another case, which some readers ignore.
+#[must_use]
+pub fn ambiguous_member(line: &[u8]) -> Option<String> {
     const MEMBERS: [&str; 5] = ["id", "method", "params", "result", "error"];
     let Keys(keys) = serde_json::from_slice(line).ok()?;
     let is_other = |(at, key): (usize, &String)| {
@@ -139,22 +143,16 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
-/// The message with another text in the place of one of its parts.
-pub(super) fn replace(line: &Bytes, part: &RawValue, by: &[u8]) -> Bytes {
-    // `part` is a part of `line`.
-    let start = (part.get().as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len());
-    let (before, rest) = line.split_at(start);
-    let after = rest.get(part.get().len()..).unwrap_or_default();
-    [before, by, after].concat().into()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::Bytes;
 
-    fn replaced(line: &'static str, name: Named, by: &str) -> Option<String> {
+    use super::*;
+    use crate::splice::replace;
+
+    fn replaced(line: &'static str, name: Field, by: &str) -> Option<String> {
         let line = Bytes::from_static(line.as_bytes());
-        let part = named(&line, name)?;
+        let part = find(&line, name)?;
         Some(String::from_utf8(replace(&line, part, by.as_bytes()).to_vec()).unwrap())
     }
 
@@ -162,27 +160,27 @@ mod tests {
     fn one_part_is_replaced_and_every_other_byte_stays() {
         let line = r#"{ "id" : "a\"b" ,"params":{"id":1,"_meta":{"progressToken":1.50, "x":[1e3]}},"method":"m" }"#;
         assert_eq!(
-            replaced(line, Named::Id, "7").unwrap(),
+            replaced(line, Field::Id, "7").unwrap(),
             r#"{ "id" : 7 ,"params":{"id":1,"_meta":{"progressToken":1.50, "x":[1e3]}},"method":"m" }"#
         );
         assert_eq!(
-            replaced(line, Named::Token, "\"t\"").unwrap(),
+            replaced(line, Field::Token, "\"t\"").unwrap(),
             r#"{ "id" : "a\"b" ,"params":{"id":1,"_meta":{"progressToken":"t", "x":[1e3]}},"method":"m" }"#
         );
         let line =
             r#"{"params":{"progressToken":3,"requestId":"r","_meta":{"io.modelcontextprotocol/subscriptionId":9}}}"#;
-        for (name, found) in [(Named::ProgressToken, "3"), (Named::RequestId, "\"r\""), (Named::Subscription, "9")] {
-            assert_eq!(named(&Bytes::from_static(line.as_bytes()), name).map(RawValue::get), Some(found));
+        for (name, found) in [(Field::ProgressToken, "3"), (Field::RequestId, "\"r\""), (Field::Subscription, "9")] {
+            assert_eq!(find(line.as_bytes(), name).map(RawValue::get), Some(found));
         }
     }
 
     #[test]
     fn what_is_not_there_is_not_found() {
         for line in ["", "[]", "{}", r#"{"id":null}"#, r#"{"id":{"a":1}}"#, r#"{"params":{"_meta":3},"x":"id"}"#] {
-            assert_eq!(replaced(line, Named::Id, "1"), None, "{line}");
-            assert_eq!(replaced(line, Named::Token, "1"), None, "{line}");
+            assert_eq!(replaced(line, Field::Id, "1"), None, "{line}");
+            assert_eq!(replaced(line, Field::Token, "1"), None, "{line}");
         }
-        assert_eq!(replaced(r#"{"params":{"progressToken":1}}"#, Named::Token, "1"), None);
+        assert_eq!(replaced(r#"{"params":{"progressToken":1}}"#, Field::Token, "1"), None);
     }
 
     #[test]
@@ -197,7 +195,7 @@ mod tests {
             (r#"{"method":"m","METHOD":"notifications/cancelled"}"#, Some("METHOD")),
             (r#"{"method":"m","params":{},"Params":{}}"#, Some("Params")),
         ] {
-            assert_eq!(ambiguous(line.as_bytes()).as_deref(), found, "{line}");
+            assert_eq!(ambiguous_member(line.as_bytes()).as_deref(), found, "{line}");
         }
     }
 }

@@ -1,48 +1,58 @@
 //! Edits of raw messages that leave every other byte as it was.
+//!
+//! A part is a [`RawValue`] that was borrowed from the line: its address tells where it stands.
 
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::admission::policy::Lowered;
-pub(super) use crate::jsonrpc::with_id;
+use crate::message::Parts;
+
+fn bytes_of(part: &RawValue) -> &[u8] {
+    part.get().as_bytes()
+}
 
 /// Where a part of a line begins.
-fn offset(line: &[u8], part: &RawValue) -> usize {
+fn offset(line: &[u8], part: &[u8]) -> usize {
     // `part` was borrowed from `line`.
-    (part.get().as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len())
+    (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len())
 }
 
 /// Where a part of a line stands.
-fn range(line: &[u8], part: &RawValue) -> Range<usize> {
+fn range(line: &[u8], part: &[u8]) -> Range<usize> {
     let start = offset(line, part);
-    start..start.saturating_add(part.get().len()).min(line.len())
+    start..start.saturating_add(part.len()).min(line.len())
 }
 
-/// The line with something else in the place of one of its parts.
-pub(super) fn replace(line: &Bytes, part: &RawValue, new: &[u8]) -> Bytes {
-    let Range { start, end } = range(line, part);
+/// The line with one of its parts replaced.
+#[must_use]
+pub fn replace(line: &Bytes, part: &RawValue, new: &[u8]) -> Bytes {
+    let Range { start, end } = range(line, bytes_of(part));
     let (before, after) = (line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default());
     [before, new, after].concat().into()
 }
 
-/// A member that an object is to have: its key, the value that stands there, and the one that is to.
-pub(super) type Member<'a> = (&'a str, Option<&'a RawValue>, &'a str);
+/// A member to set: its key, the value that stands there now, and the new one, both as JSON.
+pub type Member<'a> = (&'a str, Option<&'a RawValue>, &'a str);
 
-/// The line with members of one of its objects: each value in the place of the one that is there, or else put first. So no key comes twice.
-pub(super) fn give(line: &Bytes, object: &RawValue, members: &[Member<'_>]) -> Bytes {
+/// The line with members set in one of its objects: a value replaces the one that is there, a new member is put first. So no key comes twice.
+#[must_use]
+pub fn set_members(line: &Bytes, object: &RawValue, members: &[Member<'_>]) -> Bytes {
     let new = members.iter().filter(|(_, old, _)| old.is_none());
     let new: Vec<String> = new.map(|(key, _, value)| format!("\"{key}\":{value}")).collect();
     let first = inside(line, object);
     let comma = if new.is_empty() || is_empty(line, first) { "" } else { "," };
     let put = (first..first, format!("{}{comma}", new.join(",")));
-    let replaced = members.iter().filter_map(|(_, old, value)| Some((range(line, (*old)?), (*value).to_owned())));
+    let replaced =
+        members.iter().filter_map(|(_, old, value)| Some((range(line, bytes_of((*old)?)), (*value).to_owned())));
     edited(line, std::iter::once(put).chain(replaced).collect())
 }
 
-/// The line with something else in the place of some of its parts.
-pub(super) fn replace_each(line: &Bytes, parts: Vec<(&RawValue, Bytes)>) -> Bytes {
+/// The line with several of its parts replaced; each part is a slice of the line.
+#[must_use]
+pub fn replace_each(line: &Bytes, parts: Vec<(&[u8], Bytes)>) -> Bytes {
     edited(line, parts.into_iter().map(|(part, new)| (range(line, part), new)).collect())
 }
 
@@ -60,7 +70,8 @@ fn edited(line: &[u8], mut edits: Vec<(Range<usize>, impl AsRef<[u8]>)>) -> Byte
 }
 
 /// The line with members (`"a":1,"b":2`) put first into one of its objects.
-pub(super) fn insert(line: &Bytes, object: &RawValue, members: &str) -> Bytes {
+#[must_use]
+pub fn insert(line: &Bytes, object: &RawValue, members: &str) -> Bytes {
     let first = inside(line, object);
     let (before, after) = line.split_at(first);
     let comma: &[u8] = if is_empty(line, first) { b"" } else { b"," };
@@ -70,7 +81,7 @@ pub(super) fn insert(line: &Bytes, object: &RawValue, members: &str) -> Bytes {
 /// Where the first member of an object stands, or may.
 fn inside(line: &[u8], object: &RawValue) -> usize {
     // Where the object begins there is a `{`.
-    (offset(line, object) + 1).min(line.len())
+    (offset(line, bytes_of(object)) + 1).min(line.len())
 }
 
 /// Whether the object that begins before this place has no member.
@@ -78,23 +89,47 @@ fn is_empty(line: &[u8], first: usize) -> bool {
     line.iter().skip(first).find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}')
 }
 
-/// A request with the `maxTokens` that it may have; `params` are its parameters.
-pub(super) fn lower(line: &Bytes, params: &RawValue, lowered: Lowered<'_>) -> Bytes {
-    match lowered.old {
-        Some(old) => replace(line, old, lowered.new.to_string().as_bytes()),
-        None => insert(line, params, &format!("\"maxTokens\":{}", lowered.new)),
+/// The message with another id, as it is to be spelt; the message itself if it has none.
+#[must_use]
+pub fn with_id(line: &Bytes, id: &[u8]) -> Bytes {
+    #[derive(Deserialize)]
+    struct Identified<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
     }
+    serde_json::from_slice::<Identified>(line).map_or_else(|_| line.clone(), |it| replace(line, it.id, id))
 }
 
-/// Whether it is an object: to the parser, an array would do for a struct as well.
-pub(super) fn is_object(json: &RawValue) -> bool {
+/// The `notifications/cancelled` with another `requestId`; the message itself if it has none.
+#[must_use]
+pub fn with_request_id(line: &Bytes, id: &[u8]) -> Bytes {
+    cancelled_request(line).map_or_else(|| line.clone(), |old| replace(line, old, id))
+}
+
+/// The id that a `notifications/cancelled` names, as spelt.
+#[must_use]
+pub fn cancelled_id(line: &[u8]) -> Option<Vec<u8>> {
+    cancelled_request(line).map(|id| id.get().as_bytes().to_vec())
+}
+
+fn cancelled_request(line: &[u8]) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Cancelled<'a> {
+        #[serde(borrow, rename = "requestId")]
+        id: &'a RawValue,
+    }
+    let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    Some(cancelled.id)
+}
+
+/// Whether a value is an object. (serde reads a struct from an array as well.)
+#[must_use]
+pub fn is_object(json: &RawValue) -> bool {
     json.get().starts_with('{')
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[test]
@@ -122,11 +157,14 @@ mod tests {
         let line = Bytes::from_static(b"{\"x\":1.0,\"o\": { \"c\" : null, \"a\":null } }\n");
         let Line { o } = serde_json::from_slice(&line).unwrap();
         let Object { a, c } = serde_json::from_str(o.get()).unwrap();
-        let edited =
-            give(&line, o, &[("a", Some(a), "{\"y\":1}"), ("b", None, "2"), ("c", Some(c), "[]"), ("d", None, "3")]);
+        let edited = set_members(
+            &line,
+            o,
+            &[("a", Some(a), "{\"y\":1}"), ("b", None, "2"), ("c", Some(c), "[]"), ("d", None, "3")],
+        );
         assert_eq!(edited, "{\"x\":1.0,\"o\": {\"b\":2,\"d\":3, \"c\" : [], \"a\":{\"y\":1} } }\n");
         let empty = Bytes::from_static(b"{\"o\": {}}");
         let Line { o } = serde_json::from_slice(&empty).unwrap();
-        assert_eq!(give(&empty, o, &[("b", None, "2")]), "{\"o\": {\"b\":2}}");
+        assert_eq!(set_members(&empty, o, &[("b", None, "2")]), "{\"o\": {\"b\":2}}");
     }
 }

@@ -1,16 +1,13 @@
-//! Raw JSON-RPC messages: what passes through keeps its bytes.
+//! Raw JSON-RPC messages, told apart without parsing them.
 //!
-//! Most messages are not ours, so they are never parsed: one scan finds what tells them apart, the `method` and the `id`
-//! at the top. The scan takes the text in pieces of any size, so that it also names a message that is too long to hold.
+//! Most messages are only passed on. One scan finds the `method` and the `id` at the top; the scan takes the text in pieces of any size, so that it
+//! also names a message that is too long to hold.
 
-pub mod ids;
-
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It has a `method` and an `id`.
@@ -25,7 +22,7 @@ pub enum Kind {
     Other,
 }
 
-/// What one scan tells of a message.
+/// The result of a scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing that the scan has seen")]
 pub struct Head {
@@ -33,11 +30,11 @@ pub struct Head {
     id: Option<Vec<u8>>,
     answers: bool,
     batch: bool,
-    /// What another reader might take for the method.
+    /// Values that another reader might take for the method.
     others: Vec<String>,
-    /// Whether there is something around the value.
+    /// Whether the line holds anything beside one value.
     odd: bool,
-    /// Whether text stands before it.
+    /// Whether text stands before the value.
     quoted: bool,
 }
 
@@ -50,7 +47,7 @@ impl Head {
         scanner.finish()
     }
 
-    /// What the message is.
+    /// The kind of the message.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match (&self.method, &self.id) {
@@ -69,8 +66,8 @@ impl Head {
         self.method.as_deref().and_then(|method| std::str::from_utf8(method).ok())
     }
 
-    /// What another reader might take for the method: a value that a later one of the same key replaces, one whose key differs in case, and one
-    /// that is too long or no valid text. Nearly always nothing.
+    /// Values that another reader might take for the method: one that a later `method` replaces, one whose key differs in case, and one that is too
+    /// long or no valid text. Nearly always none.
     #[must_use]
     pub fn other_methods(&self) -> &[String] {
         &self.others
@@ -100,7 +97,7 @@ impl Head {
         self.id.as_deref()
     }
 
-    /// The same of a message that has another id.
+    /// This head with another id.
     #[must_use]
     pub fn with_id(self, id: Vec<u8>) -> Self {
         Self { id: Some(id), ..self }
@@ -208,7 +205,7 @@ impl Scanner {
         }
     }
 
-    /// What was found.
+    /// Ends the scan.
     #[must_use]
     pub fn finish(self) -> Head {
         self.head
@@ -313,7 +310,7 @@ fn scalar(value: &[u8]) -> Option<&[u8]> {
         .then_some(value)
 }
 
-/// The parts of a message that matter once it is ours.
+/// The members of a message that are parsed once it is to be handled.
 #[derive(Debug, Deserialize)]
 pub struct Parts<'a> {
     /// `params`, as spelt.
@@ -327,16 +324,17 @@ pub struct Parts<'a> {
     pub error: Option<ErrorObject>,
 }
 
-/// A member that may be `null`, which is not the same as one that isn't there. For `deserialize_with`, with a default.
+/// Reads a member that may be `null`, and tells it from one that is absent. For `deserialize_with`, with a default.
 ///
 /// # Errors
 /// If it isn't valid JSON.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Whether a value is `null`.
-pub(crate) fn is_null(value: &RawValue) -> bool {
+#[must_use]
+pub fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
 }
 
@@ -386,55 +384,6 @@ impl<'a> Parts<'a> {
     pub fn of(message: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(message)
     }
-}
-
-/// The id that a `notifications/cancelled` names, as spelt.
-#[must_use]
-pub fn cancelled(line: &[u8]) -> Option<Vec<u8>> {
-    #[derive(Deserialize)]
-    struct Cancelled<'a> {
-        #[serde(borrow, rename = "requestId")]
-        id: &'a RawValue,
-    }
-    let cancelled: Cancelled = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
-    Some(cancelled.id.get().as_bytes().to_vec())
-}
-
-/// The message with another id, as it is to be spelt; as it is if it has none. Every other byte stays.
-#[must_use]
-pub fn with_id(line: &Bytes, id: &[u8]) -> Bytes {
-    #[derive(Deserialize)]
-    struct Identified<'a> {
-        #[serde(borrow)]
-        id: &'a RawValue,
-    }
-    let Ok(Identified { id: old }) = serde_json::from_slice(line) else { return line.clone() };
-    // It was borrowed from the line.
-    let start = (old.get().as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len());
-    let (before, rest) = line.split_at(start);
-    [before, id, rest.get(old.get().len()..).unwrap_or_default()].concat().into()
-}
-
-/// A line with a successful answer. `id` and `result` are JSON.
-#[must_use]
-pub fn result_line(id: &[u8], result: &str) -> Bytes {
-    let mut line = Vec::with_capacity(result.len() + id.len() + 40);
-    line.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-    line.extend_from_slice(id);
-    line.extend_from_slice(br#","result":"#);
-    line.extend_from_slice(result.as_bytes());
-    line.extend_from_slice(b"}\n");
-    line.into()
-}
-
-/// A line with an error. `id` is JSON.
-#[must_use]
-pub fn error_line(id: &[u8], code: i64, message: &str) -> Bytes {
-    let error = serde_json::json!({ "code": code, "message": message });
-    let mut line = br#"{"jsonrpc":"2.0","id":"#.to_vec();
-    line.extend_from_slice(id);
-    line.extend_from_slice(format!(",\"error\":{error}}}\n").as_bytes());
-    line.into()
 }
 
 #[cfg(test)]

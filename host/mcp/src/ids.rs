@@ -1,12 +1,12 @@
-//! Ids by their value. A peer may give an id back in another spelling: `1.0` or `"1"` for `1`, or a text with other escapes. The official SDKs'
-//! clients take that.
+//! Ids compared by value: a peer may return an id in another spelling (`1.0` or `"1"` for `1`, or a text with other escapes), which the official
+//! SDKs' clients accept.
 //!
-//! What belongs to an id is kept under its [`key`]. A number and a text may be in use at once, so one is taken for the other only where nothing is
-//! kept under the id itself.
+//! Maps hold an id under its [`key`]. A number and a text may be in use at once, so [`find`] takes one for the other only if the map has no entry
+//! for the id itself.
 
 use std::borrow::Cow;
 
-/// Beyond this, not every reader of JSON tells a whole number from the next one.
+/// The largest whole number that every reader of JSON tells from the next one: 2^53 - 1.
 const SAFE: f64 = 9_007_199_254_740_991.0;
 
 /// An id however it is spelt: a text without needless escapes, a whole number without fraction and exponent.
@@ -21,7 +21,7 @@ pub fn key(id: &[u8]) -> Cow<'_, [u8]> {
     plain.map_or(Cow::Borrowed(id), Cow::Owned)
 }
 
-/// What an id of the other type would be: `"1"` of `1`, and the other way round.
+/// The key of the same id as the other type: `"1"` for `1`, and `1` for `"1"`.
 fn of_other_type(key: &[u8]) -> Option<Vec<u8>> {
     let Some(rest) = key.strip_prefix(b"\"") else { return Some([b"\"", key, b"\""].concat()) };
     let text = rest.strip_suffix(b"\"")?.trim_ascii();
@@ -29,7 +29,7 @@ fn of_other_type(key: &[u8]) -> Option<Vec<u8>> {
     Some(self::key(text).into_owned())
 }
 
-/// The key under which something is kept for an id that a peer has given back; `None` if nothing is.
+/// The key of the entry for an id that a peer has returned; `None` if there is no entry.
 #[must_use]
 pub fn find(id: &[u8], is_kept: impl Fn(&[u8]) -> bool) -> Option<Cow<'_, [u8]>> {
     let own = key(id);
@@ -39,7 +39,7 @@ pub fn find(id: &[u8], is_kept: impl Fn(&[u8]) -> bool) -> Option<Cow<'_, [u8]>>
     of_other_type(&own).filter(|other| is_kept(other)).map(Cow::Owned)
 }
 
-/// Whether a peer may mean the one id by the other.
+/// Whether a peer may mean one id by the other.
 #[must_use]
 pub fn same(one: &[u8], other: &[u8]) -> bool {
     let (one, other) = (key(one), key(other));
