@@ -218,7 +218,7 @@ mod tests {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random).unwrap();
         let bytes = pair.public_key().as_ref().to_vec();
-        let keys = [Key { path: "cosign.pub".into(), algorithm: &ECDSA_P256_SHA256_ASN1, bytes }];
+        let keys = [PublicKey { path: "cosign.pub".into(), algorithm: &ECDSA_P256_SHA256_ASN1, bytes }];
         let bundle = |kind: &str, says: &str| {
             let subject = json!([{ "digest": { "sha256": digest(DIGEST).hex() } }]);
             let payload = json!({ "subject": subject, "predicateType": says }).to_string();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use mcp::method;
 
+use crate::admission::rate::TokenBucket;
 use crate::config::Sampling;
 
 /// The requests of a client's in whose course a server may ask. (Outside of these it asks on its own account.)
