@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{EraChoice, Mode, Sampling};
-use crate::relay::{self, Answering, Relay, Terms};
+use crate::relay::{self, Relay, RelayOptions, SamplingHandler};
 use crate::text::one_line;
 use crate::transport::back::{Back, PATIENCE, Place};
 use crate::transport::{Incoming, Message, Peer, Side, remote};
@@ -42,7 +42,13 @@ impl Client {
     ///
     /// # Errors
     /// If the server doesn't.
-    pub async fn connect(side: Side, back: Back, answering: Answering, terms: Terms, era: Era) -> Result<Self> {
+    pub async fn connect(
+        side: Side,
+        back: Back,
+        answering: SamplingHandler,
+        terms: RelayOptions,
+        era: Era,
+    ) -> Result<Self> {
         let (front, peer) = Side::pair();
         let relay = Relay::start(front, side, answering, terms);
         let mut client = Self { peer, relay, back, last_id: 0, meta: None };

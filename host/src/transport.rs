@@ -40,12 +40,12 @@ pub struct Message {
     /// The message, with the end of its line as it came.
     pub line: Bytes,
     /// The id, as spelt, of the client's request in whose course the server says it, where the transport can tell (HTTP).
-    pub about: Option<Bytes>,
+    pub related_request_id: Option<Bytes>,
 }
 
 impl From<Bytes> for Message {
     fn from(line: Bytes) -> Self {
-        Self { line, about: None }
+        Self { line, related_request_id: None }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use understudy::config::{Config, PluginConfig, Sampling};
 use understudy::outbound::Http;
-use understudy::relay::{Relay, Terms};
+use understudy::relay::{Relay, RelayOptions};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
 use understudy::sandbox::Engine;
 use understudy::transport::{Incoming, Side};
@@ -53,7 +53,7 @@ impl Drop for AbortOnDrop {
 impl Server {
     fn new(rule: Sampling, sampler: Arc<Sampler>, limit: usize) -> Self {
         let ((front, client), (back, mut peer)) = (Side::pair(), Side::pair());
-        let relay = Relay::start(front, back, Some((rule, sampler)), Terms::new(limit));
+        let relay = Relay::start(front, back, Some((rule, sampler)), RelayOptions::new(limit));
         let waiting: Arc<Mutex<Waiting>> = Arc::default();
         let (to_relay, seen) = (peer.outgoing.clone(), Arc::clone(&waiting));
         let reader = tokio::spawn(async move {

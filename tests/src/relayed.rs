@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use understudy::config::{Config, Mode, Sampling};
 use understudy::outbound::Http;
-use understudy::relay::{Relay, StateKey, Terms};
+use understudy::relay::{Relay, RelayOptions, StateKey};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
 use understudy::sandbox::Engine;
 use understudy::transport::{Incoming, Peer, Side};
@@ -47,7 +47,7 @@ impl Relayed {
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
         let plugin = ConfiguredPlugin::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
         let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config);
-        let terms = Terms { state_key, ..Terms::new(config.limits.line) };
+        let terms = RelayOptions { state_key, ..RelayOptions::new(config.limits.line) };
         let ((front, client), (back, server)) = (Side::pair(), Side::pair());
         let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);
         Self { client: End(client), server: End(server), _relay: relay }

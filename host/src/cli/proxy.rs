@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::reload;
 use super::stage::{self, Stage};
 use super::{End, Global, SamplingArgs, ServerArgs};
-use crate::relay::{Relay, Terms};
+use crate::relay::{Relay, RelayOptions};
 use crate::transport::Side;
 use crate::transport::back::{Back, LAST_WORDS, Place};
 use crate::transport::stdio::{self, Front};
@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, args: ProxyArgs) -> Result<End> {
     let (side, mut back) = start(&stage).await?;
     let Front { side: front, ended, writer } = stdio::front(stage.terms.line).context("can't read stdin")?;
     let answering = stage.answering();
-    let terms = Terms { again: back.again(), ..stage.terms };
+    let terms = RelayOptions { again: back.again(), ..stage.terms };
     let mut relay = Relay::start(front, side, answering, terms);
     let overdue = AbortOnDropHandle::new(tokio::spawn(end_overdue(ended, stage.patience, overdue)));
     let status = loop {

@@ -22,7 +22,7 @@ use super::stage::{self, Common, Stage};
 use super::{End, Global, SamplingArgs, Usage, note, out, proxy};
 use crate::config::{self, Config, ListenAddress, Serve};
 use crate::descriptors;
-use crate::relay::{Relay, Terms};
+use crate::relay::{Relay, RelayOptions};
 use crate::transport::Side;
 use crate::transport::back::Back;
 use crate::transport::endpoint::{Front, Guard, Kept, Listener, Open, Settings, Socket, Whose};
@@ -196,7 +196,7 @@ fn opener(stages: Stages, ends: TaskTracker) -> Open {
 /// Begins a session: a relay, and a back of its own.
 async fn begin(stage: &Stage, side: Side, whose: Whose, ends: TaskTracker) -> Result<Guard> {
     let (servers, mut back) = proxy::start(stage).await?;
-    let terms = Terms { clients: stage.clients_of(whose), again: back.again(), ..stage.terms.clone() };
+    let terms = RelayOptions { clients: stage.clients_of(whose), again: back.again(), ..stage.terms.clone() };
     let relay = Relay::start(side, servers, stage.answering(), terms);
     Ok(Box::new(Session { parts: Some((relay, back)), patience: stage.patience, ends }))
 }

@@ -15,7 +15,7 @@ use super::{Global, SamplingArgs, ServerArgs, Usage, progress, trust};
 use crate::config::{self, Config, CredentialSource, Mode, Sampling};
 use crate::error::LoadError;
 use crate::outbound::{Http, credential};
-use crate::relay::{Answering, Clients, StateKey, Terms};
+use crate::relay::{Clients, RelayOptions, SamplingHandler, StateKey};
 use crate::sampling::{ConfiguredPlugin, Sampler};
 use crate::sandbox::Engine;
 use crate::transport::back::Place;
@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     pub(crate) place: Place,
     /// Who answers its sampling requests, and where the rule for that is found.
     pub(crate) served: Served,
-    pub(crate) terms: Terms,
+    pub(crate) terms: RelayOptions,
     /// Whose it is in `serve`.
     pub(crate) clients: config::ClientSharing,
     /// How long it may take to end (`limits.shutdown`).
@@ -46,7 +46,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Who answers, for a session that begins now.
-    pub(crate) fn answering(&self) -> Answering {
+    pub(crate) fn answering(&self) -> SamplingHandler {
         let sampler = &self.served.sampler;
         let rule = sampler.rule();
         (rule.mode != Mode::Off).then(|| (rule, Arc::clone(sampler)))
@@ -112,8 +112,8 @@ pub(crate) async fn set_for_long(
 }
 
 /// What every relay of this config keeps to.
-pub(crate) async fn terms(config: &Config) -> Result<Terms> {
-    let mut terms = Terms::new(config.limits.line);
+pub(crate) async fn terms(config: &Config) -> Result<RelayOptions> {
+    let mut terms = RelayOptions::new(config.limits.line);
     if let Some(source) = config.state_key(env)? {
         let secret = secret(config, config::STATE_KEY, &source).await?;
         let key = StateKey::from_secret(secret.expose_secret());
@@ -141,7 +141,7 @@ pub(crate) async fn of_server(
     config: &Config,
     Server { name, key, place, rule, clients, .. }: Server,
     sampling: &SamplingArgs,
-    terms: Terms,
+    terms: RelayOptions,
     common: &mut Common,
 ) -> Result<Stage> {
     let rule = rule_of(sampling, rule).unwrap_or_else(reload::nobody);

@@ -23,12 +23,12 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// What a server may ask in the course of one call.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Most {
+pub(super) struct CallLimits {
     requests: u32,
     rounds: u32,
 }
 
-impl Most {
+impl CallLimits {
     /// What the rule allows.
     pub(super) fn of(rule: &Sampling) -> Self {
         Self { requests: rule.requests_per_call, rounds: rule.tool_rounds }
@@ -78,7 +78,7 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    fn breach(&self, most: Most, tools: bool) -> Option<Breach> {
+    fn breach(&self, most: CallLimits, tools: bool) -> Option<Breach> {
         match () {
             () if self.requests >= most.requests => Some(Breach::Requests),
             () if tools && self.rounds >= most.rounds => Some(Breach::Rounds),
@@ -87,7 +87,7 @@ impl Spent {
     }
 
     /// One more; or why not, which is logged once for a call of this server.
-    pub(super) fn charge(&mut self, server: &str, most: Most, tools: bool) -> Result<(), String> {
+    pub(super) fn charge(&mut self, server: &str, most: CallLimits, tools: bool) -> Result<(), String> {
         let Some(breach) = self.breach(most, tools) else {
             self.requests += 1;
             self.rounds += u32::from(tools);
@@ -105,7 +105,7 @@ impl Spent {
 #[derive(Debug)]
 pub(super) struct Allowance {
     server: String,
-    most: Most,
+    most: CallLimits,
     state: Mutex<State>,
 }
 
@@ -121,7 +121,7 @@ struct State {
 
 impl Allowance {
     pub(super) fn new(server: &str, rule: &Sampling) -> Self {
-        let (most, now) = (Most::of(rule), Instant::now());
+        let (most, now) = (CallLimits::of(rule), Instant::now());
         let bucket = |most| TokenBucket::new(most, HOUR, now);
         let state =
             State { calls: VecDeque::new(), requests: bucket(most.requests), rounds: bucket(most.rounds), told: false };
@@ -149,16 +149,17 @@ impl Allowance {
         self.lock().calls.retain(|(call, _)| call != id);
     }
 
-    /// One more request of the server's; `about` is the call in whose course it is asked, where that is known.
+    /// One more request of the server's; `related_request_id` is the call in whose course it is asked, where that is known.
     ///
     /// # Errors
     /// What the server is to be told.
-    pub(super) fn charge(&self, about: Option<&[u8]>, tools: bool) -> Result<(), String> {
+    pub(super) fn charge(&self, related_request_id: Option<&[u8]>, tools: bool) -> Result<(), String> {
         let mut state = self.lock();
         let most = self.most;
-        let its = about.and_then(|about| state.calls.iter().position(|(call, _)| call == about));
+        let its = related_request_id
+            .and_then(|related_request_id| state.calls.iter().position(|(call, _)| call == related_request_id));
         let with_some_left = || state.calls.iter().position(|(_, spent)| spent.breach(most, tools).is_none());
-        let at = match about {
+        let at = match related_request_id {
             Some(_) => its,
             None => with_some_left().or(if state.calls.is_empty() { None } else { Some(0) }),
         };
@@ -170,7 +171,7 @@ impl Allowance {
 }
 
 impl State {
-    fn outside(&mut self, server: &str, most: Most, tools: bool) -> Result<(), String> {
+    fn outside(&mut self, server: &str, most: CallLimits, tools: bool) -> Result<(), String> {
         let now = Instant::now();
         let takes = |rate: &mut TokenBucket| rate.take(now, Duration::ZERO).is_ok();
         let breach = if tools && !takes(&mut self.rounds) {
@@ -197,8 +198,8 @@ mod tests {
         Allowance::new("s", &Sampling { requests_per_call, tool_rounds, ..Sampling::by(Vec::new()) })
     }
 
-    fn granted(allowance: &Allowance, about: Option<&[u8]>, tools: bool) -> usize {
-        (0..50).filter(|_| allowance.charge(about, tools).is_ok()).count()
+    fn granted(allowance: &Allowance, related_request_id: Option<&[u8]>, tools: bool) -> usize {
+        (0..50).filter(|_| allowance.charge(related_request_id, tools).is_ok()).count()
     }
 
     #[test]

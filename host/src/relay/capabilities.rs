@@ -18,28 +18,28 @@ pub(super) struct Declared {
     /// `sampling`
     pub(super) sampling: bool,
     /// `sampling.tools`, `sampling.context`
-    pub(super) parts: Parts,
+    pub(super) parts: SamplingParts,
     /// `tasks.requests.sampling.createMessage`, in the revision that has it
     pub(super) tasks: bool,
 }
 
 impl Declared {
     /// Sampling, with these parts.
-    fn of(parts: Parts) -> Self {
+    fn of(parts: SamplingParts) -> Self {
         Self { sampling: true, parts, tasks: false }
     }
 }
 
 /// The parts of sampling that have a capability of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Parts {
+pub(super) struct SamplingParts {
     /// `tools`
     pub(super) tools: bool,
     /// `context`
     pub(super) context: bool,
 }
 
-impl Parts {
+impl SamplingParts {
     /// What these have and the others lack.
     fn without(self, others: Self) -> Self {
         Self { tools: self.tools && !others.tools, context: self.context && !others.context }
@@ -93,11 +93,11 @@ pub(super) type Declaration = (Declared, Declared, Option<Bytes>);
 /// what the plugins and the config have to give.
 ///
 /// A message that isn't as it should be is left alone: the server will say so.
-pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<Declaration> {
+pub(super) fn declare(line: &Bytes, offer: SamplingParts) -> Option<Declaration> {
     let params = mcp::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
     let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
     let version = initialize.version.as_deref().unwrap_or_default();
-    let offer = if version >= PARTS_SINCE { offer } else { Parts::default() };
+    let offer = if version >= PARTS_SINCE { offer } else { SamplingParts::default() };
     let Some(capabilities) = initialize.capabilities else {
         // The specification wants `capabilities`; a client that leaves it out gets it.
         let edited = set_members(line, params, &[("capabilities", None, &with_sampling(offer))]);
@@ -109,7 +109,7 @@ pub(super) fn declare(line: &Bytes, offer: Parts) -> Option<Declaration> {
 }
 
 /// The same, in the line's `ClientCapabilities` themselves.
-pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) -> Option<Declaration> {
+pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: SamplingParts) -> Option<Declaration> {
     let new = |edited| Some((Declared::default(), Declared::of(offer), Some(edited)));
     if is_null(capabilities) {
         return new(replace(line, capabilities, with_sampling(offer).as_bytes()));
@@ -121,7 +121,7 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: Parts) ->
     let sampling = Some(sampling).filter(|sampling| is_object(sampling))?;
     let parts: SamplingCapability = serde_json::from_str(sampling.get()).ok()?;
     let is_there = |part: Option<&RawValue>| part.is_some_and(|part| !is_null(part));
-    let has = Parts { tools: is_there(parts.tools), context: is_there(parts.context) };
+    let has = SamplingParts { tools: is_there(parts.tools), context: is_there(parts.context) };
     let missing = offer.without(has);
     let members = [(missing.tools, ("tools", parts.tools, "{}")), (missing.context, ("context", parts.context, "{}"))];
     let members: Vec<Member<'_>> = members.into_iter().filter(|(lacks, _)| *lacks).map(|(_, member)| member).collect();
@@ -149,7 +149,7 @@ fn has_tasks(capabilities: &RawValue) -> bool {
 }
 
 /// `ClientCapabilities` with sampling alone.
-fn with_sampling(parts: Parts) -> String {
+fn with_sampling(parts: SamplingParts) -> String {
     format!("{{\"sampling\":{}}}", parts.capability())
 }
 
@@ -157,11 +157,11 @@ fn with_sampling(parts: Parts) -> String {
 mod tests {
     use super::*;
 
-    const TOOLS: Parts = Parts { tools: true, context: false };
-    const BOTH: Parts = Parts { tools: true, context: true };
-    const NEITHER: Parts = Parts { tools: false, context: false };
+    const TOOLS: SamplingParts = SamplingParts { tools: true, context: false };
+    const BOTH: SamplingParts = SamplingParts { tools: true, context: true };
+    const NEITHER: SamplingParts = SamplingParts { tools: false, context: false };
 
-    fn declared(params: &str, offer: Parts) -> (Declared, Declared, Option<String>) {
+    fn declared(params: &str, offer: SamplingParts) -> (Declared, Declared, Option<String>) {
         let line = Bytes::from(format!("{{\"method\":\"initialize\", \"params\" :{params},\"id\":1.0}}\r\n"));
         let (clients, all, edited) = declare(&line, offer).unwrap();
         let params = |edited: Bytes| {

@@ -1,65 +1,69 @@
 //! The loops of the eras that have sessions (2024-11-05 to 2025-11-25): one for each direction, neither waits for the other.
 
+mod silence;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use mcp::{Head, Kind, code, error_line, result_line};
+use mcp::{code, error_line, result_line};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::answers::Answers;
-use super::outlet::Outlet;
+use super::action::Action;
+use super::bridge::legacy_to_modern;
+use super::closable_sender::ClosableSender;
+use super::common::{Prelude, create, next, refuse_length, report_garbage};
+use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
-use super::verdict::Verdict;
-use super::{Spoken, create, downgrade, era, next, refuse_length, report_garbage};
 use crate::sampling::{SamplingRequest, hop};
 use crate::transport::{Incoming, Message, Side};
+use silence::SilenceWatch;
 
 /// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
 /// else to do.
 const IN_A_ROW: usize = 8;
 
 /// What both loops share.
-struct Shared {
+struct StatefulRelay {
     session: Arc<Session>,
-    answers: Arc<Answers>,
+    answers: Arc<InFlight>,
     tasks: Arc<Tasks>,
     /// The server's requests that have been begun since it had last said nothing.
     in_a_row: AtomicUsize,
-    to_front: Outlet,
-    to_back: Outlet,
+    to_front: ClosableSender,
+    to_back: ClosableSender,
     limit: usize,
 }
 
 /// Relays until neither side has anything to say.
-pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize, spoken: Spoken) {
+pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize, prelude: Prelude) {
     let session = Arc::new(session);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(StatefulRelay {
         tasks: Arc::clone(session.tasks()),
         session,
-        answers: Arc::new(Answers::default()),
+        answers: Arc::new(InFlight::default()),
         in_a_row: AtomicUsize::new(0),
-        to_front: Outlet::new(front.outgoing),
-        to_back: Outlet::new(back.outgoing),
+        to_front: ClosableSender::new(front.outgoing),
+        to_back: ClosableSender::new(back.outgoing),
         limit,
     });
     let _end = Closing(Arc::clone(&shared));
-    let silent = Silent::of(&shared, &spoken);
-    let forward = forward(spoken.by_front, front.incoming, Arc::clone(&shared));
+    let silent = SilenceWatch::of(&shared, &prelude);
+    let forward = forward(prelude.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
-    backward((spoken.by_back, spoken.garbled), back.incoming, silent, &shared).await;
-    spoken.ended.cancel();
+    backward((prelude.by_back, prelude.garbled), back.incoming, silent, &shared).await;
+    prelude.ended.cancel();
     // A server that says no more may still listen.
     let _ = forward.await;
 }
 
 /// Whatever is still being answered ends with this.
-struct Closing(Arc<Shared>);
+struct Closing(Arc<StatefulRelay>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -68,7 +72,7 @@ impl Drop for Closing {
 }
 
 /// From the client to the server.
-async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incoming>, shared: Arc<Shared>) {
+async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incoming>, shared: Arc<StatefulRelay>) {
     let mut first = VecDeque::from_iter(first);
     while let Some(incoming) = next(&mut first, &mut from_front).await {
         if !shared.client_says(incoming).await {
@@ -83,8 +87,8 @@ async fn forward(first: Option<Incoming>, mut from_front: mpsc::Receiver<Incomin
 async fn backward(
     (mut said, mut garbled): (VecDeque<Incoming>, bool),
     mut from_back: mpsc::Receiver<Incoming>,
-    mut silent: Silent,
-    shared: &Shared,
+    mut silent: SilenceWatch,
+    shared: &StatefulRelay,
 ) {
     loop {
         let incoming = tokio::select! {
@@ -103,7 +107,7 @@ async fn backward(
             Incoming::TooLong { head, bytes } => {
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            Incoming::Message(message) if silent.asked && Silent::is_answer(&message.line) => {
+            Incoming::Message(message) if silent.asked && SilenceWatch::is_answer(&message.line) => {
                 silent.answered(&message.line, shared, &mut from_back);
                 true
             }
@@ -114,7 +118,8 @@ async fn backward(
                 }
                 // It may speak the modern era alone.
                 Some(initialize) => {
-                    downgrade::splice_if_modern(&initialize, &shared.to_front, &shared.to_back, &mut from_back).await
+                    legacy_to_modern::splice_if_modern(&initialize, &shared.to_front, &shared.to_back, &mut from_back)
+                        .await
                         || shared.server_says(message).await
                 }
             },
@@ -127,57 +132,7 @@ async fn backward(
     shared.to_front.close();
 }
 
-/// A server that says nothing to `initialize`: it is asked `server/discover` as well, once. Not soon, for it may just be slow to start, and old
-/// servers end if something comes between their answer to `initialize` and `notifications/initialized`.
-struct Silent {
-    look: tokio::time::Interval,
-    /// Whether the answer is still looked for.
-    looks: bool,
-    asked: bool,
-}
-
-impl Silent {
-    fn of(shared: &Shared, spoken: &Spoken) -> Self {
-        // Where a client of the modern era is in front, that has been seen to.
-        let looks = shared.session.sampler().is_some() && spoken.by_front.is_some();
-        let mut look = tokio::time::interval(era::PATIENCE / 4);
-        look.reset();
-        Self { look, looks, asked: false }
-    }
-
-    async fn ask(&mut self, shared: &Shared) {
-        match shared.session.unanswered_initialize() {
-            None => self.looks = !shared.session.has_begun(),
-            Some((_, since)) if since.elapsed() < era::PATIENCE => {}
-            Some((initialize, _)) => {
-                tracing::info!(
-                    "the server has not answered `initialize` for {:?}: `server/discover` is asked as well",
-                    era::PATIENCE
-                );
-                (self.looks, self.asked) = (false, true);
-                // A server that doesn't listen has ended, or is about to.
-                let _ = shared.to_back.send(era::probe(&downgrade::meta_of(&initialize))).await;
-            }
-        }
-    }
-
-    fn is_answer(line: &Bytes) -> bool {
-        let head = Head::of(line);
-        head.kind() == Kind::Response && head.id() == Some(era::PROBE)
-    }
-
-    /// The server speaks the modern era, or doesn't. If it has answered `initialize` meanwhile, that stands.
-    fn answered(&mut self, line: &Bytes, shared: &Shared, from_back: &mut mpsc::Receiver<Incoming>) {
-        self.asked = false;
-        if let Some(discovered) = era::spoken(line)
-            && let Some(initialize) = shared.session.take_initialize()
-        {
-            downgrade::splice(&initialize, discovered, &shared.to_back, from_back);
-        }
-    }
-}
-
-impl Shared {
+impl StatefulRelay {
     /// Nothing is answered any more; the ids of what has no answer.
     fn close(&self) -> Vec<Vec<u8>> {
         self.tasks.close();
@@ -203,19 +158,19 @@ impl Shared {
                 refuse_length(self.limit, "client", &head, bytes, &self.to_front, &self.to_back).await
             }
             Incoming::Message(message) => match self.session.client_says(&message.line) {
-                Verdict::Pass => self.to_back.send(message).await,
-                Verdict::Replace(line) => self.to_back.send(line).await,
-                Verdict::Answer { id, params, is_rate_counted } => self.answer(id, params, None, is_rate_counted).await,
-                Verdict::Refuse { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
-                Verdict::Cancelled { call, alone } => {
+                Action::Forward => self.to_back.send(message).await,
+                Action::ForwardEdited(line) => self.to_back.send(line).await,
+                Action::Sample { id, params, is_rate_counted } => self.answer(id, params, None, is_rate_counted).await,
+                Action::Reject { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
+                Action::CallCancelled { call, alone } => {
                     let open = self.to_back.send(message).await;
                     open && self.give_up(&call, alone).await
                 }
-                Verdict::Cancel { .. }
-                | Verdict::Apart { .. }
-                | Verdict::Task { .. }
-                | Verdict::Wait { .. }
-                | Verdict::Drop => true,
+                Action::SamplingCancelled { .. }
+                | Action::SplitBatch { .. }
+                | Action::AnswerTask { .. }
+                | Action::AskClientLater { .. }
+                | Action::Drop => true,
             },
         }
     }
@@ -234,33 +189,35 @@ impl Shared {
 
     /// Deals with one message of the server's; whether there is any use in reading on.
     async fn server_says(&self, message: Message) -> bool {
-        let Message { line, about } = &message;
-        match self.session.server_says(line, about.as_deref()) {
-            Verdict::Pass => self.to_front.send(message).await,
-            Verdict::Replace(line) => self.to_front.send(Message { line, about: about.clone() }).await,
+        let Message { line, related_request_id } = &message;
+        match self.session.server_says(line, related_request_id.as_deref()) {
+            Action::Forward => self.to_front.send(message).await,
+            Action::ForwardEdited(line) => {
+                self.to_front.send(Message { line, related_request_id: related_request_id.clone() }).await
+            }
             // A server that no longer listens may still have something to say.
-            Verdict::Answer { id, params, is_rate_counted } => {
-                self.answer(id, params, about.clone(), is_rate_counted).await;
+            Action::Sample { id, params, is_rate_counted } => {
+                self.answer(id, params, related_request_id.clone(), is_rate_counted).await;
                 if self.in_a_row.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
                     tokio::task::yield_now().await;
                 }
                 true
             }
-            Verdict::Wait { id, params, line } => {
-                let message = Message { line, about: about.clone() };
+            Action::AskClientLater { id, params, line } => {
+                let message = Message { line, related_request_id: related_request_id.clone() };
                 self.ask_later(id, params, message).await;
                 true
             }
-            Verdict::Task { id, method, params } => {
+            Action::AnswerTask { id, method, params } => {
                 self.answer_of_task(id, method, params).await;
                 true
             }
-            Verdict::Refuse { id, code, message } => {
+            Action::Reject { id, code, message } => {
                 self.to_back.send(error_line(&id, code, &message)).await;
                 true
             }
-            Verdict::Cancelled { .. } | Verdict::Drop => true,
-            Verdict::Cancel { id } => {
+            Action::CallCancelled { .. } | Action::Drop => true,
+            Action::SamplingCancelled { id } => {
                 if self.answers.cancel(&id) {
                     // Its turn may have come in this moment.
                     self.session.forget(&id);
@@ -270,8 +227,8 @@ impl Shared {
                     self.to_front.send(message).await
                 }
             }
-            Verdict::Apart { rest, ours } => {
-                let part = |line| Message { line, about: about.clone() };
+            Action::SplitBatch { rest, ours } => {
+                let part = |line| Message { line, related_request_id: related_request_id.clone() };
                 let mut open = true;
                 if let Some(rest) = rest {
                     open = self.to_front.send(part(rest)).await;
@@ -285,7 +242,13 @@ impl Shared {
     }
 
     /// Answers a sampling request beside the loops.
-    async fn answer(&self, id: Vec<u8>, params: Bytes, about: Option<Bytes>, is_rate_counted: bool) -> bool {
+    async fn answer(
+        &self,
+        id: Vec<u8>,
+        params: Bytes,
+        related_request_id: Option<Bytes>,
+        is_rate_counted: bool,
+    ) -> bool {
         let Some(sampler) = self.session.sampler() else { return true };
         let sampler = Arc::clone(sampler);
         let shown = String::from_utf8_lossy(&id).into_owned();
@@ -293,7 +256,7 @@ impl Shared {
         let began = Instant::now();
         tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
         let key = id.clone();
-        let context = self.session.context(about.as_deref());
+        let context = self.session.context(related_request_id.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
             let asked = SamplingRequest { params: &params, context, progress, is_rate_counted };
@@ -311,7 +274,7 @@ impl Shared {
         // A box: it is large, and everything that it is handed to until it runs would move it.
         let to_back = self.to_back.clone();
         let answer = Box::pin(async move { (to_back, answer_line(&key, create.await).into()) });
-        let begun = self.answers.begin(id.clone(), about, answer);
+        let begun = self.answers.begin(id.clone(), related_request_id, answer);
         begun || self.refuse_id(&id).await
     }
 
@@ -327,7 +290,8 @@ impl Shared {
     /// Asks the client when the request's turn has come.
     async fn ask_later(&self, id: Vec<u8>, params: Bytes, message: Message) -> bool {
         let Some(sampler) = self.session.sampler().cloned() else { return true };
-        let (session, key, about) = (Arc::clone(&self.session), id.clone(), message.about.clone());
+        let (session, key, related_request_id) =
+            (Arc::clone(&self.session), id.clone(), message.related_request_id.clone());
         let (to_front, to_back) = (self.to_front.clone(), self.to_back.clone());
         let asking = async move {
             let turn = sampler.wait_for_rate(params.len()).await.map_err(|error| (error.code(), error.to_string()));
@@ -336,7 +300,7 @@ impl Shared {
                 Err((code, reason)) => (to_back, error_line(&key, code, &reason).into()),
             }
         };
-        let begun = self.answers.begin(id.clone(), about, asking);
+        let begun = self.answers.begin(id.clone(), related_request_id, asking);
         begun || self.refuse_id(&id).await
     }
 
@@ -359,7 +323,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::{Relay, Terms};
+    use super::super::{Relay, RelayOptions};
     use super::*;
     use crate::config::{Config, Sampling};
     use crate::sampling::Sampler;
@@ -375,7 +339,7 @@ mod tests {
             server.outgoing.try_send(Incoming::Message(Bytes::from(format!("{request}\n")).into())).unwrap();
         }
         let waiting = || server.outgoing.max_capacity() - server.outgoing.capacity();
-        let _relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), Terms::new(1 << 20));
+        let _relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), RelayOptions::new(1 << 20));
         // This is somebody else, who comes next each time.
         let others_turn = async || tokio::spawn(async {}).await.unwrap();
         others_turn().await;

@@ -6,11 +6,11 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `answer` | what is required of the client and is ours to answer |
-//! | `kept` | what has been asked in the course of calls that are with their client |
+//! | `input_answer` | answering the sampling requests among the required input |
+//! | `between_rounds` | what has been asked in the course of calls that wait for their client |
 
-mod answer;
-mod kept;
+mod between_rounds;
+mod input_answer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,37 +23,38 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::allowance::Most;
-use super::capabilities::{self, Declared, Parts as Offer};
-use super::outlet::Outlet;
-use super::rounds::{Call, Required};
-use super::seal::{Remembered, Seal};
-use super::{Spoken, Terms, era, lookalike, next, refuse_length, rounds};
+use super::allowance::CallLimits;
+use super::capabilities::{self, Declared, SamplingParts};
+use super::closable_sender::ClosableSender;
+use super::common::{Prelude, RelayOptions, next, refuse_length};
+use super::multi_round::{self, InputRequired, MultiRoundRequest};
+use super::request_state::{RequestState, StateSealer};
+use super::{discover, lookalike};
 use crate::config::{Attached, Sampling};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, Side};
-use kept::Kept;
+use between_rounds::BetweenRounds;
 
 /// One relay of this era.
-struct Exchange {
+struct StatelessRelay {
     rule: Sampling,
     /// What may be asked in the course of one call.
-    most: Most,
+    most: CallLimits,
     sampler: Arc<Sampler>,
-    offer: Offer,
-    seal: Option<Seal>,
-    to_front: Outlet,
-    to_back: Outlet,
+    offer: SamplingParts,
+    seal: Option<StateSealer>,
+    to_front: ClosableSender,
+    to_back: ClosableSender,
     limit: usize,
     calls: Mutex<Calls>,
-    hint: era::Hint,
+    hint: discover::EraHint,
 }
 
 /// The calls that are going on.
 #[derive(Default)]
 struct Calls {
     /// By the keys of the client's ids.
-    by_front: HashMap<Vec<u8>, Going>,
+    by_front: HashMap<Vec<u8>, PendingCall>,
     /// The client's ids by those that we made the same call again under.
     by_back: HashMap<Vec<u8>, Vec<u8>>,
     /// What is being answered, by the client's ids.
@@ -61,12 +62,12 @@ struct Calls {
     made: u64,
     closed: bool,
     /// What was asked in the course of calls that are with their client.
-    kept: Kept,
+    kept: BetweenRounds,
 }
 
 /// A call that is going on.
-struct Going {
-    call: Arc<Call>,
+struct PendingCall {
+    call: Arc<MultiRoundRequest>,
     /// The id that the server knows it by, where that isn't the client's.
     back: Option<Vec<u8>>,
 }
@@ -87,7 +88,7 @@ impl Calls {
     }
 
     /// The call that the server answers, however it spells the id.
-    fn answered(&mut self, id: &[u8]) -> Option<Arc<Call>> {
+    fn answered(&mut self, id: &[u8]) -> Option<Arc<MultiRoundRequest>> {
         let made_again =
             ids::find(id, |key| self.by_back.contains_key(key)).and_then(|key| self.by_back.remove(key.as_ref()));
         let front = made_again.as_deref().unwrap_or(id);
@@ -96,12 +97,12 @@ impl Calls {
     }
 
     /// A call is made again; under this id.
-    fn again(&mut self, call: &Call) -> Vec<u8> {
+    fn again(&mut self, call: &MultiRoundRequest) -> Vec<u8> {
         self.made += 1;
-        let id = rounds::new_id(self.made);
+        let id = multi_round::new_id(self.made);
         self.by_back.insert(id.clone(), call.id.clone());
         let again = Arc::new(call.next_round());
-        self.by_front.insert(ids::key(&call.id).into_owned(), Going { call: again, back: Some(id.clone()) });
+        self.by_front.insert(ids::key(&call.id).into_owned(), PendingCall { call: again, back: Some(id.clone()) });
         id
     }
 }
@@ -111,24 +112,26 @@ pub(super) async fn run(
     front: Side,
     back: Side,
     by: (Sampling, Arc<Sampler>),
-    terms: Terms,
-    (first, spoken): (Message, Spoken),
+    options: RelayOptions,
+    (first, prelude): (Message, Prelude),
 ) {
-    let Spoken { mut by_back, ended, .. } = spoken;
+    let Prelude { mut by_back, ended, .. } = prelude;
     let (rule, sampler) = by;
-    let offer =
-        Offer { tools: rule.declare_tools && sampler.accepts_tools(), context: rule.context == Attached::ThisServer };
-    let exchange = Arc::new(Exchange {
-        most: Most::of(&rule),
+    let offer = SamplingParts {
+        tools: rule.declare_tools && sampler.accepts_tools(),
+        context: rule.context == Attached::ThisServer,
+    };
+    let exchange = Arc::new(StatelessRelay {
+        most: CallLimits::of(&rule),
         rule,
-        seal: Seal::new(terms.state_key.as_ref(), sampler.server()),
+        seal: StateSealer::new(options.state_key.as_ref(), sampler.server()),
         sampler,
         offer,
-        to_front: Outlet::new(front.outgoing),
-        to_back: Outlet::new(back.outgoing),
-        limit: terms.line,
+        to_front: ClosableSender::new(front.outgoing),
+        to_back: ClosableSender::new(back.outgoing),
+        limit: options.line,
         calls: Mutex::default(),
-        hint: era::Hint::without_session(),
+        hint: discover::EraHint::without_session(),
     });
     let _end = Closing(Arc::clone(&exchange));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward(first, front.incoming, Arc::clone(&exchange))));
@@ -150,7 +153,7 @@ pub(super) async fn run(
 }
 
 /// Whatever is still being answered ends with this.
-struct Closing(Arc<Exchange>);
+struct Closing(Arc<StatelessRelay>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -158,7 +161,7 @@ impl Drop for Closing {
     }
 }
 
-async fn forward(first: Message, mut from_front: mpsc::Receiver<Incoming>, exchange: Arc<Exchange>) {
+async fn forward(first: Message, mut from_front: mpsc::Receiver<Incoming>, exchange: Arc<StatelessRelay>) {
     exchange.client_says(first).await;
     while let Some(incoming) = from_front.recv().await {
         let open = match incoming {
@@ -176,7 +179,7 @@ async fn forward(first: Message, mut from_front: mpsc::Receiver<Incoming>, excha
     exchange.to_back.close();
 }
 
-impl Exchange {
+impl StatelessRelay {
     fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,7 +206,9 @@ impl Exchange {
             return self.to_back.send(message).await;
         };
         let line = edited.unwrap_or(message.line);
-        let Some((mut call, brought)) = Call::of(&line, head, clients) else { return self.to_back.send(line).await };
+        let Some((mut call, brought)) = MultiRoundRequest::of(&line, head, clients) else {
+            return self.to_back.send(line).await;
+        };
         let state = brought.state.as_ref().and_then(|state| serde_json::from_str::<String>(state.get()).ok());
         let unsealed = state.zip(self.seal.as_ref()).and_then(|(state, seal)| seal.unseal(&state, &call.binding()));
         let line = match unsealed {
@@ -216,7 +221,7 @@ impl Exchange {
             Some(Err(reason)) => {
                 return self.to_front.send(error_line(&call.id, code::INVALID_PARAMS, &reason.to_string())).await;
             }
-            Some(Ok(Remembered { state, mut answers, rounds, spent, .. })) => {
+            Some(Ok(RequestState { state, mut answers, rounds, spent, .. })) => {
                 call.spent = spent;
                 answers.extend(brought.responses);
                 call.rounds = rounds + 1;
@@ -228,7 +233,7 @@ impl Exchange {
             let reason = "a request with this id is still going on";
             return self.to_front.send(error_line(&id, code::INVALID_REQUEST, reason)).await;
         }
-        self.calls().by_front.insert(ids::key(&id).into_owned(), Going { call: Arc::new(call), back: None });
+        self.calls().by_front.insert(ids::key(&id).into_owned(), PendingCall { call: Arc::new(call), back: None });
         self.to_back.send(line).await
     }
 
@@ -249,17 +254,19 @@ impl Exchange {
             if lookalike::is_one(&message.line, &head) {
                 return self.asks_as_before(&head).await;
             }
-            let about = message.about.map(|about| self.fronts_id(&about).map_or(about, Bytes::from));
-            return self.to_front.send(Message { line: message.line, about }).await;
+            let related_request_id = message
+                .related_request_id
+                .map(|related_request_id| self.fronts_id(&related_request_id).map_or(related_request_id, Bytes::from));
+            return self.to_front.send(Message { line: message.line, related_request_id }).await;
         };
         let call = self.calls().answered(id);
         let Some(call) = call else {
             // The answer to a call that was made again and then cancelled is nobody's.
-            return rounds::is_ours(id) || self.to_front.send(message).await;
+            return multi_round::is_ours(id) || self.to_front.send(message).await;
         };
         let front = &call.id;
         let restored = |line: &Bytes| if *front == id { line.clone() } else { with_id(line, front) };
-        match Required::of(&message.line) {
+        match InputRequired::of(&message.line) {
             Some(Ok(required)) => self.required(Arc::clone(&call), required, restored(&message.line)).await,
             Some(Err(reason)) => {
                 self.fail(
@@ -270,7 +277,7 @@ impl Exchange {
                 .await
             }
             None => {
-                self.hint.about(&message.line);
+                self.hint.warn_once(&message.line);
                 self.calls().end(front);
                 self.to_front.send(restored(&message.line)).await
             }
@@ -314,7 +321,7 @@ impl Exchange {
 
 /// What the client declared in a request, and the request with `sampling` declared; `None` if it isn't as it should be, which the server
 /// will say.
-fn declare(line: &Bytes, offer: Offer) -> Option<(Declared, Option<Bytes>)> {
+fn declare(line: &Bytes, offer: SamplingParts) -> Option<(Declared, Option<Bytes>)> {
     let envelope = Envelope::of(line)?;
     let (clients, _, edited) = capabilities::declare_in(line, envelope.raw_capabilities()?, offer)?;
     Some((clients, edited))

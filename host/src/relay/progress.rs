@@ -11,7 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::Outlet;
+use super::closable_sender::ClosableSender;
 
 /// So many pieces of text wait for the server to read them; then the stream that they come from waits too.
 const WAITING: usize = 16;
@@ -25,7 +25,7 @@ impl Progress {
     /// `heartbeat`, that it is being answered: so its patience begins anew.
     pub(super) fn of(
         params: &[u8],
-        to_back: &Outlet,
+        to_back: &ClosableSender,
         heartbeat: Option<Duration>,
     ) -> (Option<mpsc::Sender<String>>, impl Future<Output = ()> + use<>) {
         let Some(token) = token(params) else { return (None, Either::Left(std::future::ready(()))) };
@@ -110,7 +110,7 @@ mod tests {
     async fn a_server_hears_of_it_while_nothing_comes_in() {
         let (sender, mut heard) = mpsc::channel(8);
         let params = br#"{"_meta":{"progressToken":"t"}}"#;
-        let (text, telling) = Progress::of(params, &Outlet::new(sender), Some(Duration::from_millis(1)));
+        let (text, telling) = Progress::of(params, &ClosableSender::new(sender), Some(Duration::from_millis(1)));
         let text = text.unwrap();
         let answering = async move {
             let mut told: Vec<(u64, serde_json::Value)> = Vec::new();

@@ -1,23 +1,24 @@
 //! What to do with each message of the eras that have sessions (2024-11-05 to 2025-11-25).
 
+mod server_messages;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mcp::{Head, Kind, Parts, batch, cancelled_id, code, error_line, ids, method, notification, splice};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use mcp::{Head, Kind, Parts, batch, cancelled_id, code, ids, method, notification, splice};
 
+use super::action::Action;
+use super::activity::ServerActivity;
 use super::allowance::Allowance;
-use super::capabilities::{self, Declared};
-use super::doings::Doings;
+use super::capabilities::{self, Declared, SamplingParts};
+use super::common::{Clients, SamplingHandler};
 use super::refusal::{self, Meaning};
-use super::tasks::{self, Tasks};
-use super::verdict::Verdict;
-use super::{Answering, Clients, lookalike, max_tokens};
-use crate::config::{Attached, Mode};
+use super::request_needs::only_while;
+use super::tasks::Tasks;
+use crate::config::Attached;
 use crate::sampling::{Context, Sampler};
 
 /// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
@@ -25,9 +26,9 @@ const MOST_GOING: usize = 65_536;
 
 /// One session between a client and a server.
 pub(super) struct Session {
-    answering: Answering,
+    answering: SamplingHandler,
     /// What the client declared, and what the server was told.
-    declared: OnceLock<Told>,
+    declared: OnceLock<Negotiated>,
     /// Sampling requests that the client is answering, by their ids: what they ask, in case it can't.
     with_client: Mutex<HashMap<Vec<u8>, WithClient>>,
     /// Those that are answered as tasks of ours.
@@ -39,7 +40,7 @@ pub(super) struct Session {
     /// Whether it has been said that something was taken for a disguised request.
     told_lookalike: AtomicBool,
     /// What the server is doing, where the config asks for it.
-    doings: Option<Doings>,
+    activity: Option<ServerActivity>,
     /// Whether that may be attached to what it asks.
     attaches: bool,
     /// The client's `initialize` as the server got it, until that has answered.
@@ -58,7 +59,7 @@ struct WithClient {
 
 /// What was declared when the session began.
 #[derive(Debug, Clone, Copy, Default)]
-struct Told {
+struct Negotiated {
     /// By the client.
     clients: Declared,
     /// To the server.
@@ -75,11 +76,11 @@ struct Initialize {
 }
 
 impl Session {
-    pub(super) fn new(answering: Answering, clients: Clients) -> Self {
+    pub(super) fn new(answering: SamplingHandler, clients: Clients) -> Self {
         let rule = answering.as_ref().map(|(rule, _)| rule);
         let attaches = rule.is_some_and(|rule| rule.context == Attached::ThisServer);
         let watches = attaches || rule.is_some_and(|rule| rule.tools.is_some());
-        let doings = watches.then(|| Doings::of(clients));
+        let activity = watches.then(|| ServerActivity::of(clients));
         Self {
             allowance: answering.as_ref().map(|(rule, sampler)| Allowance::new(sampler.server(), rule)),
             told_unclear: AtomicBool::new(false),
@@ -88,7 +89,7 @@ impl Session {
             declared: OnceLock::new(),
             with_client: Mutex::default(),
             tasks: Arc::default(),
-            doings,
+            activity,
             attaches,
             initialize: Mutex::default(),
             going: Mutex::default(),
@@ -120,36 +121,36 @@ impl Session {
     }
 
     /// What the server may have attached to what it asks now, in the course of a call if the transport tells that.
-    pub(super) fn context(&self, about: Option<&[u8]>) -> Option<Context> {
-        self.doings.as_ref().filter(|_| self.attaches).map(|doings| doings.context(about))
+    pub(super) fn context(&self, related_request_id: Option<&[u8]>) -> Option<Context> {
+        self.activity.as_ref().filter(|_| self.attaches).map(|activity| activity.context(related_request_id))
     }
 
     /// A message of the client's.
-    pub(super) fn client_says(&self, line: &Bytes) -> Verdict {
-        let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
+    pub(super) fn client_says(&self, line: &Bytes) -> Action {
+        let Some((rule, sampler)) = &self.answering else { return Action::Forward };
         let head = Head::of(line);
-        if let Some(doings) = &self.doings {
-            doings.client_says(line, &head);
+        if let Some(activity) = &self.activity {
+            activity.client_says(line, &head);
         }
         if head.is_request(method::INITIALIZE) {
             let tools = rule.declare_tools && sampler.accepts_tools();
-            let offer = capabilities::Parts { tools, context: self.attaches };
-            let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Verdict::Pass };
+            let offer = SamplingParts { tools, context: self.attaches };
+            let Some((clients, all, edited)) = capabilities::declare(line, offer) else { return Action::Forward };
             let with_tasks = Some(edited.as_ref().unwrap_or(line)).filter(|_| rule.declare_tasks);
             let with_tasks = with_tasks.and_then(capabilities::declare_tasks);
             // A second `initialize` in one session changes nothing.
-            let _ = self.declared.set(Told { clients, all, tasks: with_tasks.is_some() });
+            let _ = self.declared.set(Negotiated { clients, all, tasks: with_tasks.is_some() });
             let edited = with_tasks.or(edited);
             let sent = edited.clone().unwrap_or_else(|| line.clone());
             let id = head.id().unwrap_or_default().to_vec();
             *self.initialize() = Some(Initialize { id, line: sent, since: Instant::now() });
-            return edited.map_or(Verdict::Pass, Verdict::Replace);
+            return edited.map_or(Action::Forward, Action::ForwardEdited);
         }
         match (head.kind(), head.id()) {
             (Kind::Response, Some(id)) => self.answer_of_client(line, id),
             (Kind::Request, Some(id)) => {
                 self.begins(&head, id);
-                Verdict::Pass
+                Action::Forward
             }
             (Kind::Batch, _) => {
                 for (_, head) in batch::messages(line, &head) {
@@ -160,10 +161,10 @@ impl Session {
                         _ => {}
                     }
                 }
-                Verdict::Pass
+                Action::Forward
             }
             (Kind::Notification, _) if head.method() == Some(notification::CANCELLED) => {
-                let Some(call) = cancelled_id(line) else { return Verdict::Pass };
+                let Some(call) = cancelled_id(line) else { return Action::Forward };
                 let mut going = self.going();
                 let is_known = going.len() < MOST_GOING;
                 let spelt = going.remove(ids::key(&call).as_ref());
@@ -171,9 +172,9 @@ impl Session {
                 drop(going);
                 let call = spelt.unwrap_or(call);
                 self.ends(&call);
-                Verdict::Cancelled { call, alone }
+                Action::CallCancelled { call, alone }
             }
-            _ => Verdict::Pass,
+            _ => Action::Forward,
         }
     }
 
@@ -211,10 +212,10 @@ impl Session {
     }
 
     /// A client's answer to a sampling request: an error that says that it can't calls the understudy.
-    fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Verdict {
-        let Some(WithClient { id: servers, params }) = self.take_from_client(id) else { return Verdict::Pass };
+    fn answer_of_client(&self, line: &Bytes, id: &[u8]) -> Action {
+        let Some(WithClient { id: servers, params }) = self.take_from_client(id) else { return Action::Forward };
         let pass = || {
-            if servers == id { Verdict::Pass } else { Verdict::Replace(splice::with_id(line, &servers)) }
+            if servers == id { Action::Forward } else { Action::ForwardEdited(splice::with_id(line, &servers)) }
         };
         // A result is the client's answer, whatever is in it; so is what can't be read.
         let Some(error) = Parts::of(line).ok().filter(|parts| parts.result.is_none()).and_then(|parts| parts.error)
@@ -227,7 +228,7 @@ impl Session {
                 tracing::info!("the client can't sample ({said}): the plugin answers");
                 match self.while_a_tool_is_called(&servers) {
                     Some(refusal) => refusal,
-                    None => Verdict::Answer { id: servers, params, is_rate_counted: true },
+                    None => Action::Sample { id: servers, params, is_rate_counted: true },
                 }
             }
             Meaning::Refused => {
@@ -251,10 +252,10 @@ impl Session {
     }
 
     /// Why the server may not ask now, if it may ask only while certain tools are called.
-    fn while_a_tool_is_called(&self, id: &[u8]) -> Option<Verdict> {
+    fn while_a_tool_is_called(&self, id: &[u8]) -> Option<Action> {
         let tools = self.answering.as_ref().and_then(|(rule, _)| rule.tools.as_deref())?;
-        let may_ask = self.doings.as_ref().is_some_and(|doings| doings.calls_one_of(tools));
-        (!may_ask).then(|| Verdict::Refuse { id: id.to_vec(), code: code::INTERNAL_ERROR, message: only_while(tools) })
+        let may_ask = self.activity.as_ref().is_some_and(|activity| activity.calls_one_of(tools));
+        (!may_ask).then(|| Action::Reject { id: id.to_vec(), code: code::INTERNAL_ERROR, message: only_while(tools) })
     }
 
     fn initialize(&self) -> MutexGuard<'_, Option<Initialize>> {
@@ -289,153 +290,6 @@ impl Session {
         Parts::of(line).ok()?.error.map(|_| initialize)
     }
 
-    /// A message of the server's.
-    /// `about` is the client's request in whose course it is said, where that is known.
-    pub(super) fn server_says(&self, line: &Bytes, about: Option<&[u8]>) -> Verdict {
-        if self.answering.is_none() {
-            return Verdict::Pass;
-        }
-        let head = Head::of(line);
-        if let Some(line) = self.respelt(line, &head) {
-            return match self.server_says(&line, about) {
-                Verdict::Pass => Verdict::Replace(line),
-                other => other,
-            };
-        }
-        if let Some(doings) = &self.doings {
-            doings.server_says(line, &head);
-        }
-        match head.kind() {
-            Kind::Request if head.method() == Some(method::SAMPLING_CREATE_MESSAGE) => {
-                self.sampling_request(line, &head, about)
-            }
-            _ if lookalike::is_one(line, &head) => self.lookalike(&head),
-            Kind::Response => {
-                if let Some(id) = head.id() {
-                    self.answered(id);
-                }
-                Verdict::Pass
-            }
-            Kind::Request if self.has_tasks() && head.method().is_some_and(Tasks::knows) => self.task(line, &head),
-            Kind::Notification if head.method() == Some(notification::CANCELLED) => self.cancelled(line),
-            Kind::Batch => self.batch(line),
-            _ => Verdict::Pass,
-        }
-    }
-
-    /// The message with the ids of its answers as the client spells them, where the server gives them back in another way.
-    fn respelt(&self, line: &Bytes, head: &Head) -> Option<Bytes> {
-        let respelt = |line: &Bytes, head: &Head| {
-            let id = head.id().filter(|_| head.kind() == Kind::Response)?;
-            let going = self.going();
-            let clients = going.get(ids::find(id, |key| going.contains_key(key))?.as_ref())?;
-            // One with two ids can't be edited.
-            (clients != id).then(|| splice::with_id(line, clients)).filter(|respelt| respelt != line)
-        };
-        if head.kind() != Kind::Batch {
-            return respelt(line, head);
-        }
-        let elements = batch::messages(line, head);
-        let respelt = elements.iter().filter_map(|(own, head)| Some((&own[..], respelt(own, head)?)));
-        let respelt: Vec<(&[u8], Bytes)> = respelt.collect();
-        (!respelt.is_empty()).then(|| splice::replace_each(line, respelt))
-    }
-
-    /// The server has answered a request of the client's.
-    fn answered(&self, id: &[u8]) {
-        self.going().remove(ids::key(id).as_ref());
-        self.ends(id);
-    }
-
-    /// What could be taken for a sampling request, and is none.
-    fn lookalike(&self, head: &Head) -> Verdict {
-        let reason = "this is no valid JSON-RPC request, and could be taken for one of `sampling/createMessage`";
-        if !self.told_lookalike.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "the server wrote a message that is no valid request, and could be taken for one of `sampling/createMessage`: it is not passed on (said once)"
-            );
-        }
-        match head.id() {
-            // It is in a log that the server writes to stdout. The message itself comes by itself, and is the one to answer.
-            _ if head.is_quoted() => Verdict::Drop,
-            // The client waits for it.
-            Some(id) if head.answers() => {
-                self.answered(id);
-                let reason = "the server's answer could be taken for a request of `sampling/createMessage`, and is not passed on";
-                Verdict::Replace(error_line(id, code::INTERNAL_ERROR, reason))
-            }
-            Some(id) => Verdict::Refuse { id: id.to_vec(), code: code::INVALID_REQUEST, message: reason.to_owned() },
-            None => Verdict::Drop,
-        }
-    }
-
-    /// What the server asks of tasks, which may be ours. A client that has tasks of its own lists these.
-    fn task(&self, line: &Bytes, head: &Head) -> Verdict {
-        let params = Parts::of(line).ok().and_then(|parts| parts.params);
-        let params = params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes()));
-        if !self.has_own_tasks() && !self.tasks.has(&params) {
-            return Verdict::Pass;
-        }
-        let (id, method) = (head.id().unwrap_or_default().to_vec(), head.method().unwrap_or_default().to_owned());
-        Verdict::Task { id, method, params }
-    }
-
-    /// A request for a completion: held to the rule, whoever is to answer it.
-    fn sampling_request(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) -> Verdict {
-        let id = head.id().unwrap_or_default().to_vec();
-        let refuse = |code, message: String| Verdict::Refuse { id: id.clone(), code, message };
-        let raw = match Parts::of(line) {
-            Ok(parts) => parts.params,
-            Err(error) => return refuse(code::PARSE_ERROR, format!("the request is not valid JSON: {error}")),
-        };
-        let Some(raw) = raw else {
-            return refuse(code::INVALID_PARAMS, "invalid sampling request: `params` is missing".to_owned());
-        };
-        let Some((rule, sampler)) = &self.answering else { return Verdict::Pass };
-        let params = line.slice_ref(raw.get().as_bytes());
-        let Told { clients, all, .. } = self.declared.get().copied().unwrap_or_default();
-        let needs = needs(&params);
-        // Where we have declared tasks, they are ours, not the client's.
-        let is_task = self.has_own_tasks() && tasks::wanted(&params).is_some();
-        // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
-        let can =
-            (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
-        let is_clients = rule.mode == Mode::Fallback && clients.sampling && can && !is_task;
-        if !is_clients && needs.tools && self.declared.get().is_some() && !all.parts.tools {
-            let reason =
-                "invalid sampling request: it uses `tools`, and `sampling.tools` was not declared in this session";
-            return refuse(code::INVALID_PARAMS, reason.to_owned());
-        }
-        if let Some(refusal) = self.while_a_tool_is_called(&id) {
-            return refusal;
-        }
-        if is_clients && lookalike::has_other_params(line) {
-            return refuse(
-                code::INVALID_REQUEST,
-                "invalid sampling request: a member could be read as `params`, and isn't it".to_owned(),
-            );
-        }
-        // What the plugin answers is held to the rest when it is read.
-        let line = match is_clients.then(|| sampler.review(&params)) {
-            None => line.clone(),
-            Some(Ok(lowered)) => lowered.map_or_else(|| line.clone(), |lowered| max_tokens::lower(line, raw, lowered)),
-            Some(Err(error)) => return refuse(error.code(), error.to_string()),
-        };
-        let charged =
-            self.allowance.as_ref().map(|allowance| allowance.charge(about, needs.tools || has_results(&params)));
-        if let Some(Err(reason)) = charged {
-            return refuse(code::INTERNAL_ERROR, reason);
-        }
-        match is_clients {
-            false => Verdict::Answer { id, params, is_rate_counted: false },
-            true if sampler.try_rate() => match self.goes_to_client(&id, &params) {
-                Ok(()) => Verdict::Replace(line),
-                Err((code, reason)) => refuse(code, reason),
-            },
-            true => Verdict::Wait { id, params, line },
-        }
-    }
-
     /// The client answers it from now on, if it can.
     pub(super) fn goes_to_client(&self, id: &[u8], params: &Bytes) -> Result<(), (i64, String)> {
         let Some(sampler) = self.sampler() else { return Ok(()) };
@@ -457,88 +311,4 @@ impl Session {
     pub(super) fn forget_all(&self) -> Vec<Vec<u8>> {
         self.with_client().drain().map(|(_, with_client)| with_client.id).collect()
     }
-
-    fn cancelled(&self, line: &Bytes) -> Verdict {
-        let Some(id) = cancelled_id(line) else { return Verdict::Pass };
-        self.forget(&id);
-        Verdict::Cancel { id }
-    }
-
-    /// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
-    fn batch(&self, line: &Bytes) -> Verdict {
-        let Some(elements) = batch::split(line) else {
-            // Nobody knows what a lenient reader makes of it.
-            return if lookalike::speaks_of_it(line) { self.lookalike(&Head::default()) } else { Verdict::Pass };
-        };
-        let (mut ours, mut others, mut dropped) = (Vec::new(), Vec::new(), false);
-        for element in elements {
-            let head = Head::of(&element);
-            if head.kind() == Kind::Batch && lookalike::speaks_of_it(&element) {
-                // There are no batches of batches.
-                self.lookalike(&Head::default());
-                dropped = true;
-            } else if head.is_request(method::SAMPLING_CREATE_MESSAGE) || lookalike::is_one(&element, &head) {
-                ours.push([&element[..], b"\n"].concat().into());
-            } else {
-                if let (Kind::Response, Some(id)) = (head.kind(), head.id()) {
-                    self.answered(id);
-                }
-                others.push(element);
-            }
-        }
-        if ours.is_empty() && !dropped {
-            // At most it speaks of it.
-            return Verdict::Pass;
-        }
-        let rest = (!others.is_empty()).then(|| batch::join_line(&others));
-        Verdict::Apart { rest, ours }
-    }
-}
-
-/// Why a server may not ask now.
-pub(super) fn only_while(tools: &[String]) -> String {
-    let tools = crate::text::list(tools.iter().map(String::as_str));
-    format!("this server may ask only while one of its tools {tools} is being called (`sampling.tools`)")
-}
-
-/// The parts of sampling that a request uses.
-pub(super) fn needs(params: &[u8]) -> capabilities::Parts {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Needs<'a> {
-        #[serde(borrow, default)]
-        tools: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        tool_choice: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        include_context: Option<&'a RawValue>,
-    }
-    let Ok(needs) = serde_json::from_slice::<Needs>(params) else { return capabilities::Parts::default() };
-    capabilities::Parts {
-        tools: needs.tools.is_some() || needs.tool_choice.is_some(),
-        context: needs.include_context.is_some_and(|include| include.get() != "\"none\""),
-    }
-}
-
-/// Whether results of tools are among its messages.
-pub(super) fn has_results(params: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Params {
-        messages: Vec<Message>,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        #[serde(default)]
-        content: serde_json::Value,
-    }
-    let is_result = |block: &serde_json::Value| block.get("type").is_some_and(|kind| kind == "tool_result");
-    // Nearly all have neither the words nor anything that could be an escape in them.
-    let may_have = memchr::memmem::find(params, b"tool_result").or_else(|| memchr::memmem::find(params, b"\\u00"));
-    may_have.is_some_and(|_| {
-        let messages = serde_json::from_slice::<Params>(params).map(|params| params.messages).unwrap_or_default();
-        messages.iter().any(|message| match &message.content {
-            serde_json::Value::Array(blocks) => blocks.iter().any(is_result),
-            block => is_result(block),
-        })
-    })
 }

@@ -17,9 +17,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
 use understudy::outbound::{Http, ProviderClient};
-use understudy::relay::{Answering, Relay, Terms};
+use understudy::relay::{Relay, RelayOptions, SamplingHandler};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::sandbox::{Engine, Plugin};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
 use understudy::transport::{Incoming, Peer, Side, Splitter};
@@ -53,9 +52,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CREATE_MESSAGE: &str = "sampling/createMessage";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(crate::runtime);
-static ANSWERING: LazyLock<Vec<Answering>> = LazyLock::new(|| RUNTIME.block_on(answering()));
+static ANSWERING: LazyLock<Vec<SamplingHandler>> = LazyLock::new(|| RUNTIME.block_on(answering()));
 
-async fn answering() -> Vec<Answering> {
+async fn answering() -> Vec<SamplingHandler> {
     let engine = Engine::new(None).unwrap_or_else(|e| panic!("{e}"));
     let mut all = Vec::new();
     for rule in RULES {
@@ -143,10 +142,10 @@ struct Said {
 }
 
 impl Play {
-    fn begin(answering: Answering, touches: bool) -> Self {
+    fn begin(answering: SamplingHandler, touches: bool) -> Self {
         let (front, client) = Side::pair();
         let (back, server) = Side::pair();
-        let relay = Relay::start(front, back, answering, Terms::new(LINE));
+        let relay = Relay::start(front, back, answering, RelayOptions::new(LINE));
         let (sender, ears) = mpsc::unbounded_channel();
         let client = Mouth::of(client, Party::Client, sender.clone());
         let server = Mouth::of(server, Party::Server, sender);

@@ -122,7 +122,7 @@ async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
         async move {
             let busy = visit.busy();
             let response = route::answer(&shared, &visit, request).await;
-            Ok::<_, Infallible>(response.map(|body| Answering { body, _busy: busy }))
+            Ok::<_, Infallible>(response.map(|body| SamplingHandler { body, _busy: busy }))
         }
     });
     let mut http = http1::Builder::new();
@@ -151,12 +151,12 @@ async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
 }
 
 /// The body of an answer; until it has been sent, the connection is busy.
-struct Answering {
+struct SamplingHandler {
     body: Body,
     _busy: Busy,
 }
 
-impl hyper::body::Body for Answering {
+impl hyper::body::Body for SamplingHandler {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -194,7 +194,9 @@ impl Session {
                     self.lock().answer(id, line);
                     None
                 }
-                (Kind::Request | Kind::Notification, _) => self.lock().tell(line, &head, message.about.as_deref()),
+                (Kind::Request | Kind::Notification, _) => {
+                    self.lock().tell(line, &head, message.related_request_id.as_deref())
+                }
                 // Whatever a server writes that is no message; the relay has said so.
                 _ => None,
             };
@@ -287,8 +289,8 @@ impl State {
     }
 
     /// Sends a request or a notification on its way; the answer for the server if it can't be.
-    fn tell(&mut self, line: Bytes, head: &Head, about: Option<&[u8]>) -> Option<Bytes> {
-        if self.place(&line, head, about).offer(line) {
+    fn tell(&mut self, line: Bytes, head: &Head, related_request_id: Option<&[u8]>) -> Option<Bytes> {
+        if self.place(&line, head, related_request_id).offer(line) {
             return None;
         }
         if !std::mem::replace(&mut self.dropped, true) {
@@ -305,15 +307,15 @@ impl State {
     }
 
     /// The stream that a request or a notification of the server's takes.
-    fn place(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) -> &Log {
+    fn place(&self, line: &Bytes, head: &Head, related_request_id: Option<&[u8]>) -> &Log {
         let carrying = |number: &u64| self.streams.get(number).filter(|stream| stream.carries && stream.open > 0);
-        let about = about.and_then(|id| self.requests.get(ids::key(id).as_ref()));
+        let related_request_id = related_request_id.and_then(|id| self.requests.get(ids::key(id).as_ref()));
         let by_token = || {
             head.is_notification(notification::PROGRESS).then_some(())?;
             let token = field::find(line, Field::ProgressToken)?.get().as_bytes();
             self.requests.values().find(|request| request.token.as_deref() == Some(token))
         };
-        let own = about.or_else(by_token).and_then(|request| carrying(&request.stream));
+        let own = related_request_id.or_else(by_token).and_then(|request| carrying(&request.stream));
         if let Some(stream) = own {
             return &stream.log;
         }

@@ -150,7 +150,7 @@ impl SharedSide {
         for (line, head) in batch::messages(&line, &head) {
             match (head.kind(), head.id()) {
                 (Kind::Response, Some(id)) => self.answer(id, &line),
-                (Kind::Notification, _) => self.notify(&line, &head, message.about.as_deref()),
+                (Kind::Notification, _) => self.notify(&line, &head, message.related_request_id.as_deref()),
                 (Kind::Request, Some(id)) => {
                     let reason =
                         "in this revision a server asks by the result of a request, not by a request of its own";
@@ -174,7 +174,7 @@ impl SharedSide {
         exchange.log.finish(splice::replace(line, ours, &exchange.id));
     }
 
-    fn notify(&self, line: &Bytes, head: &Head, about: Option<&[u8]>) {
+    fn notify(&self, line: &Bytes, head: &Head, related_request_id: Option<&[u8]>) {
         let named = |name: Field| field::find(line, name).and_then(|part| number(part.get().as_bytes()));
         let mut state = self.lock();
         if head.is_notification(notification::CANCELLED) {
@@ -189,7 +189,7 @@ impl SharedSide {
         } else if field::find(line, Field::Subscription).is_some() {
             named(Field::Subscription)
         } else {
-            about.and_then(number).or_else(|| state.only().filter(|_| self.has_one_client))
+            related_request_id.and_then(number).or_else(|| state.only().filter(|_| self.has_one_client))
         };
         let Some(exchange) = number.and_then(|number| state.exchanges.get(&number)) else {
             tracing::debug!(
@@ -289,9 +289,10 @@ mod tests {
         (going, reader, String::from_utf8(line.to_vec()).unwrap())
     }
 
-    fn say(side: &SharedSide, line: impl Into<String>, about: Option<&'static str>) {
-        let about = about.map(|about| Bytes::from_static(about.as_bytes()));
-        side.say(&Message { line: Bytes::from(line.into()), about });
+    fn say(side: &SharedSide, line: impl Into<String>, related_request_id: Option<&'static str>) {
+        let related_request_id =
+            related_request_id.map(|related_request_id| Bytes::from_static(related_request_id.as_bytes()));
+        side.say(&Message { line: Bytes::from(line.into()), related_request_id });
     }
 
     fn next(reader: &mut Reader) -> Option<String> {
@@ -317,8 +318,8 @@ mod tests {
             format!(r#"{{"method":"notifications/progress","params":{{"progressToken":{token}, "progress":1.0}}}}"#)
         };
         // It belongs to whose token it has, whatever stream it comes on.
-        for about in [None, Some("2"), Some("1")] {
-            say(&side, progress(&seconds), about);
+        for related_request_id in [None, Some("2"), Some("1")] {
+            say(&side, progress(&seconds), related_request_id);
         }
         for _ in 0..2 {
             assert_eq!(next(&mut second_reads).unwrap(), progress("0"));

@@ -49,7 +49,7 @@ impl Link {
             }
             "application/json" => {
                 let line = self.wire.body(response, self.limit).await?;
-                self.hear(line, call.about(), call.is_batch).await?;
+                self.hear(line, call.related_request_id(), call.is_batch).await?;
                 if call.is_answered() {
                     Ok(())
                 } else {
@@ -150,14 +150,16 @@ impl Link {
                 () = call.answered() => break,
             };
             match said {
-                Some(Ok(Said::Message(line))) => match self.hear(line, call.about(), call.is_batch).await {
-                    // The answer is still to come.
-                    Err(trouble @ Trouble::Stray { .. }) => {
-                        self.passes_over(&trouble);
-                        stray = Some(trouble);
+                Some(Ok(Said::Message(line))) => {
+                    match self.hear(line, call.related_request_id(), call.is_batch).await {
+                        // The answer is still to come.
+                        Err(trouble @ Trouble::Stray { .. }) => {
+                            self.passes_over(&trouble);
+                            stray = Some(trouble);
+                        }
+                        other => other?,
                     }
-                    other => other?,
-                },
+                }
                 Some(Ok(Said::Endpoint(_))) => {}
                 Some(Err(cut)) => return Err(self.cut(cut)),
                 None if events.is_alive => return Err(self.wire.broken(&ended_after(stray))),
@@ -167,7 +169,7 @@ impl Link {
         let rest = async {
             while let Some(Ok(said)) = events.next().await {
                 if let Said::Message(line) = said
-                    && let Err(trouble) = self.hear(line, call.about(), call.is_batch).await
+                    && let Err(trouble) = self.hear(line, call.related_request_id(), call.is_batch).await
                 {
                     self.passes_over(&trouble);
                 }
@@ -187,35 +189,40 @@ impl Link {
     }
 
     /// Something that the server says. A client that hasn't sent a batch gets each message of one by itself: it may not know batches.
-    pub(super) async fn hear(&self, line: Bytes, about: Option<Bytes>, is_batch: bool) -> Result<(), Trouble> {
+    pub(super) async fn hear(
+        &self,
+        line: Bytes,
+        related_request_id: Option<Bytes>,
+        is_batch: bool,
+    ) -> Result<(), Trouble> {
         if let Err(error) = serde_json::from_slice::<IgnoredAny>(&line) {
             return Err(self.wire.stray(&format!("not valid JSON ({error})"), &line));
         }
         let head = Head::of(&line);
         if head.kind() != Kind::Batch {
-            return self.hear_one(line, &head, about).await;
+            return self.hear_one(line, &head, related_request_id).await;
         }
         let parts = batch::messages(&line, &head);
         if is_batch || parts.is_empty() {
             let for_client: Vec<Bytes> = parts.iter().filter_map(|(part, head)| self.notes(part, head)).collect();
             if !for_client.is_empty() {
-                self.tell(batch::join_line(&for_client), about).await;
+                self.tell(batch::join_line(&for_client), related_request_id).await;
             }
             return Ok(());
         }
         for (part, head) in parts {
-            self.hear_one([&part[..], b"\n"].concat().into(), &head, about.clone()).await?;
+            self.hear_one([&part[..], b"\n"].concat().into(), &head, related_request_id.clone()).await?;
         }
         Ok(())
     }
 
     /// One message.
-    async fn hear_one(&self, line: Bytes, head: &Head, about: Option<Bytes>) -> Result<(), Trouble> {
-        if head.kind() == Kind::Other && (about.is_some() || !head.answers()) {
-            return Err(self.nameless(&line, about.is_some()));
+    async fn hear_one(&self, line: Bytes, head: &Head, related_request_id: Option<Bytes>) -> Result<(), Trouble> {
+        if head.kind() == Kind::Other && (related_request_id.is_some() || !head.answers()) {
+            return Err(self.nameless(&line, related_request_id.is_some()));
         }
         if let Some(line) = self.notes(&line, head) {
-            self.tell(line, about).await;
+            self.tell(line, related_request_id).await;
         }
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Calls {
 
 impl Call {
     /// The request in whose course a message is said.
-    pub(super) fn about(&self) -> Option<Bytes> {
+    pub(super) fn related_request_id(&self) -> Option<Bytes> {
         self.waits.first().map(|wait| wait.id.clone())
     }
 

@@ -59,9 +59,9 @@ impl Link {
         self.tell(trouble.line(id), Some(Bytes::copy_from_slice(id))).await;
     }
 
-    pub(super) async fn tell(&self, line: Bytes, about: Option<Bytes>) {
+    pub(super) async fn tell(&self, line: Bytes, related_request_id: Option<Bytes>) {
         // Nobody listens any more if this fails.
-        let _ = self.to_relay.send(Incoming::Message(Message { line, about })).await;
+        let _ = self.to_relay.send(Incoming::Message(Message { line, related_request_id })).await;
     }
 
     /// The server has said something that is no message: a heartbeat, or the end of a stream as other protocols have it.

@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use understudy::config::{Config, Sampling};
 use understudy::outbound::Http;
-use understudy::relay::{Relay, Terms};
+use understudy::relay::{Relay, RelayOptions};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::sandbox::{Engine, Plugin};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::transport::{Incoming, Side};
 use understudy::wit::understudy::plugin::types as wit;
@@ -191,8 +190,12 @@ impl Parts {
     fn relay<'a>(&'a self, line: &'a Line) -> Part<'a> {
         let _in_the_runtime = self.runtime.enter();
         let ((front, mut client), (back, server)) = (Side::pair(), Side::pair());
-        let relay =
-            Relay::start(front, back, Some((rule(), Arc::clone(&self.sampler))), Terms::new(line.text.len() + 1));
+        let relay = Relay::start(
+            front,
+            back,
+            Some((rule(), Arc::clone(&self.sampler))),
+            RelayOptions::new(line.text.len() + 1),
+        );
         let text = Bytes::from(format!("{}\n", line.text));
         let run = move || {
             let _until_the_end = &relay;

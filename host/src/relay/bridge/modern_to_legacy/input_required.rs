@@ -8,8 +8,8 @@ use mcp::revision::LATEST_STATELESS;
 use mcp::{INPUT_REQUIRED, Parts, RawObject, cancelled_id, code, error_line, is_null, result_line};
 use serde_json::value::RawValue;
 
-use super::super::seal::Remembered;
-use super::{Bridge, Going, Open, PARKED, may_ask};
+use super::{Bridge, Open, PARKED, PendingCall, may_ask};
+use crate::relay::request_state::RequestState;
 use crate::transport::Message;
 
 /// What to do where several clients share a server that can't tell them apart.
@@ -27,19 +27,19 @@ impl Bridge {
     ) -> Open {
         let state = state.and_then(|state| serde_json::from_str::<String>(state.get()).ok()).unwrap_or_default();
         let (own, round) = match self.seal.unseal(&state, binding) {
-            Some(Ok(Remembered { state: Some(own), rounds, .. })) => (own.get().as_bytes().to_vec(), rounds),
+            Some(Ok(RequestState { state: Some(own), rounds, .. })) => (own.get().as_bytes().to_vec(), rounds),
             Some(Err(reason)) => {
-                return self.tell(error_line(id, code::INVALID_PARAMS, &reason.to_string()), None).await;
+                return self.send_to_client(error_line(id, code::INVALID_PARAMS, &reason.to_string()), None).await;
             }
             _ => {
                 let reason = "the `requestState` is not one that this server gave; make the request again without it";
-                return self.tell(error_line(id, code::INVALID_PARAMS, reason), None).await;
+                return self.send_to_client(error_line(id, code::INVALID_PARAMS, reason), None).await;
             }
         };
-        let waits = |going: &&mut Going| going.front.is_none() && going.rounds == round;
+        let waits = |going: &&mut PendingCall| going.front.is_none() && going.rounds == round;
         let Some(going) = self.calls.get_mut(&own).filter(waits) else {
             let reason = "the call that this `requestState` belongs to goes on already, or has ended; make the request again without it";
-            return self.tell(error_line(id, code::INVALID_PARAMS, reason), None).await;
+            return self.send_to_client(error_line(id, code::INVALID_PARAMS, reason), None).await;
         };
         going.front = Some(id.to_vec());
         going.parked = None;
@@ -57,7 +57,7 @@ impl Bridge {
                     "the client has made the request again without an answer to this",
                 ),
             };
-            self.say(line).await?;
+            self.send_to_server(line).await?;
         }
         match answer {
             Some(line) => self.answered(&own, &line).await,
@@ -68,13 +68,17 @@ impl Bridge {
     /// The server asks for something that only the client can answer.
     pub(super) async fn asked(&mut self, message: &Message, method: &str, id: &[u8]) -> Open {
         if method == method::PING {
-            return self.say(result_line(id, "{}")).await;
+            return self.send_to_server(result_line(id, "{}")).await;
         }
         if method != SAMPLING_CREATE_MESSAGE && !method::OTHER_INPUTS.contains(&method) {
-            return self.say(error_line(id, code::METHOD_NOT_FOUND, "the client has no such method")).await;
+            return self.send_to_server(error_line(id, code::METHOD_NOT_FOUND, "the client has no such method")).await;
         }
         // The call that it belongs to, if the transport tells; else, of one client, the latest that it waits for.
-        let told = message.about.as_ref().map(|about| about.to_vec()).filter(|about| self.calls.contains_key(about));
+        let told = message
+            .related_request_id
+            .as_ref()
+            .map(|related_request_id| related_request_id.to_vec())
+            .filter(|related_request_id| self.calls.contains_key(related_request_id));
         let latest = || {
             self.calls
                 .iter()
@@ -90,18 +94,18 @@ impl Bridge {
             let reason = format!(
                 "several clients share this server, and nothing says whose call this belongs to, so no client is asked; {REMEDY}"
             );
-            return self.say(error_line(id, code, &reason)).await;
+            return self.send_to_server(error_line(id, code, &reason)).await;
         }
         let Some(own) = told.or_else(|| latest().map(|(own, _)| own.clone())) else {
             let reason =
                 format!("revision {LATEST_STATELESS}, which the client speaks, has no place for this outside a call");
-            return self.say(error_line(id, code::INTERNAL_ERROR, &reason)).await;
+            return self.send_to_server(error_line(id, code::INTERNAL_ERROR, &reason)).await;
         };
         let capability = method.split('/').next().unwrap_or(method);
         let Some(going) = self.calls.get_mut(&own) else { return Some(()) };
         if going.capabilities.get(capability).is_none_or(is_null) {
             let reason = format!("the client has not declared `{capability}`");
-            return self.say(error_line(id, code::METHOD_NOT_FOUND, &reason)).await;
+            return self.send_to_server(error_line(id, code::METHOD_NOT_FOUND, &reason)).await;
         }
         let mut input = RawObject::default();
         input.put("method", &method);
@@ -120,7 +124,7 @@ impl Bridge {
         }
         let id = RawValue::from_string(String::from_utf8_lossy(own).into_owned()).unwrap_or_default();
         going.rounds += 1;
-        let remembered = Remembered::new(Some(id), RawObject::default(), going.rounds);
+        let remembered = RequestState::new(Some(id), RawObject::default(), going.rounds);
         let (Some(state), Some(front)) = (self.seal.seal(&remembered, &going.binding), going.front.take()) else {
             return Some(());
         };
@@ -136,7 +140,7 @@ impl Bridge {
         result.put("resultType", &INPUT_REQUIRED);
         result.set("inputRequests", requests.raw());
         result.put("requestState", &state);
-        self.tell(result_line(&front, result.raw().get()), None).await
+        self.send_to_client(result_line(&front, result.raw().get()), None).await
     }
 
     /// The server no longer wants what it asked for.
@@ -151,7 +155,7 @@ impl Bridge {
 
     /// Cancels calls whose client never came back.
     pub(super) async fn forget_parked(&mut self) -> Open {
-        let is_old = |going: &Going| going.parked.is_some_and(|since| since.elapsed() > PARKED);
+        let is_old = |going: &PendingCall| going.parked.is_some_and(|since| since.elapsed() > PARKED);
         let old: Vec<Vec<u8>> =
             self.calls.iter().filter(|(_, going)| is_old(going)).map(|(own, _)| own.clone()).collect();
         for own in old {

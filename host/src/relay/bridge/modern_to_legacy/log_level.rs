@@ -37,7 +37,10 @@ impl Bridge {
     /// A log line: for a call that wants lines of its level.
     pub(super) async fn logged(&mut self, message: &Message) -> Open {
         let level = Level::of_line(&message.line);
-        let own = message.about.as_ref().and_then(|about| self.calls.get(about.as_ref()));
+        let own = message
+            .related_request_id
+            .as_ref()
+            .and_then(|related_request_id| self.calls.get(related_request_id.as_ref()));
         let is_wanted = match own.filter(|_| self.clients.are_several()) {
             Some(own) => own.log.is_some_and(|wanted| level.is_none_or(|level| level >= wanted)),
             None => self.calls.values().any(|going| going.log.is_some()),
@@ -45,7 +48,7 @@ impl Bridge {
         if !is_wanted {
             return Some(());
         }
-        self.tell(message.line.clone(), self.about(message)).await
+        self.send_to_client(message.line.clone(), self.related_request_id(message)).await
     }
 
     /// A call begins that wants lines of this level; a request that names no level gets none of the log.

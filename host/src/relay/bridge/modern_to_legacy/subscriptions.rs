@@ -5,7 +5,7 @@ use mcp::build::notification_line;
 use mcp::field::{self, Field};
 use mcp::{Parts, RawObject, method, notification, splice};
 
-use super::{Bridge, Going, Open, subscription, uris};
+use super::{Bridge, Open, PendingCall, subscription, uris};
 use crate::transport::Message;
 
 impl Bridge {
@@ -22,7 +22,7 @@ impl Bridge {
         params.set("notifications", wanted.raw());
         let line = notification_line(notification::SUBSCRIPTIONS_ACKNOWLEDGED, &params);
         self.listening.insert(id.to_vec(), wanted);
-        self.tell(line, Some(Bytes::copy_from_slice(id))).await
+        self.send_to_client(line, Some(Bytes::copy_from_slice(id))).await
     }
 
     pub(super) async fn notified(&mut self, message: &Message, method: &str) -> Open {
@@ -38,8 +38,8 @@ impl Bridge {
             notification::MESSAGE => return self.logged(message).await,
             notification::PROGRESS => return self.progressed(message).await,
             _ => {
-                let about = self.about(message);
-                return self.tell(message.line.clone(), about).await;
+                let related_request_id = self.related_request_id(message);
+                return self.send_to_client(message.line.clone(), related_request_id).await;
             }
         };
         let mut params =
@@ -55,26 +55,29 @@ impl Bridge {
             let mut meta = params.object("_meta").unwrap_or_default();
             meta.extend(subscription(&id));
             params.set("_meta", meta.raw());
-            self.tell(notification_line(method, &params), Some(id.into())).await?;
+            self.send_to_client(notification_line(method, &params), Some(id.into())).await?;
         }
         Some(())
     }
 
     /// The client's request that a notification belongs to, if the transport tells.
-    pub(super) fn about(&self, message: &Message) -> Option<Bytes> {
-        let front = message.about.as_ref().and_then(|about| self.calls.get(about.as_ref())?.front.as_ref());
+    pub(super) fn related_request_id(&self, message: &Message) -> Option<Bytes> {
+        let front = message
+            .related_request_id
+            .as_ref()
+            .and_then(|related_request_id| self.calls.get(related_request_id.as_ref())?.front.as_ref());
         front.map(|front| Bytes::copy_from_slice(front))
     }
 
     /// Progress of a call; by the token of the client's latest request for it, if the call was parked since the server got its own.
     async fn progressed(&mut self, message: &Message) -> Open {
-        let is_of = |going: &&Going, token: &str| going.token.as_ref().is_some_and(|own| own.get() == token);
+        let is_of = |going: &&PendingCall, token: &str| going.token.as_ref().is_some_and(|own| own.get() == token);
         let told = field::find(&message.line, Field::ProgressToken);
         let going = told.and_then(|told| self.calls.values().find(|going| is_of(going, told.get())));
         let line = match (told, going.and_then(|going| going.newest_token.as_ref())) {
             (Some(told), Some(newest)) => splice::replace(&message.line, told, newest.get().as_bytes()),
             _ => message.line.clone(),
         };
-        self.tell(line, self.about(message)).await
+        self.send_to_client(line, self.related_request_id(message)).await
     }
 }

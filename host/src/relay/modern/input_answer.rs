@@ -9,31 +9,36 @@ use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
 use mcp::{Parts, RawObject, code};
 use serde_json::value::RawValue;
 
-use super::super::create;
-use super::super::max_tokens;
-use super::super::rounds::{Call, Input, Required};
-use super::super::seal::Remembered;
-use super::super::session::{self, needs};
-use super::Exchange;
+use super::StatelessRelay;
 use crate::admission::policy::Lowered;
 use crate::config::Mode;
+use crate::relay::common::create;
+use crate::relay::max_tokens;
+use crate::relay::multi_round::{InputRequest, InputRequired, MultiRoundRequest};
+use crate::relay::request_needs::{has_results, needs, only_while};
+use crate::relay::request_state::RequestState;
 use crate::sampling::{Context, SamplingRequest};
 
 /// What the server requires, held to the rule.
 pub(super) struct Held {
     /// The call, with what it has cost.
-    call: Call,
-    required: Required,
+    call: MultiRoundRequest,
+    required: InputRequired,
     /// The server's message, as the client gets it if nothing of it is ours.
     line: Bytes,
     /// The sizes of the requests for completions that the client answers.
     clients: Vec<usize>,
 }
 
-impl Exchange {
+impl StatelessRelay {
     /// The server requires something: what is ours of it is answered beside the loops.
-    pub(super) async fn required(self: &Arc<Self>, call: Arc<Call>, required: Required, line: Bytes) -> bool {
-        let known = |input: &Input| {
+    pub(super) async fn required(
+        self: &Arc<Self>,
+        call: Arc<MultiRoundRequest>,
+        required: InputRequired,
+        line: Bytes,
+    ) -> bool {
+        let known = |input: &InputRequest| {
             input.method == SAMPLING_CREATE_MESSAGE || method::OTHER_INPUTS.contains(&input.method.as_str())
         };
         if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(input)) {
@@ -60,17 +65,17 @@ impl Exchange {
     }
 
     /// Holds what the server requires to the rule, whoever is to answer it.
-    fn hold(&self, call: &Call, required: &Required, line: &Bytes) -> Result<Held, (i64, String)> {
+    fn hold(&self, call: &MultiRoundRequest, required: &InputRequired, line: &Bytes) -> Result<Held, (i64, String)> {
         let tools = self.rule.tools.as_deref();
         let called = call.tool().map(|call| call.tool);
         if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
-            return Err((code::INTERNAL_ERROR, session::only_while(tools)));
+            return Err((code::INTERNAL_ERROR, only_while(tools)));
         }
         let mut call = call.clone();
         let (mut clients, mut lowered) = (Vec::new(), Vec::new());
         for (key, input) in required.requests.iter().filter(|(_, input)| input.method == SAMPLING_CREATE_MESSAGE) {
             let params = input.params.as_ref().map_or("{}", |params| params.get());
-            let with_tools = needs(params.as_bytes()).tools || session::has_results(params.as_bytes());
+            let with_tools = needs(params.as_bytes()).tools || has_results(params.as_bytes());
             call.spent
                 .charge(self.sampler.server(), self.most, with_tools)
                 .map_err(|reason| (code::INTERNAL_ERROR, reason))?;
@@ -84,7 +89,7 @@ impl Exchange {
             }
         }
         let line = if lowered.is_empty() { Some(line.clone()) } else { lower_all(line, &lowered) };
-        let again = line.as_ref().and_then(|line| Required::of(line));
+        let again = line.as_ref().and_then(|line| InputRequired::of(line));
         match (line, again) {
             (Some(line), Some(Ok(required))) => Ok(Held { call, required, line, clients }),
             _ => {
@@ -93,7 +98,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn is_ours(&self, call: &Call, input: &Input) -> bool {
+    pub(super) fn is_ours(&self, call: &MultiRoundRequest, input: &InputRequest) -> bool {
         if input.method != SAMPLING_CREATE_MESSAGE {
             return false;
         }
@@ -150,7 +155,7 @@ impl Exchange {
             return;
         }
         required.requests = others;
-        let mut remembered = Remembered::new(required.state.take(), responses, call.rounds);
+        let mut remembered = RequestState::new(required.state.take(), responses, call.rounds);
         remembered.spent = call.spent;
         let sealed = self.seal.as_ref().and_then(|seal| seal.seal(&remembered, &call.binding()));
         match sealed {
@@ -162,7 +167,7 @@ impl Exchange {
         };
     }
 
-    pub(super) async fn create(&self, call: &Call, input: &Input) -> Result<String, (i64, String)> {
+    pub(super) async fn create(&self, call: &MultiRoundRequest, input: &InputRequest) -> Result<String, (i64, String)> {
         let id = String::from_utf8_lossy(&call.id).into_owned();
         let params = input.params.as_ref().map(|params| params.get()).unwrap_or_default();
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());

@@ -9,20 +9,22 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `parked` | what the server asks in the course of a call |
-//! | `listening` | notifications |
-//! | `log` | log lines, and the level that each call wants |
+//! | `requests` | the client's requests |
+//! | `input_required` | what the server asks in the course of a call |
+//! | `subscriptions` | notifications |
+//! | `log_level` | log lines, and the level that each call wants |
 
-mod listening;
-mod log;
-mod parked;
+mod input_required;
+mod log_level;
+mod requests;
+mod subscriptions;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mcp::build::{cancelled_line, error_line_with_data, implementation, initialized_line, unsupported_version_data};
+use mcp::build::{cancelled_line, implementation, initialized_line};
 use mcp::revision::LATEST_STATELESS;
 use mcp::{
     COMPLETE, Head, Kind, Parts, RawObject, cancelled_id, code, error_line, meta, method, notification, request_line,
@@ -32,16 +34,16 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::era;
-use super::seal::{self, Seal};
-use super::session::Session;
-use super::verdict::Verdict;
-use super::{Clients, Spoken, Terms, legacy, rounds};
+use crate::relay::action::Action;
+use crate::relay::common::{Clients, Prelude, RelayOptions};
+use crate::relay::request_state::StateSealer;
+use crate::relay::session::Session;
+use crate::relay::{discover, legacy, multi_round};
 use crate::sampling::Sampler;
 use crate::transport::{Incoming, Message, QUEUE, Side};
 
 /// Our id for `initialize`.
-pub(super) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
+pub(in crate::relay) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
 
 /// The capabilities of a client that a server asks by.
 const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
@@ -53,7 +55,7 @@ const SESSIONS: [&str; 3] = [notification::INITIALIZED, notification::PROGRESS, 
 const PARKED: Duration = Duration::from_mins(10);
 
 /// `initialize` in a modern client's name, as the server gets it.
-pub(super) fn initialize(session: &Session, clients: Clients, meta: &RawObject) -> Bytes {
+pub(in crate::relay) fn initialize(session: &Session, clients: Clients, meta: &RawObject) -> Bytes {
     let mut params = RawObject::default();
     params.put("protocolVersion", &revision::LATEST_STATEFUL);
     let object = |key| meta.get(key).filter(|value| splice::is_object(value)).map(ToOwned::to_owned);
@@ -64,7 +66,7 @@ pub(super) fn initialize(session: &Session, clients: Clients, meta: &RawObject) 
     }
     let line = request_line(INITIALIZE, method::INITIALIZE, &params);
     match session.client_says(&line) {
-        Verdict::Replace(line) => line,
+        Action::ForwardEdited(line) => line,
         _ => line,
     }
 }
@@ -86,22 +88,22 @@ fn declares(clients: Clients, capabilities: Option<Box<RawValue>>) -> Box<RawVal
 
 /// Relays for a modern client and a server that has begun a session, or is about to: its answer to [`initialize`] is among what it has said, or is
 /// still to come.
-pub(super) async fn run(
+pub(in crate::relay) async fn run(
     front: Side,
     back: Side,
     (session, sampler): (Session, Arc<Sampler>),
-    terms: Terms,
-    (first, spoken): (Message, Spoken),
+    options: RelayOptions,
+    (first, prelude): (Message, Prelude),
 ) {
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the client while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
     let side = Side { incoming: relays, outgoing: relay_says };
     // A call is parked in this bridge alone, and another one has calls of the same ids: no other's states must open here.
-    let seal = Seal::new(None, sampler.server());
-    let clients = terms.clients;
-    let spoken = Spoken { by_front: None, ..spoken };
-    let relay = legacy::run(side, back, session, terms.line, spoken);
+    let seal = StateSealer::new(None, sampler.server());
+    let clients = options.clients;
+    let prelude = Prelude { by_front: None, ..prelude };
+    let relay = legacy::run(side, back, session, options.line, prelude);
     let _relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let Some(seal) = seal else { return };
     let bridge = Bridge {
@@ -110,7 +112,7 @@ pub(super) async fn run(
         server: RawObject::default(),
         seal,
         clients,
-        hint: era::Hint::in_a_session(),
+        hint: discover::EraHint::in_a_session(),
         level: None,
         calls: HashMap::new(),
         by_front: HashMap::new(),
@@ -127,13 +129,13 @@ struct Bridge {
     to_relay: mpsc::Sender<Incoming>,
     /// What the server answered to `initialize`.
     server: RawObject,
-    seal: Seal,
+    seal: StateSealer,
     clients: Clients,
-    hint: era::Hint,
+    hint: discover::EraHint,
     /// The level of log messages that the server was told.
-    level: Option<log::Level>,
+    level: Option<log_level::Level>,
     /// By the ids that the server knows them by.
-    calls: HashMap<Vec<u8>, Going>,
+    calls: HashMap<Vec<u8>, PendingCall>,
     /// These ids, by the client's.
     by_front: HashMap<Vec<u8>, Vec<u8>>,
     /// The requests for notifications, by the client's ids, with what each wants.
@@ -144,7 +146,7 @@ struct Bridge {
 }
 
 /// A request of the client's.
-struct Going {
+struct PendingCall {
     /// The client's id for it; none while it is parked.
     front: Option<Vec<u8>>,
     method: String,
@@ -152,7 +154,7 @@ struct Going {
     /// What the client declared with it.
     capabilities: RawObject,
     /// The least level of the log lines that it wants, if any.
-    log: Option<log::Level>,
+    log: Option<log_level::Level>,
     /// The client's progress token: as the server knows it, and as the client's latest request has it.
     token: Option<Box<RawValue>>,
     newest_token: Option<Box<RawValue>>,
@@ -180,7 +182,7 @@ impl Bridge {
         if let Err(reason) = self.initialized(&mut from_relay).await {
             let id = Head::of(&first.line).id().unwrap_or(b"null").to_vec();
             // The client has gone, if it can't be told.
-            let _ = self.tell(error_line(&id, code::INTERNAL_ERROR, &reason), None).await;
+            let _ = self.send_to_client(error_line(&id, code::INTERNAL_ERROR, &reason), None).await;
             return;
         }
         let mut open = self.client_says(first).await;
@@ -207,17 +209,17 @@ impl Bridge {
         }
     }
 
-    async fn tell(&self, line: Bytes, about: Option<Bytes>) -> Open {
-        self.to_front.send(Message { line, about }).await.ok()
+    async fn send_to_client(&self, line: Bytes, related_request_id: Option<Bytes>) -> Open {
+        self.to_front.send(Message { line, related_request_id }).await.ok()
     }
 
-    async fn say(&self, line: Bytes) -> Open {
+    async fn send_to_server(&self, line: Bytes) -> Open {
         self.to_relay.send(Incoming::Message(line.into())).await.ok()
     }
 
     fn new_id(&mut self) -> Vec<u8> {
         self.made += 1;
-        rounds::new_id(self.made)
+        multi_round::new_id(self.made)
     }
 
     /// Waits for the server's answer to `initialize`, and says that the session has begun.
@@ -230,14 +232,14 @@ impl Bridge {
                 self.server_says(message).await.ok_or_else(gone)?;
                 continue;
             }
-            if let Some(why) = era::refusal(&message.line) {
+            if let Some(why) = discover::initialize_refusal(&message.line) {
                 return Err(why);
             }
             let parts = Parts::of(&message.line).ok();
             self.server = parts.and_then(|parts| RawObject::of(parts.result?)).unwrap_or_default();
             break;
         }
-        self.say(initialized_line()).await.ok_or_else(gone)
+        self.send_to_server(initialized_line()).await.ok_or_else(gone)
     }
 
     async fn client_says(&mut self, message: Message) -> Open {
@@ -251,111 +253,8 @@ impl Bridge {
             (Kind::Notification, Some(method), _) if self.clients.are_several() && SESSIONS.contains(&method) => {
                 Some(())
             }
-            _ => self.say(message.line).await,
+            _ => self.send_to_server(message.line).await,
         }
-    }
-
-    async fn request(&mut self, line: &Bytes, method: &str, id: &[u8]) -> Open {
-        let mut params = Parts::of(line).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
-        let mut meta = params.remove("_meta").as_deref().and_then(RawObject::of).unwrap_or_default();
-        let version =
-            meta.remove(meta::PROTOCOL_VERSION).and_then(|version| serde_json::from_str::<String>(version.get()).ok());
-        if version.as_deref() != Some(LATEST_STATELESS) {
-            return self.tell(unsupported(id, version.as_deref().unwrap_or_default()), None).await;
-        }
-        if self.by_front.contains_key(id) || self.listening.contains_key(id) {
-            return self
-                .tell(error_line(id, code::INVALID_REQUEST, "a request with this id is still going on"), None)
-                .await;
-        }
-        let capabilities =
-            meta.remove(meta::CLIENT_CAPABILITIES).as_deref().and_then(RawObject::of).unwrap_or_default();
-        meta.remove(meta::CLIENT_INFO);
-        let log = meta.remove(meta::LOG_LEVEL).as_deref().and_then(log::Level::of);
-        let token = meta.get(meta::PROGRESS_TOKEN).map(ToOwned::to_owned);
-        match method {
-            method::SERVER_DISCOVER => return self.discovered(id).await,
-            method::SUBSCRIPTIONS_LISTEN => return self.listen(id, &params).await,
-            method::INITIALIZE
-            | method::PING
-            | method::LOGGING_SET_LEVEL
-            | method::RESOURCES_SUBSCRIBE
-            | method::RESOURCES_UNSUBSCRIBE => {
-                return self
-                    .tell(
-                        error_line(
-                            id,
-                            code::METHOD_NOT_FOUND,
-                            &format!("revision {LATEST_STATELESS} has no `{method}`"),
-                        ),
-                        None,
-                    )
-                    .await;
-            }
-            // The server's tasks are its session's, and so all clients': whoever lists them would see the others'.
-            _ if self.clients.are_several()
-                && (method.starts_with(method::TASKS_PREFIX) || params.get("task").is_some()) =>
-            {
-                let reason = format!(
-                    "revision {LATEST_STATELESS} has no tasks of earlier revisions: `tasks/…`, and `task` in `params`"
-                );
-                return self.tell(error_line(id, code::METHOD_NOT_FOUND, &reason), None).await;
-            }
-            _ => {}
-        }
-        let responses = params.remove("inputResponses").as_deref().and_then(RawObject::of);
-        let state = params.remove("requestState");
-        let binding = seal::binding(method, &params);
-        if responses.is_some() || state.is_some() {
-            return self.goes_on((id, token), &binding, responses.unwrap_or_default(), state.as_deref()).await;
-        }
-        if let Some(level) = log {
-            self.log_at(level).await?;
-        }
-        if !meta.is_empty() {
-            params.set("_meta", meta.raw());
-        }
-        let own = self.new_id();
-        self.by_front.insert(id.to_vec(), own.clone());
-        let line = request_line(&own, method, &params);
-        let going = Going {
-            front: Some(id.to_vec()),
-            method: method.to_owned(),
-            binding,
-            capabilities,
-            log,
-            newest_token: token.clone(),
-            token,
-            waiting: VecDeque::new(),
-            asked: HashMap::new(),
-            answer: None,
-            rounds: 0,
-            parked: None,
-        };
-        self.calls.insert(own, going);
-        self.say(line).await
-    }
-
-    /// What the server is, as this era tells it.
-    async fn discovered(&self, id: &[u8]) -> Open {
-        let mut result = RawObject::default();
-        result.put("resultType", &COMPLETE);
-        result.put("supportedVersions", &revision::STATELESS);
-        let mut capabilities = self.server.object("capabilities").unwrap_or_default();
-        if self.clients.are_several() {
-            capabilities.remove("tasks");
-        }
-        result.set("capabilities", capabilities.raw());
-        if let Some(instructions) = self.server.get("instructions") {
-            result.set("instructions", instructions.to_owned());
-        }
-        cacheable(&mut result);
-        if let Some(server) = self.server.get("serverInfo") {
-            let mut meta = RawObject::default();
-            meta.set(meta::SERVER_INFO, server.to_owned());
-            result.set("_meta", meta.raw());
-        }
-        self.tell(result_line(id, result.raw().get()), None).await
     }
 
     /// Makes a request of our own, whose answer is of no interest.
@@ -363,7 +262,7 @@ impl Bridge {
         let id = self.new_id();
         let line = request_line(&id, method, params);
         self.ours.insert(id);
-        self.say(line).await
+        self.send_to_server(line).await
     }
 
     async fn cancelled(&mut self, line: &Bytes) -> Open {
@@ -383,7 +282,7 @@ impl Bridge {
     }
 
     async fn cancel(&self, own: &[u8]) -> Open {
-        self.say(cancelled_line(own, None, None)).await
+        self.send_to_server(cancelled_line(own, None, None)).await
     }
 
     async fn server_says(&mut self, message: Message) -> Open {
@@ -415,17 +314,17 @@ impl Bridge {
             }
             result_line(&front, result.raw().get())
         } else {
-            self.hint.about(line);
+            self.hint.warn_once(line);
             with_id(line, &front)
         };
         self.calls.remove(own);
         self.by_front.remove(&front);
-        self.tell(line, None).await
+        self.send_to_client(line, None).await
     }
 }
 
 /// Whether input may be required in the course of this request.
-fn may_ask(going: &Going) -> bool {
+fn may_ask(going: &PendingCall) -> bool {
     method::MULTI_ROUND.contains(&going.method.as_str())
 }
 
@@ -448,10 +347,4 @@ fn subscription(id: &[u8]) -> RawObject {
         RawValue::from_string(String::from_utf8_lossy(id).into_owned()).unwrap_or_default(),
     );
     meta
-}
-
-/// The answer to a request of a revision that isn't this era's.
-fn unsupported(id: &[u8], requested: &str) -> Bytes {
-    let data = unsupported_version_data(&revision::STATELESS, requested);
-    error_line_with_data(id, code::UNSUPPORTED_PROTOCOL_VERSION, "unsupported protocol version", &data)
 }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
 use mcp::{Parts, RawObject, code, request_line};
 
-use super::super::rounds::{Input, MOST_ROUNDS, Required};
 use super::{Bridge, Open};
+use crate::relay::multi_round::{InputRequest, InputRequired, MOST_ROUNDS};
 use crate::text::one_line;
 
 impl Bridge {
     /// What the server requires becomes requests of the server's.
-    pub(super) async fn required(&mut self, front: &[u8], required: Required) -> Open {
+    pub(super) async fn required(&mut self, front: &[u8], required: InputRequired) -> Open {
         let Some(rounds) = self.calls.get(front).map(|going| going.call.rounds) else { return Some(()) };
         // Requests for completions are counted by the relay, whose rule says how many there may be.
         let samples = required.requests.iter().any(|(_, input)| input.method == SAMPLING_CREATE_MESSAGE);
@@ -37,13 +37,13 @@ impl Bridge {
         if missing == 0 {
             return self.again(front).await;
         }
-        let about = Bytes::copy_from_slice(front);
-        for (key, Input { method, params }) in required.requests {
+        let related_request_id = Bytes::copy_from_slice(front);
+        for (key, InputRequest { method, params }) in required.requests {
             let id = self.new_id();
             let params = params.as_deref().and_then(RawObject::of).unwrap_or_default();
             let line = request_line(&id, &method, &params);
             self.asked.insert(id, (front.to_vec(), key));
-            self.tell(line, Some(about.clone())).await?;
+            self.send_to_client(line, Some(related_request_id.clone())).await?;
         }
         Some(())
     }
@@ -79,6 +79,6 @@ impl Bridge {
         let line = going.call.again(&id, &responses, going.state.take().as_deref());
         going.back = Some(id.clone());
         self.by_back.insert(id, front.to_vec());
-        self.say(line).await
+        self.send_to_server(line).await
     }
 }

@@ -28,7 +28,7 @@ const LIFETIME: u64 = 600;
 
 /// What is remembered.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Remembered {
+pub(super) struct RequestState {
     /// The server's own `requestState`, as spelt.
     pub(super) state: Option<Box<RawValue>>,
     /// The answers that are there already, by the server's keys.
@@ -42,7 +42,7 @@ pub(super) struct Remembered {
     until: u64,
 }
 
-impl Remembered {
+impl RequestState {
     pub(super) fn new(state: Option<Box<RawValue>>, answers: RawObject, rounds: u32) -> Self {
         Self { state, answers, rounds, spent: Spent::default(), until: now().saturating_add(LIFETIME) }
     }
@@ -50,7 +50,7 @@ impl Remembered {
 
 /// Why a state can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unsealing {
+pub(super) enum UnsealError {
     /// Somebody changed it, or it is from another request or another key.
     #[error("the `requestState` doesn't belong to this request, or was changed; make the request again without it")]
     Foreign,
@@ -66,7 +66,7 @@ pub struct StateKey(Arc<SecretBox<[u8; 32]>>);
 /// A secret that is too short to make a key of.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("holds {0} bytes, and a key needs at least {LEAST}: `openssl rand -base64 32` makes a good one")]
-pub struct WeakKey(usize);
+pub struct WeakKeyError(usize);
 
 /// The least that a secret must hold to be a key, in bytes.
 const LEAST: usize = 32;
@@ -76,9 +76,9 @@ impl StateKey {
     ///
     /// # Errors
     /// If the text is shorter than 32 bytes.
-    pub fn from_secret(secret: &str) -> Result<Self, WeakKey> {
+    pub fn from_secret(secret: &str) -> Result<Self, WeakKeyError> {
         if secret.len() < LEAST {
-            return Err(WeakKey(secret.len()));
+            return Err(WeakKeyError(secret.len()));
         }
         let digest = Sha256::new().chain_update(b"understudy requestState 1\0").chain_update(secret).finalize();
         Ok(Self(Arc::new(SecretBox::new(Box::new(digest.into())))))
@@ -86,12 +86,12 @@ impl StateKey {
 }
 
 /// Seals and unseals, for one server.
-pub(super) struct Seal {
+pub(super) struct StateSealer {
     key: LessSafeKey,
     server: String,
 }
 
-impl Seal {
+impl StateSealer {
     /// With this key; without one, with a new one that nobody else has.
     pub(super) fn new(key: Option<&StateKey>, server: &str) -> Option<Self> {
         let mut fresh = [0; 32];
@@ -106,7 +106,7 @@ impl Seal {
     }
 
     /// Seals what is remembered for a request (`binding`).
-    pub(super) fn seal(&self, remembered: &Remembered, binding: &[u8]) -> Option<String> {
+    pub(super) fn seal(&self, remembered: &RequestState, binding: &[u8]) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = serde_json::to_vec(remembered).ok()?;
@@ -117,17 +117,17 @@ impl Seal {
     }
 
     /// What a state holds; `None` if it isn't one of ours.
-    pub(super) fn unseal(&self, state: &str, binding: &[u8]) -> Option<Result<Remembered, Unsealing>> {
+    pub(super) fn unseal(&self, state: &str, binding: &[u8]) -> Option<Result<RequestState, UnsealError>> {
         let sealed = state.strip_prefix(MARK)?;
-        let remembered = self.open(sealed, binding).ok_or(Unsealing::Foreign);
+        let remembered = self.open(sealed, binding).ok_or(UnsealError::Foreign);
         Some(remembered.and_then(
             |remembered| {
-                if remembered.until < now() { Err(Unsealing::Expired) } else { Ok(remembered) }
+                if remembered.until < now() { Err(UnsealError::Expired) } else { Ok(remembered) }
             },
         ))
     }
 
-    fn open(&self, sealed: &str, binding: &[u8]) -> Option<Remembered> {
+    fn open(&self, sealed: &str, binding: &[u8]) -> Option<RequestState> {
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
@@ -135,7 +135,7 @@ impl Seal {
     }
 }
 
-impl std::fmt::Debug for Seal {
+impl std::fmt::Debug for StateSealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seal")
     }
@@ -166,18 +166,18 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn remembered() -> Remembered {
-        Remembered::new(Some(RawValue::from_string(STATE.to_owned()).unwrap()), params(ANSWERS), 3)
+    fn remembered() -> RequestState {
+        RequestState::new(Some(RawValue::from_string(STATE.to_owned()).unwrap()), params(ANSWERS), 3)
     }
 
     #[test]
     fn what_was_sealed_is_there_for_whoever_repeats_the_request() {
         let key = StateKey::from_secret(SECRET).unwrap();
-        let seal = Seal::new(Some(&key), "s").unwrap();
+        let seal = StateSealer::new(Some(&key), "s").unwrap();
         let asked = params(r#"{"name":"t","arguments":{"a":1,"b":[2]},"_meta":{"x":1}}"#);
         let again = params(r#"{"requestState":"…","arguments":{"b":[2], "a":1},"inputResponses":{},"name":"t"}"#);
         let state = seal.seal(&remembered(), &binding("tools/call", &asked)).unwrap();
-        let replica = Seal::new(Some(&StateKey::from_secret(SECRET).unwrap()), "s").unwrap();
+        let replica = StateSealer::new(Some(&StateKey::from_secret(SECRET).unwrap()), "s").unwrap();
         let found = replica.unseal(&state, &binding("tools/call", &again)).unwrap().unwrap();
         assert_eq!((found.state.as_deref().map(RawValue::get), found.rounds), (Some(STATE), 3));
         assert_eq!(found.answers.raw().get(), ANSWERS);
@@ -185,28 +185,28 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_no_key() {
-        assert_eq!(StateKey::from_secret(&SECRET[1..]).unwrap_err(), WeakKey(31));
+        assert_eq!(StateKey::from_secret(&SECRET[1..]).unwrap_err(), WeakKeyError(31));
         assert!(!format!("{:?}", StateKey::from_secret(SECRET)).contains("0123"), "the key is shown");
     }
 
     #[test]
     fn whoever_changes_anything_gets_nothing() {
         let key = StateKey::from_secret(SECRET).unwrap();
-        let seal = Seal::new(Some(&key), "s").unwrap();
+        let seal = StateSealer::new(Some(&key), "s").unwrap();
         let bound = binding("tools/call", &params(r#"{"name":"t"}"#));
         let state = seal.seal(&remembered(), &bound).unwrap();
         let other = binding("tools/call", &params(r#"{"name":"u"}"#));
-        assert_eq!(seal.unseal(&state, &other).unwrap().unwrap_err(), Unsealing::Foreign);
-        for foreign in [Seal::new(None, "s"), Seal::new(Some(&key), "another server")] {
-            assert_eq!(foreign.unwrap().unseal(&state, &bound).unwrap().unwrap_err(), Unsealing::Foreign);
+        assert_eq!(seal.unseal(&state, &other).unwrap().unwrap_err(), UnsealError::Foreign);
+        for foreign in [StateSealer::new(None, "s"), StateSealer::new(Some(&key), "another server")] {
+            assert_eq!(foreign.unwrap().unseal(&state, &bound).unwrap().unwrap_err(), UnsealError::Foreign);
         }
         let mut changed = state.clone();
         changed.replace_range(30..31, if &state[30..31] == "A" { "B" } else { "A" });
-        assert_eq!(seal.unseal(&changed, &bound).unwrap().unwrap_err(), Unsealing::Foreign);
-        assert_eq!(seal.unseal("understudy-1.", &bound).unwrap().unwrap_err(), Unsealing::Foreign);
+        assert_eq!(seal.unseal(&changed, &bound).unwrap().unwrap_err(), UnsealError::Foreign);
+        assert_eq!(seal.unseal("understudy-1.", &bound).unwrap().unwrap_err(), UnsealError::Foreign);
         assert!(seal.unseal("the server's own", &bound).is_none());
-        let old = Remembered { until: now() - 1, ..remembered() };
+        let old = RequestState { until: now() - 1, ..remembered() };
         let state = seal.seal(&old, &bound).unwrap();
-        assert_eq!(seal.unseal(&state, &bound).unwrap().unwrap_err(), Unsealing::Expired);
+        assert_eq!(seal.unseal(&state, &bound).unwrap().unwrap_err(), UnsealError::Expired);
     }
 }

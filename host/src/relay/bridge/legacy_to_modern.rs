@@ -5,11 +5,11 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `asking` | what the server requires, and the call made again |
-//! | `listening` | notifications |
+//! | `input_requests` | the input that the server requires, and the call made again |
+//! | `subscriptions` | notifications |
 
-mod asking;
-mod listening;
+mod input_requests;
+mod subscriptions;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,38 +23,37 @@ use mcp::{
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::capabilities::Declared;
-use super::era;
-use super::outlet::Outlet;
-use super::rounds;
-use super::rounds::{Call, Required};
+use crate::relay::capabilities::Declared;
+use crate::relay::closable_sender::ClosableSender;
+use crate::relay::discover;
+use crate::relay::multi_round::{self, InputRequired, MultiRoundRequest};
 use crate::transport::{Incoming, Message, QUEUE};
 
 /// `_meta` of every request in the name of a client that has sent this `initialize`.
-pub(super) fn meta_of(initialize: &Bytes) -> RawObject {
+pub(in crate::relay) fn meta_of(initialize: &Bytes) -> RawObject {
     let params = Parts::of(initialize).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
     request_meta(params.get("clientInfo"), params.get("capabilities"))
 }
 
 /// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
-pub(super) async fn splice_if_modern(
+pub(in crate::relay) async fn splice_if_modern(
     initialize: &Bytes,
-    to_front: &Outlet,
-    to_back: &Outlet,
+    to_front: &ClosableSender,
+    to_back: &ClosableSender,
     from_back: &mut mpsc::Receiver<Incoming>,
 ) -> bool {
     let Some(sender) = to_back.sender() else { return false };
-    match era::discover(&sender, from_back, to_front, &meta_of(initialize)).await {
+    match discover::discover(&sender, from_back, to_front, &meta_of(initialize)).await {
         Some(discovered) => splice(initialize, discovered, to_back, from_back),
         None => false,
     }
 }
 
 /// Puts the bridge between the relay and a server that has said this of itself; whether it is there.
-pub(super) fn splice(
+pub(in crate::relay) fn splice(
     initialize: &Bytes,
     discovered: RawObject,
-    to_back: &Outlet,
+    to_back: &ClosableSender,
     from_back: &mut mpsc::Receiver<Incoming>,
 ) -> bool {
     let Some(sender) = to_back.sender() else { return false };
@@ -63,7 +62,7 @@ pub(super) fn splice(
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the server while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
-    to_back.lead_to(relay_says);
+    to_back.redirect(relay_says);
     let servers = std::mem::replace(from_back, relays);
     let bridge = Bridge {
         to_relay,
@@ -103,7 +102,7 @@ struct Bridge {
     /// The id of the request that brings notifications.
     listening: Option<Vec<u8>>,
     /// Calls that may take several rounds, by the client's ids.
-    calls: HashMap<Vec<u8>, Going>,
+    calls: HashMap<Vec<u8>, PendingCall>,
     /// The client's ids by those that we made the same call again under.
     by_back: HashMap<Vec<u8>, Vec<u8>>,
     /// What the client was asked in the server's name: by our id, the call and the server's key.
@@ -112,8 +111,8 @@ struct Bridge {
 }
 
 /// A call that is going on.
-struct Going {
-    call: Call,
+struct PendingCall {
+    call: MultiRoundRequest,
     /// The id that the server knows it by, where that isn't the client's.
     back: Option<Vec<u8>>,
     /// How many answers are still missing.
@@ -148,17 +147,17 @@ impl Bridge {
         }
     }
 
-    async fn tell(&self, line: Bytes, about: Option<Bytes>) -> Open {
-        self.to_relay.send(Incoming::Message(Message { line, about })).await.ok()
+    async fn send_to_client(&self, line: Bytes, related_request_id: Option<Bytes>) -> Open {
+        self.to_relay.send(Incoming::Message(Message { line, related_request_id })).await.ok()
     }
 
-    async fn say(&self, line: Bytes) -> Open {
+    async fn send_to_server(&self, line: Bytes) -> Open {
         self.to_back.send(line.into()).await.ok()
     }
 
     fn new_id(&mut self) -> Vec<u8> {
         self.made += 1;
-        rounds::new_id(self.made)
+        multi_round::new_id(self.made)
     }
 
     /// The answer to `initialize`, made of what the server says of itself.
@@ -176,7 +175,7 @@ impl Bridge {
         if let Some(instructions) = self.discovered.get("instructions") {
             result.set("instructions", instructions.to_owned());
         }
-        self.tell(result_line(id, result.raw().get()), None).await
+        self.send_to_client(result_line(id, result.raw().get()), None).await
     }
 
     async fn client_says(&mut self, message: Message) -> Open {
@@ -196,14 +195,16 @@ impl Bridge {
         let params = || Parts::of(line).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
         match method {
             method::INITIALIZE => self.initialized(id).await,
-            method::PING => self.tell(result_line(id, "{}"), None).await,
+            method::PING => self.send_to_client(result_line(id, "{}"), None).await,
             method::LOGGING_SET_LEVEL => {
                 self.level = params().remove("level");
-                self.tell(result_line(id, "{}"), None).await
+                self.send_to_client(result_line(id, "{}"), None).await
             }
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 let Some(uri) = params().text("uri") else {
-                    return self.tell(error_line(id, code::INVALID_PARAMS, "`params.uri` is missing"), None).await;
+                    return self
+                        .send_to_client(error_line(id, code::INVALID_PARAMS, "`params.uri` is missing"), None)
+                        .await;
                 };
                 if method == method::RESOURCES_SUBSCRIBE {
                     self.subscribed.insert(uri)
@@ -211,15 +212,16 @@ impl Bridge {
                     self.subscribed.remove(&uri)
                 };
                 self.listen().await?;
-                self.tell(result_line(id, "{}"), None).await
+                self.send_to_client(result_line(id, "{}"), None).await
             }
             _ => {
                 let line = self.with_meta(line);
-                if let Some((call, _)) = Call::of(&line, head, Declared::default()) {
-                    let going = Going { call, back: None, missing: 0, responses: RawObject::default(), state: None };
+                if let Some((call, _)) = MultiRoundRequest::of(&line, head, Declared::default()) {
+                    let going =
+                        PendingCall { call, back: None, missing: 0, responses: RawObject::default(), state: None };
                     self.calls.insert(id.to_vec(), going);
                 }
-                self.say(line).await
+                self.send_to_server(line).await
             }
         }
     }
@@ -270,11 +272,11 @@ impl Bridge {
             Some(going) => going.back.unwrap_or(id),
             None => id,
         };
-        self.say(self.cancellation(&back)).await
+        self.send_to_server(self.cancellation(&back)).await
     }
 
     /// Forgets a call; what the client is still being asked for it is cancelled.
-    async fn end(&mut self, id: &[u8]) -> Option<Option<Going>> {
+    async fn end(&mut self, id: &[u8]) -> Option<Option<PendingCall>> {
         let going = self.calls.remove(id);
         if let Some(back) = going.as_ref().and_then(|going| going.back.as_ref()) {
             self.by_back.remove(back);
@@ -283,7 +285,7 @@ impl Bridge {
             self.asked.iter().filter(|(_, (call, _))| call == id).map(|(id, _)| id.clone()).collect();
         for asked in open {
             self.asked.remove(&asked);
-            self.tell(cancelled_line(&asked, None, None), None).await?;
+            self.send_to_client(cancelled_line(&asked, None, None), None).await?;
         }
         Some(going)
     }
@@ -291,7 +293,7 @@ impl Bridge {
     /// Ends a call with an error.
     async fn fail(&mut self, id: &[u8], code: i64, reason: &str) -> Open {
         self.end(id).await?;
-        self.tell(error_line(id, code, reason), None).await
+        self.send_to_client(error_line(id, code, reason), None).await
     }
 
     async fn server_says(&mut self, message: Message) -> Open {
@@ -306,9 +308,10 @@ impl Bridge {
                 Some(())
             }
             _ => {
-                let about =
-                    message.about.map(|about| self.by_back.get(about.as_ref()).map_or(about, |id| id.clone().into()));
-                self.tell(message.line, about).await
+                let related_request_id = message.related_request_id.map(|related_request_id| {
+                    self.by_back.get(related_request_id.as_ref()).map_or(related_request_id, |id| id.clone().into())
+                });
+                self.send_to_client(message.line, related_request_id).await
             }
         }
     }
@@ -318,13 +321,17 @@ impl Bridge {
         let front = self.by_back.remove(id).or_else(own).unwrap_or_else(|| id.to_vec());
         if !self.calls.contains_key(&front) {
             // The answer to a call that was made again and then cancelled is nobody's; what isn't tracked passes.
-            return if front == id && !rounds::is_ours(id) { self.tell(line, None).await } else { Some(()) };
+            return if front == id && !multi_round::is_ours(id) {
+                self.send_to_client(line, None).await
+            } else {
+                Some(())
+            };
         }
-        match Required::of(&line) {
+        match InputRequired::of(&line) {
             None => {
                 self.calls.remove(&front);
                 let line = if front == id { line } else { splice::with_id(&line, &front) };
-                self.tell(line, None).await
+                self.send_to_client(line, None).await
             }
             Some(Ok(required)) => self.required(&front, required).await,
             Some(Err(reason)) => {

@@ -6,19 +6,19 @@ use std::collections::{HashMap, VecDeque};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::super::allowance::Spent;
+use crate::relay::allowance::Spent;
 
 /// So many calls are remembered; of more, the last ones.
 const MOST: usize = 4096;
 
 /// By what the client must repeat, and the server's state.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct BetweenRounds {
     calls: HashMap<[u8; 32], Spent>,
     order: VecDeque<[u8; 32]>,
 }
 
-impl Kept {
+impl BetweenRounds {
     /// A round of a call (`binding`) goes to the client.
     pub(super) fn keep(&mut self, binding: &[u8], state: Option<&RawValue>, spent: Spent) {
         let key = key(binding, state);

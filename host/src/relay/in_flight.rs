@@ -8,12 +8,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::Outlet;
+use super::closable_sender::ClosableSender;
 use crate::transport::Message;
 
 /// By the id that the server gave each.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct InFlight {
     state: Mutex<State>,
 }
 
@@ -26,17 +26,17 @@ struct State {
 #[derive(Debug)]
 struct Running {
     /// The client's call in whose course it was asked, where the transport tells.
-    about: Option<Bytes>,
+    related_request_id: Option<Bytes>,
     task: AbortHandle,
 }
 
-impl Answers {
+impl InFlight {
     /// Begins to answer a request; what comes of it goes where it belongs. `false` if its id is in use.
     pub(super) fn begin(
         self: &Arc<Self>,
         id: Vec<u8>,
-        about: Option<Bytes>,
-        answer: impl Future<Output = (Outlet, Message)> + Send + 'static,
+        related_request_id: Option<Bytes>,
+        answer: impl Future<Output = (ClosableSender, Message)> + Send + 'static,
     ) -> bool {
         let mut state = self.lock();
         if state.closed {
@@ -53,13 +53,13 @@ impl Answers {
                 let _ = sender.send(message).await;
             }
         });
-        state.running.insert(id, Running { about, task: task.abort_handle() });
+        state.running.insert(id, Running { related_request_id, task: task.abort_handle() });
         true
     }
 
     /// Ends the request that this task answers; the way for the answer, if it is still wanted. Its id may be another one's by now. Who closes this
     /// afterwards closes the way behind the answer.
-    fn end(&self, id: &[u8], outlet: &Outlet) -> Option<mpsc::Sender<Message>> {
+    fn end(&self, id: &[u8], outlet: &ClosableSender) -> Option<mpsc::Sender<Message>> {
         let mut state = self.lock();
         let is_wanted = state.running.get(id).is_some_and(|running| running.task.id() == tokio::task::id());
         if is_wanted && state.running.remove(id).is_some() { outlet.sender() } else { None }
@@ -74,7 +74,9 @@ impl Answers {
     /// Stops answering what was asked in the course of a call; the ids. If the call was the only one, that is all of which nobody knows in whose
     /// course it was asked.
     pub(super) fn cancel_of(&self, call: &[u8], alone: bool) -> Vec<Vec<u8>> {
-        let belongs = |running: &Running| running.about.as_ref().map_or(alone, |about| about == call);
+        let belongs = |running: &Running| {
+            running.related_request_id.as_ref().map_or(alone, |related_request_id| related_request_id == call)
+        };
         let stopped: Vec<_> = self.lock().running.extract_if(|_, running| belongs(running)).collect();
         let stop = |(id, running): (Vec<u8>, Running)| {
             running.task.abort();
@@ -107,8 +109,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_cancelled_in_the_last_moment_is_not_answered_and_leaves_its_id_to_the_next() {
-        let (answers, (sender, mut heard)) = (Arc::new(Answers::default()), mpsc::channel(4));
-        let outlet = Outlet::new(sender);
+        let (answers, (sender, mut heard)) = (Arc::new(InFlight::default()), mpsc::channel(4));
+        let outlet = ClosableSender::new(sender);
         let (again, to_back) = (Arc::clone(&answers), outlet.clone());
         let answer = async move {
             // The answer is there; but before it is sent the server cancels, and asks anew under the same id.

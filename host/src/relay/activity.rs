@@ -11,7 +11,7 @@ use mcp::{Head, Kind, Parts, batch, cancelled_id, ids, method, notification};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Clients;
+use super::common::Clients;
 use crate::sampling::{Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
@@ -22,7 +22,7 @@ const MOST_ATTACHED: usize = 16;
 
 /// What one server is doing.
 #[derive(Debug, Default)]
-pub(super) struct Doings {
+pub(super) struct ServerActivity {
     state: Mutex<State>,
     clients: Clients,
 }
@@ -36,16 +36,16 @@ struct State {
     calls: Vec<(Vec<u8>, ToolCall)>,
 }
 
-impl Doings {
+impl ServerActivity {
     /// Those of a server that these clients have.
     pub(super) fn of(clients: Clients) -> Self {
         Self { state: Mutex::default(), clients }
     }
 
-    /// What may be attached now to a request that the transport assigns to the call `about`, if to any.
-    pub(super) fn context(&self, about: Option<&[u8]>) -> Context {
+    /// What may be attached now to a request that the transport assigns to the call `related_request_id`, if to any.
+    pub(super) fn context(&self, related_request_id: Option<&[u8]>) -> Context {
         let state = self.lock();
-        let is_own = |id: &[u8]| !self.clients.are_several() || about == Some(id);
+        let is_own = |id: &[u8]| !self.clients.are_several() || related_request_id == Some(id);
         let calls = state.calls.iter().filter(|(id, _)| is_own(id)).take(MOST_ATTACHED);
         let calls = calls.map(|(_, call)| call.clone()).collect();
         Context { instructions: state.instructions.clone(), calls }
@@ -116,12 +116,12 @@ fn each(line: &Bytes, head: &Head, mut says: impl FnMut(&Bytes, &Head)) {
 
 fn call(line: &[u8]) -> Option<ToolCall> {
     #[derive(Deserialize)]
-    struct Call<'a> {
+    struct ToolCallParams<'a> {
         name: String,
         #[serde(borrow, default)]
         arguments: Option<&'a RawValue>,
     }
-    let call: Call = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
+    let call: ToolCallParams = serde_json::from_str(Parts::of(line).ok()?.params?.get()).ok()?;
     Some(ToolCall::new(&call.name, call.arguments.map_or("{}", RawValue::get)))
 }
 
@@ -139,56 +139,58 @@ fn instructions(line: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn client(doings: &Doings, line: &'static str) {
-        doings.client_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
+    fn client(activity: &ServerActivity, line: &'static str) {
+        activity.client_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
     }
 
-    fn server(doings: &Doings, line: &'static str) {
-        doings.server_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
+    fn server(activity: &ServerActivity, line: &'static str) {
+        activity.server_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
     }
 
-    fn tools(doings: &Doings) -> Vec<String> {
-        doings.context(None).calls.into_iter().map(|call| format!("{} {}", call.tool, call.arguments)).collect()
+    fn tools(activity: &ServerActivity) -> Vec<String> {
+        activity.context(None).calls.into_iter().map(|call| format!("{} {}", call.tool, call.arguments)).collect()
     }
 
     #[test]
     fn calls_are_known_while_they_go_on() {
-        let doings = Doings::default();
-        client(&doings, r#"{"id":0,"method":"initialize","params":{}}"#);
-        server(&doings, r#"{"id":0,"result":{"instructions":"Be brief."}}"#);
-        client(&doings, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"n": 1.0}}}"#);
-        client(&doings, r#"{"id":"1","method":"tools/call","params":{"name":"b"}}"#);
-        client(&doings, r#"{"id":2,"method":"tools/call","params":{"name":"c"}}"#);
-        client(&doings, r#"{"id":3,"method":"tools/call","params":{"nome":"d"}}"#);
-        client(&doings, r#"{"id":4,"method":"tools/list"}"#);
-        assert_eq!(doings.context(None).instructions.as_deref(), Some("Be brief."));
-        assert_eq!(tools(&doings), [r#"a {"n": 1.0}"#, "b {}", "c {}"]);
-        server(&doings, r#"{"id":1,"error":{"code":1,"message":""}}"#);
-        client(&doings, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
-        assert_eq!(tools(&doings), ["c {}"]);
-        client(&doings, r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#);
-        assert!(doings.calls_one_of(&["x".to_owned(), "e".to_owned()]) && !doings.calls_one_of(&["a".to_owned()]));
-        server(&doings, r#"[{"id":7,"result":{}}]"#);
+        let activity = ServerActivity::default();
+        client(&activity, r#"{"id":0,"method":"initialize","params":{}}"#);
+        server(&activity, r#"{"id":0,"result":{"instructions":"Be brief."}}"#);
+        client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"n": 1.0}}}"#);
+        client(&activity, r#"{"id":"1","method":"tools/call","params":{"name":"b"}}"#);
+        client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"c"}}"#);
+        client(&activity, r#"{"id":3,"method":"tools/call","params":{"nome":"d"}}"#);
+        client(&activity, r#"{"id":4,"method":"tools/list"}"#);
+        assert_eq!(activity.context(None).instructions.as_deref(), Some("Be brief."));
+        assert_eq!(tools(&activity), [r#"a {"n": 1.0}"#, "b {}", "c {}"]);
+        server(&activity, r#"{"id":1,"error":{"code":1,"message":""}}"#);
+        client(&activity, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
+        assert_eq!(tools(&activity), ["c {}"]);
+        client(&activity, r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#);
+        assert!(activity.calls_one_of(&["x".to_owned(), "e".to_owned()]) && !activity.calls_one_of(&["a".to_owned()]));
+        server(&activity, r#"[{"id":7,"result":{}}]"#);
         // The server's own requests have ids of their own.
-        server(&doings, r#"{"id":2,"method":"ping"}"#);
-        assert_eq!(tools(&doings), ["c {}"]);
-        server(&doings, r#"{"id":2,"result":{"instructions":"others"}}"#);
-        assert_eq!(tools(&doings), Vec::<String>::new());
-        assert_eq!(doings.context(None).instructions.as_deref(), Some("Be brief."));
+        server(&activity, r#"{"id":2,"method":"ping"}"#);
+        assert_eq!(tools(&activity), ["c {}"]);
+        server(&activity, r#"{"id":2,"result":{"instructions":"others"}}"#);
+        assert_eq!(tools(&activity), Vec::<String>::new());
+        assert_eq!(activity.context(None).instructions.as_deref(), Some("Be brief."));
     }
 
     #[test]
     fn of_several_clients_calls_only_the_requests_own_is_attached() {
-        let doings = Doings::of(Clients::Several { told: true });
-        client(&doings, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"secret":1}}}"#);
-        assert!(doings.calls_one_of(&["a".to_owned()]));
-        client(&doings, r#"{"id":2,"method":"tools/call","params":{"name":"b"}}"#);
-        let attached = |about: Option<&[u8]>| doings.context(about).calls.into_iter().map(|call| call.tool).collect();
+        let activity = ServerActivity::of(Clients::Several { told: true });
+        client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"secret":1}}}"#);
+        assert!(activity.calls_one_of(&["a".to_owned()]));
+        client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"b"}}"#);
+        let attached = |related_request_id: Option<&[u8]>| {
+            activity.context(related_request_id).calls.into_iter().map(|call| call.tool).collect()
+        };
         let (none, own, stranger): (Vec<_>, Vec<_>, Vec<_>) =
             (attached(None), attached(Some(b"2")), attached(Some(b"3")));
         assert_eq!((none.len(), own, stranger.len()), (0, vec!["b".to_owned()], 0));
         // Either call may be why the server asks.
-        assert!(!doings.calls_one_of(&["a".to_owned()]));
-        assert!(doings.calls_one_of(&["b".to_owned(), "a".to_owned()]));
+        assert!(!activity.calls_one_of(&["a".to_owned()]));
+        assert!(activity.calls_one_of(&["b".to_owned(), "a".to_owned()]));
     }
 }

@@ -8,9 +8,9 @@ use crate::transport::Message;
 
 /// The way to one side, until it is closed.
 #[derive(Debug, Clone)]
-pub(super) struct Outlet(Arc<Mutex<Option<mpsc::Sender<Message>>>>);
+pub(super) struct ClosableSender(Arc<Mutex<Option<mpsc::Sender<Message>>>>);
 
-impl Outlet {
+impl ClosableSender {
     pub(super) fn new(sender: mpsc::Sender<Message>) -> Self {
         Self(Arc::new(Mutex::new(Some(sender))))
     }
@@ -25,7 +25,7 @@ impl Outlet {
     }
 
     /// Where it leads from now on.
-    pub(super) fn lead_to(&self, sender: mpsc::Sender<Message>) {
+    pub(super) fn redirect(&self, sender: mpsc::Sender<Message>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
     }
 

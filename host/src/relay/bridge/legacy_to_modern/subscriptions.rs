@@ -23,7 +23,7 @@ impl Bridge {
             wanted.put("resourceSubscriptions", &self.subscribed);
         }
         if let Some(old) = self.listening.take() {
-            self.say(self.cancellation(&old)).await?;
+            self.send_to_server(self.cancellation(&old)).await?;
         }
         if wanted.is_empty() {
             return Some(());
@@ -34,6 +34,6 @@ impl Bridge {
         params.set("notifications", wanted.raw());
         let line = request_line(&id, method::SUBSCRIPTIONS_LISTEN, &params);
         self.listening = Some(id);
-        self.say(line).await
+        self.send_to_server(line).await
     }
 }

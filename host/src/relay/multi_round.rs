@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::allowance::Spent;
 use super::capabilities::Declared;
-use super::{lookalike, seal};
+use super::{lookalike, request_state};
 use crate::sampling::ToolCall;
 
 /// How often a request is made at most for what isn't sampling. The SDKs have the same number. (What is, counts as each other request for a
@@ -18,7 +18,7 @@ pub(super) const MOST_ROUNDS: u32 = 10;
 
 /// A request that may take several rounds.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(super) struct MultiRoundRequest {
     /// The client's id for it, as spelt.
     pub(super) id: Vec<u8>,
     pub(super) method: String,
@@ -33,18 +33,18 @@ pub(super) struct Call {
 }
 
 /// What a client's request brings of an earlier round.
-pub(super) struct Brought {
+pub(super) struct Retry {
     pub(super) responses: RawObject,
     pub(super) state: Option<Box<RawValue>>,
 }
 
-impl Call {
+impl MultiRoundRequest {
     /// The call that a request is, if it is one; the message is as the server gets it.
-    pub(super) fn of(line: &Bytes, head: &Head, clients: Declared) -> Option<(Self, Brought)> {
+    pub(super) fn of(line: &Bytes, head: &Head, clients: Declared) -> Option<(Self, Retry)> {
         let method = head.method().filter(|method| method::MULTI_ROUND.contains(method))?;
         let mut params = RawObject::of(Parts::of(line).ok()?.params?)?;
         let responses = params.remove("inputResponses").and_then(|responses| RawObject::of(&responses));
-        let brought = Brought { responses: responses.unwrap_or_default(), state: params.remove("requestState") };
+        let brought = Retry { responses: responses.unwrap_or_default(), state: params.remove("requestState") };
         let call = Self {
             id: head.id()?.to_vec(),
             method: method.to_owned(),
@@ -75,7 +75,7 @@ impl Call {
 
     /// What a `requestState` of ours is bound to.
     pub(super) fn binding(&self) -> Vec<u8> {
-        seal::binding(&self.method, &self.params)
+        request_state::binding(&self.method, &self.params)
     }
 
     /// The tool that is called.
@@ -98,9 +98,9 @@ pub(super) fn is_ours(id: &[u8]) -> bool {
 
 /// What a server requires before it goes on.
 #[derive(Debug)]
-pub(super) struct Required {
+pub(super) struct InputRequired {
     /// By the server's keys.
-    pub(super) requests: Vec<(String, Input)>,
+    pub(super) requests: Vec<(String, InputRequest)>,
     pub(super) state: Option<Box<RawValue>>,
     /// The result, less the two.
     pub(super) rest: RawObject,
@@ -108,13 +108,13 @@ pub(super) struct Required {
 
 /// One of the things that it requires.
 #[derive(Debug, Deserialize)]
-pub(super) struct Input {
+pub(super) struct InputRequest {
     pub(super) method: String,
     #[serde(default)]
     pub(super) params: Option<Box<RawValue>>,
 }
 
-impl Required {
+impl InputRequired {
     /// What a response requires; `None` if it is complete, and an error if nobody could tell what it wants.
     pub(super) fn of(line: &[u8]) -> Option<Result<Self, String>> {
         // Nearly all have neither the words nor anything that could be an escape of a letter in them.
@@ -140,7 +140,7 @@ impl Required {
                 return Err("a key of `inputRequests` is there twice".to_owned());
             }
             let requests = requests.into_iter().map(|(key, request)| match serde_json::from_str(request.get()) {
-                Ok(Input { method, .. })
+                Ok(InputRequest { method, .. })
                     if method != SAMPLING_CREATE_MESSAGE && folded::same(&method, SAMPLING_CREATE_MESSAGE) =>
                 {
                     Err(format!("the method of the input request `{}` is misspelt", crate::text::one_line(&key, 100)))
@@ -157,7 +157,7 @@ impl Required {
     /// The response to a client with what is left for it to answer.
     pub(super) fn left(mut self, id: &[u8], state: &str) -> Bytes {
         let mut left = RawObject::default();
-        for (key, Input { method, params }) in self.requests {
+        for (key, InputRequest { method, params }) in self.requests {
             let mut input = RawObject::default();
             input.put("method", &method);
             if let Some(params) = params {
