@@ -73,7 +73,7 @@ impl Withheld {
     /// The variables of all built-in plugins' credentials, in every spelling that the providers' own tools know.
     #[must_use]
     pub fn built_in() -> Self {
-        let names = understudy_plugins::BUILT_IN.iter().flat_map(|plugin| plugin.secrets);
+        let names = crate::builtins::BUILT_IN.iter().flat_map(|plugin| plugin.secrets);
         Self::credentials(names.map(|name| (*name).to_owned()))
     }
 
@@ -146,7 +146,7 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else 
 
 /// Has no child inherit a file descriptor beyond stdin, stdout and stderr. Ours are made so; those that we were started
 /// with (a key's file, opened by a shell: `3<key`, `<(pass key)`) are not.
-pub(crate) fn keep_descriptors() {
+pub fn keep_descriptors() {
     #[cfg(unix)]
     for entry in std::fs::read_dir(DESCRIPTORS).into_iter().flatten().flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.parse().ok());

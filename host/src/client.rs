@@ -181,6 +181,12 @@ pub async fn era_of(place: &Place, limit: usize, answering: Option<&Sampling>) -
     if !remote.is_old() && relay::speaks_stateless(&mut side).await { Era::Stateless } else { Era::Stateful }
 }
 
+/// The name of a tool that [`Client::tools`] lists.
+#[must_use]
+pub fn tool_name(tool: &Value) -> &str {
+    tool.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Whether this is an error whose id is `null`.
 fn is_nameless(line: &[u8]) -> bool {
     #[derive(Deserialize)]

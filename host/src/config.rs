@@ -50,11 +50,13 @@ pub use error::ConfigError;
 pub use find::{Aside, Origin};
 use foreign::{ServerEntry, servers};
 pub use limits::{Compile, Limits};
-pub use model::{ClientSharing, CredentialConfig, CredentialSource, PluginConfig, ServerConfig, Transport};
+pub use model::{
+    ClientSharing, CredentialConfig, CredentialSource, PluginConfig, SecretValue, ServerConfig, Transport,
+};
 pub use models::{Comparison, Condition, ModelConfig, Models, Priority, Threshold};
 pub use sampling::{Attached, EraChoice, Mode, Sampling};
 use section::Section;
-pub(crate) use section::wrong;
+pub use section::wrong;
 pub use serve::{ListenAddress, Serve, TokenSource};
 
 use crate::reference::{Reference, SCHEME};
@@ -274,7 +276,7 @@ impl Config {
             return Ok(plugin);
         }
         let built_in = name.strip_prefix(model::BUILT_IN).unwrap_or(name);
-        if understudy_plugins::find(built_in).is_some() {
+        if crate::builtins::find(built_in).is_some() {
             return Ok(PluginConfig::new(built_in, format!("{}{built_in}", model::BUILT_IN), self.limits.clone()));
         }
         if name.starts_with(SCHEME) {
@@ -292,7 +294,7 @@ impl Config {
             let pins = self.pins.clone().filter(|_| self.names(name));
             return Ok(PluginConfig { pins, ..plugin });
         }
-        let names = || self.plugin_names().chain(understudy_plugins::BUILT_IN.iter().map(|plugin| plugin.name));
+        let names = || self.plugin_names().chain(crate::builtins::BUILT_IN.iter().map(|plugin| plugin.name));
         Err(ConfigError::UnknownPlugin {
             name: name.to_owned(),
             hint: match did_you_mean(built_in, names()) {
@@ -312,7 +314,7 @@ impl Config {
                     *program = self.beside(program);
                 }
             }
-            CredentialSource::Env(_) => {}
+            CredentialSource::Env(_) | CredentialSource::Value(_) => {}
         }
     }
 
@@ -346,12 +348,16 @@ impl Config {
 }
 
 /// The lock file that belongs to a config.
-pub(crate) fn lock_file(config: &Path) -> PathBuf {
+#[must_use]
+pub fn lock_file(config: &Path) -> PathBuf {
     config.with_extension("lock")
 }
 
+/// The key of the bearer token of `serve`.
+pub const TOKEN_KEY: &str = "serve.token";
+
 /// The key of the key that `requestState`s are sealed with.
-pub(crate) const STATE_KEY: &str = "requestStateKey";
+pub const STATE_KEY: &str = "requestStateKey";
 
 fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
     let mut section = Section::of(STATE_KEY, value)?;
@@ -360,9 +366,9 @@ fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
     Ok(source)
 }
 
-/// Whether a plugin's name is a component's path: it has a folder, or a component's file extension. A bare name never is, so a file in the
-/// current folder can't replace a plugin of the same name.
-pub(crate) fn is_component(name: &str) -> bool {
+/// Whether a plugin's name is a component's path: what has a folder or the ending of one. A mere name never is, so no file in the current folder
+/// stands in for a plugin by being called like one.
+pub fn is_component(name: &str) -> bool {
     let ends = || Path::new(name).extension().is_some_and(|ending| ending == "wasm" || ending == "cwasm");
     name.starts_with(SCHEME)
         || !name.starts_with(model::BUILT_IN) && (name.contains(std::path::MAIN_SEPARATOR) || ends())

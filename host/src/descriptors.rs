@@ -14,7 +14,7 @@ const ENOUGH: u64 = 65_536;
 static GIVEN: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the soft limit to the hard one; the limit that holds from now on.
-pub(crate) fn raise() -> u64 {
+pub fn raise() -> u64 {
     let given = getrlimit(Resource::Nofile);
     let wanted = given.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     let Some(current) = given.current.filter(|current| *current < wanted) else {
@@ -30,6 +30,12 @@ pub(crate) fn raise() -> u64 {
             current
         }
     }
+}
+
+/// The soft limit that holds.
+#[must_use]
+pub fn current() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH)
 }
 
 /// Sets the limit that was there before, if another one holds. For a child, between fork and exec: one system call, no allocation.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use mcp::code;
 
+#[cfg(feature = "registry")]
 use crate::registry::RegistryError;
 use crate::wit::understudy::plugin::types as wit;
 
@@ -68,6 +69,9 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
+    /// The sampler was closed before the request.
+    #[error("the sampler is closed, and answers no further request")]
+    Closed,
     /// The guest died.
     #[error("plugin `{plugin}` trapped in `{call}`: {reason}")]
     Trap {
@@ -218,6 +222,7 @@ impl Error {
             | Self::TooOften { .. }
             | Self::TooMany { .. }
             | Self::TooMuch { .. }
+            | Self::Closed
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
             // What one provider calls invalid another one may well take: each has limits of its own. What no provider takes, the
             // plugin itself refuses. After a content filter no other provider is asked: that would be asking until one answers.
@@ -273,6 +278,7 @@ pub enum LoadError {
         wanted: String,
     },
     /// It can't be had from the store of what registries gave.
+    #[cfg(feature = "registry")]
     #[error("`{component}`: {cause}")]
     Registry {
         /// The reference.

@@ -10,9 +10,9 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::atomic_file;
 
-/// The file's bytes, if only the user can read and write it; `None` if there is no such file. Owner and mode are checked on the opened folder and
-/// on the file opened within it.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+/// The file's bytes, if nobody but the user can have written or read them; `None` if there is no such file. What is looked at is what was
+/// opened: the folder, and the file in this very folder.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(format!("`{}` is no file", path.display()));
     };
@@ -71,13 +71,13 @@ pub(crate) fn own_folder(folder: &Path) -> Result<(), String> {
 }
 
 /// Replaces the file with the concatenated parts, and makes its folder if need be; both are the user's alone.
-pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+pub fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     make_folder(path.parent().ok_or_else(|| io::Error::other("it has no folder"))?)?;
     atomic_file::replace(path, 0o600, parts)
 }
 
-/// Makes the folder, for the user alone, unless it exists.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes the folder, for the user alone, unless it is there.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

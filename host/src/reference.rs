@@ -4,16 +4,16 @@ use std::fmt;
 
 use sha2::Digest as _;
 
-/// The prefix of a reference.
-pub(crate) const SCHEME: &str = "oci://";
+/// What a reference begins with.
+pub const SCHEME: &str = "oci://";
 
 /// A component in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reference(oci_spec::distribution::Reference);
+pub struct Reference(oci_spec::distribution::Reference);
 
 impl Reference {
     /// Reads one; the registry is always named, and a tag or a digest.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let form = "a component in a registry is written `oci://REGISTRY/NAME:TAG`, or with `@sha256:…` at its end";
         let wrong = |why: &str| format!("`{text}` {why}; {form}");
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| wrong("doesn't begin with `oci://`"))?;
@@ -34,28 +34,28 @@ impl Reference {
     }
 
     /// The digest of the manifest, if it says one.
-    pub(crate) fn digest(&self) -> Option<Digest> {
+    pub fn digest(&self) -> Option<Digest> {
         self.0.digest().and_then(Digest::parse)
     }
 
     /// Its tag, if it is pinned by no digest.
-    pub(crate) fn tag(&self) -> Option<&str> {
+    pub fn tag(&self) -> Option<&str> {
         self.0.tag().filter(|_| self.0.digest().is_none())
     }
 
     /// The last part of its name.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         let repository = self.0.repository();
         repository.rsplit_once('/').map_or(repository, |(_, name)| name)
     }
 
     /// The registry's host, and its port if it says one.
-    pub(crate) fn registry(&self) -> &str {
+    pub fn registry(&self) -> &str {
         self.0.registry()
     }
 
     /// The same repository's manifest with this digest.
-    pub(crate) fn at(&self, digest: &Digest) -> Self {
+    pub fn at(&self, digest: &Digest) -> Self {
         Self(self.0.clone_with_digest(digest.to_string()))
     }
 
@@ -102,19 +102,19 @@ pub struct Digest(String);
 
 impl Digest {
     /// Reads `sha256:…`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
         let is_digest = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         is_digest.then(|| Self(hex.to_owned()))
     }
 
     /// The digest of these bytes.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         Self(hex::encode(sha2::Sha256::digest(bytes)))
     }
 
     /// Its hexadecimal digits.
-    pub(crate) fn hex(&self) -> &str {
+    pub fn hex(&self) -> &str {
         &self.0
     }
 }

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `layout` | the wasm OCI artifact: a manifest with a config and one layer |
 //! | `lock` | the lock file: the digest that each tag had when it was fetched |
+//! | `pull` | fetching a component into the store |
 //! | `store` | the store of fetched components |
 //! | `signature` | cosign's signatures, checked with a public key |
 //! | `age` | which of two manifests is older |
@@ -16,14 +17,15 @@
 //! | `login` | the hosts that it may be sent to |
 
 pub(crate) mod age;
-pub(crate) mod client;
+pub mod client;
 mod docker;
 mod http;
-pub(crate) mod layout;
-pub(crate) mod lock;
+pub mod layout;
+pub mod lock;
 mod login;
+pub mod pull;
 pub(crate) mod signature;
-pub(crate) mod store;
+pub mod store;
 
 use std::path::{Path, PathBuf};
 

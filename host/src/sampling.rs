@@ -12,15 +12,18 @@ mod pipeline;
 mod plugin_call;
 mod redaction;
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
-use understudy_mcp_types::CreateMessageResult;
+use tokio_util::task::TaskTracker;
+use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use crate::admission::policy::Lowered;
 use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
+use crate::environment::Environment;
 use crate::error::{Error, LoadError};
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
@@ -46,6 +49,10 @@ pub struct Sampler {
     /// The id of this process and a counter: the requests' ids in the log.
     process: u32,
     counter: AtomicU64,
+    /// What made it, if it can be made again.
+    recipe: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// One token for each request that is being answered.
+    requests: TaskTracker,
 }
 
 /// A plugin with its configuration.
@@ -61,11 +68,48 @@ pub struct ConfiguredPlugin {
     pub settings: String,
 }
 
+/// The `CreateMessageRequestParams` of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum SamplingParams<'a> {
+    /// As JSON.
+    Json(&'a [u8]),
+    /// As they are in this process.
+    Parsed(&'a CreateMessageRequestParams),
+}
+
+impl Default for SamplingParams<'_> {
+    fn default() -> Self {
+        Self::Json(b"{}")
+    }
+}
+
+impl SamplingParams<'_> {
+    /// How much it holds, in bytes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Json(text) => text.len(),
+            Self::Parsed(params) => params.size(),
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for SamplingRequest<'a> {
+    fn from(params: &'a [u8]) -> Self {
+        Self::new(params)
+    }
+}
+
+impl<'a> From<SamplingParams<'a>> for SamplingRequest<'a> {
+    fn from(params: SamplingParams<'a>) -> Self {
+        Self { params, ..Self::default() }
+    }
+}
+
 /// A server's sampling request.
 #[derive(Debug, Default)]
 pub struct SamplingRequest<'a> {
-    /// `CreateMessageRequestParams`, JSON.
-    pub params: &'a [u8],
+    /// Its parameters.
+    pub params: SamplingParams<'a>,
     /// What may be attached for `includeContext`, where the config allows it.
     pub context: Option<Context>,
     /// Where the text of an answer goes as it arrives, if the server wants progress.
@@ -78,7 +122,7 @@ impl<'a> SamplingRequest<'a> {
     /// A request with its parameters only.
     #[must_use]
     pub fn new(params: &'a [u8]) -> Self {
-        Self { params, ..Self::default() }
+        SamplingParams::Json(params).into()
     }
 }
 
@@ -159,9 +203,22 @@ impl Sampler {
     /// A sampler for the server of this name; the first plugin of the chain is the first choice.
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
-        let pipeline = Pipeline::new(server, rule, chain, http, config);
+        Self::in_environment(server, rule, chain, http, config, &Environment::process())
+    }
+
+    /// The same, with the variables of this environment for the config.
+    pub(crate) fn in_environment(
+        server: &str,
+        rule: &Sampling,
+        chain: Vec<ConfiguredPlugin>,
+        http: Arc<Http>,
+        config: &Config,
+        env: &Environment,
+    ) -> Self {
+        let pipeline = Pipeline::new(server, rule, chain, http, config, env);
         let (process, counter) = (std::process::id(), AtomicU64::new(1));
-        Self { server: server.to_owned(), pipeline: RwLock::new(Arc::new(pipeline)), process, counter }
+        let (server, pipeline) = (server.to_owned(), RwLock::new(Arc::new(pipeline)));
+        Self { server, pipeline, process, counter, recipe: OnceLock::new(), requests: TaskTracker::new() }
     }
 
     fn pipeline(&self) -> Arc<Pipeline> {
@@ -237,13 +294,59 @@ impl Sampler {
         self.pipeline().admission.check_room(requests, bytes)
     }
 
-    /// Answers a request; `CreateMessageResult`, JSON.
+    /// What keeps the plugins from answering, as far as it is known without asking their providers: a missing credential, no model, no
+    /// origin that a handler may reach.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        self.pipeline().chain.iter().flat_map(ConfiguredPlugin::troubles).collect()
+    }
+
+    /// Keeps what made it.
+    pub(crate) fn keep_recipe(&self, recipe: Arc<dyn Any + Send + Sync>) {
+        // The first one stays.
+        let _ = self.recipe.set(recipe);
+    }
+
+    /// What made it.
+    pub(crate) fn recipe(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.recipe.get().cloned()
+    }
+
+    /// Begins no further request, and waits until those in flight have been answered. To cancel them instead, drop their futures.
+    pub async fn close(&self) {
+        self.requests.close();
+        self.requests.wait().await;
+    }
+
+    /// Answers a request.
     ///
-    /// Dropping the future cancels all of it: the guest, the connection, and the place in each queue.
+    /// It is held to the same limits as a server's, and to the rule's `maxTokens`. Dropping the future cancels everything that it began: the
+    /// guest, and the HTTP request.
     ///
     /// # Errors
-    /// Any variant of [`Error`]; its text is for the server.
-    pub async fn create_message(&self, request: SamplingRequest<'_>) -> Result<String, Error> {
+    /// - [`Error::InvalidRequest`], [`Error::RequestTooLarge`]: the request breaks a rule of the protocol, or a limit
+    /// - [`Error::TooOften`], [`Error::TooMany`], [`Error::TooMuch`]: there are too many requests of this server at once
+    /// - [`Error::Deadline`]: there was no answer within `limits.deadline`
+    /// - [`Error::Trap`], [`Error::Limit`], [`Error::Guest`], [`Error::Refused`], [`Error::BadAnswer`]: the plugin failed, or did what it may not
+    /// - [`Error::Unreachable`], [`Error::ResponseTooLarge`], [`Error::BadStream`]: the provider can't be reached, or answers what can't be read
+    /// - [`Error::Credential`]: the credential is missing
+    /// - [`Error::Closed`]: [`close`](Self::close) was called
+    pub async fn create_message(&self, params: &CreateMessageRequestParams) -> Result<CreateMessageResult, Error> {
+        let answer = self.create_message_json(SamplingParams::Parsed(params)).await?;
+        let bad = |reason: String| Error::BadAnswer { plugin: self.server.clone(), reason };
+        CreateMessageResult::from_json(answer.as_bytes()).map_err(|e| bad(e.to_string()))
+    }
+
+    /// Answers a request whose `CreateMessageRequestParams` are JSON; `CreateMessageResult` as JSON.
+    ///
+    /// # Errors
+    /// As [`create_message`](Self::create_message).
+    pub async fn create_message_json<'a>(&self, request: impl Into<SamplingRequest<'a>>) -> Result<String, Error> {
+        let request = request.into();
+        let _in_flight = self.requests.token();
+        if self.requests.is_closed() {
+            return Err(Error::Closed);
+        }
         let id = format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed));
         timeline::keep(&id, self.pipeline().create_message(request, &id)).await
     }

@@ -6,7 +6,8 @@ use std::ffi::{OsStr, OsString};
 const NO_OTHER: &str = "/usr/bin:/bin";
 
 /// `PATH` without its empty and relative entries; `None` where it isn't set, and then the system looks in folders of its own.
-pub(crate) fn search_path() -> Option<OsString> {
+#[must_use]
+pub fn search_path() -> Option<OsString> {
     std::env::var_os("PATH").map(|path| absolute(&path))
 }
 

@@ -67,7 +67,7 @@ pub fn quoted(text: &str, most: usize) -> String {
 }
 
 /// Adds text for a log: as `for_terminal`, but every hidden character is shown.
-pub(crate) fn for_log(text: &str, shown: &mut String) {
+pub fn for_log(text: &str, shown: &mut String) {
     for c in text.chars() {
         show(c, shown);
     }

@@ -7,8 +7,8 @@
 //! | `file` | reading files of untrusted folders: bounded, and never blocking |
 //! | `pins` | the digests of the files that a trusted config names |
 
-pub(crate) mod file;
-pub(crate) mod pins;
+pub mod file;
+pub mod pins;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -168,7 +168,7 @@ fn name(config: &Path) -> String {
 }
 
 /// A digest, in lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 

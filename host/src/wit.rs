@@ -12,7 +12,7 @@
 )]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "wit",
     world: "provider-plugin",
     exports: { default: async },
     require_store_data_send: true,
@@ -22,7 +22,7 @@ wasmtime::component::bindgen!({
 pub mod streaming {
     wasmtime::component::bindgen!({
         inline: "package understudy:host; world streaming { export understudy:plugin/streaming@0.1.0; }",
-        path: "../wit",
+        path: "wit",
         world: "understudy:host/streaming",
         with: { "understudy:plugin/types": super::understudy::plugin::types },
         exports: { default: async },
@@ -34,7 +34,7 @@ pub mod streaming {
 pub mod handler {
     wasmtime::component::bindgen!({
         inline: "package understudy:host; world handler { export understudy:plugin/handler@0.1.0; }",
-        path: "../wit",
+        path: "wit",
         world: "understudy:host/handler",
         with: { "understudy:plugin/types": super::understudy::plugin::types },
         exports: { default: async },

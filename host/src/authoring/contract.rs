@@ -52,7 +52,7 @@ pub enum ContractError {
 }
 
 /// The languages that bindings are made for here. The others' own tools make them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bindings {
     /// A header and a source for C, and an object that says which world it is.
     C,

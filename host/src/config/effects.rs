@@ -142,7 +142,7 @@ impl Effects {
 
     fn plugin(&mut self, name: &str, plugin: &Value) {
         let shown = quoted(name, SHORT);
-        if understudy_plugins::find(name).is_some() {
+        if crate::builtins::find(name).is_some() {
             self.add(EffectKind::Replace, name, format!("stand in the place of the built-in plugin `{shown}`"));
         }
         if let Some(component) = text(plugin, "component").filter(|component| !component.starts_with("builtin:")) {

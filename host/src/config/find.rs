@@ -182,7 +182,7 @@ impl Config {
     ///
     /// # Errors
     /// If that can't be kept.
-    pub(crate) fn trust_lock(&self, lock: &Path, bytes: &[u8]) -> Result<(), String> {
+    pub fn trust_lock(&self, lock: &Path, bytes: &[u8]) -> Result<(), String> {
         let (Some(pins), Some(path), Some(list)) = (&self.pins, &self.path, TrustList::of_user()) else {
             return Ok(());
         };
@@ -196,8 +196,8 @@ impl Config {
         list.record(&place, trusted)
     }
 
-    /// Compares what was read of one of its files with the digest that the user trusts.
-    pub(crate) fn hold(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    /// Holds what was read of one of its files to what the user trusts.
+    pub fn hold(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         self.pins.as_ref().map_or(Ok(()), |pins| pins.hold(path, bytes))
     }
 }

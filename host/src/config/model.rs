@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::allowed::Allowed;
@@ -11,6 +12,7 @@ use super::sampling::{Sampling, sampling_of};
 use super::section::Section;
 use super::{ConfigError, Limits};
 use crate::children::Withheld;
+use crate::environment::Environment;
 use crate::reference::{Reference, SCHEME};
 use crate::trust::pins::Pins;
 
@@ -108,6 +110,10 @@ pub struct PluginConfig {
     pub limits: Limits,
     /// The environment variables that the command which prints its credential doesn't inherit.
     pub withheld: Arc<Withheld>,
+    /// Where the variables are looked up that hold credentials. Default: this process's environment.
+    pub environment: Environment,
+    /// The component itself, in the place of what `component` names.
+    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// A credential: where it comes from and how it is applied.
@@ -130,7 +136,35 @@ pub enum CredentialSource {
     File(PathBuf),
     /// What a program writes to stdout, less white space at its ends: the program and its arguments.
     Command(Vec<String>),
+    /// A value that the embedding program gives. No config file holds one.
+    Value(SecretValue),
 }
+
+/// A secret that is never shown. Its memory is wiped.
+#[derive(Debug, Clone)]
+pub struct SecretValue(SecretString);
+
+impl SecretValue {
+    /// The secret.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl<T: Into<SecretString>> From<T> for SecretValue {
+    fn from(secret: T) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl PartialEq for SecretValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for SecretValue {}
 
 impl ServerConfig {
     pub(super) fn parse(
@@ -197,7 +231,15 @@ impl PluginConfig {
             sha256: None,
             limits,
             withheld: Arc::new(Withheld::built_in()),
+            environment: Environment::process(),
+            bytes: None,
         }
+    }
+
+    /// A plugin of these bytes that no config says anything of.
+    #[must_use]
+    pub fn of_bytes(name: &str, bytes: impl Into<Arc<[u8]>>, limits: Limits) -> Self {
+        Self { bytes: Some(bytes.into()), ..Self::new(name, name.to_owned(), limits) }
     }
 
     /// The built-in's name, if it is one.
@@ -215,7 +257,8 @@ impl PluginConfig {
     /// The component's file, unless it is a built-in or a registry's.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
-        Some(Path::new(&self.component)).filter(|_| self.built_in().is_none() && self.reference().is_none())
+        let is_file = self.built_in().is_none() && self.reference().is_none() && self.bytes.is_none();
+        Some(Path::new(&self.component)).filter(|_| is_file)
     }
 
     /// Compares what was read of one of its files with the digest that the user trusts.
@@ -233,7 +276,7 @@ impl PluginConfig {
         let mut section = Section::of(&format!("plugins.{name}"), value)?;
         let component = match section.string("component")? {
             Some(component) => component,
-            None if understudy_plugins::find(name).is_some() => format!("{BUILT_IN}{name}"),
+            None if crate::builtins::find(name).is_some() => format!("{BUILT_IN}{name}"),
             None => {
                 let ways = "is missing: write `builtin:NAME`, a component's path, or `oci://REGISTRY/NAME:TAG`";
                 return Err(section.wrong("component", ways));
@@ -245,9 +288,9 @@ impl PluginConfig {
             return Err(section.wrong("component", &format!("is wrong: {reason}")));
         }
         if let Some(built_in) = component.strip_prefix(BUILT_IN)
-            && understudy_plugins::find(built_in).is_none()
+            && crate::builtins::find(built_in).is_none()
         {
-            let names = || understudy_plugins::BUILT_IN.iter().map(|plugin| plugin.name);
+            let names = || crate::builtins::BUILT_IN.iter().map(|plugin| plugin.name);
             let hint = crate::text::did_you_mean(built_in, names());
             let known = crate::text::list(names());
             return Err(section.wrong("component", &format!("names no built-in plugin{hint}; there are {known}")));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::builtins::BuiltIn;
 use serde_json::Value;
-use understudy_plugins::BuiltIn;
 
 use super::model::BUILT_IN;
 use super::sampling::Sampling;
@@ -65,7 +65,7 @@ impl Config {
         let named = named.map(|name| name.strip_prefix(BUILT_IN).unwrap_or(name));
         let built_ins: BTreeSet<&str> = configured.chain(named).collect();
         let variables = |plugin: &BuiltIn| plugin.credentials.iter().map(|(name, _)| (*name).to_owned());
-        built_ins.into_iter().filter_map(understudy_plugins::find).flat_map(variables).collect()
+        built_ins.into_iter().filter_map(crate::builtins::find).flat_map(variables).collect()
     }
 
     /// The variables that stand for a part of a header or a URL.

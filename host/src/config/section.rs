@@ -165,7 +165,9 @@ impl Section {
     }
 }
 
-pub(crate) fn wrong(key: &str, reason: &str) -> ConfigError {
+/// What is wrong with the value of a key.
+#[must_use]
+pub fn wrong(key: &str, reason: &str) -> ConfigError {
     ConfigError::Value { file: String::new(), key: key.to_owned(), reason: reason.to_owned() }
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 use super::redact::Secret;
 use crate::children::{self, Withheld};
 use crate::config::{self, CredentialSource};
+use crate::environment::Environment;
 use crate::search_path::search_path;
 use crate::text::one_line;
 use crate::wit::understudy::plugin::types as wit;
@@ -38,7 +39,9 @@ pub struct Credential {
     made_for: Option<Url>,
     /// The variables that its command doesn't inherit.
     withheld: Arc<Withheld>,
-    /// The output of its command, until the provider refuses it.
+    /// Where its variable is looked up.
+    environment: Environment,
+    /// What a command printed, until the provider refuses it.
     printed: Arc<Mutex<Option<Arc<Secret>>>>,
     /// The values of the last requests, the latest first.
     used: Arc<std::sync::Mutex<Vec<Arc<Secret>>>>,
@@ -79,7 +82,7 @@ impl Credential {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, String> {
         let suggested = config.built_in().and(description.credential.as_ref());
-        let known = config.built_in().and_then(understudy_plugins::find).map_or(&[][..], |plugin| plugin.credentials);
+        let known = config.built_in().and_then(crate::builtins::find).map_or(&[][..], |plugin| plugin.credentials);
         let is_set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
         let (source, optional) = match (&config.credential, suggested) {
             (Some(credential), _) => (credential.source.clone(), false),
@@ -115,6 +118,7 @@ impl Credential {
             optional,
             made_for,
             withheld: Arc::clone(&config.withheld),
+            environment: config.environment.clone(),
             printed: Arc::default(),
             used: Arc::default(),
         }))
@@ -124,7 +128,7 @@ impl Credential {
     pub(super) fn of_origin(plugin: &config::PluginConfig, own: &config::CredentialConfig) -> Result<Self, String> {
         let word = own.scheme.as_ref().ok_or(NOT_SAID)?;
         let scheme = Scheme::of(word, own.name.clone())?;
-        let withheld = Arc::clone(&plugin.withheld);
+        let (withheld, environment) = (Arc::clone(&plugin.withheld), plugin.environment.clone());
         let (plugin, source) = (plugin.name.clone(), own.source.clone());
         Ok(Self {
             plugin,
@@ -134,6 +138,7 @@ impl Credential {
             optional: false,
             made_for: None,
             withheld,
+            environment,
             printed: Arc::default(),
             used: Arc::default(),
         })
@@ -170,7 +175,7 @@ impl Credential {
     pub fn variable(&self) -> Option<&str> {
         match &self.source {
             CredentialSource::Env(variable) => Some(variable),
-            CredentialSource::File(_) | CredentialSource::Command(_) => None,
+            CredentialSource::File(_) | CredentialSource::Command(_) | CredentialSource::Value(_) => None,
         }
     }
 
@@ -215,8 +220,8 @@ impl Credential {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the variable or the file holds a value.
-    pub(crate) fn is_there(&self) -> bool {
+    /// Whether the variable or the file holds one.
+    pub fn is_there(&self) -> bool {
         matches!(self.found(), Ok(Some(_)))
     }
 
@@ -241,7 +246,7 @@ impl Credential {
 
     /// The value in the variable or the file.
     fn found(&self) -> Result<Option<String>, String> {
-        found(&self.source)
+        found(&self.source, &self.environment)
     }
 
     fn missing(&self) -> String {
@@ -249,6 +254,7 @@ impl Credential {
             CredentialSource::Env(variable) => format!("no credential: {}", self.remedy(variable)),
             CredentialSource::File(path) => format!("the credential's file `{}` is empty", path.display()),
             CredentialSource::Command(command) => format!("{} printed no credential", shown(command)),
+            CredentialSource::Value(_) => "the credential is empty".to_owned(),
         }
     }
 
@@ -289,6 +295,7 @@ impl Credential {
             CredentialSource::Env(variable) => format!("the environment variable `{variable}`"),
             CredentialSource::File(path) => format!("the file `{}`", path.display()),
             CredentialSource::Command(command) => format!("what {} prints", shown(command)),
+            CredentialSource::Value(_) => "the program that embeds Understudy".to_owned(),
         };
         format!("{how}, from {source}")
     }
@@ -298,22 +305,23 @@ impl Credential {
 ///
 /// # Errors
 /// If it can't be read.
-pub async fn read(source: &CredentialSource, withheld: &Withheld) -> Result<Option<String>, String> {
+pub async fn read(source: &CredentialSource, withheld: &Withheld, env: &Environment) -> Result<Option<String>, String> {
     match source {
         CredentialSource::Command(command) => print(command, withheld).await.map(Some),
-        source => found(source),
+        source => found(source, env),
     }
 }
 
-/// The value in a variable or a file.
-fn found(source: &CredentialSource) -> Result<Option<String>, String> {
+/// What a variable or a file holds, or the embedding program gave.
+fn found(source: &CredentialSource, env: &Environment) -> Result<Option<String>, String> {
     let found = match source {
-        CredentialSource::Env(variable) => std::env::var(variable).ok(),
+        CredentialSource::Env(variable) => env.var(variable),
         CredentialSource::File(path) => {
             let text = fs::read_to_string(path);
             Some(text.map_err(|e| format!("can't read the credential's file `{}`: {e}", path.display()))?)
         }
         CredentialSource::Command(_) => None,
+        CredentialSource::Value(value) => Some(value.expose().to_owned()),
     };
     Ok(found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

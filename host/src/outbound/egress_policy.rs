@@ -53,7 +53,7 @@ impl EgressPolicy {
             let credential = credential.map(|credential| Credential::of_origin(config, credential)).transpose();
             let credential = credential.map_err(|reason| wrong(format!("has a `credential` that {reason}")))?;
             let resolver = Resolver::new(entry.private || origin::says_its_address(&url));
-            allowed.push(AllowedOrigin::new(url, entry.private, credential, resolver));
+            allowed.push(AllowedOrigin::new(url, entry.private, credential, resolver, config.environment.clone()));
         }
         let headers = configured_headers(config)?;
         Ok(Self { plugin: config.name.clone(), allowed, headers, limits: config.limits.clone() })
@@ -63,8 +63,8 @@ impl EgressPolicy {
     #[cfg(test)]
     pub(super) fn resolving_by(origin: &str, private: bool, resolver: Resolver) -> Self {
         let url = origin::parse(origin).unwrap();
-        let target = AllowedOrigin::new(url, private, None, resolver);
         let config = config::Config::default().plugin("echo", |_| None).unwrap();
+        let target = AllowedOrigin::new(url, private, None, resolver, config.environment.clone());
         Self { allowed: vec![target], ..Self::new(&config).unwrap() }
     }
 

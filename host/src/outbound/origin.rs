@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 /// An origin as the user writes it: scheme, host and perhaps a port.
-pub(crate) fn parse(text: &str) -> Result<Url, String> {
+pub fn parse(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text.trim()).map_err(|e| format!("is not an origin such as `https://api.example.com`: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") {

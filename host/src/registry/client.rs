@@ -29,7 +29,7 @@ const SIGNATURE: usize = 128 << 10;
 const BINARY: &str = "application/octet-stream";
 
 /// One registry, with the user's login there.
-pub(crate) struct RegistryClient {
+pub struct RegistryClient {
     http: RegistryHttp,
     registry: String,
 }
@@ -37,7 +37,7 @@ pub(crate) struct RegistryClient {
 impl RegistryClient {
     /// The registry of a reference, with the login of Docker's config; a credential helper inherits nothing that is withheld. The login may also be
     /// sent to these `realms`, if the registry says that tokens come from there.
-    pub(crate) async fn of(reference: &Reference, realms: &[Url], withheld: &Withheld) -> Result<Self, RegistryError> {
+    pub async fn of(reference: &Reference, realms: &[Url], withheld: &Withheld) -> Result<Self, RegistryError> {
         let registry = reference.registry().to_owned();
         let failed = |reason: String| RegistryError::Remote { registry: registry.clone(), reason };
         let login = docker::login(&registry, withheld).await.map_err(failed)?;
@@ -151,7 +151,7 @@ impl RegistryClient {
     }
 
     /// Puts a component under a reference; the digest of its manifest.
-    pub(crate) async fn push(&self, reference: &Reference, artifact: Artifact) -> Result<Digest, RegistryError> {
+    pub async fn push(&self, reference: &Reference, artifact: Artifact) -> Result<Digest, RegistryError> {
         let now = SystemTime::now();
         let config = artifact.config(now).to_string();
         let mut annotations = artifact.annotations;

@@ -51,15 +51,20 @@ pub(crate) fn component(manifest: &[u8], most: usize) -> Result<Layer, String> {
     }
 }
 
-/// What is pushed: a component and its metadata.
-pub(crate) struct Artifact {
-    pub(crate) component: Vec<u8>,
-    pub(crate) exports: Vec<String>,
-    pub(crate) imports: Vec<String>,
-    pub(crate) author: Option<String>,
+/// What is pushed: a component, and what is said of it.
+pub struct Artifact {
+    /// The component.
+    pub component: Vec<u8>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// Its author's name.
+    pub author: Option<String>,
     /// The name that other tools give the file.
-    pub(crate) title: String,
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub title: String,
+    /// Annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Artifact {

@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 
 /// The lock file.
 #[derive(Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-pub(crate) struct Lock {
+pub struct Lock {
     version: u32,
     /// The manifest's digest, by the reference with its tag.
     components: BTreeMap<String, String>,
@@ -25,11 +25,8 @@ impl Lock {
         Self::read_held(path, |_| Ok(()))
     }
 
-    /// The same, if `hold` accepts its bytes.
-    pub(crate) fn read_held(
-        path: &Path,
-        hold: impl FnOnce(&[u8]) -> std::io::Result<()>,
-    ) -> Result<Self, RegistryError> {
+    /// The same, if its bytes are what they should be.
+    pub fn read_held(path: &Path, hold: impl FnOnce(&[u8]) -> std::io::Result<()>) -> Result<Self, RegistryError> {
         let wrong = |reason: String| RegistryError::Lock { path: path.display().to_string(), reason };
         let text = match std::fs::read(path) {
             Ok(text) => text,
@@ -51,24 +48,24 @@ impl Lock {
         Ok(lock)
     }
 
-    /// The digest of a reference's tag.
-    pub(crate) fn digest(&self, reference: &Reference) -> Option<Digest> {
+    /// What a reference's tag meant.
+    pub fn digest(&self, reference: &Reference) -> Option<Digest> {
         self.components.get(&reference.to_string()).and_then(|digest| Digest::parse(digest))
     }
 
-    /// Sets the digest of a reference's tag.
-    pub(crate) fn pin(&mut self, reference: &Reference, digest: &Digest) {
+    /// Keeps what a reference's tag means.
+    pub fn pin(&mut self, reference: &Reference, digest: &Digest) {
         self.components.insert(reference.to_string(), digest.to_string());
     }
 
-    /// Removes all but these.
-    pub(crate) fn retain(&mut self, references: &[Reference]) {
+    /// Forgets all but these.
+    pub fn retain(&mut self, references: &[Reference]) {
         let kept: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
         self.components.retain(|name, _| kept.contains(name));
     }
 
-    /// Replaces the file, if its content differs.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), RegistryError> {
+    /// Writes it, whole or not at all, if it differs from what is there.
+    pub fn write(&self, path: &Path) -> Result<(), RegistryError> {
         if Self::read(path).is_ok_and(|there| there == *self) {
             return Ok(());
         }

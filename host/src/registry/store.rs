@@ -12,12 +12,16 @@ use crate::private;
 use crate::reference::Digest;
 
 /// The user's store.
-pub(crate) struct ComponentStore {
+pub struct ComponentStore {
     folder: PathBuf,
 }
 
 impl ComponentStore {
-    pub(crate) fn of_user() -> Result<Self, RegistryError> {
+    /// The store in the data folder of the user.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`] if there is no such folder.
+    pub fn of_user() -> Result<Self, RegistryError> {
         let missing = || RegistryError::Store("this user has no data folder; set `HOME` or `XDG_DATA_HOME`".to_owned());
         Ok(Self { folder: dirs::data_dir().ok_or_else(missing)?.join("understudy").join("components") })
     }

@@ -104,7 +104,7 @@ pub(super) async fn create(
     shown: &str,
 ) -> Result<String, (i64, String)> {
     // A panic of ours must not leave the server waiting for ever.
-    match AssertUnwindSafe(sampler.create_message(asked)).catch_unwind().await {
+    match AssertUnwindSafe(sampler.create_message_json(asked)).catch_unwind().await {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) => {
             tracing::warn!(request = shown, "{error}");

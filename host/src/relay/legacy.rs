@@ -20,7 +20,7 @@ use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
-use crate::sampling::{SamplingRequest, hop};
+use crate::sampling::{SamplingParams, SamplingRequest, hop};
 use crate::transport::{Incoming, Message, Side};
 use silence::SilenceWatch;
 
@@ -259,7 +259,7 @@ impl StatefulRelay {
         let context = self.session.context(related_request_id.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = SamplingRequest { params: &params, context, progress, is_rate_counted };
+            let asked = SamplingRequest { params: SamplingParams::Json(&params), context, progress, is_rate_counted };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {

@@ -8,10 +8,11 @@ use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::plugin_call::PluginCall;
-use super::{ConfiguredPlugin, SamplingRequest, redaction};
+use super::{ConfiguredPlugin, SamplingParams, SamplingRequest, redaction};
 use crate::admission::Admission;
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
@@ -43,6 +44,7 @@ impl Pipeline {
         chain: Vec<ConfiguredPlugin>,
         http: Arc<Http>,
         config: &Config,
+        env: &Environment,
     ) -> Self {
         let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
@@ -53,7 +55,9 @@ impl Pipeline {
         Self {
             server: server.to_owned(),
             rule: rule.clone(),
-            withheld: config.withheld_from_servers(env).and(Withheld::credentials(chain.iter().flat_map(variables))),
+            withheld: config
+                .withheld_from_servers(|name| env.var(name))
+                .and(Withheld::credentials(chain.iter().flat_map(variables))),
             chain,
             http,
             admission: Admission::new(rule, limits, deadline, active_requests, scheduling),
@@ -66,7 +70,7 @@ impl Pipeline {
     /// # Errors
     /// Any variant of [`Error`].
     pub(super) async fn create_message(&self, request: SamplingRequest<'_>, id: &str) -> Result<String, Error> {
-        let (size, is_rate_counted) = (request.params.len(), request.is_rate_counted);
+        let (size, is_rate_counted) = (request.params.size(), request.is_rate_counted);
         self.admission.run(size, is_rate_counted, |until| self.answer(request, id, until)).await
     }
 
@@ -154,10 +158,6 @@ fn extensions(origin: Option<&str>) -> String {
     origin.map_or_else(|| "{}".to_owned(), |origin| serde_json::json!({ "origin": origin }).to_string())
 }
 
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
 /// The variables that a plugin's credentials come from.
 fn variables(link: &ConfiguredPlugin) -> Vec<String> {
     let origins = link.plugin.egress_policy().into_iter().flat_map(EgressPolicy::origins);
@@ -166,10 +166,15 @@ fn variables(link: &ConfiguredPlugin) -> Vec<String> {
     credentials.flat_map(Credential::variables).map(str::to_owned).collect()
 }
 
-fn parse(params: &[u8]) -> Result<CreateMessageRequestParams, Error> {
+fn parse(params: SamplingParams) -> Result<CreateMessageRequestParams, Error> {
     // What breaks a rule is quoted.
     let invalid = |reason: String| Error::InvalidRequest { reason: one_line(&reason, 500) };
-    let request = CreateMessageRequestParams::from_json(params).map_err(|e| invalid(e.to_string()))?;
+    let request = match params {
+        SamplingParams::Json(text) => {
+            CreateMessageRequestParams::from_json(text).map_err(|e| invalid(e.to_string()))?
+        }
+        SamplingParams::Parsed(params) => params.clone(),
+    };
     request.validate().map_err(|e| invalid(e.to_string()))?;
     Ok(request)
 }
@@ -188,7 +193,9 @@ mod tests {
     fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {
         let role = format!("a\\u001b[31m\\n\\u202e{}", "x".repeat(10_000));
         let message = format!(r#"{{"role":"{role}","content":{{"type":"text","text":"x"}}}}"#);
-        let error = parse(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()).unwrap_err().to_string();
+        let error = parse(SamplingParams::Json(format!(r#"{{"messages":[{message}],"maxTokens":1}}"#).as_bytes()))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`a [31m x"), "{error}");
         assert!(error.chars().count() < 600 && !error.chars().any(char::is_control), "{error}");
     }

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_built_in_plugins_are_far_below() {
-        for plugin in understudy_plugins::BUILT_IN {
+        for plugin in crate::builtins::BUILT_IN {
             assert_eq!(check(&plugin.component(), CompileSite::Here), Ok(()), "{}", plugin.name);
         }
     }

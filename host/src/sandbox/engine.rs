@@ -329,8 +329,8 @@ mod tests {
         let (one, another) = (sampler().await, sampler().await);
         let params = br#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}],"maxTokens":1}"#;
         {
-            let mut first = pin!(one.create_message(SamplingRequest::new(params)));
-            let mut second = pin!(another.create_message(SamplingRequest::new(params)));
+            let mut first = pin!(one.create_message_json(SamplingRequest::new(params)));
+            let mut second = pin!(another.create_message_json(SamplingRequest::new(params)));
             assert!(futures_util::poll!(&mut first).is_pending());
             assert!(futures_util::poll!(&mut second).is_pending());
             assert_eq!(engine.active_requests.load(Ordering::Relaxed), 2);

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::builtins::BuiltIn;
 use sha2::{Digest, Sha256};
-use understudy_plugins::BuiltIn;
 
 use super::compiler::{CancelFlag, CompileJob};
 use super::component_cache::LoadedComponent;
@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::precompiled;
 use crate::config;
 use crate::error::LoadError;
+#[cfg(feature = "registry")]
 use crate::registry::{self, ComponentRequest};
 
 /// A component whose machine code is in memory.
@@ -91,7 +92,7 @@ impl ComponentBytes {
 }
 
 fn find(config: &config::PluginConfig, built_in: &str) -> Result<&'static BuiltIn, LoadError> {
-    understudy_plugins::find(built_in).ok_or_else(|| LoadError::World {
+    crate::builtins::find(built_in).ok_or_else(|| LoadError::World {
         name: config.name.clone(),
         reason: format!("there is no built-in plugin `{built_in}`"),
     })
@@ -105,11 +106,15 @@ fn is_file(path: &Path) -> io::Result<()> {
 /// The bytes of the component that the config names; of a file, at most one more than `limits.component`.
 ///
 /// # Errors
-/// [`LoadError::Read`], [`LoadError::Registry`] or [`LoadError::World`] if it isn't where the config says.
+/// If it isn't where the config says.
 pub fn read_component(config: &config::PluginConfig) -> Result<Vec<u8>, LoadError> {
+    if let Some(bytes) = &config.bytes {
+        return Ok(bytes.to_vec());
+    }
     if let Some(built_in) = config.built_in() {
         return find(config, built_in).map(BuiltIn::component);
     }
+    #[cfg(feature = "registry")]
     if let Some(reference) = config.reference() {
         let refused = |cause| LoadError::Registry { component: reference.to_owned(), cause };
         let request = ComponentRequest {

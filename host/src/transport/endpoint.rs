@@ -11,6 +11,7 @@
 //! | `bodies` | where bodies are held, and how much they hold together |
 //! | `reply` | what goes back over HTTP |
 //! | `legacy` | POST, GET and DELETE of the revisions that have sessions |
+//! | `service` | all of it as a `tower::Service` |
 //! | `sessions` | the sessions with one server |
 //! | `session` | one of them: which stream each message takes |
 //! | `log` | one stream, kept for a client that comes back |
@@ -31,6 +32,7 @@ mod modern;
 mod posted;
 mod reply;
 mod route;
+mod service;
 mod session;
 mod sessions;
 mod shared_side;
@@ -57,6 +59,7 @@ use callers::{Callers, Places};
 use door::Door;
 pub use listen::Listener;
 use modern::Modern;
+pub use service::{FrontBody, FrontService};
 use sessions::Sessions;
 pub use socket::Socket;
 
@@ -130,6 +133,8 @@ pub struct Front {
 enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    /// Another server listens, and says here where, if it is on TCP.
+    Embedded(Option<SocketAddr>),
 }
 
 /// What everything here shares.
@@ -173,11 +178,29 @@ impl Front {
             Listener::Tcp(listener) => Address::Tcp(listener.local_addr()?),
             Listener::Unix(socket) => Address::Unix(socket.path().to_owned()),
         };
+        let front = Self::new(address, settings, open);
+        front.shared.tasks.spawn(listen::listen(listener, Arc::clone(&front.shared)));
+        Ok(front)
+    }
+
+    /// A front that listens nowhere: another HTTP server passes requests on to its [`service`](Self::service). `address` is where that one
+    /// listens, by which requests from web pages of other origins are told. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn embedded(address: Option<SocketAddr>, settings: Settings, open: Open) -> Self {
+        Self::new(Address::Embedded(address), settings, open)
+    }
+
+    /// What answers requests, for another HTTP server to mount.
+    #[must_use]
+    pub fn service(&self) -> FrontService {
+        FrontService::new(Arc::clone(&self.shared))
+    }
+
+    fn new(address: Address, mut settings: Settings, open: Open) -> Self {
         let tcp = match &address {
-            Address::Tcp(address) => Some(*address),
-            Address::Unix(_) => None,
+            Address::Tcp(address) | Address::Embedded(Some(address)) => Some(*address),
+            Address::Unix(_) | Address::Embedded(None) => None,
         };
-        let mut settings = settings;
         let (hosts, origins) = (std::mem::take(&mut settings.hosts), std::mem::take(&mut settings.origins));
         let shared = Arc::new(Shared {
             door: Door::new(tcp, hosts, origins, settings.token.take()),
@@ -192,9 +215,8 @@ impl Front {
             connections: TaskTracker::new(),
             last_call: CancellationToken::new(),
         });
-        shared.tasks.spawn(listen::listen(listener, Arc::clone(&shared)));
         tokio::spawn(watch(Arc::clone(&shared)));
-        Ok(Self { shared, address })
+        Self { shared, address }
     }
 
     /// Serves these servers from now on; their endpoints' addresses.
@@ -208,8 +230,8 @@ impl Front {
         let endpoints = self.shared.endpoints.get_or_init(|| all.collect());
         self.shared.stage.store(READY, Ordering::SeqCst);
         let origin = match &self.address {
-            Address::Tcp(_) => self.url(),
-            Address::Unix(_) => "http://localhost".to_owned(),
+            Address::Tcp(_) | Address::Embedded(Some(_)) => self.url(),
+            Address::Unix(_) | Address::Embedded(None) => "http://localhost".to_owned(),
         };
         endpoints.keys().map(|name| (name.clone(), format!("{origin}{}", path(name)))).collect()
     }
@@ -218,8 +240,9 @@ impl Front {
     #[must_use]
     pub fn url(&self) -> String {
         match &self.address {
-            Address::Tcp(address) => format!("http://{address}"),
+            Address::Tcp(address) | Address::Embedded(Some(address)) => format!("http://{address}"),
             Address::Unix(path) => format!("unix:{}", path.display()),
+            Address::Embedded(None) => "http://localhost".to_owned(),
         }
     }
 

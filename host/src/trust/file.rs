@@ -8,13 +8,13 @@ use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 
 /// The most that a config may have that wasn't named by its user: 4 MiB.
-pub(crate) const LARGEST: u64 = 4 << 20;
+pub const LARGEST: u64 = 4 << 20;
 
 /// The file's bytes; `None` if there is no file, or a dangling link.
 ///
 /// # Errors
 /// If it is no regular file, has more than `most` bytes, or can't be read.
-pub(crate) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
+pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
     let Some(file) = open(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
@@ -42,7 +42,7 @@ pub(crate) fn sha256(path: &Path, most: u64) -> Result<Option<String>, String> {
 ///
 /// # Errors
 /// If it can't be written, as over a link.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     // As for any file: less the umask.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;

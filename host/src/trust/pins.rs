@@ -11,14 +11,14 @@ const LARGEST: u64 = 512 << 20;
 
 /// Digests by path, in lower-case hexadecimal. A file without one didn't exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Pins(BTreeMap<String, String>);
+pub struct Pins(BTreeMap<String, String>);
 
 impl Pins {
     /// The digests of these files as they are now.
     ///
     /// # Errors
     /// If one is there and can't be read: its path and the cause.
-    pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Result<Self, (PathBuf, String)> {
+    pub fn of(files: impl IntoIterator<Item = PathBuf>) -> Result<Self, (PathBuf, String)> {
         let mut pins = BTreeMap::new();
         for path in files {
             match file::sha256(&path, LARGEST) {
@@ -34,11 +34,13 @@ impl Pins {
         Self(files)
     }
 
-    pub(crate) fn into_files(self) -> BTreeMap<String, String> {
+    /// The digest of each file, by its path.
+    pub fn into_files(self) -> BTreeMap<String, String> {
         self.0
     }
 
-    pub(crate) fn files(&self) -> &BTreeMap<String, String> {
+    /// The digests, by the paths of the files.
+    pub fn files(&self) -> &BTreeMap<String, String> {
         &self.0
     }
 

@@ -43,6 +43,45 @@ impl Block {
     }
 }
 
+impl Block {
+    /// The size of its texts, media and JSON values, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let (own, extras) = match self {
+            Self::Text(text) => (text.text.len(), &text.extras),
+            Self::Image(media) | Self::Audio(media) => (media.data.len() + media.mime_type.len(), &media.extras),
+            Self::ToolUse(tool_use) => {
+                (tool_use.id.len() + tool_use.name.len() + tool_use.input.get().len(), &tool_use.extras)
+            }
+            Self::ToolResult(result) => {
+                let content: usize = result.content.iter().map(Self::size).sum();
+                let own = result.tool_use_id.len() + content + size_of_json([&result.structured_content]);
+                (own, &result.extras)
+            }
+            Self::ResourceLink(link) => {
+                let texts = size_of_text([&link.title, &link.description, &link.mime_type]);
+                (link.uri.len() + link.name.len() + texts, &link.extras)
+            }
+            Self::Resource(resource) => {
+                let (ResourceContents::Text(contents) | ResourceContents::Blob(contents)) = &resource.contents;
+                let own = resource.uri.len() + size_of_text([&resource.mime_type]) + contents.len();
+                (own + size_of_json([&resource.resource_meta]), &resource.extras)
+            }
+            Self::Other(other) => return other.block.get().len(),
+        };
+        own + extras.size()
+    }
+}
+
+/// The size of texts that may be absent, in bytes.
+pub(crate) fn size_of_text<const N: usize>(texts: [&Option<String>; N]) -> usize {
+    texts.into_iter().flatten().map(String::len).sum()
+}
+
+/// The size of JSON values that may be absent, in bytes.
+pub(crate) fn size_of_json<const N: usize>(values: [&Option<Json>; N]) -> usize {
+    values.into_iter().flatten().map(|value| value.get().len()).sum()
+}
+
 /// What any block or tool may carry besides its own fields.
 #[derive(Debug, Clone, Default)]
 pub struct Extras {
@@ -52,6 +91,12 @@ pub struct Extras {
     pub annotations: Option<Json>,
     /// Fields that no revision knows, as one object.
     pub extensions: Option<Json>,
+}
+
+impl Extras {
+    pub(crate) fn size(&self) -> usize {
+        size_of_json([&self.meta, &self.annotations, &self.extensions])
+    }
 }
 
 /// A `text` block.

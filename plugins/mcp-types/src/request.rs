@@ -2,15 +2,25 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::content::{Block, Extras, is_object};
+use crate::content::{Block, Extras, Text, is_object, size_of_json, size_of_text};
 use crate::object::{Json, Numbered, OneOrMany, Whole, object};
 use crate::surrogates;
 
-/// Why a text is not a sampling request.
+/// Why a text is not a sampling request, or not the result of one.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct ParseError {
     reason: String,
+}
+
+impl ParseError {
+    pub(crate) fn of(error: &serde_json::Error) -> Self {
+        Self { reason: without_position(error) }
+    }
+
+    pub(crate) fn missing(field: &str) -> Self {
+        Self { reason: format!("`{field}` is missing") }
+    }
 }
 
 /// MCP's `CreateMessageRequestParams`.
@@ -172,6 +182,45 @@ object! {
 }
 
 impl CreateMessageRequestParams {
+    /// A request with one message of the user's.
+    #[must_use]
+    pub fn user(text: impl Into<String>, max_tokens: u32) -> Self {
+        let text = Block::Text(Text { text: text.into(), extras: Extras::default() });
+        let message = Message { role: Role::User, content: vec![text], meta: None, extensions: None };
+        Self {
+            messages: vec![message],
+            max_tokens: max_tokens.into(),
+            model_preferences: None,
+            system_prompt: None,
+            include_context: None,
+            temperature: None,
+            stop_sequences: Vec::new(),
+            metadata: None,
+            tools: None,
+            tool_choice: None,
+            meta: None,
+            extensions: None,
+        }
+    }
+
+    /// The size of its texts, media and JSON values, in bytes: a little less than its JSON has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let messages = self.messages.iter().map(|message| {
+            let blocks: usize = message.content.iter().map(Block::size).sum();
+            blocks + size_of_json([&message.meta, &message.extensions])
+        });
+        let tools = self.tools.iter().flatten().map(|tool| {
+            let texts = tool.name.len() + size_of_text([&tool.title, &tool.description]);
+            texts + tool.input_schema.get().len() + size_of_json([&tool.output_schema]) + tool.extras.size()
+        });
+        messages.sum::<usize>()
+            + tools.sum::<usize>()
+            + size_of_text([&self.system_prompt, &self.include_context])
+            + self.stop_sequences.iter().map(String::len).sum::<usize>()
+            + size_of_json([&self.metadata, &self.meta, &self.extensions])
+    }
+
     /// Reads the `params` of a `sampling/createMessage`, of any revision.
     ///
     /// # Errors
@@ -180,9 +229,8 @@ impl CreateMessageRequestParams {
         // Half an emoji would be refused in a text, and passed on to the provider, which refuses it, in a schema or an input.
         let mended = std::str::from_utf8(text).map(surrogates::mended);
         let text = mended.as_ref().map_or(text, |mended| mended.as_bytes());
-        let params: AnyParams =
-            serde_json::from_slice(text).map_err(|e| ParseError { reason: without_position(&e) })?;
-        let missing = |field| ParseError { reason: format!("`{field}` is missing") };
+        let params: AnyParams = serde_json::from_slice(text).map_err(|e| ParseError::of(&e))?;
+        let missing = ParseError::missing;
         Ok(Self {
             messages: params.messages.ok_or_else(|| missing("messages"))?.0,
             max_tokens: params.max_tokens.ok_or_else(|| missing("maxTokens"))?.0,
@@ -321,6 +369,19 @@ mod tests {
         assert_eq!(tool_use.input.get(), "{\"q\":\"\u{fffd}\"}");
         assert_eq!(params.system_prompt.as_deref(), Some("\u{fffd}"));
         assert!(params.tools.unwrap()[0].input_schema.get().contains("\"\u{fffd}\\ud83c\\udf89\""));
+    }
+
+    #[test]
+    fn a_size_is_that_of_the_texts_and_values() {
+        let size = CreateMessageRequestParams::user("four", 1).size();
+        assert_eq!(size, 4);
+        let params = parse(
+            r#"{"messages":[{"role":"user","content":[{"type":"image","data":"AAAA","mimeType":"image/png"},
+                {"type":"tool_result","toolUseId":"ab","content":[{"type":"text","text":"xyz"}]}]}],"maxTokens":1,
+                "systemPrompt":"be","tools":[{"name":"t","inputSchema":{}}]}"#,
+        )
+        .unwrap();
+        assert_eq!(params.size(), 4 + 9 + 2 + 3 + 2 + 1 + 2);
     }
 
     #[test]

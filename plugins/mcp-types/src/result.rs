@@ -1,10 +1,11 @@
 //! `CreateMessageResult`, and its shape for the asking server.
 
-use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::content::{Block, Extras, ResourceContents, Text};
-use crate::object::Json;
+use crate::object::{Json, OneOrMany};
+use crate::request::ParseError;
 
 /// The most bytes of a model's name or a stop reason.
 const LONGEST_NAME: usize = 1000;
@@ -20,6 +21,17 @@ pub struct CreateMessageResult {
     pub stop_reason: Option<String>,
     /// `_meta`
     pub meta: Option<Json>,
+}
+
+/// A result as it is spelt.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyResult {
+    content: Option<OneOrMany<Block>>,
+    model: Option<String>,
+    stop_reason: Option<String>,
+    #[serde(rename = "_meta")]
+    meta: Option<Json>,
 }
 
 /// A field that should hold JSON and doesn't.
@@ -99,6 +111,30 @@ impl CreateMessageResult {
             self.content = vec![join(self.content)?];
         }
         Ok(self)
+    }
+
+    /// Reads a result.
+    ///
+    /// # Errors
+    /// What is missing or of the wrong type, with its path.
+    pub fn from_json(text: &[u8]) -> Result<Self, ParseError> {
+        let result: AnyResult = serde_json::from_slice(text).map_err(|e| ParseError::of(&e))?;
+        Ok(Self {
+            content: result.content.ok_or_else(|| ParseError::missing("content"))?.items,
+            model: result.model.ok_or_else(|| ParseError::missing("model"))?,
+            stop_reason: result.stop_reason,
+            meta: result.meta,
+        })
+    }
+
+    /// Its texts, one after the other.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let texts = self.content.iter().filter_map(|block| match block {
+            Block::Text(text) => Some(text.text.as_str()),
+            _ => None,
+        });
+        texts.collect()
     }
 
     /// The result as JSON: one block is an object, several are an array.
@@ -256,6 +292,15 @@ mod tests {
             "the answer holds 2 blocks (text, image), and a request without `tools` can be answered with one only"
         );
         assert!(shape(vec![tool_use("t")], None).unwrap_err().contains("a request without `tools`"));
+    }
+
+    #[test]
+    fn a_result_is_read_as_it_is_written() {
+        let written = r#"{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"model":"m","stopReason":"endTurn"}"#;
+        let result = CreateMessageResult::from_json(written.as_bytes()).unwrap();
+        assert_eq!(result.text(), "ab");
+        assert_eq!(serde_json::to_string(&result).unwrap(), written);
+        assert_eq!(CreateMessageResult::from_json(br#"{"content":[]}"#).unwrap_err().to_string(), "`model` is missing");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cli;
 mod contract;
 mod conversations;
 mod docs;
+mod embedding;
 mod examples;
 mod handler;
 mod house;

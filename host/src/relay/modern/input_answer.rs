@@ -17,7 +17,7 @@ use crate::relay::max_tokens;
 use crate::relay::multi_round::{InputRequest, InputRequired, MultiRoundRequest};
 use crate::relay::request_needs::{has_results, needs, only_while};
 use crate::relay::request_state::RequestState;
-use crate::sampling::{Context, SamplingRequest};
+use crate::sampling::{Context, SamplingParams, SamplingRequest};
 
 /// What the server requires, held to the rule.
 pub(super) struct Held {
@@ -173,7 +173,8 @@ impl StatelessRelay {
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
-        let asked = SamplingRequest { params: params.as_bytes(), context, ..SamplingRequest::default() };
+        let asked =
+            SamplingRequest { params: SamplingParams::Json(params.as_bytes()), context, ..SamplingRequest::default() };
         create(&self.sampler, asked, &id).await
     }
 }

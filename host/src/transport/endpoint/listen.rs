@@ -3,21 +3,18 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::callers::{Busy, Visit};
-use super::reply::Body;
+use super::callers::Visit;
+use super::service::FrontBody;
 use super::socket::Socket;
 use super::{Shared, route};
 
@@ -122,7 +119,7 @@ async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
         async move {
             let busy = visit.busy();
             let response = route::answer(&shared, &visit, request).await;
-            Ok::<_, Infallible>(response.map(|body| SamplingHandler { body, _busy: busy }))
+            Ok::<_, Infallible>(response.map(|body| FrontBody::new(body, busy)))
         }
     });
     let mut http = http1::Builder::new();
@@ -147,28 +144,5 @@ async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
     };
     if let Err(error) = served {
         tracing::debug!("a connection ends: {error}");
-    }
-}
-
-/// The body of an answer; until it has been sent, the connection is busy.
-struct SamplingHandler {
-    body: Body,
-    _busy: Busy,
-}
-
-impl hyper::body::Body for SamplingHandler {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -22,6 +22,6 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.split_first() {
         Some((verb, args)) if verb == "parts" => parts::main(args),
-        _ => understudy::cli::program(),
+        _ => understudy_cli::program(),
     }
 }

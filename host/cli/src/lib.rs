@@ -1,0 +1,164 @@
+//! The command line: what was typed, and the verbs, one file each.
+//!
+//! Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or config; `proxy` ends as its
+//! server does.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `args` | arguments that several verbs understand |
+//! | `words` | where a server's command begins among the arguments |
+//! | `setup` | from the arguments to the library |
+//! | `output` | what a verb writes, and how it ends |
+//! | `log`, `progress` | what is shown on stderr |
+//! | `proxy`, `serve` | the verbs that stand between clients and servers |
+//! | `tools`, `call`, `sample`, `demo` | the verbs that ask once |
+//! | `auth`, `trust`, `doctor`, `plugin`, `completions` | the verbs that set up |
+
+mod args;
+mod auth;
+mod call;
+mod completions;
+mod demo;
+mod doctor;
+mod log;
+mod output;
+mod plugin;
+mod progress;
+mod proxy;
+mod sample;
+mod serve;
+mod setup;
+mod tools;
+mod trust;
+mod words;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use args::{GlobalArgs, UsageError};
+use output::Outcome;
+use understudy::children;
+use understudy::config::ConfigError;
+use understudy::error::LoadError;
+use understudy::runtime::BuildError;
+use understudy::server_runtime::ServerError;
+
+/// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "understudy", version, about, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Stand between a client (on stdin and stdout) and a server (a command or a URL), and answer the server's sampling requests
+    Proxy(proxy::ProxyArgs),
+    /// Serve every configured server over HTTP, each at /NAME/mcp, and answer their sampling requests
+    Serve(serve::ServeArgs),
+    /// List a server's tools
+    Tools(tools::ToolsArgs),
+    /// Call a server's tool, its sampling requests answered
+    Call(call::CallArgs),
+    /// Answer one sampling request: `CreateMessageRequestParams` in, `CreateMessageResult` out
+    Sample(sample::SampleArgs),
+    /// Log in at a server at a URL that wants OAuth; the login is kept in your config folder
+    Auth(auth::AuthArgs),
+    /// Show what the config of a folder would do, and allow it: until then, and once it has changed, it does nothing
+    Trust(trust::TrustArgs),
+    /// Look at plugins
+    Plugin {
+        #[command(subcommand)]
+        verb: plugin::PluginVerb,
+    },
+    /// See it work: a real server's sampling request, answered offline in the sandbox, hop by hop
+    Demo(demo::DemoArgs),
+    /// Say what is configured and what is missing
+    Doctor(doctor::DoctorArgs),
+    /// Write completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// The whole program: does what was typed; the process's exit code.
+#[must_use]
+pub fn program() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == understudy::sandbox::COMPILE) {
+        return understudy::sandbox::compile_for_parent(arguments);
+    }
+    let cli = Cli::parse_from(words::with_command_apart(&Cli::command(), std::env::args_os().collect()));
+    start_log(&cli);
+    keep_memory_private();
+    children::keep_descriptors();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let code = failed(&anyhow::Error::from(error).context("can't start"));
+            log::flush();
+            return code;
+        }
+    };
+    let outcome = runtime.block_on(run(cli));
+    // Threads that wait for input which may never come must not keep the process.
+    runtime.shutdown_background();
+    let code = match &outcome {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(error),
+    };
+    log::flush();
+    // The server's signal may take this process along.
+    outcome.map_or(code, Outcome::exit_code)
+}
+
+/// Does what was asked.
+async fn run(cli: Cli) -> Result<Outcome> {
+    let global = cli.global;
+    match cli.verb {
+        Verb::Proxy(args) => proxy::run(&global, args).await,
+        Verb::Serve(args) => serve::run(&global, args).await,
+        Verb::Tools(args) => tools::run(&global, args).await,
+        Verb::Call(args) => call::run(&global, args).await,
+        Verb::Sample(args) => sample::run(&global, args).await,
+        Verb::Auth(args) => auth::run(&global, args).await,
+        Verb::Trust(args) => trust::run(&global, &args),
+        Verb::Plugin { verb } => plugin::run(&global, verb).await,
+        Verb::Demo(args) => demo::run(&global, args).await,
+        Verb::Doctor(args) => doctor::run(&global, args).await,
+        Verb::Completions(args) => completions::run(&args, &mut Cli::command()),
+    }
+}
+
+/// Says what went wrong; the exit code.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let text = understudy::text::for_terminal(&format!("{error:#}"));
+    log::say(&format!("understudy: {text}"));
+    let is_usage = |cause: &(dyn std::error::Error + 'static)| {
+        let of_a_plugin = matches!(cause.downcast_ref(), Some(LoadError::Config(_)));
+        let of_runtime = cause.downcast_ref().is_some_and(BuildError::is_configuration);
+        let of_server = matches!(cause.downcast_ref(), Some(ServerError::Build(error)) if error.is_configuration());
+        of_a_plugin || of_runtime || of_server || cause.is::<ConfigError>() || cause.is::<UsageError>()
+    };
+    ExitCode::from(if error.chain().any(is_usage) { 2 } else { 1 })
+}
+
+/// Starts the log on stderr.
+fn start_log(cli: &Cli) {
+    if matches!(cli.verb, Verb::Demo(_)) {
+        demo::start_log();
+        return;
+    }
+    log::start(cli.global.verbose);
+}
+
+/// Keeps credentials out of core files, and away from the user's other processes.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::debug!("core dumps can't be switched off: {error}");
+    }
+}
