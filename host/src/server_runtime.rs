@@ -105,7 +105,7 @@ pub struct ConfiguredServer {
     /// The rule for its sampling requests.
     pub rule: Option<Sampling>,
     /// How `serve` has it for clients of revision 2026-07-28.
-    pub clients: config::Clients,
+    pub clients: config::ClientSharing,
     /// Whether its user has turned it off.
     pub is_off: bool,
 }
@@ -143,7 +143,7 @@ impl ConfiguredServer {
         };
         let unnamed = |name: String, address: ServerAddress| {
             let rule = config.sampling().cloned();
-            Self { name, key: None, address, rule, clients: config::Clients::One, is_off: false }
+            Self { name, key: None, address, rule, clients: config::ClientSharing::One, is_off: false }
         };
         match &spec.target {
             ServerTarget::Configured(name) => {
@@ -218,8 +218,8 @@ pub fn front_settings(
         handshake: serve.handshake,
         sessions: serve.sessions as usize,
         line: config.limits.line,
-        apart: named(config::Clients::Apart),
-        one: named(config::Clients::One),
+        apart: named(config::ClientSharing::Apart),
+        one: named(config::ClientSharing::One),
         bodies: config.limits.bodies_total,
         descriptors: descriptors::current(),
     }
@@ -237,7 +237,7 @@ pub struct ServerRuntime {
     /// The options of its relays.
     pub relay: RelayOptions,
     /// How `serve` has it for clients of revision 2026-07-28.
-    pub clients: config::Clients,
+    pub clients: config::ClientSharing,
     /// How long it may take to end (`limits.shutdown`).
     pub shutdown: Duration,
 }
@@ -274,7 +274,7 @@ impl ServerRuntime {
     pub fn clients_of(&self, whose: SideOwner) -> Clients {
         let told = matches!(&self.address, ServerAddress::Remote(remote) if !remote.is_old());
         match whose {
-            SideOwner::AllClients if self.clients != config::Clients::One => Clients::Several { told },
+            SideOwner::AllClients if self.clients != config::ClientSharing::One => Clients::Several { told },
             _ => Clients::One,
         }
     }

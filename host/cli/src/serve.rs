@@ -15,7 +15,7 @@ use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
 use token::Wanted;
-use understudy::config::{Config, Listen, Serve};
+use understudy::config::{Config, ListenAddress, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome>
     let config = setup::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
     let wanted = token::wanted(&config, &serve, args.no_token, args.new_token).await?;
-    let (shared, overrides) = (setup::shared_resources(), args.sampling.overrides());
+    let (shared, overrides) = (setup::shared_resources(global.scheduling()), args.sampling.overrides());
     let relay = relay_options(&config, shared.environment()).await?;
     let servers = servers(&config, &args.server, shared.environment())?;
 
@@ -123,22 +123,23 @@ async fn told_to_end((terminate, interrupt): &mut (Signal, Signal)) {
 fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
     let mut serve = config.serve(setup::env)?;
     if let Some(text) = listen {
-        serve.listen = Listen::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
+        serve.listen =
+            ListenAddress::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
     }
-    if let Listen::Unix(path) = &mut serve.listen {
+    if let ListenAddress::Unix(path) = &mut serve.listen {
         *path = std::path::absolute(&*path).with_context(|| format!("`{}` is no path", path.display()))?;
     }
     Ok(serve)
 }
 
 /// Listens.
-async fn listener(listen: &Listen) -> Result<Listener> {
+async fn listener(listen: &ListenAddress) -> Result<Listener> {
     match listen {
-        Listen::Tcp(address) => {
+        ListenAddress::Tcp(address) => {
             let listener = TcpListener::bind(address).await;
             Ok(Listener::Tcp(listener.with_context(|| format!("can't listen on {listen} (is the port taken?)"))?))
         }
-        Listen::Unix(path) => {
+        ListenAddress::Unix(path) => {
             let bound = Socket::bind(path).map_err(anyhow::Error::msg);
             Ok(Listener::Unix(bound.with_context(|| format!("can't listen on {listen}"))?))
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::closable_sender::ClosableSender;
 use super::request_state::StateKey;
 use crate::config::Sampling;
-use crate::sampling::{Asked, Sampler};
+use crate::sampling::{Sampler, SamplingRequest};
 use crate::transport::Incoming;
 use crate::transport::server::Restart;
 
@@ -98,7 +98,11 @@ pub(super) async fn next(first: &mut VecDeque<Incoming>, rest: &mut mpsc::Receiv
 }
 
 /// Answers one sampling request: the result as JSON, or the code and the message of an error.
-pub(super) async fn create(sampler: &Sampler, asked: Asked<'_>, shown: &str) -> Result<String, (i64, String)> {
+pub(super) async fn create(
+    sampler: &Sampler,
+    asked: SamplingRequest<'_>,
+    shown: &str,
+) -> Result<String, (i64, String)> {
     // A panic of ours must not leave the server waiting for ever.
     match AssertUnwindSafe(sampler.create_message_json(asked)).catch_unwind().await {
         Ok(Ok(result)) => Ok(result),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use secrecy::SecretString;
 
 use super::{Backends, ConfiguredServer, ServerError, ServerRuntime, front_settings, relay_options};
-use crate::config::{self, Config, Token};
+use crate::config::{self, Config, TokenSource};
 use crate::runtime::{Overrides, SharedResources, read_secret};
 use crate::transport::http_server::{FrontService, HttpServer};
 
@@ -49,8 +49,8 @@ impl EmbeddedFront {
         let env = shared.environment();
         let serve = config.serve(|name| env.var(name))?;
         let token = match &serve.token {
-            Token::From(source) => Some(read_secret(config, config::TOKEN_KEY, source, env).await?),
-            Token::Unsaid | Token::None => None::<SecretString>,
+            TokenSource::From(source) => Some(read_secret(config, config::TOKEN_KEY, source, env).await?),
+            TokenSource::Unsaid | TokenSource::None => None::<SecretString>,
         };
         let relay = relay_options(config, env).await?;
         let mut servers = Vec::new();
