@@ -173,7 +173,7 @@ impl Login {
             Ok(Some(token)) => Found::Some(token),
             Ok(None) => Found::None(None),
             Err(error) => {
-                let why = crate::text::one_line(&error.to_string(), 500);
+                let why = understudy::text::one_line(&error.to_string(), 500);
                 tracing::warn!("no login at {}: {why}", self.url.origin().ascii_serialization());
                 Found::None(Some(why))
             }

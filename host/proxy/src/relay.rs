@@ -55,13 +55,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::Mode;
 use crate::transport::{Duplex, Incoming};
 use closable_sender::ClosableSender;
 pub use common::{Clients, RelayOptions, SamplingHandler};
 use common::{MOST_EARLY, Prelude, refuse_length, report_garbage};
 pub use request_state::{StateKey, WeakKeyError};
 use session::Session;
+use understudy::config::Mode;
 
 /// A running relay. Dropping it ends it, and cancels the sampling requests that are being answered.
 #[derive(Debug)]
@@ -94,14 +94,15 @@ impl Relay {
 }
 
 /// Whether the server on this side speaks the stateless era (2026-07-28).
-pub(crate) async fn speaks_stateless(side: &mut Duplex) -> bool {
+pub async fn speaks_stateless(side: &mut Duplex) -> bool {
     // No client is there yet to get its other messages.
     let nobody = ClosableSender::new(mpsc::channel(1).0);
     discover::discover(&side.outgoing, &mut side.incoming, &nobody, &discover::own_meta()).await.is_some()
 }
 
 /// `_meta` of a stateless request of our own client.
-pub(crate) fn envelope() -> Value {
+#[must_use]
+pub fn envelope() -> Value {
     serde_json::from_str(discover::own_meta().raw().get()).unwrap_or_default()
 }
 

@@ -18,17 +18,17 @@ use secrecy::{ExposeSecret, SecretString};
 pub use backends::Backends;
 pub use embedded::EmbeddedFront;
 
-use crate::config::{self, Config, ConfigError, Mode, Sampling, Serve, Transport};
-use crate::descriptors;
-use crate::environment::Environment;
 use crate::relay::{Clients, RelayOptions, SamplingHandler, StateKey};
-use crate::reload::{ServedSampler, ServerKey};
-use crate::runtime::{BuildError, Overrides, SharedResources, read_secret, unanswered};
 use crate::transport::Duplex;
 use crate::transport::child::Program;
 use crate::transport::http_client::Remote;
 use crate::transport::http_server::{Settings, SideOwner};
 use crate::transport::server::{ServerAddress, ServerConnection};
+use understudy::config::{self, Config, ConfigError, Mode, Sampling, Serve, Transport};
+use understudy::descriptors;
+use understudy::environment::Environment;
+use understudy::reload::{ServedSampler, ServerKey};
+use understudy::runtime::{BuildError, Overrides, SharedResources, read_secret, unanswered};
 
 /// Which server is meant.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::challenge::Challenge;
 use super::endpoint::{Server, is_same_issuer};
 use super::error::Error;
 use super::web::{Document, Web, odd};
-use crate::text::one_line;
+use understudy::text::one_line;
 
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::error::Error;
 use super::zone::{Said, Zone};
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// How much of a URL that is refused is shown.
 const SHOWN: usize = 200;

@@ -10,7 +10,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::authority::{Authentication, Authority};
 use super::error::Error;
 use super::web::{Document, Form, Web};
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// How much of what an authorization server says is shown.
 const SHOWN: usize = 200;

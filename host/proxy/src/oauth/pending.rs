@@ -18,7 +18,7 @@ use super::grant::{Client, exchange};
 use super::registration::{Registered, register};
 use super::store::{Kept, Store};
 use super::web::Web;
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// A login that waits for its user.
 pub struct Pending {

@@ -11,7 +11,7 @@ use url::Url;
 use super::authority::Authority;
 use super::error::Error;
 use super::grant::{Client, Tokens};
-use crate::private;
+use understudy::private;
 
 /// How long another process may take to renew or make the login.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -16,7 +16,7 @@ use super::challenge::Challenge;
 use super::endpoint::Server;
 use super::error::Error;
 use super::zone::{Said, Zone};
-use crate::http::{builder, error_chain, is_loopback};
+use understudy::http::{builder, error_chain, is_loopback};
 
 /// How long a request may take, its answer included.
 const PATIENCE: Duration = Duration::from_secs(30);

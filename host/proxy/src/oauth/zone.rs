@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::http::resolver::is_public;
+use understudy::http::resolver::is_public;
 
 /// Where a server is. Each zone may name what is in it, and in those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::common::Clients;
-use crate::sampling::{Context, ToolCall};
+use understudy::sampling::{Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
 const MOST_CALLS: usize = 4096;

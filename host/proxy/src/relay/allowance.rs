@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use mcp::method;
 
-use crate::admission::rate::TokenBucket;
-use crate::config::Sampling;
+use understudy::admission::rate::TokenBucket;
+use understudy::config::Sampling;
 
 /// The requests of a client's in whose course a server may ask. (Outside of these it asks on its own account.)
 const CALLS: [&str; 4] = [method::TOOLS_CALL, method::PROMPTS_GET, method::RESOURCES_READ, method::COMPLETION_COMPLETE];

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::closable_sender::ClosableSender;
 use super::request_state::StateKey;
-use crate::config::Sampling;
-use crate::sampling::{Sampler, SamplingRequest};
 use crate::transport::Incoming;
 use crate::transport::server::Restart;
+use understudy::config::Sampling;
+use understudy::sampling::{Sampler, SamplingRequest};
 
 /// The most messages of a server that wait for its client's first one. After as many the server is taken for a stateful one.
 pub(super) const MOST_EARLY: usize = 64;
@@ -74,7 +74,7 @@ pub(super) fn report_garbage(line: &Bytes, garbled: &mut bool) {
         let start = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
         tracing::warn!(
             "the server wrote something to stdout that is no JSON-RPC message: `{}`; it is passed on as it is (said once)",
-            crate::text::one_line(&start, 80)
+            understudy::text::one_line(&start, 80)
         );
     }
 }

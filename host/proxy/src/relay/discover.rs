@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::closable_sender::ClosableSender;
-use crate::text::one_line;
 use crate::transport::{Incoming, Message};
+use understudy::text::one_line;
 
 /// The id of our `server/discover`.
 pub(super) const DISCOVER_ID: &[u8] = b"\"understudy-discover\"";

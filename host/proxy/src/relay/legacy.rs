@@ -20,9 +20,9 @@ use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
-use crate::sampling::{SamplingParams, SamplingRequest, hop};
 use crate::transport::{Duplex, Incoming, Message};
 use silence::SilenceWatch;
+use understudy::sampling::{SamplingParams, SamplingRequest, hop};
 
 /// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
 /// else to do.
@@ -325,8 +325,8 @@ mod tests {
 
     use super::super::{Relay, RelayOptions};
     use super::*;
-    use crate::config::{Config, Sampling};
-    use crate::sampling::Sampler;
+    use understudy::config::{Config, Sampling};
+    use understudy::sampling::Sampler;
 
     #[tokio::test]
     async fn a_flood_of_requests_leaves_others_their_turn() {

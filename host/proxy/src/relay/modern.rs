@@ -30,10 +30,10 @@ use super::common::{Prelude, RelayOptions, next, refuse_length};
 use super::multi_round::{self, InputRequired, MultiRoundRequest};
 use super::request_state::{RequestState, StateSealer};
 use super::{discover, lookalike};
-use crate::config::{Attached, Sampling};
-use crate::sampling::Sampler;
 use crate::transport::{Duplex, Incoming, Message};
 use between_rounds::BetweenRounds;
+use understudy::config::{Attached, Sampling};
+use understudy::sampling::Sampler;
 
 /// One relay of this era.
 struct StatelessRelay {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::allowance::Spent;
 use super::capabilities::Declared;
 use super::{lookalike, request_state};
-use crate::sampling::ToolCall;
+use understudy::sampling::ToolCall;
 
 /// How often a request is made at most for what isn't sampling. The SDKs have the same number. (What is, counts as each other request for a
 /// completion.)
@@ -143,11 +143,14 @@ impl InputRequired {
                 Ok(InputRequest { method, .. })
                     if method != SAMPLING_CREATE_MESSAGE && folded::same(&method, SAMPLING_CREATE_MESSAGE) =>
                 {
-                    Err(format!("the method of the input request `{}` is misspelt", crate::text::one_line(&key, 100)))
+                    Err(format!(
+                        "the method of the input request `{}` is misspelt",
+                        understudy::text::one_line(&key, 100)
+                    ))
                 }
                 Ok(request) => Ok((key, request)),
                 Err(error) => {
-                    Err(format!("the input request `{}` can't be read: {error}", crate::text::one_line(&key, 100)))
+                    Err(format!("the input request `{}` can't be read: {error}", understudy::text::one_line(&key, 100)))
                 }
             });
             Ok(Self { requests: requests.collect::<Result<_, _>>()?, state: rest.remove("requestState"), rest })

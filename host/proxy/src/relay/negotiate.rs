@@ -16,10 +16,10 @@ use super::common::{MOST_EARLY, Prelude, RelayOptions};
 use super::discover::{DISCOVER_ID, discover, discover_request, initialize_refusal, parse_discover};
 use super::modern;
 use super::session::Session;
-use crate::config::{EraChoice, Sampling};
-use crate::sampling::Sampler;
 use crate::transport::server::Restart;
 use crate::transport::{Duplex, Incoming, Message};
+use understudy::config::{EraChoice, Sampling};
+use understudy::sampling::Sampler;
 
 /// How long a server may be silent about `initialize` before it is asked `server/discover` as well. Servers that speak only the newest revision may
 /// leave unanswered what they don't know; one that is slow to start answers the first of the two first.

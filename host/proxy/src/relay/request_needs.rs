@@ -7,7 +7,7 @@ use super::capabilities::SamplingParts;
 
 /// Why a server may not ask now.
 pub(super) fn only_while(tools: &[String]) -> String {
-    let tools = crate::text::list(tools.iter().map(String::as_str));
+    let tools = understudy::text::list(tools.iter().map(String::as_str));
     format!("this server may ask only while one of its tools {tools} is being called (`sampling.tools`)")
 }
 

@@ -18,8 +18,8 @@ use super::common::{Clients, SamplingHandler};
 use super::refusal::{self, Meaning};
 use super::request_needs::only_while;
 use super::tasks::Tasks;
-use crate::config::Attached;
-use crate::sampling::{Context, Sampler};
+use understudy::config::Attached;
+use understudy::sampling::{Context, Sampler};
 
 /// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
 const MOST_GOING: usize = 65_536;
@@ -222,7 +222,7 @@ impl Session {
         else {
             return pass();
         };
-        let said = format!("{}, code {}", crate::text::one_line(&error.message, 200), error.code);
+        let said = format!("{}, code {}", understudy::text::one_line(&error.message, 200), error.code);
         match refusal::meaning(&error) {
             Meaning::Cannot => {
                 tracing::info!("the client can't sample ({said}): the plugin answers");

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// How long a task is kept if the server doesn't say, and at most.
 const TTL: Duration = Duration::from_mins(10);

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use secrecy::SecretString;
 
 use super::{Backends, ConfiguredServer, ServerError, ServerRuntime, front_settings, relay_options};
-use crate::config::{self, Config, TokenSource};
-use crate::runtime::{Overrides, SharedResources, read_secret};
 use crate::transport::http_server::{FrontService, HttpServer};
+use understudy::config::{self, Config, TokenSource};
+use understudy::runtime::{Overrides, SharedResources, read_secret};
 
 /// The servers of a config behind a `tower::Service`: what `understudy serve` is behind a socket.
 ///

@@ -30,10 +30,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Duplex, Incoming, Message, QUEUE, Splitter};
-use crate::children::{self, Withheld};
 use ending::Ending;
 use guard::Guard;
 use stderr::Shown;
+use understudy::children::{self, Withheld};
 
 /// The most that is gathered before it goes to a server.
 const PIECE: usize = 16 * 1024;
@@ -135,7 +135,7 @@ fn spawn(program: Program) -> io::Result<tokio::process::Child> {
 fn die_with_us(command: &mut std::process::Command) {
     let parent = rustix::process::getpid();
     let in_child = move || {
-        crate::descriptors::give_back()?;
+        understudy::descriptors::give_back()?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // We may have died before that took effect.
         if rustix::process::getppid() != Some(parent) {

@@ -99,7 +99,7 @@ impl Remote {
             header::HOST,
             header::TRANSFER_ENCODING,
         ];
-        let shown = crate::text::one_line(name, 60);
+        let shown = understudy::text::one_line(name, 60);
         let name = HeaderName::try_from(name.trim()).map_err(|_| format!("`{shown}` is not a header's name"))?;
         if OURS.contains(&name) || name.as_str().starts_with(mcp::header::PREFIX) {
             return Err(format!("`{shown}` is set by the protocol"));

@@ -39,8 +39,8 @@ use crate::relay::common::{Clients, Prelude, RelayOptions};
 use crate::relay::request_state::StateSealer;
 use crate::relay::session::Session;
 use crate::relay::{discover, legacy, multi_round};
-use crate::sampling::Sampler;
 use crate::transport::{Duplex, Incoming, Message, QUEUE};
+use understudy::sampling::Sampler;
 
 /// Our id for `initialize`.
 pub(in crate::relay) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";

@@ -10,14 +10,14 @@ use mcp::{Parts, RawObject, code};
 use serde_json::value::RawValue;
 
 use super::StatelessRelay;
-use crate::admission::policy::Lowered;
-use crate::config::Mode;
 use crate::relay::common::create;
 use crate::relay::max_tokens;
 use crate::relay::multi_round::{InputRequest, InputRequired, MultiRoundRequest};
 use crate::relay::request_needs::{has_results, needs, only_while};
 use crate::relay::request_state::RequestState;
-use crate::sampling::{Context, SamplingParams, SamplingRequest};
+use understudy::admission::policy::Lowered;
+use understudy::config::Mode;
+use understudy::sampling::{Context, SamplingParams, SamplingRequest};
 
 /// What the server requires, held to the rule.
 pub(super) struct Held {
@@ -42,7 +42,7 @@ impl StatelessRelay {
             input.method == SAMPLING_CREATE_MESSAGE || method::OTHER_INPUTS.contains(&input.method.as_str())
         };
         if let Some((key, input)) = required.requests.iter().find(|(_, input)| !known(input)) {
-            let shown = (crate::text::one_line(&input.method, 100), crate::text::one_line(key, 100));
+            let shown = (understudy::text::one_line(&input.method, 100), understudy::text::one_line(key, 100));
             let reason = format!("the server asks for `{}` (as `{}`), which no client can answer", shown.0, shown.1);
             return self.fail(&call.id, code::INTERNAL_ERROR, &reason).await;
         }

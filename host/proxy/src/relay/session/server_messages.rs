@@ -6,11 +6,11 @@ use bytes::Bytes;
 use mcp::{Head, Kind, Parts, batch, cancelled_id, code, error_line, ids, method, notification, splice};
 
 use super::{Negotiated, Session};
-use crate::config::Mode;
 use crate::relay::action::Action;
 use crate::relay::request_needs::{has_results, needs};
 use crate::relay::tasks::{self, Tasks};
 use crate::relay::{lookalike, max_tokens};
+use understudy::config::Mode;
 
 impl Session {
     /// A message of the server's.

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::Pid;
 
-use crate::children;
+use understudy::children;
 
 /// The guard: a shell that waits for a line or the end of its input. The end means that we are gone.
 #[derive(Debug)]

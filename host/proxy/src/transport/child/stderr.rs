@@ -17,7 +17,7 @@ use tokio::process::ChildStderr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::text::Terminal;
+use understudy::text::Terminal;
 
 /// A line that isn't complete is shown in pieces of this many bytes, or when nothing has followed for `QUIET`.
 const LONGEST: usize = 8 * 1024;

@@ -9,8 +9,8 @@ use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderValue};
 
-use crate::http::error_chain;
-use crate::text::one_line;
+use understudy::http::error_chain;
+use understudy::text::one_line;
 
 /// The most that a piece comes to, in bytes.
 const PIECE: usize = 64 * 1024;

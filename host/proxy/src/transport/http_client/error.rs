@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::refusal::{MOST_OF_A_REFUSAL, refusal};
 use super::session_loss::{self, SessionContext};
 use crate::oauth::Challenge;
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// The code of the error that a request without an answer gets.
 const FAILED: i64 = code::INTERNAL_ERROR;

@@ -15,10 +15,10 @@ use super::encoding;
 use super::error::ClientError;
 use super::refusal::MOST_OF_A_REFUSAL;
 use super::session_loss::SessionContext;
-use crate::http::{builder, error_chain, is_loopback};
 use crate::oauth::{Challenge, Login};
-use crate::text::one_line;
 use crate::transport::lines::line_of;
+use understudy::http::{builder, error_chain, is_loopback};
+use understudy::text::one_line;
 
 /// How often a server is asked for a sign of life while it says nothing, and how many may stay away. Answers may take minutes, so
 /// this is the only way to tell a server that thinks from one that is gone.
@@ -132,7 +132,7 @@ impl HttpExchange {
         };
         Err(ClientError::Elsewhere {
             place: self.place(),
-            to: format!("`{}`", crate::text::one_line(&shown, 200)),
+            to: format!("`{}`", understudy::text::one_line(&shown, 200)),
             status,
         })
     }

@@ -17,7 +17,7 @@ use super::exchange::content_type;
 use super::pending::{PendingRequest, Recipient};
 use super::session::Session;
 use super::standalone;
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// How often in a row a stream is gone on with in vain.
 const MOST_RESUMED: u32 = 5;

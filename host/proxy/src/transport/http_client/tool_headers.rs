@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use mcp::param_headers;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// The server's tools, as far as they are known.
 #[derive(Debug, Default)]

@@ -20,7 +20,7 @@ use url::Url;
 
 use super::METHODS;
 use super::response::{Refusal, Response, empty, refusal};
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// What is said to a client of this very address that shows no token.
 const WANTED: &str = "the bearer token is missing or wrong: the header `Authorization: Bearer TOKEN` is wanted, with the token \

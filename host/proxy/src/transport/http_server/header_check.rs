@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::request_body::PostedMessage;
 use super::response::{Refusal, refusal};
-use crate::text::one_line;
+use understudy::text::one_line;
 
 /// The tools that have been listed, as far as their arguments have headers.
 #[derive(Debug, Default)]

@@ -104,7 +104,7 @@ pub(super) fn get(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Respon
     };
     let Some((number, position)) = last.split_once('-').and_then(|(n, p)| Some((n.parse().ok()?, p.parse().ok()?)))
     else {
-        let reason = format!("`Last-Event-ID: {}` is none of this server's", crate::text::one_line(last, 40));
+        let reason = format!("`Last-Event-ID: {}` is none of this server's", understudy::text::one_line(last, 40));
         return refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, &reason);
     };
     match session.stream(number) {

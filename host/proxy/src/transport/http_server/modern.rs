@@ -19,8 +19,8 @@ use super::multiplexer::{Multiplexer, PendingExchange};
 use super::request_body::PostedMessage;
 use super::response::{self, Response, empty, json, refusal};
 use super::{ServerEndpoint, SessionGuard, SideOwner};
-use crate::text::one_line;
 use crate::transport::{Duplex, Incoming, Message};
+use understudy::text::one_line;
 
 /// How long the first word is waited for before a stream is begun.
 const GRACE: Duration = Duration::from_secs(15);

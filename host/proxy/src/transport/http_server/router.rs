@@ -87,7 +87,7 @@ fn nothing_here(shared: &Shared) -> String {
     if known.is_empty() {
         return "nothing is here yet: Understudy is starting".to_owned();
     }
-    format!("nothing is here; the endpoints are {}", crate::text::list(known.iter().map(String::as_str)))
+    format!("nothing is here; the endpoints are {}", understudy::text::list(known.iter().map(String::as_str)))
 }
 
 async fn by_method(
@@ -139,13 +139,13 @@ async fn by_method(
 /// How a body is compressed, if it is.
 fn coding(headers: &HeaderMap) -> Option<String> {
     let coding = header_text(headers, http::header::CONTENT_ENCODING.as_str())?;
-    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then(|| crate::text::one_line(coding, 40))
+    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then(|| understudy::text::one_line(coding, 40))
 }
 
 /// The revision is none that we know.
 fn unknown_version(id: Option<&[u8]>, version: &str, known: impl Iterator<Item = &'static str>) -> Response {
     let supported: Vec<&str> = known.collect();
-    let requested = crate::text::one_line(version, 40);
+    let requested = understudy::text::one_line(version, 40);
     let reason = format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows");
     let data = unsupported_version_data(&supported, &requested);
     response::refusal_with_data(StatusCode::BAD_REQUEST, id, code::UNSUPPORTED_PROTOCOL_VERSION, &reason, &data)

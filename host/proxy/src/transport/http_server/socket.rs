@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use crate::private;
+use understudy::private;
 
 /// Connections that wait to be taken.
 const BACKLOG: u32 = 1024;

@@ -6,7 +6,7 @@ use mcp::{Parts, RawObject, code, request_line};
 
 use super::{Bridge, Open};
 use crate::relay::multi_round::{InputRequest, InputRequired, MOST_ROUNDS};
-use crate::text::one_line;
+use understudy::text::one_line;
 
 impl Bridge {
     /// What the server requires becomes requests of the server's.

@@ -15,11 +15,11 @@ use mcp::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::config::{EraChoice, Mode, Sampling};
-use crate::relay::{self, Relay, RelayOptions, SamplingHandler};
-use crate::text::one_line;
-use crate::transport::server::{PATIENCE, ServerAddress, ServerConnection};
-use crate::transport::{Duplex, DuplexPeer, Incoming, Message, http_client};
+use understudy::config::{EraChoice, Mode, Sampling};
+use understudy::text::one_line;
+use understudy_proxy::relay::{self, Relay, RelayOptions, SamplingHandler};
+use understudy_proxy::transport::server::{PATIENCE, ServerAddress, ServerConnection};
+use understudy_proxy::transport::{Duplex, DuplexPeer, Incoming, Message, http_client};
 
 /// After how long it is said, and said again, that the server has not answered; and how long it may take for all but a tool's call: a server may
 /// have to be downloaded first.
@@ -28,7 +28,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 
 /// A connection to a server.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     peer: DuplexPeer,
     relay: Relay,
     back: ServerConnection,
@@ -42,7 +42,7 @@ impl Client {
     ///
     /// # Errors
     /// If the server doesn't.
-    pub async fn connect(
+    pub(crate) async fn connect(
         side: Duplex,
         back: ServerConnection,
         answering: SamplingHandler,
@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     /// If the server has none to list.
-    pub async fn tools(&mut self) -> Result<Vec<Value>> {
+    pub(crate) async fn tools(&mut self) -> Result<Vec<Value>> {
         let mut tools = Vec::new();
         let (mut params, mut cursors) = (json!({}), HashSet::new());
         loop {
@@ -104,12 +104,12 @@ impl Client {
     ///
     /// # Errors
     /// If the call fails as such. A tool's own failure is a result with `isError`.
-    pub async fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
         self.request(method::TOOLS_CALL, &json!({ "name": tool, "arguments": arguments })).await
     }
 
     /// Ends the session as the specification says: close the input, wait, ask to end, kill.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let Self { peer, mut relay, back, .. } = self;
         drop(peer);
         back.close(PATIENCE).await;
@@ -172,7 +172,7 @@ impl Client {
 /// Where a plugin answers, a stateful server is spoken to in a session, and the relay bridges to a stateless one. Otherwise a server at a URL is
 /// asked beforehand, on a connection of its own. A program would have to be started twice for that: it is first spoken to as most are, and says it
 /// if that is wrong.
-pub async fn era_of(place: &ServerAddress, limit: usize, answering: Option<&Sampling>) -> Era {
+pub(crate) async fn era_of(place: &ServerAddress, limit: usize, answering: Option<&Sampling>) -> Era {
     let ServerAddress::Remote(remote) = place else { return Era::Stateful };
     if answering.is_some_and(|rule| rule.mode != Mode::Off && rule.era == EraChoice::Sessions) {
         return Era::Stateful;
@@ -183,7 +183,7 @@ pub async fn era_of(place: &ServerAddress, limit: usize, answering: Option<&Samp
 
 /// The name of a tool that [`Client::tools`] lists.
 #[must_use]
-pub fn tool_name(tool: &Value) -> &str {
+pub(crate) fn tool_name(tool: &Value) -> &str {
     tool.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
