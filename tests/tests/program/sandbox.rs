@@ -28,7 +28,7 @@ fn session(place: &Place, endpoint: &str) -> Session {
     let component = guests::write("faulty", place.path());
     let config = json!({
         "sampling": { "use": "faulty", "requestsPerCall": u32::MAX },
-        "limits": { "cpu": "200 ms", "memory": "64 MiB", "deadline": "5 s", "logLines": 7 },
+        "limits": { "cpu": "500 ms", "memory": "64 MiB", "deadline": "5 s", "logLines": 7 },
         "plugins": { "faulty": { "component": component, "endpoint": endpoint, "endpoints": { "other": endpoint } } }
     });
     let config = place.file("understudy.json", config.to_string());
@@ -74,8 +74,8 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
         Fault::Trap => alone(trapped("start", "wasm `unreachable` instruction executed")),
         Fault::TrapInResume => alone(trapped("resume", "wasm `unreachable` instruction executed")),
         Fault::Exit => alone(trapped("start", "Exited with i32 exit status 0")),
-        Fault::Loop => alone(exceeded("start", "200ms of CPU time (`limits.cpu`)")),
-        Fault::LoopInResume => alone(exceeded("resume", "200ms of CPU time (`limits.cpu`)")),
+        Fault::Loop => alone(exceeded("start", "500ms of CPU time (`limits.cpu`)")),
+        Fault::LoopInResume => alone(exceeded("resume", "500ms of CPU time (`limits.cpu`)")),
         // The call's limit and the request's are the same moment: either may be noticed first.
         Fault::Block => alone(End::ErrorEnding("(`limits.deadline`)")),
         Fault::Recurse => alone(trapped("start", "call stack exhausted")),
@@ -84,9 +84,9 @@ fn cases(fault: Fault) -> Vec<(String, End)> {
             ("eat memory: 30".to_owned(), text("30")),
             ("eat memory: 65".to_owned(), exceeded("start", &memory)),
         ],
-        Fault::FillMemory | Fault::CopyMemory => alone(exceeded("start", "200ms of CPU time (`limits.cpu`)")),
+        Fault::FillMemory | Fault::CopyMemory => alone(exceeded("start", "500ms of CPU time (`limits.cpu`)")),
         Fault::RandomBytes => vec![
-            ("random bytes".to_owned(), exceeded("start", "200ms of CPU time (`limits.cpu`)")),
+            ("random bytes".to_owned(), exceeded("start", "500ms of CPU time (`limits.cpu`)")),
             ("random bytes: 1025".to_owned(), trapped("start", "requested len 1049600 exceeds limit 1048576")),
         ],
         Fault::HugeAnswer => vec![

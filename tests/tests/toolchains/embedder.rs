@@ -1,6 +1,7 @@
 //! A program outside of this workspace that embeds the library without any of its features, as somebody else would write it.
 #![expect(clippy::panic, reason = "a test may panic")]
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,9 +35,9 @@ fn a_program_outside_of_the_workspace_answers_a_request() {
     let manifest = format!(
         "[package]\nname = \"embedder\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
          mcp-understudy = {{ path = \"{}\", default-features = false }}\n\
-         tokio = {{ version = \"1\", features = [\"macros\", \"rt-multi-thread\"] }}\n\n\
-         [profile.dev]\ndebug = false\n\n[profile.dev.package.\"*\"]\nopt-level = 0\ndebug = false\n",
-        library().display()
+         tokio = {{ version = \"1\", features = [\"macros\", \"rt-multi-thread\"] }}\n\n{}",
+        library().display(),
+        profile()
     );
     let _ = place.file("Cargo.toml", manifest);
     let lock = workspace().join("Cargo.lock");
@@ -49,8 +50,8 @@ fn a_program_outside_of_the_workspace_answers_a_request() {
     let cargo = |args: &[&str]| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(place.path()).args(args);
-        // What is compiled for it is kept for the next time.
-        cargo.env("CARGO_TARGET_DIR", workspace().join("target/embedder"));
+        // Packages that have the same features here as in the workspace aren't compiled again.
+        cargo.env("CARGO_TARGET_DIR", target());
         cargo
     };
     let mut built = cargo(&["run", "--offline", "--quiet", "--"]);
@@ -63,8 +64,23 @@ fn a_program_outside_of_the_workspace_answers_a_request() {
     assert!(packages.len() <= MOST_PACKAGES, "{} packages", packages.len());
 }
 
+/// Where the workspace is compiled.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_else(|e| panic!("where is this test? {e}"));
+    test.ancestors().nth(3).unwrap_or(&test).to_path_buf()
+}
+
+/// The workspace's profile for development.
+fn profile() -> String {
+    let path = workspace().join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let (_, profile) = manifest.split_once("[profile.dev]").unwrap_or_else(|| panic!("no profile `dev`"));
+    let (profile, _) = profile.split_once("[profile.release]").unwrap_or_else(|| panic!("no profile `release`"));
+    format!("[profile.dev]{profile}")
+}
+
 /// The folder of the package `mcp-understudy`.
-fn library() -> std::path::PathBuf {
+fn library() -> PathBuf {
     let host = workspace().join("host");
     let inner = host.join("understudy");
     if inner.join("Cargo.toml").is_file() { inner } else { host }
