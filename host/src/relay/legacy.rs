@@ -53,7 +53,7 @@ pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: us
         limit,
     });
     let _end = Closing(Arc::clone(&shared));
-    let silent = SilenceWatch::of(&shared, &prelude);
+    let silent = SilenceWatch::of(&shared.session, &prelude);
     let forward = forward(prelude.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
     backward((prelude.by_back, prelude.garbled), back.incoming, silent, &shared).await;
@@ -95,7 +95,7 @@ async fn backward(
             biased;
             incoming = next(&mut said, &mut from_back) => incoming,
             _ = silent.look.tick(), if silent.looks => {
-                silent.ask(shared).await;
+                silent.ask(&shared.session, &shared.to_back).await;
                 continue;
             }
         };
@@ -108,7 +108,7 @@ async fn backward(
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
             Incoming::Message(message) if silent.asked && SilenceWatch::is_answer(&message.line) => {
-                silent.answered(&message.line, shared, &mut from_back);
+                silent.answered(&message.line, &shared.session, &shared.to_back, &mut from_back);
                 true
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use super::METHODS;
+use super::headers::METHODS;
 use super::response::{Refusal, Response, empty, refusal};
 use crate::text::one_line;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::session::Session;
-use super::{SessionGuard, Shared, SideOwner};
+use super::shared::{SessionGuard, Shared, SideOwner};
 use crate::transport::{Duplex, Message};
 
 /// Why no session begins.
