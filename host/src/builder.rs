@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::check;
-use crate::config::{self, Config, Credential, CredentialSource, Limits, Sampling, SecretValue};
+use crate::config::{self, Config, CredentialConfig, CredentialSource, Limits, Sampling, SecretValue};
 use crate::reload::{ReloadError, admit};
 use crate::runtime::{BuildError, Overrides, RuntimeOptions, SharedResources};
-use crate::sampling::{Sampler, Understudy};
+use crate::sampling::{ConfiguredPlugin, Sampler};
 
 /// A component that answers.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl From<Config> for ConfigSource {
 /// How the provider is shown who asks. By default a built-in plugin takes the variables that its provider's own tools know (such as
 /// `ANTHROPIC_API_KEY`) from the environment of [`RuntimeOptions`].
 #[derive(Debug, Clone)]
-pub struct ProviderCredential(Credential);
+pub struct ProviderCredential(CredentialConfig);
 
 impl ProviderCredential {
     /// A value, applied as the plugin suggests.
@@ -104,25 +104,25 @@ impl ProviderCredential {
     /// What a source holds, applied as the plugin suggests. The source is read for each request.
     #[must_use]
     pub fn from_source(source: CredentialSource) -> Self {
-        Self(Credential { scheme: None, name: None, source })
+        Self(CredentialConfig { scheme: None, name: None, source })
     }
 
     /// The same, applied as `authorization: Bearer …`.
     #[must_use]
     pub fn as_bearer(self) -> Self {
-        Self(Credential { scheme: Some("bearer".to_owned()), name: None, ..self.0 })
+        Self(CredentialConfig { scheme: Some("bearer".to_owned()), name: None, ..self.0 })
     }
 
     /// The same, applied as a header.
     #[must_use]
     pub fn as_header(self, name: &str) -> Self {
-        Self(Credential { scheme: Some("header".to_owned()), name: Some(name.to_owned()), ..self.0 })
+        Self(CredentialConfig { scheme: Some("header".to_owned()), name: Some(name.to_owned()), ..self.0 })
     }
 
     /// The same, applied as a key of the URL's query.
     #[must_use]
     pub fn as_query(self, key: &str) -> Self {
-        Self(Credential { scheme: Some("query".to_owned()), name: Some(key.to_owned()), ..self.0 })
+        Self(CredentialConfig { scheme: Some("query".to_owned()), name: Some(key.to_owned()), ..self.0 })
     }
 }
 
@@ -154,7 +154,7 @@ impl From<CredentialSource> for ProviderCredential {
 pub struct SamplerBuilder {
     plugins: Vec<PluginSource>,
     overrides: Overrides,
-    credential: Option<Credential>,
+    credential: Option<CredentialConfig>,
     limits: Option<Limits>,
     config: Option<ConfigSource>,
     server: Option<String>,
@@ -166,7 +166,7 @@ pub struct SamplerBuilder {
 struct Loaded {
     config: Config,
     rule: Sampling,
-    chain: Vec<Understudy>,
+    chain: Vec<ConfiguredPlugin>,
 }
 
 #[derive(Debug, Clone)]
@@ -324,7 +324,7 @@ impl SamplerBuilder {
         config: &Config,
         overrides: &Overrides,
         shared: &SharedResources,
-    ) -> Result<config::Plugin, BuildError> {
+    ) -> Result<config::PluginConfig, BuildError> {
         let env = shared.environment();
         let mut plugin = match source {
             PluginSource::Named(name) => overrides.plugin(config, name, env)?,
@@ -334,7 +334,7 @@ impl SamplerBuilder {
                 overrides.plugin(config, &path.to_string_lossy(), env)?
             }
             PluginSource::Component(Component::Bytes(bytes)) => {
-                let plugin = config::Plugin::of_bytes("component", Arc::clone(bytes), config.limits.clone());
+                let plugin = config::PluginConfig::of_bytes("component", Arc::clone(bytes), config.limits.clone());
                 overrides.apply(plugin, env)
             }
         };
@@ -376,7 +376,7 @@ impl Sampler {
         for link in &loaded.chain {
             admit(&check::quick(link).await)?;
         }
-        self.become_as(&recipe.finish(loaded, shared));
+        self.replace_with(&recipe.finish(loaded, shared));
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More than so many are never needed, and some systems have no hard limit. 65,536.
+/// The most that are ever needed: some systems have no hard limit.
 const ENOUGH: u64 = 65_536;
 
 /// The limit that was there before.

@@ -58,44 +58,47 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`config`] | the config file, checked |
-//! | `transport` | how messages come and go |
-//! | `relay` | between client and server: what is ours is answered |
-//! | [`sampling`] | one sampling request, from its parameters to its result |
-//! | [`policy`] | what a server may ask |
-//! | [`wit`] | the types of the WIT worlds, generated |
-//! | `http` | HTTP clients |
-//! | `held` | counts of what many hold |
-//! | [`select`] | which model to ask |
-//! | [`plugin`] | components in the sandbox |
-//! | [`provider`] | the HTTP call |
-//! | `reference` | references to components in registries, and digests |
-//! | `registry` | components from OCI registries |
-//! | `authoring` | what authors of plugins need |
-//! | [`check`] | the kit that plugins are held against |
-//! | `oauth` | logins at servers |
-//! | [`retry`] | whether a failed exchange is tried again |
-//! | [`error`] | what can go wrong, and its JSON-RPC code |
-//! | [`children`] | programs that are started, without our secrets |
-//! | [`descriptors`] | the limit of open files |
-//! | `atomic_file` | replacing a file |
-//! | [`private`] | files that only their user can read |
-//! | [`search_path`] | where programs are looked up |
-//! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
-//! | `builder` | samplers for programs that embed the library |
-//! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
-//! | [`builtins`] | the built-in plugins (feature `builtins`) |
-//! | `no_registry` | what stands for `reference` without the feature `registry` |
 //! | [`environment`] | where environment variables are looked up |
 //! | [`runtime`] | the composition root: from a config to samplers |
 //! | [`reload`] | taking up changes of the config and of components |
+//! | `builder` | samplers for programs that embed the library |
+//! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
 //! | `server_runtime` | a server with all that a session with it needs |
-//! | `client` | a small client of our own |
+//! | `client` | a small MCP client |
+//! | `transport` | messages from and to clients and servers |
+//! | `oauth` | logins at servers |
+//! | `relay` | between client and server: sampling requests are answered, all else is passed on |
+//! | [`sampling`] | one sampling request, from its parameters to its result |
+//! | `admission` | everything that a request waits for, and what it may contain |
+//! | [`scheduling`] | which request gets a core |
+//! | `timeline` | where the time of a request goes, for the log |
+//! | [`select`] | which model to ask |
+//! | [`retry`] | whether a failed exchange is tried again |
+//! | [`sandbox`] | plugins: components, loaded and called |
+//! | [`builtins`] | the built-in plugins (feature `builtins`) |
+//! | [`outbound`] | HTTP to providers |
+//! | `http` | HTTP clients |
+//! | `registry` | components from OCI registries |
+//! | `reference` | references to components in registries, and digests |
+//! | `no_registry` | the substitute for `reference` without the feature `registry` |
+//! | [`wit`] | the types of the WIT worlds, generated |
+//! | [`error`] | what can go wrong, and its JSON-RPC code |
+//! | `authoring` | what authors of plugins need |
+//! | [`check`] | the conformance checks of plugins |
+//! | [`children`] | starting programs, without our secrets |
+//! | [`descriptors`] | the limit of open files |
+//! | [`search_path`] | where programs are looked up |
+//! | [`private`] | files that only their user can read |
+//! | `atomic_file` | replacing a file |
+//! | `gauge` | shared counters of what is in use |
+//! | [`text`] | text from peers, made fit to be shown |
 #![cfg_attr(
     not(all(feature = "authoring", feature = "proxy", feature = "registry")),
     allow(dead_code, reason = "a lean build leaves out what some of this is there for")
 )]
 
+mod admission;
 mod atomic_file;
 #[cfg(feature = "authoring")]
 pub mod authoring;
@@ -109,16 +112,14 @@ pub mod config;
 pub mod descriptors;
 pub mod environment;
 pub mod error;
-mod held;
+mod gauge;
 mod http;
 #[cfg(not(feature = "registry"))]
 mod no_registry;
 #[cfg(feature = "proxy")]
 pub mod oauth;
-pub mod plugin;
-pub mod policy;
+pub mod outbound;
 pub mod private;
-pub mod provider;
 #[cfg(feature = "registry")]
 pub mod reference;
 #[cfg(feature = "registry")]
@@ -131,11 +132,14 @@ pub mod retry;
 pub mod rmcp;
 pub mod runtime;
 pub mod sampling;
+pub mod sandbox;
+pub mod scheduling;
 pub mod search_path;
 pub mod select;
 #[cfg(feature = "proxy")]
 pub mod server_runtime;
 pub mod text;
+mod timeline;
 #[cfg(feature = "proxy")]
 pub mod transport;
 pub mod trust;

@@ -84,7 +84,7 @@ impl Reference {
         format!("/v2/{}/manifests/{name}", self.repository())
     }
 
-    /// What a token for it is to allow: `pull`, or `pull,push`.
+    /// The scope of a token for it; `actions` are `pull` or `pull,push`.
     pub(super) fn scope(&self, actions: &str) -> String {
         format!("repository:{}:{actions}", self.repository())
     }

@@ -1,4 +1,4 @@
-//! Text from peers, made fit for a terminal or a message; and names that are nearly right.
+//! Text from peers, escaped for a terminal or a message; and suggestions for misspelt names.
 
 /// The text on one line, without control characters (escape sequences of terminals among them), hidden characters shown as `\u{200b}` and
 /// the like, cut at `most` characters.

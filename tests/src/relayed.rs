@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use understudy::config::{Config, Mode, Sampling};
-use understudy::plugin::Engine;
-use understudy::provider::Http;
+use understudy::outbound::Http;
 use understudy::relay::{Relay, RelayOptions, StateKey};
-use understudy::sampling::{Sampler, Understudy};
-use understudy::transport::{Duplex, DuplexPeer, Incoming};
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::Engine;
+use understudy::transport::{Incoming, Peer, Side};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Relayed {
 
 /// One side.
 #[derive(Debug)]
-pub struct End(DuplexPeer);
+pub struct End(Peer);
 
 impl Relayed {
     /// A relay in this mode.
@@ -45,10 +45,10 @@ impl Relayed {
         let config = Config::parse(&config.to_string(), Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
         let plugin = config.plugin(&rule.plugins.join(""), |_| None).unwrap_or_else(|e| panic!("{e}"));
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
-        let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+        let plugin = ConfiguredPlugin::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
         let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config);
         let terms = RelayOptions { state_key, ..RelayOptions::new(config.limits.line) };
-        let ((front, client), (back, server)) = (Duplex::pair(), Duplex::pair());
+        let ((front, client), (back, server)) = (Side::pair(), Side::pair());
         let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);
         Self { client: End(client), server: End(server), _relay: relay }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use understudy::config::{EraChoice, Mode};
 use understudy::runtime::Overrides;
+use understudy::scheduling::Scheduling;
 use understudy::server_runtime::{ServerSpec, ServerTarget};
 
 /// The variable that names a config.
@@ -27,6 +28,16 @@ pub(super) struct GlobalArgs {
     /// Log each step of a sampling request to stderr; twice, log everything (`UNDERSTUDY_LOG` takes a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// Don't schedule guests and requests: none yields to others
+    #[arg(long, global = true, hide = true)]
+    no_scheduling: bool,
+}
+
+impl GlobalArgs {
+    /// Whether guests and requests are scheduled.
+    pub(super) fn scheduling(&self) -> Scheduling {
+        if self.no_scheduling { Scheduling::Off } else { Scheduling::On }
+    }
 }
 
 /// Which server.

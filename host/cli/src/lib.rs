@@ -88,8 +88,8 @@ enum Verb {
 #[must_use]
 pub fn program() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == understudy::plugin::COMPILE) {
-        return understudy::plugin::compile_for_parent(arguments);
+    if arguments.next().is_some_and(|first| first == understudy::sandbox::COMPILE) {
+        return understudy::sandbox::compile_for_parent(arguments);
     }
     let cli = Cli::parse_from(words::with_command_apart(&Cli::command(), std::env::args_os().collect()));
     start_log(&cli);

@@ -15,12 +15,12 @@ use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
 use token::Wanted;
-use understudy::config::{Config, Listen, Serve};
+use understudy::config::{Config, ListenAddress, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
 use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
-use understudy::transport::http_server::{HttpServer, Listener, Socket};
+use understudy::transport::endpoint::{Front, Listener, Socket};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome>
     let config = setup::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
     let wanted = token::wanted(&config, &serve, args.no_token, args.new_token).await?;
-    let (shared, overrides) = (setup::shared_resources(), args.sampling.overrides());
+    let (shared, overrides) = (setup::shared_resources(global.scheduling()), args.sampling.overrides());
     let relay = relay_options(&config, shared.environment()).await?;
     let servers = servers(&config, &args.server, shared.environment())?;
 
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome>
     let backends = Backends::default();
     descriptors::raise();
     let settings = front_settings(&config, &serve, &servers, wanted.token());
-    let front = HttpServer::start(listener, settings, backends.open())?;
+    let front = Front::start(listener, settings, backends.open())?;
 
     let seen = FileSnapshot::of(&config, &overrides, servers.iter().map(|server| &server.key), shared.environment());
     let mut loaded = Vec::new();
@@ -123,22 +123,23 @@ async fn told_to_end((terminate, interrupt): &mut (Signal, Signal)) {
 fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
     let mut serve = config.serve(setup::env)?;
     if let Some(text) = listen {
-        serve.listen = Listen::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
+        serve.listen =
+            ListenAddress::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
     }
-    if let Listen::Unix(path) = &mut serve.listen {
+    if let ListenAddress::Unix(path) = &mut serve.listen {
         *path = std::path::absolute(&*path).with_context(|| format!("`{}` is no path", path.display()))?;
     }
     Ok(serve)
 }
 
 /// Listens.
-async fn listener(listen: &Listen) -> Result<Listener> {
+async fn listener(listen: &ListenAddress) -> Result<Listener> {
     match listen {
-        Listen::Tcp(address) => {
+        ListenAddress::Tcp(address) => {
             let listener = TcpListener::bind(address).await;
             Ok(Listener::Tcp(listener.with_context(|| format!("can't listen on {listen} (is the port taken?)"))?))
         }
-        Listen::Unix(path) => {
+        ListenAddress::Unix(path) => {
             let bound = Socket::bind(path).map_err(anyhow::Error::msg);
             Ok(Listener::Unix(bound.with_context(|| format!("can't listen on {listen}"))?))
         }

@@ -18,7 +18,7 @@ pub(super) enum Action {
         /// Its parameters.
         params: Bytes,
         /// Whether the rate limit (`sampling.requestsPerMinute`) has counted it already.
-        has_had_turn: bool,
+        is_rate_counted: bool,
     },
     /// Ask the client, once the rate limit allows.
     AskClientLater {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use mcp::method;
 
+use crate::admission::rate::TokenBucket;
 use crate::config::Sampling;
-use crate::policy::rate::Rate;
 
 /// The requests of a client's in whose course a server may ask. (Outside of these it asks on its own account.)
 const CALLS: [&str; 4] = [method::TOOLS_CALL, method::PROMPTS_GET, method::RESOURCES_READ, method::COMPLETION_COMPLETE];
@@ -113,8 +113,8 @@ pub(super) struct Allowance {
 struct State {
     /// By the client's ids, the oldest first.
     calls: VecDeque<(Vec<u8>, Spent)>,
-    requests: Rate,
-    rounds: Rate,
+    requests: TokenBucket,
+    rounds: TokenBucket,
     /// Whether it has been said that there is no more outside of calls.
     told: bool,
 }
@@ -122,7 +122,7 @@ struct State {
 impl Allowance {
     pub(super) fn new(server: &str, rule: &Sampling) -> Self {
         let (most, now) = (CallLimits::of(rule), Instant::now());
-        let bucket = |most| Rate::new(most, HOUR, now);
+        let bucket = |most| TokenBucket::new(most, HOUR, now);
         let state =
             State { calls: VecDeque::new(), requests: bucket(most.requests), rounds: bucket(most.rounds), told: false };
         Self { server: server.to_owned(), most, state: Mutex::new(state) }
@@ -173,7 +173,7 @@ impl Allowance {
 impl State {
     fn outside(&mut self, server: &str, most: CallLimits, tools: bool) -> Result<(), String> {
         let now = Instant::now();
-        let takes = |rate: &mut Rate| rate.take(now, Duration::ZERO).is_ok();
+        let takes = |rate: &mut TokenBucket| rate.take(now, Duration::ZERO).is_ok();
         let breach = if tools && !takes(&mut self.rounds) {
             Breach::Rounds
         } else if takes(&mut self.requests) {

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::closable_sender::ClosableSender;
 use super::request_state::StateKey;
 use crate::config::Sampling;
-use crate::sampling::{Asked, Sampler};
+use crate::sampling::{Sampler, SamplingRequest};
 use crate::transport::Incoming;
-use crate::transport::server::Restart;
+use crate::transport::back::Again;
 
 /// The most messages of a server that wait for its client's first one. After as many the server is taken for a stateful one.
 pub(super) const MOST_EARLY: usize = 64;
@@ -33,7 +33,7 @@ pub struct RelayOptions {
     /// How many clients the front stands for; one by default.
     pub clients: Clients,
     /// The right to start the server again, if it ends on the first request in a stateless client's name.
-    pub again: Option<Restart>,
+    pub again: Option<Again>,
 }
 
 /// How many clients the front stands for.
@@ -98,7 +98,11 @@ pub(super) async fn next(first: &mut VecDeque<Incoming>, rest: &mut mpsc::Receiv
 }
 
 /// Answers one sampling request: the result as JSON, or the code and the message of an error.
-pub(super) async fn create(sampler: &Sampler, asked: Asked<'_>, shown: &str) -> Result<String, (i64, String)> {
+pub(super) async fn create(
+    sampler: &Sampler,
+    asked: SamplingRequest<'_>,
+    shown: &str,
+) -> Result<String, (i64, String)> {
     // A panic of ours must not leave the server waiting for ever.
     match AssertUnwindSafe(sampler.create_message_json(asked)).catch_unwind().await {
         Ok(Ok(result)) => Ok(result),

@@ -20,8 +20,8 @@ use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
-use crate::sampling::{Asked, SamplingParams, hop};
-use crate::transport::{Duplex, Incoming, Message};
+use crate::sampling::{SamplingParams, SamplingRequest, hop};
+use crate::transport::{Incoming, Message, Side};
 use silence::SilenceWatch;
 
 /// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
@@ -41,7 +41,7 @@ struct StatefulRelay {
 }
 
 /// Relays until neither side has anything to say.
-pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: usize, prelude: Prelude) {
+pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize, prelude: Prelude) {
     let session = Arc::new(session);
     let shared = Arc::new(StatefulRelay {
         tasks: Arc::clone(session.tasks()),
@@ -160,7 +160,7 @@ impl StatefulRelay {
             Incoming::Message(message) => match self.session.client_says(&message.line) {
                 Action::Forward => self.to_back.send(message).await,
                 Action::ForwardEdited(line) => self.to_back.send(line).await,
-                Action::Sample { id, params, has_had_turn } => self.answer(id, params, None, has_had_turn).await,
+                Action::Sample { id, params, is_rate_counted } => self.answer(id, params, None, is_rate_counted).await,
                 Action::Reject { id, code, message } => self.to_back.send(error_line(&id, code, &message)).await,
                 Action::CallCancelled { call, alone } => {
                     let open = self.to_back.send(message).await;
@@ -196,8 +196,8 @@ impl StatefulRelay {
                 self.to_front.send(Message { line, related_request_id: related_request_id.clone() }).await
             }
             // A server that no longer listens may still have something to say.
-            Action::Sample { id, params, has_had_turn } => {
-                self.answer(id, params, related_request_id.clone(), has_had_turn).await;
+            Action::Sample { id, params, is_rate_counted } => {
+                self.answer(id, params, related_request_id.clone(), is_rate_counted).await;
                 if self.in_a_row.fetch_add(1, Ordering::Relaxed) % IN_A_ROW == IN_A_ROW - 1 {
                     tokio::task::yield_now().await;
                 }
@@ -242,7 +242,13 @@ impl StatefulRelay {
     }
 
     /// Answers a sampling request beside the loops.
-    async fn answer(&self, id: Vec<u8>, params: Bytes, related_request_id: Option<Bytes>, has_had_turn: bool) -> bool {
+    async fn answer(
+        &self,
+        id: Vec<u8>,
+        params: Bytes,
+        related_request_id: Option<Bytes>,
+        is_rate_counted: bool,
+    ) -> bool {
         let Some(sampler) = self.session.sampler() else { return true };
         let sampler = Arc::clone(sampler);
         let shown = String::from_utf8_lossy(&id).into_owned();
@@ -253,7 +259,7 @@ impl StatefulRelay {
         let context = self.session.context(related_request_id.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = Asked { params: SamplingParams::Json(&params), context, progress, has_had_turn };
+            let asked = SamplingRequest { params: SamplingParams::Json(&params), context, progress, is_rate_counted };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {
@@ -288,7 +294,7 @@ impl StatefulRelay {
             (Arc::clone(&self.session), id.clone(), message.related_request_id.clone());
         let (to_front, to_back) = (self.to_front.clone(), self.to_back.clone());
         let asking = async move {
-            let turn = sampler.turn(params.len()).await.map_err(|error| (error.code(), error.to_string()));
+            let turn = sampler.wait_for_rate(params.len()).await.map_err(|error| (error.code(), error.to_string()));
             match turn.and_then(|()| session.goes_to_client(&key, &params)) {
                 Ok(()) => (to_front, message),
                 Err((code, reason)) => (to_back, error_line(&key, code, &reason).into()),
@@ -327,7 +333,7 @@ mod tests {
         let config = Config::parse("{}", Path::new("a test")).unwrap();
         let rule = Sampling::by(Vec::new());
         let sampler = Sampler::new("a server", &rule, Vec::new(), Arc::default(), &config);
-        let ((front, _client), (back, server)) = (Duplex::pair(), Duplex::pair());
+        let ((front, _client), (back, server)) = (Side::pair(), Side::pair());
         for id in 0..IN_A_ROW + 4 {
             let request = json!({ "jsonrpc": "2.0", "id": id, "method": "sampling/createMessage", "params": { "messages": [], "maxTokens": 1 } });
             server.outgoing.try_send(Incoming::Message(Bytes::from(format!("{request}\n")).into())).unwrap();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mcp::splice;
 use serde_json::value::RawValue;
 
-use crate::policy::Lowered;
+use crate::admission::policy::Lowered;
 
 /// The request with the `maxTokens` that it may have; `params` are its parameters, borrowed from the line.
 pub(super) fn lower(line: &Bytes, params: &RawValue, lowered: Lowered<'_>) -> Bytes {

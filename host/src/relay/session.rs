@@ -228,7 +228,7 @@ impl Session {
                 tracing::info!("the client can't sample ({said}): the plugin answers");
                 match self.while_a_tool_is_called(&servers) {
                     Some(refusal) => refusal,
-                    None => Action::Sample { id: servers, params, has_had_turn: true },
+                    None => Action::Sample { id: servers, params, is_rate_counted: true },
                 }
             }
             Meaning::Refused => {
@@ -296,7 +296,7 @@ impl Session {
         let mut with_client = self.with_client();
         let bytes = with_client.values().map(|asked| asked.params.len()).sum::<usize>();
         sampler
-            .has_room(with_client.len() + 1, bytes + params.len())
+            .check_room(with_client.len() + 1, bytes + params.len())
             .map_err(|error| (error.code(), error.to_string()))?;
         with_client.insert(ids::key(id).into_owned(), WithClient { id: id.to_vec(), params: params.clone() });
         Ok(())

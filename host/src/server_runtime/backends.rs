@@ -10,9 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{ServerError, ServerRuntime};
 use crate::relay::{Relay, RelayOptions};
-use crate::transport::Duplex;
-use crate::transport::http_server::{OpenSession, RunningSession, SessionGuard, SideOwner};
-use crate::transport::server::ServerConnection;
+use crate::transport::Side;
+use crate::transport::back::Back;
+use crate::transport::endpoint::{Guard, Kept, Open, Whose};
 
 /// The servers behind an HTTP front, which begins to listen before they are loaded.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ impl Backends {
 
     /// What the front begins sessions with.
     #[must_use]
-    pub fn open(&self) -> OpenSession {
+    pub fn open(&self) -> Open {
         let backends = self.clone();
         Arc::new(move |name, side, whose| {
             let server = backends.servers.get().and_then(|servers| servers.get(name)).cloned();
@@ -52,12 +52,7 @@ impl Backends {
 }
 
 /// Begins a session: a relay, and a connection of its own.
-async fn begin(
-    server: &ServerRuntime,
-    side: Duplex,
-    whose: SideOwner,
-    ending: TaskTracker,
-) -> Result<SessionGuard, ServerError> {
+async fn begin(server: &ServerRuntime, side: Side, whose: Whose, ending: TaskTracker) -> Result<Guard, ServerError> {
     let (servers, mut back) = server.start().await?;
     let terms = RelayOptions { clients: server.clients_of(whose), again: back.again(), ..server.relay.clone() };
     let relay = Relay::start(side, servers, server.answering(), terms);
@@ -66,22 +61,20 @@ async fn begin(
 
 /// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
 struct Session {
-    parts: Option<(Relay, ServerConnection)>,
+    parts: Option<(Relay, Back)>,
     shutdown: Duration,
     /// Where the ending is waited for.
     ending: TaskTracker,
 }
 
-impl RunningSession for Session {
-    fn exit_reason(&mut self) -> BoxFuture<'_, String> {
+impl Kept for Session {
+    fn fate(&mut self) -> BoxFuture<'_, String> {
         async {
             let Some((_, back)) = &mut self.parts else { return "the server ended before it answered".to_owned() };
-            let how = back.exit_reason().await;
+            let how = back.fate().await;
             let why = match back {
-                ServerConnection::Child(_) => {
-                    "; why, it may have said on its stderr, which is that of `understudy serve`"
-                }
-                ServerConnection::Remote(_) => "",
+                Back::Child(_) => "; why, it may have said on its stderr, which is that of `understudy serve`",
+                Back::Remote(_) => "",
             };
             format!("the server {how} before it answered{why}")
         }

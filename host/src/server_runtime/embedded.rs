@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use secrecy::SecretString;
 
 use super::{Backends, ConfiguredServer, ServerError, ServerRuntime, front_settings, relay_options};
-use crate::config::{self, Config, Token};
+use crate::config::{self, Config, TokenSource};
 use crate::runtime::{Overrides, SharedResources, read_secret};
-use crate::transport::http_server::{FrontService, HttpServer};
+use crate::transport::endpoint::{Front, FrontService};
 
 /// The servers of a config behind a `tower::Service`: what `understudy serve` is behind a socket.
 ///
@@ -28,7 +28,7 @@ use crate::transport::http_server::{FrontService, HttpServer};
 /// ```
 #[derive(Debug)]
 pub struct EmbeddedFront {
-    front: HttpServer,
+    front: Front,
     backends: Backends,
     shutdown: std::time::Duration,
 }
@@ -49,8 +49,8 @@ impl EmbeddedFront {
         let env = shared.environment();
         let serve = config.serve(|name| env.var(name))?;
         let token = match &serve.token {
-            Token::From(source) => Some(read_secret(config, config::TOKEN_KEY, source, env).await?),
-            Token::Unsaid | Token::None => None::<SecretString>,
+            TokenSource::From(source) => Some(read_secret(config, config::TOKEN_KEY, source, env).await?),
+            TokenSource::Unsaid | TokenSource::None => None::<SecretString>,
         };
         let relay = relay_options(config, env).await?;
         let mut servers = Vec::new();
@@ -61,7 +61,7 @@ impl EmbeddedFront {
             }
         }
         let backends = Backends::default();
-        let front = HttpServer::embedded(address, front_settings(config, &serve, &servers, token), backends.open());
+        let front = Front::embedded(address, front_settings(config, &serve, &servers, token), backends.open());
         let mut loaded = Vec::new();
         for server in servers {
             loaded.push(ServerRuntime::load(config, server, &Overrides::default(), relay.clone(), shared).await?);

@@ -16,12 +16,12 @@ use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
-use understudy::plugin::{Engine, Plugin};
-use understudy::provider::{Destination, Http};
+use understudy::outbound::{Http, ProviderClient};
 use understudy::relay::{Relay, RelayOptions, SamplingHandler};
-use understudy::sampling::{Sampler, Understudy};
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
-use understudy::transport::{Duplex, DuplexPeer, Incoming, Splitter};
+use understudy::transport::{Incoming, Peer, Side, Splitter};
 
 use crate::seed;
 
@@ -67,10 +67,10 @@ async fn answering() -> Vec<SamplingHandler> {
         for name in &sampling.plugins {
             let config = config.plugin(name, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let plugin = Plugin::load(Arc::clone(&engine), &config).await.unwrap_or_else(|e| panic!("{e}"));
-            let destination =
-                Destination::new(&config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
+            let provider_client =
+                ProviderClient::new(&config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let catalogue = Catalogue::new(&config, &plugin.description);
-            chain.push(Understudy { plugin, destination, catalogue, settings: "{}".to_owned() });
+            chain.push(ConfiguredPlugin { plugin, provider_client, catalogue, settings: "{}".to_owned() });
         }
         let sampler = Sampler::new("server", &sampling, chain, Arc::new(Http::default()), &config);
         all.push(Some((sampling, Arc::new(sampler))));
@@ -143,8 +143,8 @@ struct Said {
 
 impl Play {
     fn begin(answering: SamplingHandler, touches: bool) -> Self {
-        let (front, client) = Duplex::pair();
-        let (back, server) = Duplex::pair();
+        let (front, client) = Side::pair();
+        let (back, server) = Side::pair();
         let relay = Relay::start(front, back, answering, RelayOptions::new(LINE));
         let (sender, ears) = mpsc::unbounded_channel();
         let client = Mouth::of(client, Party::Client, sender.clone());
@@ -203,8 +203,8 @@ impl Play {
 }
 
 impl Mouth {
-    fn of(peer: DuplexPeer, party: Party, ears: mpsc::UnboundedSender<(Party, Option<Bytes>)>) -> Self {
-        let DuplexPeer { mut incoming, outgoing } = peer;
+    fn of(peer: Peer, party: Party, ears: mpsc::UnboundedSender<(Party, Option<Bytes>)>) -> Self {
+        let Peer { mut incoming, outgoing } = peer;
         tokio::spawn(async move {
             while let Some(message) = incoming.recv().await {
                 // Nobody listens any more: the play is over.

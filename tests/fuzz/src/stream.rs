@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use understudy::error::Error;
-use understudy::provider::secret::{Redact, Secret};
-use understudy::provider::{Events, Failure};
+use understudy::outbound::redact::{Redact, Secret};
+use understudy::outbound::{Events, Failure};
 use understudy::wit::streaming::exports::understudy::plugin::streaming as wit;
 
 use crate::seed;

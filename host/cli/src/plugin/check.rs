@@ -9,8 +9,9 @@ use crate::args::{GlobalArgs, UsageError, setting};
 use crate::output::{Outcome, out};
 use crate::setup;
 use understudy::check;
-use understudy::check::report::Report;
+use understudy::check::report::ConformanceReport;
 use understudy::runtime::Overrides;
+use understudy::scheduling::Scheduling;
 
 /// Arguments of `plugin check`.
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub(crate) struct CheckArgs {
 
 pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let shared = setup::shared_resources();
+    let shared = setup::shared_resources(Scheduling::default());
     let overrides = Overrides { model: args.model, settings: args.set, ..Overrides::default() };
     let plugin = overrides.plugin(&config, &args.plugin, shared.environment())?;
     if let Some(folder) = args.fixtures.as_deref().filter(|folder| !folder.is_dir()) {
@@ -61,7 +62,7 @@ pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome>
     tell(&report, args.json)
 }
 
-fn tell(report: &Report, as_json: bool) -> Result<Outcome> {
+fn tell(report: &ConformanceReport, as_json: bool) -> Result<Outcome> {
     out(&if as_json { format!("{:#}", report.to_json()) } else { report.in_words() })?;
     Ok(if report.passed() { Outcome::Done } else { Outcome::Failed })
 }

@@ -15,12 +15,13 @@ use understudy::config::{self, Config};
 use understudy::error::LoadError;
 use understudy::reference::{Digest, Reference};
 use understudy::registry::RegistryError;
+use understudy::registry::client::RegistryClient;
 use understudy::registry::layout::Artifact;
 use understudy::registry::lock::Lock;
 use understudy::registry::pull::{Pull, Pulled};
-use understudy::registry::remote::Remote;
-use understudy::registry::store::Store;
+use understudy::registry::store::ComponentStore;
 use understudy::runtime::Overrides;
+use understudy::scheduling::Scheduling;
 use understudy::trust::file;
 
 /// How long a component may take, however slowly it comes.
@@ -92,7 +93,7 @@ pub(super) async fn pull(global: &GlobalArgs, args: PullArgs) -> Result<Outcome>
     if args.output.is_some() && wanted.len() > 1 {
         return Err(UsageError("`--output` goes with one component".to_owned()).into());
     }
-    let store = Store::of_user()?;
+    let store = ComponentStore::of_user()?;
     for Wanted { reference, trust, most } in &wanted {
         let trust = [trust.as_slice(), &args.key].concat();
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
@@ -185,7 +186,7 @@ fn took_too_long(reference: &Reference) -> RegistryError {
 
 /// Reads an origin.
 fn origin(text: &str) -> Result<Url, String> {
-    understudy::provider::origin::parse(text)
+    understudy::outbound::origin::parse(text)
 }
 
 pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome> {
@@ -196,11 +197,11 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
         );
     }
     let config = setup::config(global)?;
-    let shared = setup::shared_resources();
+    let shared = setup::shared_resources(Scheduling::default());
     let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     // What can't serve isn't for others either.
     let loaded = shared.load(&plugin).await?;
-    let component = understudy::plugin::read(&plugin)?;
+    let component = understudy::sandbox::read_component(&plugin)?;
     if Digest::of(&component).hex() != loaded.plugin.sha256 {
         let reason =
             "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
@@ -215,7 +216,7 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
     let mut annotations: BTreeMap<_, _> = said.map(|(key, value)| (key.to_owned(), value.clone())).into();
     annotations.extend(args.annotation);
     let file = plugin.file().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let shape = &loaded.plugin.shape;
+    let shape = &loaded.plugin.info;
     let artifact = Artifact {
         component,
         exports: shape.exports.clone(),
@@ -225,7 +226,8 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
         annotations,
     };
     let withheld = config.withheld(setup::env);
-    let pushed = async { Remote::of(&reference, &args.realm, &withheld).await?.push(&reference, artifact).await };
+    let pushed =
+        async { RegistryClient::of(&reference, &args.realm, &withheld).await?.push(&reference, artifact).await };
     let pushed = tokio::time::timeout(PATIENCE, pushed).await.unwrap_or_else(|_| Err(took_too_long(&reference)));
     let digest = pushed.map_err(|cause| LoadError::Registry { component: reference.to_string(), cause })?;
     note(&format!("`{reference}` is there; who wants this one and no other writes"));

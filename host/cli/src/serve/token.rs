@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::UsageError;
-use understudy::config::{self, Config, Listen, Serve, TOKEN_KEY as KEY, Token};
+use understudy::config::{self, Config, ListenAddress, Serve, TOKEN_KEY as KEY, TokenSource};
 use understudy::environment::Environment;
 use understudy::private;
 use understudy::runtime::read_secret;
@@ -52,26 +52,30 @@ pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new
     }
     match &serve.token {
         _ if is_open => Ok(Wanted::None),
-        Token::From(_) if is_new => {
+        TokenSource::From(_) if is_new => {
             let reason = "`--new-token` makes a new token in the place of the one that Understudy keeps; the config names another, in `serve.token`";
             Err(UsageError(reason.to_owned()).into())
         }
-        Token::From(source) => {
+        TokenSource::From(source) => {
             let token = read_secret(config, KEY, source, &Environment::process()).await?;
             if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(config::wrong(KEY, "holds characters that no header can: it must be visible ASCII").into());
             }
             Ok(Wanted::Configured(token))
         }
-        Token::Unsaid if !serve.listen.is_local() => Err(config::wrong(KEY, &format!("is missing: {needed}")).into()),
-        Token::None if !serve.listen.is_local() => Err(config::wrong(KEY, &format!("is `false`: {needed}")).into()),
-        Token::None if is_new => {
+        TokenSource::Unsaid if !serve.listen.is_local() => {
+            Err(config::wrong(KEY, &format!("is missing: {needed}")).into())
+        }
+        TokenSource::None if !serve.listen.is_local() => {
+            Err(config::wrong(KEY, &format!("is `false`: {needed}")).into())
+        }
+        TokenSource::None if is_new => {
             Err(UsageError("`--new-token` makes a token, and the config wants none (`serve.token`)".to_owned()).into())
         }
-        Token::None => Ok(Wanted::None),
+        TokenSource::None => Ok(Wanted::None),
         // Nobody else can connect.
-        Token::Unsaid if matches!(serve.listen, Listen::Unix(_)) && !is_new => Ok(Wanted::None),
-        Token::Unsaid => tokio::task::spawn_blocking(move || kept(place(), is_new)).await?,
+        TokenSource::Unsaid if matches!(serve.listen, ListenAddress::Unix(_)) && !is_new => Ok(Wanted::None),
+        TokenSource::Unsaid => tokio::task::spawn_blocking(move || kept(place(), is_new)).await?,
     }
 }
 

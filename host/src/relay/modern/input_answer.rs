@@ -10,14 +10,14 @@ use mcp::{Parts, RawObject, code};
 use serde_json::value::RawValue;
 
 use super::StatelessRelay;
+use crate::admission::policy::Lowered;
 use crate::config::Mode;
-use crate::policy::Lowered;
 use crate::relay::common::create;
 use crate::relay::max_tokens;
 use crate::relay::multi_round::{InputRequest, InputRequired, MultiRoundRequest};
 use crate::relay::request_needs::{has_results, needs, only_while};
 use crate::relay::request_state::RequestState;
-use crate::sampling::{Asked, Context, SamplingParams};
+use crate::sampling::{Context, SamplingParams, SamplingRequest};
 
 /// What the server requires, held to the rule.
 pub(super) struct Held {
@@ -112,7 +112,7 @@ impl StatelessRelay {
         let Held { call, mut required, line, clients } = held;
         let call = &call;
         for size in clients {
-            if let Err(error) = self.sampler.turn(size).await {
+            if let Err(error) = self.sampler.wait_for_rate(size).await {
                 self.calls().answering.remove(&call.id);
                 self.fail(&call.id, error.code(), &error.to_string()).await;
                 return;
@@ -173,7 +173,8 @@ impl StatelessRelay {
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
-        let asked = Asked { params: SamplingParams::Json(params.as_bytes()), context, ..Asked::default() };
+        let asked =
+            SamplingRequest { params: SamplingParams::Json(params.as_bytes()), context, ..SamplingRequest::default() };
         create(&self.sampler, asked, &id).await
     }
 }

@@ -153,8 +153,8 @@ impl Session {
             return refuse(code::INTERNAL_ERROR, reason);
         }
         match is_clients {
-            false => Action::Sample { id, params, has_had_turn: false },
-            true if sampler.is_turn() => match self.goes_to_client(&id, &params) {
+            false => Action::Sample { id, params, is_rate_counted: false },
+            true if sampler.try_rate() => match self.goes_to_client(&id, &params) {
                 Ok(()) => Action::ForwardEdited(line),
                 Err((code, reason)) => refuse(code, reason),
             },

@@ -10,9 +10,9 @@ use native::config::{Config, Sampling};
 use native::plugin::Engine;
 use native::provider::Http;
 use native::relay::{Relay, RelayOptions};
-use native::sampling::{Sampler, Understudy};
+use native::sampling::{ConfiguredPlugin, Sampler};
+use native::transport::back::Place;
 use native::transport::child::Program;
-use native::transport::server::ServerAddress;
 use native::transport::stdio;
 
 /// As Understudy has it.
@@ -41,11 +41,11 @@ async fn proxy(config: &Config, command: String, args: Vec<String>) -> Result<()
     let env = |name: &str| std::env::var(name).ok();
     let rule = Sampling { requests_per_call: u32::MAX, ..Sampling::by(vec!["anthropic".to_owned()]) };
     let plugin = config.plugin("anthropic", env)?;
-    let chain = vec![Understudy::load(&Arc::new(Engine), &plugin, env).await?];
+    let chain = vec![ConfiguredPlugin::load(&Arc::new(Engine), &plugin, env).await?];
     let sampler = Arc::new(Sampler::new("race", &rule, chain, Arc::new(Http::default()), config));
     let terms = RelayOptions::new(config.limits.line);
     let program = Program { command, args, withheld: sampler.withheld(), ..Program::default() };
-    let (side, mut back) = ServerAddress::Program(program).start(terms.line).await?;
+    let (side, mut back) = Place::Program(program).start(terms.line).await?;
     let stdio::Front { side: front, writer, .. } = stdio::front(terms.line)?;
     let mut relay = Relay::start(front, side, Some((rule, sampler)), terms);
     back.ended().await?;

@@ -11,11 +11,11 @@ use mcp::Head;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use understudy::config::{Config, Sampling};
-use understudy::plugin::{Engine, Plugin};
-use understudy::provider::Http;
+use understudy::outbound::Http;
 use understudy::relay::{Relay, RelayOptions};
-use understudy::sampling::{Sampler, Understudy};
-use understudy::transport::{Duplex, Incoming};
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::{Engine, Plugin};
+use understudy::transport::{Incoming, Side};
 use understudy::wit::understudy::plugin::types as wit;
 use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_plugin::{Provider, testing};
@@ -70,7 +70,7 @@ impl Parts {
             runtime.block_on(Plugin::load(Arc::clone(&engine), &config)).expect("a plugin")
         });
         let answering = config.plugin("echo", |_| None).expect("a built-in plugin");
-        let answering = runtime.block_on(Understudy::load(&engine, &answering, |_| None)).expect("a plugin");
+        let answering = runtime.block_on(ConfiguredPlugin::load(&engine, &answering, |_| None)).expect("a plugin");
         let sampler = Arc::new(Sampler::new("server", &rule(), vec![answering], Arc::new(Http::default()), &config));
         let options = Arc::new(wit::Options {
             model: "m".to_owned(),
@@ -189,7 +189,7 @@ impl Parts {
 
     fn relay<'a>(&'a self, line: &'a Line) -> Part<'a> {
         let _in_the_runtime = self.runtime.enter();
-        let ((front, mut client), (back, server)) = (Duplex::pair(), Duplex::pair());
+        let ((front, mut client), (back, server)) = (Side::pair(), Side::pair());
         let relay = Relay::start(
             front,
             back,

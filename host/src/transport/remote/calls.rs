@@ -1,0 +1,177 @@
+//! The client's requests that have no answer yet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use mcp::{Head, Kind, batch, ids, with_id};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    open: Mutex<HashMap<Vec<u8>, Open>>,
+    count: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// The id, as spelt.
+    id: Bytes,
+    is_ours: bool,
+    tell: oneshot::Sender<Bytes>,
+    _counted: TaskTrackerToken,
+}
+
+/// What an answer is to be done with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Destined {
+    /// The client waits for it, with the id as it spells it.
+    Client(Bytes),
+    /// We asked.
+    Us,
+    /// Nobody waits for it.
+    Nobody,
+}
+
+/// A request, or a batch with some in it. Dropping it gives them up.
+#[derive(Debug)]
+pub(super) struct Call {
+    calls: Arc<Calls>,
+    waits: Vec<Wait>,
+    /// Whether the client has sent a batch, and so may be answered by one.
+    pub(super) is_batch: bool,
+    /// The answer, if it is one request.
+    pub(super) answer: Option<Bytes>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    id: Bytes,
+    answer: oneshot::Receiver<Bytes>,
+    is_over: bool,
+}
+
+impl Calls {
+    /// Begins to wait for answers; `None` if an id is in use. `is_ours` if the client didn't ask.
+    pub(super) fn begin(self: &Arc<Self>, ids: &[Bytes], is_ours: bool) -> Option<Call> {
+        let mut open = self.lock();
+        if ids.iter().any(|id| open.contains_key(ids::key(id).as_ref())) {
+            return None;
+        }
+        let mut waits = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (tell, answer) = oneshot::channel();
+            let counted = self.count.token();
+            open.insert(ids::key(id).into_owned(), Open { id: id.clone(), is_ours, tell, _counted: counted });
+            waits.push(Wait { id: id.clone(), answer, is_over: false });
+        }
+        drop(open);
+        Some(Call { calls: Arc::clone(self), waits, is_batch: false, answer: None })
+    }
+
+    /// An answer has come.
+    pub(super) fn answered(&self, id: &[u8], answer: &Bytes) -> Destined {
+        let open = {
+            let mut open = self.lock();
+            ids::find(id, |key| open.contains_key(key)).and_then(|key| open.remove(key.as_ref()))
+        };
+        let Some(open) = open else { return Destined::Nobody };
+        let answer = if open.id == id { answer.clone() } else { with_id(answer, &open.id) };
+        // Whoever waited may have given up just now.
+        let _ = open.tell.send(answer.clone());
+        if open.is_ours { Destined::Us } else { Destined::Client(answer) }
+    }
+
+    /// Waits until none is left.
+    pub(super) async fn none_left(&self) {
+        self.count.close();
+        self.count.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    /// The request in whose course a message is said.
+    pub(super) fn related_request_id(&self) -> Option<Bytes> {
+        self.waits.first().map(|wait| wait.id.clone())
+    }
+
+    /// Waits until everything is answered.
+    pub(super) async fn answered(&mut self) {
+        for wait in &mut self.waits {
+            if !wait.is_over {
+                self.answer = (&mut wait.answer).await.ok();
+                wait.is_over = true;
+            }
+        }
+    }
+
+    pub(super) fn is_answered(&mut self) -> bool {
+        for wait in &mut self.waits {
+            if !wait.is_over
+                && let Ok(answer) = wait.answer.try_recv()
+            {
+                self.answer = Some(answer);
+                wait.is_over = true;
+            }
+        }
+        self.waits.iter().all(|wait| wait.is_over)
+    }
+
+    /// Gives up; the ids, as spelt, that have no answer.
+    pub(super) fn give_up(&mut self) -> Vec<Bytes> {
+        let mut open = self.calls.lock();
+        self.waits
+            .drain(..)
+            .filter(|wait| !wait.is_over && open.remove(ids::key(&wait.id).as_ref()).is_some())
+            .map(|wait| wait.id)
+            .collect()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// The ids of the requests in a message.
+pub(super) fn requests(line: &Bytes, head: &Head) -> Vec<Bytes> {
+    let of = |head: &Head| head.id().filter(|_| head.kind() == Kind::Request).map(Bytes::copy_from_slice);
+    batch::messages(line, head).iter().filter_map(|(_, head)| of(head)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_is_over_when_all_its_ids_are_answered_however_they_are_spelt() {
+        let calls = Arc::new(Calls::default());
+        let line = Bytes::from_static(br#"[{"id":1,"method":"a"},{"method":"n"},{"id":"\u00e9","method":"b"}]"#);
+        let ids = requests(&line, &Head::of(&line));
+        let mut call = calls.begin(&ids, false).unwrap();
+        assert!(calls.begin(&ids[..1], false).is_none());
+        let answer = Bytes::from_static(b"{}");
+        assert_eq!(calls.answered(b"2", &answer), Destined::Nobody);
+        let respelt = Destined::Client(Bytes::from_static(br#"{"id":"\u00e9"}"#));
+        assert_eq!(calls.answered("\"é\"".as_bytes(), &Bytes::from("{\"id\":\"é\"}")), respelt);
+        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::Nobody);
+        assert!(!call.is_answered());
+        assert_eq!(call.give_up(), ["1"]);
+        assert_eq!(calls.answered(b"1", &answer), Destined::Nobody);
+        let mut call = calls.begin(&ids, true).unwrap();
+        assert_eq!(calls.answered(b"\"1.0\"", &answer), Destined::Us);
+        assert_eq!(calls.answered(br#""\u00E9""#, &answer), Destined::Us);
+        call.answered().await;
+        assert!(call.is_answered());
+        drop(call);
+        calls.none_left().await;
+    }
+}
