@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use crate::config::{EraChoice, Mode, Sampling};
 use crate::relay::{self, Relay, RelayOptions, SamplingHandler};
 use crate::text::one_line;
-use crate::transport::back::{Back, PATIENCE, Place};
-use crate::transport::{Incoming, Message, Peer, Side, remote};
+use crate::transport::server::{PATIENCE, ServerAddress, ServerConnection};
+use crate::transport::{Duplex, DuplexPeer, Incoming, Message, http_client};
 
 /// After how long it is said, and said again, that the server has not answered; and how long it may take for all but a tool's call: a server may
 /// have to be downloaded first.
@@ -29,9 +29,9 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Client {
-    peer: Peer,
+    peer: DuplexPeer,
     relay: Relay,
-    back: Back,
+    back: ServerConnection,
     last_id: u64,
     /// What each request says of itself, in the era without sessions.
     meta: Option<Value>,
@@ -43,13 +43,13 @@ impl Client {
     /// # Errors
     /// If the server doesn't.
     pub async fn connect(
-        side: Side,
-        back: Back,
+        side: Duplex,
+        back: ServerConnection,
         answering: SamplingHandler,
         terms: RelayOptions,
         era: Era,
     ) -> Result<Self> {
-        let (front, peer) = Side::pair();
+        let (front, peer) = Duplex::pair();
         let relay = Relay::start(front, side, answering, terms);
         let mut client = Self { peer, relay, back, last_id: 0, meta: None };
         match era {
@@ -149,7 +149,7 @@ impl Client {
                 _ => {}
             }
         }
-        let how = self.back.fate().await;
+        let how = self.back.exit_reason().await;
         Err(anyhow!("the server {how} before it answered `{method}`"))
     }
 
@@ -172,12 +172,12 @@ impl Client {
 /// Where a plugin answers, a stateful server is spoken to in a session, and the relay bridges to a stateless one. Otherwise a server at a URL is
 /// asked beforehand, on a connection of its own. A program would have to be started twice for that: it is first spoken to as most are, and says it
 /// if that is wrong.
-pub async fn era_of(place: &Place, limit: usize, answering: Option<&Sampling>) -> Era {
-    let Place::Remote(remote) = place else { return Era::Stateful };
+pub async fn era_of(place: &ServerAddress, limit: usize, answering: Option<&Sampling>) -> Era {
+    let ServerAddress::Remote(remote) = place else { return Era::Stateful };
     if answering.is_some_and(|rule| rule.mode != Mode::Off && rule.era == EraChoice::Sessions) {
         return Era::Stateful;
     }
-    let Ok((mut side, _connection)) = remote::connect(remote.clone(), limit) else { return Era::Stateful };
+    let Ok((mut side, _connection)) = http_client::connect(remote.clone(), limit) else { return Era::Stateful };
     if !remote.is_old() && relay::speaks_stateless(&mut side).await { Era::Stateless } else { Era::Stateful }
 }
 

@@ -56,7 +56,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Mode;
-use crate::transport::{Incoming, Side};
+use crate::transport::{Duplex, Incoming};
 use closable_sender::ClosableSender;
 pub use common::{Clients, RelayOptions, SamplingHandler};
 use common::{MOST_EARLY, Prelude, refuse_length, report_garbage};
@@ -76,7 +76,7 @@ impl Relay {
     ///
     /// Client EOF closes the server's input; the end of the server's output closes the client's.
     #[must_use]
-    pub fn start(front: Side, back: Side, answering: SamplingHandler, options: RelayOptions) -> Self {
+    pub fn start(front: Duplex, back: Duplex, answering: SamplingHandler, options: RelayOptions) -> Self {
         let answering = answering.filter(|(rule, _)| rule.mode != Mode::Off);
         let ended = CancellationToken::new();
         let work = run(front, back, answering, options, ended.clone());
@@ -94,7 +94,7 @@ impl Relay {
 }
 
 /// Whether the server on this side speaks the stateless era (2026-07-28).
-pub(crate) async fn speaks_stateless(side: &mut Side) -> bool {
+pub(crate) async fn speaks_stateless(side: &mut Duplex) -> bool {
     // No client is there yet to get its other messages.
     let nobody = ClosableSender::new(mpsc::channel(1).0);
     discover::discover(&side.outgoing, &mut side.incoming, &nobody, &discover::own_meta()).await.is_some()
@@ -107,8 +107,8 @@ pub(crate) fn envelope() -> Value {
 
 /// Relays in the client's era, which its first message tells.
 async fn run(
-    mut front: Side,
-    mut back: Side,
+    mut front: Duplex,
+    mut back: Duplex,
     answering: SamplingHandler,
     mut options: RelayOptions,
     ended: CancellationToken,
@@ -141,7 +141,7 @@ async fn run(
 ///
 /// A server may write something before that: a banner, a line of its log, a notification. These are forwarded at once. Requests and responses
 /// wait until the era is known; a sampling request tells it.
-async fn first_message(front: &mut Side, back: &mut Side, limit: usize, ended: CancellationToken) -> Prelude {
+async fn first_message(front: &mut Duplex, back: &mut Duplex, limit: usize, ended: CancellationToken) -> Prelude {
     let mut prelude = Prelude { ended, ..Prelude::default() };
     loop {
         let said = tokio::select! {

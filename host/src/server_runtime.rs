@@ -24,11 +24,11 @@ use crate::environment::Environment;
 use crate::relay::{Clients, RelayOptions, SamplingHandler, StateKey};
 use crate::reload::{ServedSampler, ServerKey};
 use crate::runtime::{BuildError, Overrides, SharedResources, read_secret, unanswered};
-use crate::transport::Side;
-use crate::transport::back::{Back, Place};
+use crate::transport::Duplex;
 use crate::transport::child::Program;
-use crate::transport::endpoint::{Settings, Whose};
-use crate::transport::remote::Remote;
+use crate::transport::http_client::Remote;
+use crate::transport::http_server::{Settings, SideOwner};
+use crate::transport::server::{ServerAddress, ServerConnection};
 
 /// Which server is meant.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ pub struct ConfiguredServer {
     /// Its name in the config, if it is there.
     pub key: ServerKey,
     /// Where it is.
-    pub address: Place,
+    pub address: ServerAddress,
     /// The rule for its sampling requests.
     pub rule: Option<Sampling>,
     /// How `serve` has it for clients of revision 2026-07-28.
@@ -119,9 +119,9 @@ impl ConfiguredServer {
         let server = config.server(name, |name| env.var(name))?;
         let address = match server.transport {
             Transport::Stdio { command, args, env, cwd } => {
-                Place::Program(Program { command, args, env, cwd, ..Program::default() })
+                ServerAddress::Program(Program { command, args, env, cwd, ..Program::default() })
             }
-            Transport::Http { url, headers, is_old } => Place::Remote(remote(name, &url, &headers, is_old)?),
+            Transport::Http { url, headers, is_old } => ServerAddress::Remote(remote(name, &url, &headers, is_old)?),
         };
         let (name, rule, clients, is_off) = (server.name, server.sampling, server.clients, server.is_off);
         Ok(Self { key: Some(name.clone()), name, address, rule, clients, is_off })
@@ -135,13 +135,13 @@ impl ConfiguredServer {
         let with_headers = |remote: Remote| {
             let headers = spec.headers.iter();
             let remote = headers.into_iter().try_fold(remote, |remote, (name, value)| remote.with_header(name, value));
-            remote.map(Place::Remote).map_err(ServerError::Header)
+            remote.map(ServerAddress::Remote).map_err(ServerError::Header)
         };
         let without_headers = |program: Program| {
             let reason = "it goes with a server's URL, and this one is a command".to_owned();
-            if spec.headers.is_empty() { Ok(Place::Program(program)) } else { Err(ServerError::Header(reason)) }
+            if spec.headers.is_empty() { Ok(ServerAddress::Program(program)) } else { Err(ServerError::Header(reason)) }
         };
-        let unnamed = |name: String, address: Place| {
+        let unnamed = |name: String, address: ServerAddress| {
             let rule = config.sampling().cloned();
             Self { name, key: None, address, rule, clients: config::ClientSharing::One, is_off: false }
         };
@@ -154,8 +154,8 @@ impl ConfiguredServer {
                     );
                 }
                 let address = match server.address {
-                    Place::Program(program) => without_headers(program)?,
-                    Place::Remote(remote) => with_headers(remote)?,
+                    ServerAddress::Program(program) => without_headers(program)?,
+                    ServerAddress::Remote(remote) => with_headers(remote)?,
                 };
                 Ok(Self { address, ..server })
             }
@@ -231,7 +231,7 @@ pub struct ServerRuntime {
     /// The server's name in the config, or its command's or its host's.
     pub name: String,
     /// Where it is.
-    pub address: Place,
+    pub address: ServerAddress,
     /// Who answers its sampling requests, and where the rule for that is found.
     pub served: ServedSampler,
     /// The options of its relays.
@@ -271,10 +271,10 @@ impl ServerRuntime {
 
     /// How many clients a side of the HTTP front stands for.
     #[must_use]
-    pub fn clients_of(&self, whose: Whose) -> Clients {
-        let told = matches!(&self.address, Place::Remote(remote) if !remote.is_old());
+    pub fn clients_of(&self, whose: SideOwner) -> Clients {
+        let told = matches!(&self.address, ServerAddress::Remote(remote) if !remote.is_old());
         match whose {
-            Whose::Everybodys if self.clients != config::ClientSharing::One => Clients::Several { told },
+            SideOwner::AllClients if self.clients != config::ClientSharing::One => Clients::Several { told },
             _ => Clients::One,
         }
     }
@@ -283,17 +283,17 @@ impl ServerRuntime {
     ///
     /// # Errors
     /// [`ServerError::Program`] or [`ServerError::Remote`].
-    pub async fn start(&self) -> Result<(Side, Back), ServerError> {
+    pub async fn start(&self) -> Result<(Duplex, ServerConnection), ServerError> {
         let mut address = self.address.clone();
-        if let Place::Program(program) = &mut address {
+        if let ServerAddress::Program(program) = &mut address {
             program.withheld = self.served.sampler.withheld();
         }
         address.start(self.relay.line).await.map_err(|cause| match &self.address {
-            Place::Program(program) => {
+            ServerAddress::Program(program) => {
                 let folder = program.cwd.as_ref().map(|cwd| format!(" in `{}`", cwd.display())).unwrap_or_default();
                 ServerError::Program { program: program.command.clone(), folder, cause }
             }
-            Place::Remote(_) => ServerError::Remote { name: self.name.clone(), cause },
+            ServerAddress::Remote(_) => ServerError::Remote { name: self.name.clone(), cause },
         })
     }
 }

@@ -1,19 +1,19 @@
-//! How messages come and go: each side of the relay is a pair of channels, whatever is behind it.
+//! Transports: each side of the relay is a pair of channels, whatever is behind it.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `lines` | cutting a stream of bytes into messages |
+//! | `lines` | framing: bytes to lines |
 //! | `stdio` | our own stdin and stdout: the client in front |
-//! | `child` | a server in the back, as a child process |
-//! | `remote` | a server in the back, at a URL |
-//! | `back` | a server in the back, whichever it is |
-//! | `endpoint` | clients in front, over HTTP |
+//! | `child` | a server as a child process |
+//! | `http_client` | a server at a URL |
+//! | `server` | a server, whichever of the two |
+//! | `http_server` | clients in front, over HTTP |
 
-pub mod back;
 pub mod child;
-pub mod endpoint;
+pub mod http_client;
+pub mod http_server;
 mod lines;
-pub mod remote;
+pub mod server;
 pub mod stdio;
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ pub(crate) const QUEUE: usize = 16;
 
 /// One side of the relay.
 #[derive(Debug)]
-pub struct Side {
+pub struct Duplex {
     /// What it says. The channel's end is the end of its input.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What it is told; each message with the end of its line. Dropping it ends the side's input.
@@ -63,19 +63,19 @@ pub enum Incoming {
     },
 }
 
-impl Side {
+impl Duplex {
     /// Two sides that are connected to each other.
     #[must_use]
-    pub fn pair() -> (Side, Peer) {
+    pub fn pair() -> (Duplex, DuplexPeer) {
         let (to_side, incoming) = mpsc::channel(QUEUE);
         let (outgoing, from_side) = mpsc::channel(QUEUE);
-        (Side { incoming, outgoing }, Peer { incoming: from_side, outgoing: to_side })
+        (Duplex { incoming, outgoing }, DuplexPeer { incoming: from_side, outgoing: to_side })
     }
 }
 
 /// The other end of a side, for a peer in this process.
 #[derive(Debug)]
-pub struct Peer {
+pub struct DuplexPeer {
     /// What the relay says to it.
     pub incoming: mpsc::Receiver<Message>,
     /// What it says to the relay.

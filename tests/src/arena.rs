@@ -15,8 +15,7 @@ use understudy::config::{Config, PluginConfig, Sampling};
 use understudy::outbound::Http;
 use understudy::relay::{Relay, RelayOptions};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::sandbox::Engine;
-use understudy::transport::{Incoming, Side};
+use understudy::transport::{Duplex, Incoming};
 
 use crate::session::sampling;
 use crate::{PATIENCE, bombs, guests, program, wild};
@@ -52,7 +51,7 @@ impl Drop for AbortOnDrop {
 
 impl Server {
     fn new(rule: Sampling, sampler: Arc<Sampler>, limit: usize) -> Self {
-        let ((front, client), (back, mut peer)) = (Side::pair(), Side::pair());
+        let ((front, client), (back, mut peer)) = (Duplex::pair(), Duplex::pair());
         let relay = Relay::start(front, back, Some((rule, sampler)), RelayOptions::new(limit));
         let waiting: Arc<Mutex<Waiting>> = Arc::default();
         let (to_relay, seen) = (peer.outgoing.clone(), Arc::clone(&waiting));

@@ -6,8 +6,7 @@ use understudy::config::{Config, Mode, Sampling};
 use understudy::outbound::Http;
 use understudy::relay::{Relay, RelayOptions, StateKey};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::sandbox::Engine;
-use understudy::transport::{Incoming, Peer, Side};
+use understudy::transport::{Duplex, DuplexPeer, Incoming};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ pub struct Relayed {
 
 /// One side.
 #[derive(Debug)]
-pub struct End(Peer);
+pub struct End(DuplexPeer);
 
 impl Relayed {
     /// A relay in this mode.
@@ -48,7 +47,7 @@ impl Relayed {
         let plugin = ConfiguredPlugin::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
         let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config);
         let terms = RelayOptions { state_key, ..RelayOptions::new(config.limits.line) };
-        let ((front, client), (back, server)) = (Side::pair(), Side::pair());
+        let ((front, client), (back, server)) = (Duplex::pair(), Duplex::pair());
         let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);
         Self { client: End(client), server: End(server), _relay: relay }
     }

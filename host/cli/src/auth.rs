@@ -17,7 +17,7 @@ use understudy::oauth::{Callback, Login, Wish};
 use understudy::search_path::search_path;
 use understudy::server_runtime;
 use understudy::text::one_line;
-use understudy::transport::remote::Remote;
+use understudy::transport::http_client::Remote;
 
 /// Arguments of `auth`.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::Outcome;
 use super::setup;
 use understudy::relay::{Relay, RelayOptions};
-use understudy::transport::back::LAST_WORDS;
+use understudy::transport::server::LAST_WORDS;
 use understudy::transport::stdio::{self, Front};
 
 /// Arguments of `proxy`.

@@ -20,7 +20,7 @@ use understudy::descriptors;
 use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
 use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
-use understudy::transport::endpoint::{Front, Listener, Socket};
+use understudy::transport::http_server::{HttpServer, Listener, Socket};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome>
     let backends = Backends::default();
     descriptors::raise();
     let settings = front_settings(&config, &serve, &servers, wanted.token());
-    let front = Front::start(listener, settings, backends.open())?;
+    let front = HttpServer::start(listener, settings, backends.open())?;
 
     let seen = FileSnapshot::of(&config, &overrides, servers.iter().map(|server| &server.key), shared.environment());
     let mut loaded = Vec::new();

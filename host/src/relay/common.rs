@@ -15,7 +15,7 @@ use super::request_state::StateKey;
 use crate::config::Sampling;
 use crate::sampling::{Sampler, SamplingRequest};
 use crate::transport::Incoming;
-use crate::transport::back::Again;
+use crate::transport::server::Restart;
 
 /// The most messages of a server that wait for its client's first one. After as many the server is taken for a stateful one.
 pub(super) const MOST_EARLY: usize = 64;
@@ -33,7 +33,7 @@ pub struct RelayOptions {
     /// How many clients the front stands for; one by default.
     pub clients: Clients,
     /// The right to start the server again, if it ends on the first request in a stateless client's name.
-    pub again: Option<Again>,
+    pub again: Option<Restart>,
 }
 
 /// How many clients the front stands for.

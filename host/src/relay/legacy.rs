@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::session::Session;
 use super::tasks::{self, Tasks};
 use crate::sampling::{SamplingParams, SamplingRequest, hop};
-use crate::transport::{Incoming, Message, Side};
+use crate::transport::{Duplex, Incoming, Message};
 use silence::SilenceWatch;
 
 /// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
@@ -41,7 +41,7 @@ struct StatefulRelay {
 }
 
 /// Relays until neither side has anything to say.
-pub(super) async fn run(front: Side, back: Side, session: Session, limit: usize, prelude: Prelude) {
+pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: usize, prelude: Prelude) {
     let session = Arc::new(session);
     let shared = Arc::new(StatefulRelay {
         tasks: Arc::clone(session.tasks()),
@@ -333,7 +333,7 @@ mod tests {
         let config = Config::parse("{}", Path::new("a test")).unwrap();
         let rule = Sampling::by(Vec::new());
         let sampler = Sampler::new("a server", &rule, Vec::new(), Arc::default(), &config);
-        let ((front, _client), (back, server)) = (Side::pair(), Side::pair());
+        let ((front, _client), (back, server)) = (Duplex::pair(), Duplex::pair());
         for id in 0..IN_A_ROW + 4 {
             let request = json!({ "jsonrpc": "2.0", "id": id, "method": "sampling/createMessage", "params": { "messages": [], "maxTokens": 1 } });
             server.outgoing.try_send(Incoming::Message(Bytes::from(format!("{request}\n")).into())).unwrap();

@@ -32,7 +32,7 @@ use super::request_state::{RequestState, StateSealer};
 use super::{discover, lookalike};
 use crate::config::{Attached, Sampling};
 use crate::sampling::Sampler;
-use crate::transport::{Incoming, Message, Side};
+use crate::transport::{Duplex, Incoming, Message};
 use between_rounds::BetweenRounds;
 
 /// One relay of this era.
@@ -109,8 +109,8 @@ impl Calls {
 
 /// Relays until neither side has anything to say; the client has said its first message already.
 pub(super) async fn run(
-    front: Side,
-    back: Side,
+    front: Duplex,
+    back: Duplex,
     by: (Sampling, Arc<Sampler>),
     options: RelayOptions,
     (first, prelude): (Message, Prelude),

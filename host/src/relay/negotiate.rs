@@ -18,8 +18,8 @@ use super::modern;
 use super::session::Session;
 use crate::config::{EraChoice, Sampling};
 use crate::sampling::Sampler;
-use crate::transport::back::Again;
-use crate::transport::{Incoming, Message, Side};
+use crate::transport::server::Restart;
+use crate::transport::{Duplex, Incoming, Message};
 
 /// How long a server may be silent about `initialize` before it is asked `server/discover` as well. Servers that speak only the newest revision may
 /// leave unanswered what they don't know; one that is slow to start answers the first of the two first.
@@ -30,10 +30,10 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// A server may speak both eras. It is asked for a session first, unless the rule says otherwise (`era: client`): in a session it can ask for a
 /// completion in both ways.
 pub(super) async fn negotiate(
-    (front, mut back): (Side, Side),
+    (front, mut back): (Duplex, Duplex),
     by: (Sampling, Arc<Sampler>),
     options: RelayOptions,
-    mut again: Option<Again>,
+    mut again: Option<Restart>,
     (first, envelope, mut prelude): (Message, Envelope, Prelude),
 ) {
     let meta = envelope.members();
@@ -77,7 +77,7 @@ pub(super) async fn negotiate(
 }
 
 /// Restarts, once, a server that has ended: some end when they are asked in the way of an era that they don't speak.
-async fn start_again_if_ended(back: &mut Side, again: &mut Option<Again>, asked: &str) {
+async fn start_again_if_ended(back: &mut Duplex, again: &mut Option<Restart>, asked: &str) {
     if !(back.incoming.is_closed() && back.incoming.is_empty()) {
         return;
     }
@@ -103,7 +103,7 @@ enum InitializeOutcome {
 /// Asks a server for a session, and keeps its messages until its era is known.
 async fn try_initialize(
     initialize: Bytes,
-    back: &mut Side,
+    back: &mut Duplex,
     said: &mut VecDeque<Incoming>,
     meta: &RawObject,
     patience: Duration,
@@ -172,7 +172,7 @@ mod tests {
             (r#""id":"understudy-discover","result":{"supportedVersions":["2026-07-28"],"capabilities":{}}"#, true),
             (r#""id":"understudy-initialize","result":{"protocolVersion":"2025-11-25"}"#, false),
         ] {
-            let (mut back, mut server) = Side::pair();
+            let (mut back, mut server) = Duplex::pair();
             let server = tokio::spawn(async move {
                 let mut heard = Vec::new();
                 for _ in 0..2 {

@@ -10,9 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{ServerError, ServerRuntime};
 use crate::relay::{Relay, RelayOptions};
-use crate::transport::Side;
-use crate::transport::back::Back;
-use crate::transport::endpoint::{Guard, Kept, Open, Whose};
+use crate::transport::Duplex;
+use crate::transport::http_server::{OpenSession, RunningSession, SessionGuard, SideOwner};
+use crate::transport::server::ServerConnection;
 
 /// The servers behind an HTTP front, which begins to listen before they are loaded.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ impl Backends {
 
     /// What the front begins sessions with.
     #[must_use]
-    pub fn open(&self) -> Open {
+    pub fn open(&self) -> OpenSession {
         let backends = self.clone();
         Arc::new(move |name, side, whose| {
             let server = backends.servers.get().and_then(|servers| servers.get(name)).cloned();
@@ -52,7 +52,12 @@ impl Backends {
 }
 
 /// Begins a session: a relay, and a connection of its own.
-async fn begin(server: &ServerRuntime, side: Side, whose: Whose, ending: TaskTracker) -> Result<Guard, ServerError> {
+async fn begin(
+    server: &ServerRuntime,
+    side: Duplex,
+    whose: SideOwner,
+    ending: TaskTracker,
+) -> Result<SessionGuard, ServerError> {
     let (servers, mut back) = server.start().await?;
     let terms = RelayOptions { clients: server.clients_of(whose), again: back.again(), ..server.relay.clone() };
     let relay = Relay::start(side, servers, server.answering(), terms);
@@ -61,20 +66,22 @@ async fn begin(server: &ServerRuntime, side: Side, whose: Whose, ending: TaskTra
 
 /// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
 struct Session {
-    parts: Option<(Relay, Back)>,
+    parts: Option<(Relay, ServerConnection)>,
     shutdown: Duration,
     /// Where the ending is waited for.
     ending: TaskTracker,
 }
 
-impl Kept for Session {
-    fn fate(&mut self) -> BoxFuture<'_, String> {
+impl RunningSession for Session {
+    fn exit_reason(&mut self) -> BoxFuture<'_, String> {
         async {
             let Some((_, back)) = &mut self.parts else { return "the server ended before it answered".to_owned() };
-            let how = back.fate().await;
+            let how = back.exit_reason().await;
             let why = match back {
-                Back::Child(_) => "; why, it may have said on its stderr, which is that of `understudy serve`",
-                Back::Remote(_) => "",
+                ServerConnection::Child(_) => {
+                    "; why, it may have said on its stderr, which is that of `understudy serve`"
+                }
+                ServerConnection::Remote(_) => "",
             };
             format!("the server {how} before it answered{why}")
         }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::{Backends, ConfiguredServer, ServerError, ServerRuntime, front_settings, relay_options};
 use crate::config::{self, Config, TokenSource};
 use crate::runtime::{Overrides, SharedResources, read_secret};
-use crate::transport::endpoint::{Front, FrontService};
+use crate::transport::http_server::{FrontService, HttpServer};
 
 /// The servers of a config behind a `tower::Service`: what `understudy serve` is behind a socket.
 ///
@@ -28,7 +28,7 @@ use crate::transport::endpoint::{Front, FrontService};
 /// ```
 #[derive(Debug)]
 pub struct EmbeddedFront {
-    front: Front,
+    front: HttpServer,
     backends: Backends,
     shutdown: std::time::Duration,
 }
@@ -61,7 +61,7 @@ impl EmbeddedFront {
             }
         }
         let backends = Backends::default();
-        let front = Front::embedded(address, front_settings(config, &serve, &servers, token), backends.open());
+        let front = HttpServer::embedded(address, front_settings(config, &serve, &servers, token), backends.open());
         let mut loaded = Vec::new();
         for server in servers {
             loaded.push(ServerRuntime::load(config, server, &Overrides::default(), relay.clone(), shared).await?);

@@ -29,7 +29,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Incoming, Message, QUEUE, Side, Splitter};
+use super::{Duplex, Incoming, Message, QUEUE, Splitter};
 use crate::children::{self, Withheld};
 use ending::Ending;
 use guard::Guard;
@@ -55,7 +55,7 @@ pub struct Program {
 
 /// A running server.
 #[derive(Debug)]
-pub struct Server {
+pub struct ChildProcess {
     /// It is reaped last of all: until then its number, which is that of its group, is nobody else's.
     child: tokio::process::Child,
     group: Option<Pid>,
@@ -71,7 +71,7 @@ pub struct Server {
 ///
 /// # Errors
 /// If it can't be started.
-pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)> {
+pub async fn start(program: Program, limit: usize) -> io::Result<(Duplex, ChildProcess)> {
     let (life, end_of_life) = std_mpsc::channel();
     let (done, started) = oneshot::channel();
     let (to_tell, ended) = oneshot::channel();
@@ -107,7 +107,7 @@ pub async fn start(program: Program, limit: usize) -> io::Result<(Side, Server)>
             read(stdout, limit, to_relay).await;
         });
     }
-    Ok((Side { incoming, outgoing }, Server { child, group, ending, guard, shown, _life: life }))
+    Ok((Duplex { incoming, outgoing }, ChildProcess { child, group, ending, guard, shown, _life: life }))
 }
 
 /// The group that a child is the first of.
@@ -203,7 +203,7 @@ async fn read(mut stdout: ChildStdout, limit: usize, to_relay: mpsc::Sender<Inco
     }
 }
 
-impl Server {
+impl ChildProcess {
     /// Waits for the server to end: its process, and the processes that hold its output.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ fn send(group: Option<Pid>, signal: Signal) {
     }
 }
 
-impl Drop for Server {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // Whoever still runs is a server, or a server's child, that nobody will talk to again.
         self.signal(Signal::KILL);

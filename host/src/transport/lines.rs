@@ -77,6 +77,20 @@ impl Splitter {
     }
 }
 
+/// JSON as one line with its end: where there are line ends between its tokens, spaces stand in their place. A byte order mark is left out.
+pub(super) fn line_of(mut json: Vec<u8>) -> Bytes {
+    if json.starts_with("\u{feff}".as_bytes()) {
+        json.drain(..'\u{feff}'.len_utf8());
+    }
+    for byte in &mut json {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    json.push(b'\n');
+    json.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,13 +11,13 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Incoming, Message, QUEUE, Side, Splitter};
+use super::{Duplex, Incoming, Message, QUEUE, Splitter};
 
 /// The client in front.
 #[derive(Debug)]
 pub struct Front {
     /// What it says, and is told.
-    pub side: Side,
+    pub side: Duplex,
     /// Cancelled once it says no more.
     pub ended: CancellationToken,
     /// The thread that writes to it: once that ends, all that was sent is written.
@@ -45,7 +45,7 @@ pub fn front(limit: usize) -> io::Result<Front> {
     };
     thread::Builder::new().name("stdin".to_owned()).spawn(reading)?;
     let writer = thread::Builder::new().name("stdout".to_owned()).spawn(move || write(stdout, from_relay))?;
-    Ok(Front { side: Side { incoming, outgoing }, ended, writer })
+    Ok(Front { side: Duplex { incoming, outgoing }, ended, writer })
 }
 
 fn read(mut stdin: File, limit: usize, to_relay: &mpsc::Sender<Incoming>) {

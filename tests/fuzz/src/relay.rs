@@ -21,7 +21,7 @@ use understudy::relay::{Relay, RelayOptions, SamplingHandler};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
-use understudy::transport::{Incoming, Peer, Side, Splitter};
+use understudy::transport::{Duplex, DuplexPeer, Incoming, Splitter};
 
 use crate::seed;
 
@@ -143,8 +143,8 @@ struct Said {
 
 impl Play {
     fn begin(answering: SamplingHandler, touches: bool) -> Self {
-        let (front, client) = Side::pair();
-        let (back, server) = Side::pair();
+        let (front, client) = Duplex::pair();
+        let (back, server) = Duplex::pair();
         let relay = Relay::start(front, back, answering, RelayOptions::new(LINE));
         let (sender, ears) = mpsc::unbounded_channel();
         let client = Mouth::of(client, Party::Client, sender.clone());
@@ -203,8 +203,8 @@ impl Play {
 }
 
 impl Mouth {
-    fn of(peer: Peer, party: Party, ears: mpsc::UnboundedSender<(Party, Option<Bytes>)>) -> Self {
-        let Peer { mut incoming, outgoing } = peer;
+    fn of(peer: DuplexPeer, party: Party, ears: mpsc::UnboundedSender<(Party, Option<Bytes>)>) -> Self {
+        let DuplexPeer { mut incoming, outgoing } = peer;
         tokio::spawn(async move {
             while let Some(message) = incoming.recv().await {
                 // Nobody listens any more: the play is over.

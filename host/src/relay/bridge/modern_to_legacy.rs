@@ -40,7 +40,7 @@ use crate::relay::request_state::StateSealer;
 use crate::relay::session::Session;
 use crate::relay::{discover, legacy, multi_round};
 use crate::sampling::Sampler;
-use crate::transport::{Incoming, Message, QUEUE, Side};
+use crate::transport::{Duplex, Incoming, Message, QUEUE};
 
 /// Our id for `initialize`.
 pub(in crate::relay) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
@@ -89,8 +89,8 @@ fn declares(clients: Clients, capabilities: Option<Box<RawValue>>) -> Box<RawVal
 /// Relays for a modern client and a server that has begun a session, or is about to: its answer to [`initialize`] is among what it has said, or is
 /// still to come.
 pub(in crate::relay) async fn run(
-    front: Side,
-    back: Side,
+    front: Duplex,
+    back: Duplex,
     (session, sampler): (Session, Arc<Sampler>),
     options: RelayOptions,
     (first, prelude): (Message, Prelude),
@@ -98,7 +98,7 @@ pub(in crate::relay) async fn run(
     let (to_relay, relays) = mpsc::channel(QUEUE);
     // Long, so that a relay that answers the client while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
-    let side = Side { incoming: relays, outgoing: relay_says };
+    let side = Duplex { incoming: relays, outgoing: relay_says };
     // A call is parked in this bridge alone, and another one has calls of the same ids: no other's states must open here.
     let seal = StateSealer::new(None, sampler.server());
     let clients = options.clients;

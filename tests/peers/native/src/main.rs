@@ -11,8 +11,8 @@ use native::plugin::Engine;
 use native::provider::Http;
 use native::relay::{Relay, RelayOptions};
 use native::sampling::{ConfiguredPlugin, Sampler};
-use native::transport::back::Place;
 use native::transport::child::Program;
+use native::transport::server::ServerAddress;
 use native::transport::stdio;
 
 /// As Understudy has it.
@@ -45,7 +45,7 @@ async fn proxy(config: &Config, command: String, args: Vec<String>) -> Result<()
     let sampler = Arc::new(Sampler::new("race", &rule, chain, Arc::new(Http::default()), config));
     let terms = RelayOptions::new(config.limits.line);
     let program = Program { command, args, withheld: sampler.withheld(), ..Program::default() };
-    let (side, mut back) = Place::Program(program).start(terms.line).await?;
+    let (side, mut back) = ServerAddress::Program(program).start(terms.line).await?;
     let stdio::Front { side: front, writer, .. } = stdio::front(terms.line)?;
     let mut relay = Relay::start(front, side, Some((rule, sampler)), terms);
     back.ended().await?;

@@ -14,8 +14,7 @@ use understudy::config::{Config, Sampling};
 use understudy::outbound::Http;
 use understudy::relay::{Relay, RelayOptions};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::sandbox::{Engine, Plugin};
-use understudy::transport::{Incoming, Side};
+use understudy::transport::{Duplex, Incoming};
 use understudy::wit::understudy::plugin::types as wit;
 use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_plugin::{Provider, testing};
@@ -189,7 +188,7 @@ impl Parts {
 
     fn relay<'a>(&'a self, line: &'a Line) -> Part<'a> {
         let _in_the_runtime = self.runtime.enter();
-        let ((front, mut client), (back, server)) = (Side::pair(), Side::pair());
+        let ((front, mut client), (back, server)) = (Duplex::pair(), Duplex::pair());
         let relay = Relay::start(
             front,
             back,

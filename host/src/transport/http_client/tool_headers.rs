@@ -23,7 +23,7 @@ impl Tools {
     }
 
     /// Adds the headers of a call; or why it can't be sent.
-    pub(super) fn mirror(&self, tool: &str, arguments: &str, headers: &mut HeaderMap) -> Result<(), String> {
+    pub(super) fn add_headers(&self, tool: &str, arguments: &str, headers: &mut HeaderMap) -> Result<(), String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let added = known.headers(tool, arguments).map_err(|reason| {
             let (tool, reason) = (one_line(tool, 100), one_line(&reason, 300));

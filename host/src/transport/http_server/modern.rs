@@ -13,28 +13,28 @@ use mcp::{Kind, Parts, code, field, notification};
 use tokio::sync::{Mutex, mpsc};
 
 use super::apart::{self, Apart};
-use super::log::Reader;
-use super::mirror::{self, Mirrored};
-use super::posted::Posted;
-use super::reply::{self, Response, empty, json, refusal};
-use super::shared_side::{Going, SharedSide};
-use super::{Endpoint, Guard, Whose};
+use super::event_log::EventReader;
+use super::header_check::{self, ListedTools};
+use super::multiplexer::{Multiplexer, PendingExchange};
+use super::request_body::PostedMessage;
+use super::response::{self, Response, empty, json, refusal};
+use super::{ServerEndpoint, SessionGuard, SideOwner};
 use crate::text::one_line;
-use crate::transport::{Incoming, Message, Side};
+use crate::transport::{Duplex, Incoming, Message};
 
 /// How long the first word is waited for before a stream is begun.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// What all clients of this era share.
 #[derive(Debug, Default)]
-pub(super) struct Modern {
-    side: Mutex<Option<Arc<SharedSide>>>,
-    mirrored: Arc<Mirrored>,
+pub(super) struct StatelessSides {
+    side: Mutex<Option<Arc<Multiplexer>>>,
+    listed_tools: Arc<ListedTools>,
     apart: Arc<Apart>,
 }
 
 /// A message of a client's.
-pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: Posted) -> Response {
+pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, posted: PostedMessage) -> Response {
     let id = posted.head.id();
     match posted.head.kind() {
         Kind::Request | Kind::Notification => {}
@@ -47,7 +47,7 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
         let reason = format!("the member `{}` comes twice, or with other letters' case", one_line(&member, 20));
         return refusal(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, &reason);
     }
-    if let Err(refusal) = mirror::check(headers, &posted, &endpoint.modern.mirrored) {
+    if let Err(refusal) = header_check::check(headers, &posted, &endpoint.modern.listed_tools) {
         return *refusal;
     }
     if endpoint.shared.is_ending() {
@@ -82,7 +82,7 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
     let _ = tokio::time::timeout(GRACE, reader.wait()).await;
     match reader.log().only() {
         Some(answer) => json(status(&answer), answer),
-        None => reply::events(events(going, reader)),
+        None => response::events(events(going, reader)),
     }
 }
 
@@ -96,37 +96,41 @@ fn status(answer: &[u8]) -> StatusCode {
 }
 
 /// The events of a request that is going on. When the client drops them, the request is cancelled.
-fn events(going: Going, reader: Reader) -> impl Stream<Item = Bytes> {
+fn events(going: PendingExchange, reader: EventReader) -> impl Stream<Item = Bytes> {
     futures_util::stream::unfold((going, reader), |(going, mut reader)| async {
-        let event = match tokio::time::timeout(reply::KEEP_ALIVE, reader.next()).await {
-            Ok(Some((_, line))) => reply::event(None, &line),
+        let event = match tokio::time::timeout(response::KEEP_ALIVE, reader.next()).await {
+            Ok(Some((_, line))) => response::event(None, &line),
             Ok(None) => return None,
-            Err(_) => reply::keep_alive(),
+            Err(_) => response::keep_alive(),
         };
         Some((event, (going, reader)))
     })
 }
 
-impl Modern {
+impl StatelessSides {
     /// The side that a message takes.
-    async fn side_for(&self, endpoint: &Arc<Endpoint>, posted: &Posted) -> Result<Arc<SharedSide>, String> {
+    async fn side_for(
+        &self,
+        endpoint: &Arc<ServerEndpoint>,
+        posted: &PostedMessage,
+    ) -> Result<Arc<Multiplexer>, String> {
         if endpoint.shared.settings.apart.contains(&endpoint.name) && apart::is_call(&posted.head) {
-            return self.apart.side(endpoint, posted, &self.mirrored).await;
+            return self.apart.side(endpoint, posted, &self.listed_tools).await;
         }
         self.side(endpoint).await
     }
 
     /// The side, begun if need be.
-    async fn side(&self, endpoint: &Arc<Endpoint>) -> Result<Arc<SharedSide>, String> {
+    async fn side(&self, endpoint: &Arc<ServerEndpoint>) -> Result<Arc<Multiplexer>, String> {
         let mut current = self.side.lock().await;
         if let Some(side) = current.as_ref().filter(|side| !side.is_over()) {
             return Ok(Arc::clone(side));
         }
-        let (side, peer) = Side::pair();
+        let (side, peer) = Duplex::pair();
         let has_one_client = endpoint.shared.settings.one.contains(&endpoint.name);
-        let guard = endpoint.shared.begin(&endpoint.name, side, Whose::Everybodys).await?;
-        let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(&self.mirrored), has_one_client));
-        endpoint.shared.tasks.spawn(carry(Arc::clone(&side), peer.incoming, guard));
+        let guard = endpoint.shared.begin(&endpoint.name, side, SideOwner::AllClients).await?;
+        let side = Arc::new(Multiplexer::new(peer.outgoing, Arc::clone(&self.listed_tools), has_one_client));
+        endpoint.shared.tasks.spawn(pump(Arc::clone(&side), peer.incoming, guard));
         if endpoint.shared.is_ending() {
             // It came too late to be ended with the others.
             side.end("Understudy is shutting down");
@@ -162,11 +166,11 @@ impl Modern {
 }
 
 /// Carries what the server says to where its clients read it, until either has had enough.
-async fn carry(side: Arc<SharedSide>, mut from_relay: mpsc::Receiver<Message>, mut guard: Guard) {
+async fn pump(side: Arc<Multiplexer>, mut from_relay: mpsc::Receiver<Message>, mut guard: SessionGuard) {
     loop {
         tokio::select! {
             message = from_relay.recv() => match message {
-                Some(message) => side.say(&message),
+                Some(message) => side.route(&message),
                 None => break,
             },
             () = side.ended() => break,
@@ -174,7 +178,7 @@ async fn carry(side: Arc<SharedSide>, mut from_relay: mpsc::Receiver<Message>, m
     }
     // Who ends the side has said why.
     if !side.is_ended() {
-        side.end(&guard.fate().await);
+        side.end(&guard.exit_reason().await);
     }
     drop(guard);
 }

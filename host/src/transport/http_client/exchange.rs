@@ -12,11 +12,13 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::encoding;
-use super::forgotten::Told;
-use super::trouble::{MOST_OF_A_REFUSAL, Trouble};
+use super::error::ClientError;
+use super::refusal::MOST_OF_A_REFUSAL;
+use super::session_loss::SessionContext;
 use crate::http::{builder, error_chain, is_loopback};
 use crate::oauth::{Challenge, Login};
 use crate::text::one_line;
+use crate::transport::lines::line_of;
 
 /// How often a server is asked for a sign of life while it says nothing, and how many may stay away. Answers may take minutes, so
 /// this is the only way to tell a server that thinks from one that is gone.
@@ -35,7 +37,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// The way to a server.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct HttpExchange {
     client: reqwest::Client,
     url: Url,
     /// Headers of the config's, for each request.
@@ -44,7 +46,7 @@ pub(super) struct Wire {
     login: Option<Login>,
 }
 
-impl Wire {
+impl HttpExchange {
     pub(super) fn new(url: Url, headers: HeaderMap) -> Result<Self, String> {
         let builder = if is_loopback(&url) { builder().no_proxy() } else { builder() };
         let builder = builder.tcp_keepalive(SIGN_OF_LIFE).tcp_keepalive_interval(SIGN_OF_LIFE / MISSED);
@@ -64,25 +66,30 @@ impl Wire {
     }
 
     /// Sends a message.
-    pub(super) async fn post(&self, url: &Url, mut headers: HeaderMap, message: Bytes) -> Result<Response, Trouble> {
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        mut headers: HeaderMap,
+        message: Bytes,
+    ) -> Result<Response, ClientError> {
         headers.insert(ACCEPT, EITHER);
         headers.insert(CONTENT_TYPE, JSON);
         self.send(Method::POST, url, headers, message).await
     }
 
     /// Opens a stream.
-    pub(super) async fn get(&self, mut headers: HeaderMap) -> Result<Response, Trouble> {
+    pub(super) async fn get(&self, mut headers: HeaderMap) -> Result<Response, ClientError> {
         headers.insert(ACCEPT, EVENTS);
         self.send(Method::GET, &self.url, headers, Bytes::new()).await
     }
 
     /// Ends a session.
-    pub(super) async fn delete(&self, headers: HeaderMap) -> Result<Response, Trouble> {
+    pub(super) async fn delete(&self, headers: HeaderMap) -> Result<Response, ClientError> {
         self.send(Method::DELETE, &self.url, headers, Bytes::new()).await
     }
 
     /// Sends a request, and again where a redirect within the server says.
-    async fn send(&self, method: Method, url: &Url, ours: HeaderMap, body: Bytes) -> Result<Response, Trouble> {
+    async fn send(&self, method: Method, url: &Url, ours: HeaderMap, body: Bytes) -> Result<Response, ClientError> {
         let mut headers = self.headers.clone();
         headers.extend(ours);
         let mut url = url.clone();
@@ -117,23 +124,30 @@ impl Wire {
     }
 
     /// A URL of the server's, if it is within its origin: headers of the config's may be secrets, and are for this server alone.
-    pub(super) fn within(&self, base: &Url, to: &str, status: StatusCode) -> Result<Url, Trouble> {
+    pub(super) fn within(&self, base: &Url, to: &str, status: StatusCode) -> Result<Url, ClientError> {
         let shown = match base.join(to) {
             Ok(url) if url.origin() == self.url.origin() => return Ok(url),
             Ok(other) => format!("{}{}", other.origin().ascii_serialization(), other.path()),
             Err(_) => to.to_owned(),
         };
-        Err(Trouble::Elsewhere { place: self.place(), to: format!("`{}`", crate::text::one_line(&shown, 200)), status })
+        Err(ClientError::Elsewhere {
+            place: self.place(),
+            to: format!("`{}`", crate::text::one_line(&shown, 200)),
+            status,
+        })
     }
 
     /// What became of a request that has no answer.
-    fn unsent(&self, error: reqwest::Error) -> Trouble {
+    fn unsent(&self, error: reqwest::Error) -> ClientError {
         let place = self.place();
         let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
         let is_refused = is_of_kind(&error, std::io::ErrorKind::ConnectionRefused);
         let reason = error_chain(&error.without_url());
         if !is_connect {
-            return Trouble::Broken { place, how: format!("broke the connection off before it answered ({reason})") };
+            return ClientError::Broken {
+                place,
+                how: format!("broke the connection off before it answered ({reason})"),
+            };
         }
         let reason = match (is_refused, is_timeout) {
             (true, _) => "nothing listens there; is it running, and is the URL right?".to_owned(),
@@ -148,11 +162,11 @@ impl Wire {
             }
             _ => reason,
         };
-        Trouble::Unreachable { place, reason }
+        ClientError::Unreachable { place, reason }
     }
 
     /// Whether an answer is one, and else what it means.
-    pub(super) async fn accepted(&self, response: Response, told: Told) -> Result<Response, Trouble> {
+    pub(super) async fn accepted(&self, response: Response, told: SessionContext) -> Result<Response, ClientError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -170,23 +184,23 @@ impl Wire {
             }
         }
         let place = self.place();
-        if let Some(trouble) = Trouble::of_scopes(&place, status, challenge.as_ref(), &body) {
+        if let Some(trouble) = ClientError::of_scopes(&place, status, challenge.as_ref(), &body) {
             return Err(trouble);
         }
         let why = match &self.login {
             Some(login) => login.trouble().await,
             None => None,
         };
-        if let Some(trouble) = Trouble::of_login(&place, status, why, &body) {
+        if let Some(trouble) = ClientError::of_login(&place, status, why, &body) {
             return Err(trouble);
         }
         let authorizes = self.headers.contains_key(AUTHORIZATION);
-        Err(Trouble::refused(place, status, &body, told, authorizes))
+        Err(ClientError::refused(place, status, &body, told, authorizes))
     }
 
     /// An answer's body, as one line.
-    pub(super) async fn body(&self, response: Response, limit: usize) -> Result<Bytes, Trouble> {
-        let too_long = || Trouble::TooLong { place: self.place(), limit };
+    pub(super) async fn body(&self, response: Response, limit: usize) -> Result<Bytes, ClientError> {
+        let too_long = || ClientError::TooLong { place: self.place(), limit };
         let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced > limit {
             return Err(too_long());
@@ -207,23 +221,23 @@ impl Wire {
     }
 
     /// The connection broke in the middle of an answer.
-    pub(super) fn broken(&self, reason: &str) -> Trouble {
-        Trouble::Broken { place: self.place(), how: format!("broke its answer off ({reason})") }
+    pub(super) fn broken(&self, reason: &str) -> ClientError {
+        ClientError::Broken { place: self.place(), how: format!("broke its answer off ({reason})") }
     }
 
     /// A stream ended, and there was nothing in it.
-    pub(super) fn ended(&self) -> Trouble {
-        Trouble::Ended { place: self.place() }
+    pub(super) fn ended(&self) -> ClientError {
+        ClientError::Ended { place: self.place() }
     }
 
     /// Something that is no message.
-    pub(super) fn stray(&self, why: &str, line: &[u8]) -> Trouble {
+    pub(super) fn stray(&self, why: &str, line: &[u8]) -> ClientError {
         let start = String::from_utf8_lossy(line.get(..400).unwrap_or(line)).into_owned();
-        Trouble::Stray { place: self.place(), what: format!("something that is {why}: `{}`", one_line(&start, 80)) }
+        ClientError::Stray { place: self.place(), what: format!("something that is {why}: `{}`", one_line(&start, 80)) }
     }
 
-    pub(super) fn odd(&self, what: impl Into<String>) -> Trouble {
-        Trouble::Odd { place: self.place(), what: what.into() }
+    pub(super) fn odd(&self, what: impl Into<String>) -> ClientError {
+        ClientError::Odd { place: self.place(), what: what.into() }
     }
 }
 
@@ -270,18 +284,4 @@ fn is_of_kind(error: &reqwest::Error, kind: std::io::ErrorKind) -> bool {
 /// Whether a certificate is refused because it is an authority's.
 fn is_of_authority(reason: &str) -> bool {
     reason.contains("CaUsedAsEndEntity")
-}
-
-/// JSON as one line with its end: where there are line ends between its tokens, spaces stand in their place. A byte order mark is left out.
-pub(super) fn line_of(mut json: Vec<u8>) -> Bytes {
-    if json.starts_with("\u{feff}".as_bytes()) {
-        json.drain(..'\u{feff}'.len_utf8());
-    }
-    for byte in &mut json {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    json.push(b'\n');
-    json.into()
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::session::Session;
-use super::{Guard, Shared, Whose};
-use crate::transport::{Message, Side};
+use super::{SessionGuard, Shared, SideOwner};
+use crate::transport::{Duplex, Message};
 
 /// Why no session begins.
 #[derive(Debug)]
@@ -39,11 +39,11 @@ impl Sessions {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refused::Full)?;
         let id =
             random_id().map_err(|error| Refused::Failed(format!("no random number for a session's id: {error}")))?;
-        let (side, peer) = Side::pair();
-        let guard = self.shared.begin(&self.server, side, Whose::Session).await.map_err(Refused::Failed)?;
+        let (side, peer) = Duplex::pair();
+        let guard = self.shared.begin(&self.server, side, SideOwner::Session).await.map_err(Refused::Failed)?;
         let session = Arc::new(Session::new(id, peer.outgoing));
         self.lock().insert(session.id.clone(), Arc::clone(&session));
-        self.shared.tasks.spawn(Arc::clone(self).carry(Arc::clone(&session), peer.incoming, guard, place));
+        self.shared.tasks.spawn(Arc::clone(self).pump(Arc::clone(&session), peer.incoming, guard, place));
         if self.shared.is_ending() {
             // It came too late to be ended with the others.
             self.end(&session, "Understudy is shutting down");
@@ -87,17 +87,17 @@ impl Sessions {
     }
 
     /// Carries what the server says to where the client reads it, until either has had enough.
-    async fn carry(
+    async fn pump(
         self: Arc<Self>,
         session: Arc<Session>,
         mut from_relay: mpsc::Receiver<Message>,
-        mut guard: Guard,
+        mut guard: SessionGuard,
         place: OwnedSemaphorePermit,
     ) {
         loop {
             tokio::select! {
                 message = from_relay.recv() => match message {
-                    Some(message) => session.say(&message),
+                    Some(message) => session.route(&message),
                     None => break,
                 },
                 () = session.end.cancelled() => break,
@@ -107,7 +107,7 @@ impl Sessions {
         if !session.end.is_cancelled() {
             // Nothing new is begun with it.
             self.lock().remove(&session.id);
-            self.end(&session, &guard.fate().await);
+            self.end(&session, &guard.exit_reason().await);
         }
         drop((guard, place));
     }

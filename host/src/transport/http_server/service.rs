@@ -13,7 +13,7 @@ use http::{Request, Response};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::callers::Busy;
-use super::{Shared, reply, route};
+use super::{Shared, response, router};
 
 /// Answers the HTTP requests of MCP clients: at `/NAME/mcp` for each server, and at `/healthz` and `/readyz`. Clones serve the same servers.
 ///
@@ -48,7 +48,7 @@ where
             let visit = Arc::new(shared.callers.arrive(None));
             visit.speaks();
             let busy = visit.busy();
-            let response = route::answer(&shared, &visit, request.map(Box::pin)).await;
+            let response = router::answer(&shared, &visit, request.map(Box::pin)).await;
             Ok(response.map(|body| FrontBody { body, _busy: busy }))
         }
         .boxed()
@@ -58,12 +58,12 @@ where
 /// The body of an answer. Until it is dropped, its request counts among those that are being answered.
 #[derive(Debug)]
 pub struct FrontBody {
-    body: reply::Body,
+    body: response::Body,
     _busy: Busy,
 }
 
 impl FrontBody {
-    pub(super) fn new(body: reply::Body, busy: Busy) -> Self {
+    pub(super) fn new(body: response::Body, busy: Busy) -> Self {
         Self { body, _busy: busy }
     }
 }

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use super::METHODS;
-use super::reply::{Refusal, Response, empty, refusal};
+use super::response::{Refusal, Response, empty, refusal};
 use crate::text::one_line;
 
 /// What is said to a client of this very address that shows no token.
@@ -28,7 +28,7 @@ const WANTED: &str = "the bearer token is missing or wrong: the header `Authoriz
 
 /// Who may come in.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct AccessControl {
     /// None, if it is a Unix socket.
     port: Option<u16>,
     /// In lower case, with a port or without.
@@ -38,7 +38,7 @@ pub(super) struct Door {
     token: Option<SecretString>,
 }
 
-impl Door {
+impl AccessControl {
     pub(super) fn new(
         address: Option<SocketAddr>,
         mut hosts: Vec<String>,
@@ -51,12 +51,12 @@ impl Door {
     }
 
     /// Looks at a request; the refusal if it may not come in.
-    pub(super) fn look(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         is_unambiguous(headers)?;
         let is_preflight = method == Method::OPTIONS && self.is_allowed_page(headers);
         if !is_preflight && !self.has_token(headers) {
             // A page under a name of its own isn't told whom it has found.
-            let reason = match look_at_host(uri, headers, |host| self.is_host(host)) {
+            let reason = match check_host(uri, headers, |host| self.is_host(host)) {
                 Ok(()) => WANTED,
                 Err(_) => "the bearer token is missing or wrong",
             };
@@ -64,7 +64,7 @@ impl Door {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(response.into());
         }
-        look_at_host(uri, headers, |host| self.is_host(host))?;
+        check_host(uri, headers, |host| self.is_host(host))?;
         if let Some(origin) = headers.get(ORIGIN)
             && !self.is_origin(origin.to_str().unwrap_or_default())
         {
@@ -79,9 +79,9 @@ impl Door {
 
     /// Looks at a request of a monitor, which knows neither token nor name and asks by an address. A page that has its own name
     /// resolve to this machine asks by that name.
-    pub(super) fn look_at_monitor(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check_monitor(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         is_unambiguous(headers)?;
-        let looked = look_at_host(uri, headers, |host| self.is_host(host) || is_address(host));
+        let looked = check_host(uri, headers, |host| self.is_host(host) || is_address(host));
         // Nor is this one.
         let reason = "the host is missing, or none of this server's";
         looked.map_err(|refused| refusal(refused.status(), None, code::INVALID_REQUEST, reason).into())
@@ -93,7 +93,7 @@ impl Door {
     }
 
     /// Tells the browser of an allowed origin what its page may see.
-    pub(super) fn tell_browser(&self, origin: Option<&HeaderValue>, response: &mut Response) {
+    pub(super) fn add_cors_headers(&self, origin: Option<&HeaderValue>, response: &mut Response) {
         let Some(origin) = origin.filter(|origin| self.is_origin(origin.to_str().unwrap_or_default())) else { return };
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -194,7 +194,7 @@ fn is_loopback(name: &str) -> bool {
 }
 
 /// An error unless all that the request names as its host is one of these.
-fn look_at_host(uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+fn check_host(uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) -> Result<(), Refusal> {
     let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     let mut hosts = uri.authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).peekable();
     if hosts.peek().is_none() {
@@ -214,24 +214,29 @@ fn look_at_host(uri: &Uri, headers: &HeaderMap, is_host: impl Fn(&str) -> bool) 
 mod tests {
     use super::*;
 
-    fn door(token: Option<&str>) -> Door {
+    fn access(token: Option<&str>) -> AccessControl {
         let hosts = vec!["tools.example.com".to_owned(), "10.0.0.1:81".to_owned()];
         let address = SocketAddr::from(([192, 168, 0, 7], 8765));
-        Door::new(Some(address), hosts, vec!["https://app.example.com".to_owned()], token.map(SecretString::from))
+        AccessControl::new(
+            Some(address),
+            hosts,
+            vec!["https://app.example.com".to_owned()],
+            token.map(SecretString::from),
+        )
     }
 
-    fn status(door: &Door, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
+    fn status(access: &AccessControl, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let looked = door.look(&Method::POST, &uri.parse().unwrap(), &map);
+        let looked = access.check(&Method::POST, &uri.parse().unwrap(), &map);
         looked.map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
     }
 
     #[test]
     fn a_host_is_loopback_or_our_own_or_configured() {
-        let door = door(None);
+        let access = access(None);
         for host in [
             "localhost",
             "LOCALHOST:1",
@@ -243,7 +248,7 @@ mod tests {
             "tools.example.com:443",
             "10.0.0.1:81",
         ] {
-            assert_eq!(status(&door, "/x", &[("host", host)]), 200, "{host}");
+            assert_eq!(status(&access, "/x", &[("host", host)]), 200, "{host}");
         }
         for host in [
             "evil.example",
@@ -256,19 +261,19 @@ mod tests {
             "",
             "[::2]:8765",
         ] {
-            assert_eq!(status(&door, "/x", &[("host", host)]), 421, "{host}");
+            assert_eq!(status(&access, "/x", &[("host", host)]), 421, "{host}");
         }
-        assert_eq!(status(&door, "/x", &[]), 400);
-        assert_eq!(status(&door, "/x", &[("host", "localhost"), ("host", "evil.example")]), 400);
-        assert_eq!(status(&door, "http://evil.example/x", &[("host", "localhost")]), 421);
+        assert_eq!(status(&access, "/x", &[]), 400);
+        assert_eq!(status(&access, "/x", &[("host", "localhost"), ("host", "evil.example")]), 400);
+        assert_eq!(status(&access, "http://evil.example/x", &[("host", "localhost")]), 421);
     }
 
     #[test]
     fn an_origin_is_this_address_by_a_loopback_name_or_configured() {
-        let door = door(None);
+        let access = access(None);
         for origin in ["http://localhost:8765", "http://127.0.0.1:8765", "http://[::1]:8765", "https://app.example.com"]
         {
-            assert_eq!(status(&door, "/x", &[("host", "localhost"), ("origin", origin)]), 200, "{origin}");
+            assert_eq!(status(&access, "/x", &[("host", "localhost"), ("origin", origin)]), 200, "{origin}");
         }
         for origin in [
             "http://evil.example",
@@ -280,24 +285,24 @@ mod tests {
             "http://localhost.evil.example:8765",
             "https://app.example.com.evil.example",
         ] {
-            assert_eq!(status(&door, "/x", &[("host", "localhost"), ("origin", origin)]), 403, "{origin}");
+            assert_eq!(status(&access, "/x", &[("host", "localhost"), ("origin", origin)]), 403, "{origin}");
         }
     }
 
     #[test]
     fn a_token_is_wanted_if_there_is_one() {
-        let door = door(Some("0123456789"));
-        let with = |value: &str| status(&door, "/x", &[("host", "localhost"), ("authorization", value)]);
+        let access = access(Some("0123456789"));
+        let with = |value: &str| status(&access, "/x", &[("host", "localhost"), ("authorization", value)]);
         assert_eq!((with("Bearer 0123456789"), with("bearer  0123456789")), (200, 200));
         for value in ["Bearer 012345678", "Bearer 01234567890", "Basic 0123456789", "0123456789", "Bearer "] {
             assert_eq!(with(value), 401, "{value}");
         }
-        assert_eq!(status(&door, "/x", &[("host", "localhost")]), 401);
+        assert_eq!(status(&access, "/x", &[("host", "localhost")]), 401);
     }
 
     #[test]
     fn without_the_token_nothing_is_told_apart() {
-        let door = door(Some("0123456789"));
+        let access = access(Some("0123456789"));
         for (uri, headers) in [
             ("/x", &[("host", "localhost")][..]),
             ("/x", &[]),
@@ -306,39 +311,39 @@ mod tests {
             ("/x", &[("host", "localhost"), ("origin", "http://evil.example")]),
             ("/x?token=0123456789", &[("host", "localhost")]),
         ] {
-            assert_eq!(status(&door, uri, headers), 401, "{uri} {headers:?}");
+            assert_eq!(status(&access, uri, headers), 401, "{uri} {headers:?}");
         }
         let asks = |origin: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static("localhost"));
             headers.extend(origin.map(|origin| (ORIGIN, HeaderValue::from_static(origin))));
-            door.look(&Method::OPTIONS, &Uri::from_static("/x"), &headers).is_ok()
+            access.check(&Method::OPTIONS, &Uri::from_static("/x"), &headers).is_ok()
         };
         assert!(asks(Some("https://app.example.com")) && !asks(Some("https://evil.example")) && !asks(None));
     }
 
     #[test]
     fn a_header_that_says_one_thing_comes_once() {
-        let door = door(Some("0123456789"));
+        let access = access(Some("0123456789"));
         let right = [("host", "localhost"), ("authorization", "Bearer 0123456789"), ("mcp-session-id", "1")];
-        assert_eq!(status(&door, "/x", &right), 200);
+        assert_eq!(status(&access, "/x", &right), 200);
         for name in SINGLE.iter().map(HeaderName::as_str) {
             for values in [["Bearer 0123456789", "x"], ["x", "Bearer 0123456789"], ["1", "1"]] {
                 let twice: Vec<_> = values.iter().map(|value| (name, *value)).collect();
                 let others = right.iter().copied().filter(|(other, _)| *other != name);
                 let all: Vec<_> = others.chain(twice).collect();
-                assert_eq!(status(&door, "/x", &all), 400, "{all:?}");
+                assert_eq!(status(&access, "/x", &all), 400, "{all:?}");
             }
         }
-        assert_eq!(status(&door, "/x", &[right[0], right[1], ("accept", "a/b"), ("accept", "c/d")]), 200);
+        assert_eq!(status(&access, "/x", &[right[0], right[1], ("accept", "a/b"), ("accept", "c/d")]), 200);
     }
 
     #[test]
     fn a_monitor_asks_by_an_address_and_a_page_by_its_name() {
-        let door = door(Some("0123456789"));
+        let access = access(Some("0123456789"));
         let look = |uri: &'static str, host: &'static str| {
             let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
-            let looked = door.look_at_monitor(&Uri::from_static(uri), &headers);
+            let looked = access.check_monitor(&Uri::from_static(uri), &headers);
             looked.map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
         };
         for host in ["10.1.2.3", "10.1.2.3:8765", "[2001:db8::1]:80", "localhost", "tools.example.com"] {

@@ -10,20 +10,20 @@ use reqwest::header::HeaderValue;
 use sse_stream::{Error, Sse, SseByteStream};
 
 use super::encoding;
-use super::wire::line_of;
+use crate::transport::lines::line_of;
 
 /// A stream of events.
-pub(super) struct Events {
+pub(super) struct EventStream {
     stream: Pin<Box<dyn Stream<Item = Result<Sse, Error>> + Send>>,
     /// Where it is to be gone on from if it ends.
-    pub(super) mark: Mark,
+    pub(super) mark: ResumePoint,
     /// Whether anything has come.
     pub(super) is_alive: bool,
 }
 
 /// How a stream that ended is gone on with.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mark {
+pub(super) struct ResumePoint {
     /// The last event's id.
     pub(super) id: Option<HeaderValue>,
     /// How long the server wants to be left alone.
@@ -32,7 +32,7 @@ pub(super) struct Mark {
 
 /// What an event says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum ServerEvent {
     /// A message, as a line.
     Message(Bytes),
     /// Where messages go to, in the old transport.
@@ -41,7 +41,7 @@ pub(super) enum Said {
 
 /// Why a stream can't be read on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Cut {
+pub(super) enum StreamError {
     /// The connection broke.
     #[error("{0}")]
     Broken(String),
@@ -53,23 +53,27 @@ pub(super) enum Cut {
     Odd(String),
 }
 
-impl Events {
+impl EventStream {
     /// The events of an answer, each no larger than `limit`; `mark` is where it goes on from. Or why they can't be read.
-    pub(super) fn of(response: Response, limit: usize, mark: Mark) -> Result<Self, String> {
-        Ok(Self::new(encoding::pieces(response)?.map(|piece| piece.map_err(Cut::Broken)), limit, mark))
+    pub(super) fn of(response: Response, limit: usize, mark: ResumePoint) -> Result<Self, String> {
+        Ok(Self::new(encoding::pieces(response)?.map(|piece| piece.map_err(StreamError::Broken)), limit, mark))
     }
 
-    fn new(body: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static, limit: usize, mark: Mark) -> Self {
+    fn new(
+        body: impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static,
+        limit: usize,
+        mark: ResumePoint,
+    ) -> Self {
         let mut measure = Measure::default();
         let body = body.map(move |piece| {
             let piece = piece?;
-            if measure.longest(&piece) > limit.saturating_add(ROOM) { Err(Cut::TooLong) } else { Ok(piece) }
+            if measure.longest(&piece) > limit.saturating_add(ROOM) { Err(StreamError::TooLong) } else { Ok(piece) }
         });
         Self { stream: Box::pin(SseByteStream::new(body.boxed())), mark, is_alive: false }
     }
 
     /// The next message; `None` at the stream's end.
-    pub(super) async fn next(&mut self) -> Option<Result<Said, Cut>> {
+    pub(super) async fn next(&mut self) -> Option<Result<ServerEvent, StreamError>> {
         while let Some(event) = self.stream.next().await {
             let event = match event {
                 Ok(event) => event,
@@ -85,8 +89,8 @@ impl Events {
             }
             let Some(data) = event.data.filter(|data| !data.trim().is_empty()) else { continue };
             match event.event.as_deref() {
-                None | Some("" | "message") => return Some(Ok(Said::Message(line_of(data.into_bytes())))),
-                Some("endpoint") => return Some(Ok(Said::Endpoint(data))),
+                None | Some("" | "message") => return Some(Ok(ServerEvent::Message(line_of(data.into_bytes())))),
+                Some("endpoint") => return Some(Ok(ServerEvent::Endpoint(data))),
                 Some(_) => {}
             }
         }
@@ -97,13 +101,13 @@ impl Events {
 /// What an event may hold beside its message.
 const ROOM: usize = 16 * 1024;
 
-fn cut(error: Error) -> Cut {
+fn cut(error: Error) -> StreamError {
     match error {
         Error::Body(cause) => match cause.downcast() {
             Ok(cut) => *cut,
-            Err(other) => Cut::Broken(other.to_string()),
+            Err(other) => StreamError::Broken(other.to_string()),
         },
-        other => Cut::Odd(other.to_string()),
+        other => StreamError::Odd(other.to_string()),
     }
 }
 
@@ -155,14 +159,14 @@ impl Measure {
 mod tests {
     use super::*;
 
-    async fn said(pieces: &[&'static str], limit: usize) -> (Vec<String>, Mark) {
+    async fn said(pieces: &[&'static str], limit: usize) -> (Vec<String>, ResumePoint) {
         let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
-        let mut events = Events::new(futures_util::stream::iter(pieces), limit, Mark::default());
+        let mut events = EventStream::new(futures_util::stream::iter(pieces), limit, ResumePoint::default());
         let mut said = Vec::new();
         while let Some(event) = events.next().await {
             said.push(match event {
-                Ok(Said::Message(line)) => String::from_utf8(line.to_vec()).unwrap(),
-                Ok(Said::Endpoint(url)) => format!("-> {url}"),
+                Ok(ServerEvent::Message(line)) => String::from_utf8(line.to_vec()).unwrap(),
+                Ok(ServerEvent::Endpoint(url)) => format!("-> {url}"),
                 Err(cut) => format!("! {cut}"),
             });
         }

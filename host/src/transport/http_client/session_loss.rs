@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::trouble::{MOST_OF_A_REFUSAL, refusal};
+use super::refusal::{MOST_OF_A_REFUSAL, refusal};
 
 /// What is said of a session that is no more.
 const GONE: [&str; 21] = [
@@ -35,7 +35,7 @@ const UNINITIALIZED: [&str; 4] = ["not initialized", "not been initialized", "un
 
 /// What a message told the server of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum SessionContext {
     /// Nothing: it has none yet, or never.
     Nothing,
     /// Nothing, and yet the server has one: it gave it no id.
@@ -45,13 +45,13 @@ pub(super) enum Told {
 }
 
 /// Whether a refusal means that the session is no more.
-pub(super) fn is_meant(status: StatusCode, body: &[u8], told: Told) -> bool {
+pub(super) fn is_meant(status: StatusCode, body: &[u8], told: SessionContext) -> bool {
     // A server that fails (5xx) may have done what it was asked.
     let is_refusal = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
     match told {
-        Told::Nothing => false,
-        Told::Initialized => is_refusal && says(body, &UNINITIALIZED),
-        Told::Session => match status {
+        SessionContext::Nothing => false,
+        SessionContext::Initialized => is_refusal && says(body, &UNINITIALIZED),
+        SessionContext::Session => match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => true,
             StatusCode::BAD_REQUEST if is_about_session(body) => true,
             _ => is_refusal && is_said(body),
@@ -84,7 +84,7 @@ fn says(body: &[u8], words: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    fn meant(status: u16, body: &str, told: Told) -> bool {
+    fn meant(status: u16, body: &str, told: SessionContext) -> bool {
         is_meant(StatusCode::from_u16(status).unwrap(), body.as_bytes(), told)
     }
 
@@ -105,9 +105,9 @@ mod tests {
             (409, r#"{"detail":"No such session"}"#),
             (422, "Could not find session"),
         ] {
-            assert!(meant(status, body, Told::Session), "{status} {body}");
-            assert!(!meant(status, body, Told::Nothing), "{status} {body}");
-            assert_eq!(meant(status, body, Told::Initialized), body == uninitialized, "{status} {body}");
+            assert!(meant(status, body, SessionContext::Session), "{status} {body}");
+            assert!(!meant(status, body, SessionContext::Nothing), "{status} {body}");
+            assert_eq!(meant(status, body, SessionContext::Initialized), body == uninitialized, "{status} {body}");
         }
         for (status, body) in [
             (400, "missing tenant header"),
@@ -116,7 +116,7 @@ mod tests {
             (429, "too many sessions, invalid"),
             (500, "session not found"),
         ] {
-            assert!(!meant(status, body, Told::Session), "{status} {body}");
+            assert!(!meant(status, body, SessionContext::Session), "{status} {body}");
         }
     }
 }

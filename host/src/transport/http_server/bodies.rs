@@ -181,7 +181,7 @@ impl Body {
         }
         match self.store {
             Store::Heap(bytes) if self.share.size == 0 => bytes.freeze(),
-            store => Bytes::from_owner(Kept { store, _share: self.share }),
+            store => Bytes::from_owner(RunningSession { store, _share: self.share }),
         }
     }
 }
@@ -196,12 +196,12 @@ impl AsRef<[u8]> for Store {
 }
 
 /// A line, with its share of the total.
-struct Kept {
+struct RunningSession {
     store: Store,
     _share: Share,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for RunningSession {
     fn as_ref(&self) -> &[u8] {
         self.store.as_ref()
     }

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use super::callers::Visit;
 use super::service::FrontBody;
 use super::socket::Socket;
-use super::{Shared, route};
+use super::{Shared, router};
 
 /// How long a client may take to show the token, and to send the next request's head on the same connection.
 const HEAD: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ impl Listener {
 }
 
 /// Takes connections until the last of them is not to be waited for any more.
-pub(super) async fn listen(listener: Listener, shared: Arc<Shared>) {
+pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
     let mut told = false;
     loop {
         let taken = tokio::select! {
@@ -118,7 +118,7 @@ async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
         let (shared, visit) = (Arc::clone(&shared), Arc::clone(&visit));
         async move {
             let busy = visit.busy();
-            let response = route::answer(&shared, &visit, request).await;
+            let response = router::answer(&shared, &visit, request).await;
             Ok::<_, Infallible>(response.map(|body| FrontBody::new(body, busy)))
         }
     });

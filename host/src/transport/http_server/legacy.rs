@@ -10,12 +10,12 @@ use mcp::field::{self, Field};
 use mcp::{Head, Kind, Parts, batch, code, header, method, notification, revision};
 use serde::Deserialize;
 
-use super::log::{Log, Reader};
-use super::posted::Posted;
-use super::reply::{self, Refusal, Response, empty, json, refusal};
+use super::event_log::{EventLog, EventReader};
+use super::request_body::PostedMessage;
+use super::response::{self, Refusal, Response, empty, json, refusal};
 use super::session::Session;
 use super::sessions::Refused;
-use super::{Endpoint, accepts, header_text};
+use super::{ServerEndpoint, accepts, header_text};
 use crate::transport::Incoming;
 
 /// How long an answer is waited for before the stream is begun that it will come in. What is answered within is plain JSON.
@@ -31,7 +31,7 @@ const PRIMED_SINCE: &str = revision::FIRST_WITH_RESUME_POINTS;
 const BATCHES_UNTIL: &str = revision::LAST_WITH_BATCHES;
 
 /// A message of the client's.
-pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: Posted) -> Response {
+pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, posted: PostedMessage) -> Response {
     let events = accepts(headers, "text/event-stream");
     if !events && !accepts(headers, "application/json") {
         let reason = "the client must accept `application/json` and `text/event-stream`";
@@ -89,7 +89,7 @@ pub(super) async fn post(endpoint: &Arc<Endpoint>, headers: &HeaderMap, posted: 
 }
 
 /// The client listens, or comes back for the rest of a stream.
-pub(super) fn get(endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Response {
+pub(super) fn get(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Response {
     if !accepts(headers, "text/event-stream") {
         let reason = "the client must accept `text/event-stream`";
         return refusal(StatusCode::NOT_ACCEPTABLE, None, code::INVALID_REQUEST, reason);
@@ -110,12 +110,12 @@ pub(super) fn get(endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Response {
     match session.stream(number) {
         Some(log) if log.has_more_than(position) => stream(&session, log.reader_after(position), primes),
         // The one answer that tells clients not to try again.
-        _ => reply::not_allowed("POST, DELETE", "there is nothing more to come in this stream"),
+        _ => response::not_allowed("POST, DELETE", "there is nothing more to come in this stream"),
     }
 }
 
 /// The client ends its session.
-pub(super) fn delete(endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Response {
+pub(super) fn delete(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Response {
     match session(endpoint, headers, None) {
         Ok(session) => {
             endpoint.sessions.end(&session, "the client ended the session");
@@ -126,7 +126,7 @@ pub(super) fn delete(endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Response 
 }
 
 /// The session that a request names.
-fn session(endpoint: &Endpoint, headers: &HeaderMap, id: Option<&[u8]>) -> Result<Arc<Session>, Refusal> {
+fn session(endpoint: &ServerEndpoint, headers: &HeaderMap, id: Option<&[u8]>) -> Result<Arc<Session>, Refusal> {
     let Some(named) = header_text(headers, header::SESSION_ID) else {
         let reason =
             "no session: `initialize` begins one, and what comes after it needs the `Mcp-Session-Id` of its answer";
@@ -158,7 +158,7 @@ async fn place(session: &Session) -> Option<tokio::sync::mpsc::OwnedPermit<Incom
 }
 
 /// Begins a session.
-async fn initialize(endpoint: &Arc<Endpoint>, posted: Posted, events: bool) -> Response {
+async fn initialize(endpoint: &Arc<ServerEndpoint>, posted: PostedMessage, events: bool) -> Response {
     let id = posted.head.id();
     if endpoint.shared.is_ending() {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, id, code::SERVER_ERROR, "Understudy is shutting down");
@@ -202,7 +202,7 @@ async fn initialize(endpoint: &Arc<Endpoint>, posted: Posted, events: bool) -> R
 
 /// A session whose id its client hasn't been told. Dropping it ends the session.
 struct Unclaimed<'a> {
-    endpoint: &'a Endpoint,
+    endpoint: &'a ServerEndpoint,
     session: Option<Arc<Session>>,
 }
 
@@ -231,7 +231,7 @@ struct Asked {
 }
 
 /// Waits for what the server says first: if it is the answer, that is all; else a stream begins.
-async fn answer(session: &Arc<Session>, mut reader: Reader, asked: &Asked) -> Response {
+async fn answer(session: &Arc<Session>, mut reader: EventReader, asked: &Asked) -> Response {
     if !asked.events {
         return whole(session, reader, asked.batch).await;
     }
@@ -251,7 +251,7 @@ async fn answer(session: &Arc<Session>, mut reader: Reader, asked: &Asked) -> Re
 }
 
 /// All answers at once, for a client that doesn't read streams.
-async fn whole(session: &Session, mut reader: Reader, batch: bool) -> Response {
+async fn whole(session: &Session, mut reader: EventReader, batch: bool) -> Response {
     let mut answers = Vec::new();
     while let Some((_, line)) = reader.next().await {
         answers.push(line);
@@ -265,30 +265,30 @@ async fn whole(session: &Session, mut reader: Reader, batch: bool) -> Response {
     }
 }
 
-fn stream(session: &Arc<Session>, reader: Reader, primes: bool) -> Response {
-    let first = primes.then(|| reply::priming(&event_id(reader.log(), reader.position()), RETRY));
-    let mut response = reply::events(events(first, reader));
+fn stream(session: &Arc<Session>, reader: EventReader, primes: bool) -> Response {
+    let first = primes.then(|| response::priming(&event_id(reader.log(), reader.position()), RETRY));
+    let mut response = response::events(events(first, reader));
     if let Ok(id) = HeaderValue::try_from(&session.id) {
         response.headers_mut().insert(header::SESSION_ID, id);
     }
     response
 }
 
-fn events(first: Option<Bytes>, reader: Reader) -> impl Stream<Item = Bytes> {
+fn events(first: Option<Bytes>, reader: EventReader) -> impl Stream<Item = Bytes> {
     futures_util::stream::unfold((first, reader), |(first, mut reader)| async {
         if let Some(first) = first {
             return Some((first, (None, reader)));
         }
-        let event = match tokio::time::timeout(reply::KEEP_ALIVE, reader.next()).await {
-            Ok(Some((position, line))) => reply::event(Some(&event_id(reader.log(), position)), &line),
+        let event = match tokio::time::timeout(response::KEEP_ALIVE, reader.next()).await {
+            Ok(Some((position, line))) => response::event(Some(&event_id(reader.log(), position)), &line),
             Ok(None) => return None,
-            Err(_) => reply::keep_alive(),
+            Err(_) => response::keep_alive(),
         };
         Some((event, (None, reader)))
     })
 }
 
-fn event_id(log: &Log, position: u64) -> String {
+fn event_id(log: &EventLog, position: u64) -> String {
     format!("{}-{position}", log.number())
 }
 

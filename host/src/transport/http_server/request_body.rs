@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::bodies::{Bodies, Body};
-use super::reply::{Refusal, refusal};
+use super::response::{Refusal, refusal};
 
 /// How long a client may take for the next `LEAST` bytes of a body, or its end; and how long a body waits for room.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const LEAST: usize = 64 * 1024;
 
 /// A message that came by POST.
 #[derive(Debug)]
-pub(super) struct Posted {
+pub(super) struct PostedMessage {
     /// The message, with the end of its line.
     pub(super) line: Bytes,
     /// What it is.
@@ -33,7 +33,7 @@ pub(super) struct Posted {
     pub(super) envelope: Option<Envelope>,
 }
 
-impl Posted {
+impl PostedMessage {
     /// Reads a body of at most `limit` bytes.
     pub(super) async fn read(
         body: impl Incoming<Data = Bytes, Error: Display> + Unpin,

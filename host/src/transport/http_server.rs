@@ -2,40 +2,40 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `listen` | connections |
+//! | `accept` | connections |
 //! | `socket` | a Unix socket to listen on |
 //! | `callers` | who is connected, and who has to go when others come |
-//! | `route` | from a request to whoever answers it |
-//! | `door` | who may come in: token, `Host`, `Origin` |
-//! | `posted` | what a client posts, made a line |
+//! | `router` | from a request to whoever answers it |
+//! | `access` | who may come in: token, `Host`, `Origin` |
+//! | `request_body` | what a client posts, made a line |
 //! | `bodies` | where bodies are held, and how much they hold together |
-//! | `reply` | what goes back over HTTP |
+//! | `response` | what goes back over HTTP |
 //! | `legacy` | POST, GET and DELETE of the revisions that have sessions |
 //! | `service` | all of it as a `tower::Service` |
 //! | `sessions` | the sessions with one server |
 //! | `session` | one of them: which stream each message takes |
-//! | `log` | one stream, kept for a client that comes back |
+//! | `event_log` | one stream, kept for a client that comes back |
 //! | `modern` | POST of 2026-07-28: no sessions, one side for all clients |
-//! | `shared_side` | that side: who gets what |
+//! | `multiplexer` | that side: who gets what |
 //! | `apart` | calls that have a side, and so a server, of their own |
-//! | `mirror` | whether its headers say what its body says |
+//! | `header_check` | whether its headers say what its body says |
 
+mod accept;
+mod access;
 mod apart;
 mod bodies;
 mod callers;
-mod door;
+mod event_log;
+mod header_check;
 mod legacy;
-mod listen;
-mod log;
-mod mirror;
 mod modern;
-mod posted;
-mod reply;
-mod route;
+mod multiplexer;
+mod request_body;
+mod response;
+mod router;
 mod service;
 mod session;
 mod sessions;
-mod shared_side;
 mod socket;
 
 use std::collections::{BTreeMap, HashSet};
@@ -53,12 +53,12 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Side;
+use super::Duplex;
+pub use accept::Listener;
+use access::AccessControl;
 use bodies::Bodies;
 use callers::{Callers, Places};
-use door::Door;
-pub use listen::Listener;
-use modern::Modern;
+use modern::StatelessSides;
 pub use service::{FrontBody, FrontService};
 use sessions::Sessions;
 pub use socket::Socket;
@@ -73,26 +73,27 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Whose a side is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum SideOwner {
     /// A session's, and so one client's: it begins with `initialize`.
     Session,
     /// That of all clients whose requests stand by themselves.
-    Everybodys,
+    AllClients,
     /// That of one such request, through all its rounds.
     Call,
 }
 
 /// Whatever keeps a session going. Dropping it ends the session.
-pub type Guard = Box<dyn Kept>;
+pub type SessionGuard = Box<dyn RunningSession>;
 
 /// A session that goes on.
-pub trait Kept: Send + Sync {
+pub trait RunningSession: Send + Sync {
     /// The server says no more: how it has ended, in words for those who still wait for it.
-    fn fate(&mut self) -> BoxFuture<'_, String>;
+    fn exit_reason(&mut self) -> BoxFuture<'_, String>;
 }
 
 /// Begins a session with the server of a name: a relay for this front, and a back for that. The error is for clients.
-pub type Open = Arc<dyn Fn(&str, Side, Whose) -> BoxFuture<'static, Result<Guard, String>> + Send + Sync>;
+pub type OpenSession =
+    Arc<dyn Fn(&str, Duplex, SideOwner) -> BoxFuture<'static, Result<SessionGuard, String>> + Send + Sync>;
 
 /// How to listen, and whom to let in.
 #[derive(Debug, Default)]
@@ -123,7 +124,7 @@ pub struct Settings {
 
 /// What is served, from the first connection to the last.
 #[derive(Debug)]
-pub struct Front {
+pub struct HttpServer {
     shared: Arc<Shared>,
     address: Address,
 }
@@ -140,11 +141,11 @@ enum Address {
 /// What everything here shares.
 struct Shared {
     settings: Settings,
-    door: Door,
+    access: AccessControl,
     callers: Arc<Callers>,
     bodies: Arc<Bodies>,
-    open: Open,
-    endpoints: OnceLock<BTreeMap<String, Arc<Endpoint>>>,
+    open: OpenSession,
+    endpoints: OnceLock<BTreeMap<String, Arc<ServerEndpoint>>>,
     stage: AtomicU8,
     /// One token for each request that a server is still to answer.
     requests: TaskTracker,
@@ -161,32 +162,32 @@ const ENDING: u8 = 2;
 
 /// What is served at `/NAME/mcp`.
 #[derive(Debug)]
-struct Endpoint {
+struct ServerEndpoint {
     name: String,
     sessions: Arc<Sessions>,
-    modern: Modern,
+    modern: StatelessSides,
     shared: Arc<Shared>,
 }
 
-impl Front {
+impl HttpServer {
     /// Begins to listen. Until it is `ready`, only that can be learnt.
     ///
     /// # Errors
     /// If the listener has no address.
-    pub fn start(listener: Listener, settings: Settings, open: Open) -> std::io::Result<Self> {
+    pub fn start(listener: Listener, settings: Settings, open: OpenSession) -> std::io::Result<Self> {
         let address = match &listener {
             Listener::Tcp(listener) => Address::Tcp(listener.local_addr()?),
             Listener::Unix(socket) => Address::Unix(socket.path().to_owned()),
         };
         let front = Self::new(address, settings, open);
-        front.shared.tasks.spawn(listen::listen(listener, Arc::clone(&front.shared)));
+        front.shared.tasks.spawn(accept::accept(listener, Arc::clone(&front.shared)));
         Ok(front)
     }
 
     /// A front that listens nowhere: another HTTP server passes requests on to its [`service`](Self::service). `address` is where that one
     /// listens, by which requests from web pages of other origins are told. Must be called within a tokio runtime.
     #[must_use]
-    pub fn embedded(address: Option<SocketAddr>, settings: Settings, open: Open) -> Self {
+    pub fn embedded(address: Option<SocketAddr>, settings: Settings, open: OpenSession) -> Self {
         Self::new(Address::Embedded(address), settings, open)
     }
 
@@ -196,14 +197,14 @@ impl Front {
         FrontService::new(Arc::clone(&self.shared))
     }
 
-    fn new(address: Address, mut settings: Settings, open: Open) -> Self {
+    fn new(address: Address, mut settings: Settings, open: OpenSession) -> Self {
         let tcp = match &address {
             Address::Tcp(address) | Address::Embedded(Some(address)) => Some(*address),
             Address::Unix(_) | Address::Embedded(None) => None,
         };
         let (hosts, origins) = (std::mem::take(&mut settings.hosts), std::mem::take(&mut settings.origins));
         let shared = Arc::new(Shared {
-            door: Door::new(tcp, hosts, origins, settings.token.take()),
+            access: AccessControl::new(tcp, hosts, origins, settings.token.take()),
             callers: Callers::new(Places::of(settings.descriptors)),
             bodies: Bodies::new(settings.bodies),
             settings,
@@ -224,7 +225,7 @@ impl Front {
         let endpoint = |name: &str| {
             let shared = Arc::clone(&self.shared);
             let sessions = Arc::new(Sessions::new(name, Arc::clone(&shared)));
-            Arc::new(Endpoint { name: name.to_owned(), sessions, modern: Modern::default(), shared })
+            Arc::new(ServerEndpoint { name: name.to_owned(), sessions, modern: StatelessSides::default(), shared })
         };
         let all = servers.into_iter().map(|name| (name.to_owned(), endpoint(name)));
         let endpoints = self.shared.endpoints.get_or_init(|| all.collect());
@@ -283,7 +284,7 @@ impl Shared {
     }
 
     /// Begins a session with a server.
-    async fn begin(&self, server: &str, side: Side, whose: Whose) -> Result<Guard, String> {
+    async fn begin(&self, server: &str, side: Duplex, whose: SideOwner) -> Result<SessionGuard, String> {
         if !self.callers.have_room_for_server() {
             let most = self.settings.descriptors;
             return Err(format!(
@@ -293,7 +294,7 @@ impl Shared {
         (self.open)(server, side, whose).await
     }
 
-    fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+    fn endpoints(&self) -> impl Iterator<Item = &Arc<ServerEndpoint>> {
         self.endpoints.get().into_iter().flat_map(BTreeMap::values)
     }
 }

@@ -10,16 +10,16 @@ use mcp::param_headers::{self, Mismatch, Tools, compare, decode};
 use mcp::{Kind, Parts, code, header, meta, method};
 use serde_json::Value;
 
-use super::posted::Posted;
-use super::reply::{Refusal, refusal};
+use super::request_body::PostedMessage;
+use super::response::{Refusal, refusal};
 use crate::text::one_line;
 
 /// The tools that have been listed, as far as their arguments have headers.
 #[derive(Debug, Default)]
-pub(super) struct Mirrored(Mutex<Tools>);
+pub(super) struct ListedTools(Mutex<Tools>);
 
 /// Checks a request; what to answer if it is wrong. Notifications have no headers to check.
-pub(super) fn check(headers: &HeaderMap, posted: &Posted, mirrored: &Mirrored) -> Result<(), Refusal> {
+pub(super) fn check(headers: &HeaderMap, posted: &PostedMessage, listed_tools: &ListedTools) -> Result<(), Refusal> {
     if posted.head.kind() != Kind::Request {
         return Ok(());
     }
@@ -55,7 +55,7 @@ pub(super) fn check(headers: &HeaderMap, posted: &Posted, mirrored: &Mirrored) -
     equal(header::NAME, name)?;
     if method == method::TOOLS_CALL {
         let arguments = params.get("arguments").unwrap_or(&Value::Null);
-        mirrored.lock().check(name, arguments, |name| values(headers, name)).map_err(mismatch)?;
+        listed_tools.lock().check(name, arguments, |name| values(headers, name)).map_err(mismatch)?;
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ fn in_words(mismatch: &Mismatch) -> String {
     }
 }
 
-impl Mirrored {
+impl ListedTools {
     /// Learns from an answer to `tools/list`.
     pub(super) fn learn(&self, line: &[u8]) {
         let mut known = self.lock();
@@ -109,33 +109,38 @@ mod tests {
 
     use super::*;
 
-    fn checked(mirrored: &Mirrored, method: &str, params: Value, headers: &[(&'static str, &str)]) -> Result<(), u16> {
+    fn checked(
+        listed_tools: &ListedTools,
+        method: &str,
+        params: Value,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(), u16> {
         let mut params = params;
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {}
         });
         let line = Bytes::from(json!({"id": 1, "method": method, "params": params}).to_string());
-        let posted = Posted::new(line.clone(), mcp::Head::of(&line));
+        let posted = PostedMessage::new(line.clone(), mcp::Head::of(&line));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        check(&map, &posted, mirrored).map_err(|refusal| refusal.status().as_u16())
+        check(&map, &posted, listed_tools).map_err(|refusal| refusal.status().as_u16())
     }
 
     #[test]
     fn what_headers_must_say_is_what_the_body_says() {
-        let mirrored = Mirrored::default();
+        let listed_tools = ListedTools::default();
         let version = ("mcp-protocol-version", "2026-07-28");
         let of = |method: &str, params: Value, rest: &[(&'static str, &str)]| {
-            checked(&mirrored, method, params, &[&[version], rest].concat())
+            checked(&listed_tools, method, params, &[&[version], rest].concat())
         };
         assert_eq!(of("tools/list", json!({}), &[("mcp-method", "tools/list")]), Ok(()));
         assert_eq!(of("tools/list", json!({}), &[]), Err(400));
         assert_eq!(of("tools/list", json!({}), &[("mcp-method", "tools/call")]), Err(400));
         assert_eq!(of("tools/list", json!({}), &[("mcp-method", "tools/list"), ("mcp-method", "x")]), Err(400));
-        assert_eq!(checked(&mirrored, "m", json!({}), &[("mcp-method", "m")]), Err(400));
+        assert_eq!(checked(&listed_tools, "m", json!({}), &[("mcp-method", "m")]), Err(400));
         let call = ("mcp-method", "tools/call");
         assert_eq!(of("tools/call", json!({"name": "a"}), &[call, ("mcp-name", "a")]), Ok(()));
         assert_eq!(of("tools/call", json!({"name": "a"}), &[call, ("mcp-name", "b")]), Err(400));
@@ -149,16 +154,21 @@ mod tests {
 
     #[test]
     fn arguments_that_a_listed_tool_wants_in_headers_are_checked_too() {
-        let mirrored = Mirrored::default();
+        let listed_tools = ListedTools::default();
         let schema = json!({"properties": {
             "region": {"type": "string", "x-mcp-header": "Region"},
             "deep": {"properties": {"n": {"type": "integer", "x-mcp-header": "N"}}},
         }});
         let tools = json!({"id": 1, "result": {"tools": [{"name": "t", "inputSchema": schema}]}});
-        mirrored.learn(tools.to_string().as_bytes());
+        listed_tools.learn(tools.to_string().as_bytes());
         let of = |arguments: Value, rest: &[(&'static str, &str)]| {
             let base = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "t")];
-            checked(&mirrored, "tools/call", json!({"name": "t", "arguments": arguments}), &[&base[..], rest].concat())
+            checked(
+                &listed_tools,
+                "tools/call",
+                json!({"name": "t", "arguments": arguments}),
+                &[&base[..], rest].concat(),
+            )
         };
         assert_eq!(of(json!({}), &[]), Ok(()));
         assert_eq!(of(json!({"region": null, "other": 1}), &[("mcp-param-other", "x")]), Ok(()));
@@ -171,7 +181,7 @@ mod tests {
         // A schema without headers, and one that breaks the rules.
         for schema in [json!({}), json!({"properties": {"region": {"type": "object", "x-mcp-header": "Region"}}})] {
             let tools = json!({"id": 1, "result": {"tools": [{"name": "t", "inputSchema": schema}]}});
-            mirrored.learn(tools.to_string().as_bytes());
+            listed_tools.learn(tools.to_string().as_bytes());
             assert_eq!(of(json!({"region": "eu"}), &[]), Ok(()));
         }
     }

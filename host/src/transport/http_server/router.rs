@@ -11,11 +11,11 @@ use mcp::revision::{STATEFUL, STATELESS};
 use mcp::{Era, code, header, method};
 use percent_encoding::percent_decode_str;
 
+use super::access::AccessControl;
 use super::callers::Visit;
-use super::door::Door;
-use super::posted::Posted;
-use super::reply::{self, Response, empty, refusal, text};
-use super::{ENDING, Endpoint, METHODS, READY, Shared, header_text, legacy, modern};
+use super::request_body::PostedMessage;
+use super::response::{self, Response, empty, refusal, text};
+use super::{ENDING, METHODS, READY, ServerEndpoint, Shared, header_text, legacy, modern};
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -25,14 +25,14 @@ pub(super) async fn answer(
 ) -> Response {
     let (head, body) = request.into_parts();
     if let Some(monitor) = monitor(&head.method, head.uri.path()) {
-        return match shared.door.look_at_monitor(&head.uri, &head.headers) {
+        return match shared.access.check_monitor(&head.uri, &head.headers) {
             Ok(()) => monitor(shared),
             Err(refusal) => *refusal,
         };
     }
-    let mut response = match shared.door.look(&head.method, &head.uri, &head.headers) {
+    let mut response = match shared.access.check(&head.method, &head.uri, &head.headers) {
         // What a browser asks first is the same everywhere.
-        Ok(()) if head.method == Method::OPTIONS => Door::preflight(&head.headers),
+        Ok(()) if head.method == Method::OPTIONS => AccessControl::preflight(&head.headers),
         Ok(()) if !visit.is_welcome() => crowded(),
         Ok(()) => match endpoint(shared, head.uri.path()) {
             Some(endpoint) => by_method(&endpoint, &head.method, &head.headers, body).await,
@@ -40,7 +40,7 @@ pub(super) async fn answer(
         },
         Err(refusal) => *refusal,
     };
-    shared.door.tell_browser(head.headers.get(http::header::ORIGIN), &mut response);
+    shared.access.add_cors_headers(head.headers.get(http::header::ORIGIN), &mut response);
     response
 }
 
@@ -74,7 +74,7 @@ fn readiness(shared: &Shared) -> Response {
 }
 
 /// The endpoint of `/NAME/mcp`, or `/NAME/mcp/`: some clients add that.
-fn endpoint(shared: &Shared, path: &str) -> Option<Arc<Endpoint>> {
+fn endpoint(shared: &Shared, path: &str) -> Option<Arc<ServerEndpoint>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let name = path.strip_prefix('/')?.strip_suffix("/mcp")?;
     let name = percent_decode_str(name).decode_utf8().ok()?;
@@ -91,7 +91,7 @@ fn nothing_here(shared: &Shared) -> String {
 }
 
 async fn by_method(
-    endpoint: &Arc<Endpoint>,
+    endpoint: &Arc<ServerEndpoint>,
     method: &Method,
     headers: &HeaderMap,
     body: impl Body<Data = Bytes, Error: Display> + Unpin,
@@ -105,9 +105,9 @@ async fn by_method(
     match method.as_str() {
         "POST" => {
             if let Some(coding) = coding(headers) {
-                return reply::not_understood(&coding);
+                return response::not_understood(&coding);
             }
-            let posted = match Posted::read(body, endpoint.shared.settings.line, &endpoint.shared.bodies).await {
+            let posted = match PostedMessage::read(body, endpoint.shared.settings.line, &endpoint.shared.bodies).await {
                 Ok(posted) => posted,
                 Err(refusal) => return *refusal,
             };
@@ -124,7 +124,7 @@ async fn by_method(
             legacy::post(endpoint, headers, posted).await
         }
         "GET" | "DELETE" if is_modern => {
-            reply::not_allowed("POST", "this revision has neither sessions nor streams of their own: only POST")
+            response::not_allowed("POST", "this revision has neither sessions nor streams of their own: only POST")
         }
         "GET" => legacy::get(endpoint, headers),
         "DELETE" => legacy::delete(endpoint, headers),
@@ -148,5 +148,5 @@ fn unknown_version(id: Option<&[u8]>, version: &str, known: impl Iterator<Item =
     let requested = crate::text::one_line(version, 40);
     let reason = format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows");
     let data = unsupported_version_data(&supported, &requested);
-    reply::refusal_with_data(StatusCode::BAD_REQUEST, id, code::UNSUPPORTED_PROTOCOL_VERSION, &reason, &data)
+    response::refusal_with_data(StatusCode::BAD_REQUEST, id, code::UNSUPPORTED_PROTOCOL_VERSION, &reason, &data)
 }

@@ -15,20 +15,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::log::{Log, Reader};
-use super::mirror::Mirrored;
-use super::posted::{Posted, flat};
+use super::event_log::{EventLog, EventReader};
+use super::header_check::ListedTools;
+use super::request_body::{PostedMessage, flat};
 use super::sessions::random_id;
 use crate::transport::{Incoming, Message};
 
 /// The side, and the requests that are going on.
 #[derive(Debug)]
-pub(super) struct SharedSide {
+pub(super) struct Multiplexer {
     /// The way to the relay, until the side ends. Then it is dropped, so that the relay learns of the end although the side is still held.
     relay: Mutex<Option<mpsc::Sender<Incoming>>>,
     end: CancellationToken,
     state: Mutex<State>,
-    mirrored: Arc<Mirrored>,
+    listed_tools: Arc<ListedTools>,
     /// Whether all requests are one client's.
     has_one_client: bool,
 }
@@ -50,7 +50,7 @@ struct Exchange {
     id: Bytes,
     /// Its progress token and ours in its place, as spelt.
     token: Option<(Bytes, String)>,
-    log: Arc<Log>,
+    log: Arc<EventLog>,
     /// It goes on until it is cancelled.
     listens: bool,
     /// Its answer lists tools.
@@ -61,16 +61,16 @@ struct Exchange {
 
 /// A request that is going on. Dropping it cancels the request, unless that has been answered.
 #[derive(Debug)]
-pub(super) struct Going {
-    side: Arc<SharedSide>,
+pub(super) struct PendingExchange {
+    side: Arc<Multiplexer>,
     number: u64,
 }
 
-impl SharedSide {
-    pub(super) fn new(relay: mpsc::Sender<Incoming>, mirrored: Arc<Mirrored>, has_one_client: bool) -> Self {
+impl Multiplexer {
+    pub(super) fn new(relay: mpsc::Sender<Incoming>, listed_tools: Arc<ListedTools>, has_one_client: bool) -> Self {
         let state = State { exchanges: HashMap::new(), tokens: HashMap::new(), last: 0, used: Instant::now() };
         let relay = Mutex::new(Some(relay));
-        Self { relay, end: CancellationToken::new(), state: Mutex::new(state), mirrored, has_one_client }
+        Self { relay, end: CancellationToken::new(), state: Mutex::new(state), listed_tools, has_one_client }
     }
 
     /// The way to the server; none if the side has ended.
@@ -112,9 +112,9 @@ impl SharedSide {
     /// Begins a request: what holds it, what its client reads, and the line for the server.
     pub(super) fn begin(
         self: &Arc<Self>,
-        posted: &Posted,
+        posted: &PostedMessage,
         open: impl FnOnce() -> TaskTrackerToken,
-    ) -> Option<(Going, Reader, Bytes)> {
+    ) -> Option<(PendingExchange, EventReader, Bytes)> {
         let mut state = self.lock();
         if self.is_over() {
             return None;
@@ -133,18 +133,18 @@ impl SharedSide {
                 (Some((line.slice_ref(own.get().as_bytes()), ours)), replaced)
             }
         };
-        let log = Arc::new(Log::new(number));
+        let log = Arc::new(EventLog::new(number));
         let reader = log.reader();
         let listens = posted.head.is_request(method::SUBSCRIPTIONS_LISTEN);
         let lists_tools = posted.head.is_request(method::TOOLS_LIST);
         state.last = number;
         state.tokens.extend(token.iter().map(|(_, ours)| (ours.clone(), number)));
         state.exchanges.insert(number, Exchange { id, token, log, listens, lists_tools, _open: (!listens).then(open) });
-        Some((Going { side: Arc::clone(self), number }, reader, line))
+        Some((PendingExchange { side: Arc::clone(self), number }, reader, line))
     }
 
     /// Sends a message of the server's where it belongs.
-    pub(super) fn say(&self, message: &Message) {
+    pub(super) fn route(&self, message: &Message) {
         let line = flat(&message.line);
         let head = Head::of(&line);
         for (line, head) in batch::messages(&line, &head) {
@@ -169,7 +169,7 @@ impl SharedSide {
             return;
         };
         if exchange.lists_tools {
-            self.mirrored.learn(line);
+            self.listed_tools.learn(line);
         }
         exchange.log.finish(splice::replace(line, ours, &exchange.id));
     }
@@ -257,7 +257,7 @@ impl State {
     }
 }
 
-impl Drop for Going {
+impl Drop for PendingExchange {
     fn drop(&mut self) {
         if self.side.lock().take(self.number).is_none() {
             return;
@@ -282,27 +282,27 @@ mod tests {
     use futures_util::FutureExt;
     use tokio_util::task::TaskTracker;
 
-    fn begin(side: &Arc<SharedSide>, line: &'static str) -> (Going, Reader, String) {
+    fn begin(side: &Arc<Multiplexer>, line: &'static str) -> (PendingExchange, EventReader, String) {
         let line = Bytes::from_static(line.as_bytes());
-        let posted = Posted::new(line.clone(), Head::of(&line));
+        let posted = PostedMessage::new(line.clone(), Head::of(&line));
         let (going, reader, line) = side.begin(&posted, || TaskTracker::new().token()).unwrap();
         (going, reader, String::from_utf8(line.to_vec()).unwrap())
     }
 
-    fn say(side: &SharedSide, line: impl Into<String>, related_request_id: Option<&'static str>) {
+    fn route(side: &Multiplexer, line: impl Into<String>, related_request_id: Option<&'static str>) {
         let related_request_id =
             related_request_id.map(|related_request_id| Bytes::from_static(related_request_id.as_bytes()));
-        side.say(&Message { line: Bytes::from(line.into()), related_request_id });
+        side.route(&Message { line: Bytes::from(line.into()), related_request_id });
     }
 
-    fn next(reader: &mut Reader) -> Option<String> {
+    fn next(reader: &mut EventReader) -> Option<String> {
         reader.next().now_or_never().flatten().map(|(_, line)| String::from_utf8(line.to_vec()).unwrap())
     }
 
     #[tokio::test]
     async fn clients_with_the_same_id_and_token_get_each_their_own() {
         let (sender, mut relay) = mpsc::channel(16);
-        let side = Arc::new(SharedSide::new(sender, Arc::default(), false));
+        let side = Arc::new(Multiplexer::new(sender, Arc::default(), false));
         let request = r#"{"id": "x" ,"method":"m","params":{"_meta":{"progressToken":0}}}"#;
         let token = |line: &str, id: &str| {
             let rest =
@@ -319,7 +319,7 @@ mod tests {
         };
         // It belongs to whose token it has, whatever stream it comes on.
         for related_request_id in [None, Some("2"), Some("1")] {
-            say(&side, progress(&seconds), related_request_id);
+            route(&side, progress(&seconds), related_request_id);
         }
         for _ in 0..2 {
             assert_eq!(next(&mut second_reads).unwrap(), progress("0"));
@@ -328,23 +328,23 @@ mod tests {
             next(&mut second_reads).unwrap(),
             r#"{"method":"notifications/progress","params":{"progressToken":0, "progress":1.0}}"#
         );
-        say(&side, r#"{"method":"notifications/message","params":{}}"#, Some("1"));
+        route(&side, r#"{"method":"notifications/message","params":{}}"#, Some("1"));
         assert_eq!(next(&mut first_reads).unwrap(), r#"{"method":"notifications/message","params":{}}"#);
         // Nobody knows whose these are.
-        say(&side, r#"{"method":"notifications/message","params":{}}"#, None);
+        route(&side, r#"{"method":"notifications/message","params":{}}"#, None);
         for token in ["1", "2", "2.0", "\"2\"", "null", "\"understudy-\""] {
-            say(&side, progress(token), None);
+            route(&side, progress(token), None);
         }
         for nobodys in ["3", "\"two\"", "2.5", "\"\"", "-2", "[2]"] {
-            say(&side, format!(r#"{{"result":{{}},"id":{nobodys}}}"#), None);
+            route(&side, format!(r#"{{"result":{{}},"id":{nobodys}}}"#), None);
         }
-        say(&side, r#"{"result":{},"id":"2.0"}"#, None);
-        say(&side, r#"{"result":{"late":1},"id":2}"#, None);
+        route(&side, r#"{"result":{},"id":"2.0"}"#, None);
+        route(&side, r#"{"result":{"late":1},"id":2}"#, None);
         // Also when it is late, and only one request is left that it could belong to.
-        say(&side, progress(&seconds), None);
-        say(&side, progress(&seconds), Some("1"));
-        say(&side, r#"{"method":"notifications/message","params":{}}"#, None);
-        say(&side, r#"{"method":"notifications/message","params":{}}"#, Some("2"));
+        route(&side, progress(&seconds), None);
+        route(&side, progress(&seconds), Some("1"));
+        route(&side, r#"{"method":"notifications/message","params":{}}"#, None);
+        route(&side, r#"{"method":"notifications/message","params":{}}"#, Some("2"));
         assert_eq!(next(&mut second_reads).unwrap(), r#"{"result":{},"id":"x"}"#);
         assert_eq!((next(&mut first_reads), next(&mut second_reads)), (None, None));
         drop(second);
@@ -356,7 +356,7 @@ mod tests {
                 .line
                 .starts_with(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"#)
         );
-        say(&side, r#"{"id":7,"method":"roots/list"}"#, None);
+        route(&side, r#"{"id":7,"method":"roots/list"}"#, None);
         let Incoming::Message(message) = relay.try_recv().unwrap() else { panic!("too long") };
         assert!(message.line.starts_with(br#"{"jsonrpc":"2.0","id":7,"error":{"code":-32601"#));
     }
@@ -364,15 +364,15 @@ mod tests {
     #[tokio::test]
     async fn a_subscription_is_known_by_the_clients_id_and_ends_as_the_server_says() {
         let (sender, _relay) = mpsc::channel(16);
-        let side = Arc::new(SharedSide::new(sender, Arc::default(), false));
+        let side = Arc::new(Multiplexer::new(sender, Arc::default(), false));
         let (_going, mut reader, _) = begin(&side, r#"{"id":"s","method":"subscriptions/listen","params":{}}"#);
         let (_other, mut other, _) = begin(&side, r#"{"id":"s","method":"ping"}"#);
-        say(&side, r#"{"method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#, None);
+        route(&side, r#"{"method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#, None);
         assert_eq!(
             next(&mut reader).unwrap(),
             r#"{"method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"s"}}}"#
         );
-        say(&side, r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#, None);
+        route(&side, r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#, None);
         assert_eq!(reader.next().now_or_never(), Some(None));
         let (_listening, mut listener, _) = begin(&side, r#"{"id":"l","method":"subscriptions/listen","params":{}}"#);
         side.end_listening();
@@ -387,16 +387,16 @@ mod tests {
         let log = r#"{"method":"notifications/message","params":{}}"#;
         for has_one_client in [true, false] {
             let (sender, _relay) = mpsc::channel(16);
-            let side = Arc::new(SharedSide::new(sender, Arc::default(), has_one_client));
+            let side = Arc::new(Multiplexer::new(sender, Arc::default(), has_one_client));
             let (first, mut reads, _) = begin(&side, r#"{"id":1,"method":"m"}"#);
-            say(&side, log, None);
+            route(&side, log, None);
             assert_eq!(next(&mut reads).is_some(), has_one_client);
             let (_second, mut others, _) = begin(&side, r#"{"id":1,"method":"m"}"#);
-            say(&side, log, None);
+            route(&side, log, None);
             assert_eq!((next(&mut reads), next(&mut others)), (None, None));
             drop(first);
             // What carries a number that nobody has any more is nobody's all the same.
-            say(&side, r#"{"method":"notifications/progress","params":{"progressToken":1}}"#, None);
+            route(&side, r#"{"method":"notifications/progress","params":{"progressToken":1}}"#, None);
             assert_eq!(next(&mut others), None);
         }
     }

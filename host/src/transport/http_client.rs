@@ -5,32 +5,34 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `link` | what becomes of each message of the client's |
-//! | `begin` | sessions: begun, over either transport, and begun again |
-//! | `answer` | what the server says in the course of a call, and how a broken stream is gone on with |
-//! | `listen` | the stream that stands by itself |
+//! | `connection` | what becomes of each message of the client's |
+//! | `initialize` | sessions: begun, over either transport, and begun again |
+//! | `response` | what the server says in the course of a call, and how a broken stream is gone on with |
+//! | `standalone` | the stream that stands by itself |
 //! | `session` | the session as it is |
-//! | `calls` | the client's requests that have no answer yet |
-//! | `modern`, `params` | headers of the era without sessions |
-//! | `events` | server-sent events |
+//! | `pending` | the client's requests that have no answer yet |
+//! | `stateless`, `tool_headers` | headers of the era without sessions |
+//! | `event_stream` | server-sent events |
 //! | `encoding` | bodies that come compressed |
-//! | `forgotten` | how a server says that a session is no more |
-//! | `wire` | one HTTP exchange |
-//! | `trouble` | what can go wrong, in words and as a JSON-RPC error |
+//! | `refusal` | the body of an answer that refuses a message |
+//! | `session_loss` | how a server says that a session is no more |
+//! | `exchange` | one HTTP exchange |
+//! | `error` | what can go wrong, in words and as a JSON-RPC error |
 
-mod answer;
-mod begin;
-mod calls;
+mod connection;
 mod encoding;
-mod events;
-mod forgotten;
-mod link;
-mod listen;
-mod modern;
-mod params;
+mod error;
+mod event_stream;
+mod exchange;
+mod initialize;
+mod pending;
+mod refusal;
+mod response;
 mod session;
-mod trouble;
-mod wire;
+mod session_loss;
+mod standalone;
+mod stateless;
+mod tool_headers;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -48,13 +50,13 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use super::{Message, QUEUE, Side};
-use calls::{Calls, requests};
-use link::Link;
-use modern::Modern;
+use super::{Duplex, Message, QUEUE};
+use connection::Connection;
+use error::ClientError;
+use exchange::HttpExchange;
+use pending::{PendingRequests, requests};
 use session::Sessions;
-use trouble::Trouble;
-use wire::Wire;
+use stateless::StatelessRequest;
 
 /// So many notifications and responses are on their way at once.
 const MOST_SAID: usize = 64;
@@ -136,7 +138,7 @@ impl Remote {
     /// Its address, fit to be shown: without what may be secret.
     #[must_use]
     pub fn place(&self) -> String {
-        wire::place(&self.url)
+        exchange::place(&self.url)
     }
 
     /// Its host, as a name for it.
@@ -148,13 +150,13 @@ impl Remote {
 
 /// A conversation with a server. Dropping it ends all of it at once; the end of what the server is told ends it in an orderly way.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ConnectionHandle {
     driver: JoinHandle<()>,
     closing: CancellationToken,
     ended: CancellationToken,
 }
 
-impl Connection {
+impl ConnectionHandle {
     /// Ends it in an orderly way.
     pub fn close(&self) {
         self.closing.cancel();
@@ -166,7 +168,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         self.driver.abort();
     }
@@ -176,17 +178,17 @@ impl Drop for Connection {
 ///
 /// # Errors
 /// If the system's certificates can't be read.
-pub fn connect(remote: Remote, limit: usize) -> io::Result<(Side, Connection)> {
-    let wire = Wire::new(remote.url, remote.headers).map_err(io::Error::other)?;
+pub fn connect(remote: Remote, limit: usize) -> io::Result<(Duplex, ConnectionHandle)> {
+    let exchange = HttpExchange::new(remote.url, remote.headers).map_err(io::Error::other)?;
     let (to_relay, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_relay) = mpsc::channel(QUEUE);
     let (listener, orders) = mpsc::channel(1);
-    let link = Arc::new(Link {
-        wire,
+    let connection = Arc::new(Connection {
+        exchange,
         limit,
-        calls: Arc::new(Calls::default()),
+        pending: Arc::new(PendingRequests::default()),
         sessions: Sessions::default(),
-        tools: params::Tools::default(),
+        tools: tool_headers::Tools::default(),
         to_relay,
         listener,
         told_stray: AtomicBool::new(false),
@@ -194,10 +196,10 @@ pub fn connect(remote: Remote, limit: usize) -> io::Result<(Side, Connection)> {
         is_old: remote.is_old,
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(listen::listen(Arc::clone(&link), orders));
+    tasks.spawn(standalone::listen(Arc::clone(&connection), orders));
     let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
     let driver = Driver {
-        link,
+        connection,
         tasks,
         settled: open_gate(),
         said: open_gate(),
@@ -205,12 +207,12 @@ pub fn connect(remote: Remote, limit: usize) -> io::Result<(Side, Connection)> {
         stateless: HashMap::new(),
     };
     let driver = tokio::spawn(driver.run(from_relay, closing.clone(), ended.clone().drop_guard()));
-    Ok((Side { incoming, outgoing }, Connection { driver, closing, ended }))
+    Ok((Duplex { incoming, outgoing }, ConnectionHandle { driver, closing, ended }))
 }
 
 /// Sends the client's messages on their ways, each beside the others, in as much order as they need.
 struct Driver {
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     tasks: JoinSet<()>,
     /// Whether the last message that others must not overtake has arrived: `initialize`, or a notification.
     settled: CancellationToken,
@@ -238,10 +240,10 @@ impl Driver {
             self.settled.cancelled().await;
             // It is never closed.
             let _ = self.places.acquire_many(u32::try_from(MOST_SAID).unwrap_or(u32::MAX)).await;
-            self.link.calls.none_left().await;
+            self.connection.pending.none_left().await;
         };
         let _ = timeout(GRACE, all_said).await;
-        let _ = timeout(GRACE, self.link.end()).await;
+        let _ = timeout(GRACE, self.connection.end()).await;
         self.tasks.shutdown().await;
     }
 
@@ -259,32 +261,32 @@ impl Driver {
     }
 
     async fn request(&mut self, line: Bytes, head: &Head, ids: Vec<Bytes>) {
-        let Some(mut call) = self.link.calls.begin(&ids, false) else {
+        let Some(mut call) = self.connection.pending.begin(&ids, false) else {
             for id in ids {
                 let used = error_line(&id, code::INVALID_REQUEST, "a request with this id has no answer yet");
-                self.link.tell(used, Some(id)).await;
+                self.connection.send_to_client(used, Some(id)).await;
             }
             return;
         };
         call.is_batch = head.kind() == Kind::Batch;
-        let modern = Modern::of(&line, head);
+        let modern = StatelessRequest::of(&line, head);
         let begins = modern.is_none() && head.is_request(method::INITIALIZE);
         let settled = self.settled.clone();
         let settles = begins.then(|| self.next_gate());
-        let (link, is_stateless) = (Arc::clone(&self.link), modern.is_some());
+        let (connection, is_stateless) = (Arc::clone(&self.connection), modern.is_some());
         let task = self.tasks.spawn(async move {
             let _settles = settles;
             settled.cancelled().await;
             let outcome = match &modern {
-                Some(modern) => link.modern(&line, modern, &mut call).await,
-                None if begins => link.initialize(&line, &mut call).await,
-                None => link.request(&line, &mut call).await,
+                Some(modern) => connection.modern(&line, modern, &mut call).await,
+                None if begins => connection.initialize(&line, &mut call).await,
+                None => connection.request(&line, &mut call).await,
             };
             if let Err(trouble) = outcome {
                 // A server of the old transport is found by its refusal of what newer ones are asked: that is nothing to be told of.
-                let is_found_out = modern.as_ref().is_some_and(Modern::is_discovery) && trouble.may_be_old();
+                let is_found_out = modern.as_ref().is_some_and(StatelessRequest::is_discovery) && trouble.may_be_old();
                 for id in call.give_up() {
-                    link.fail(&id, &trouble, is_found_out).await;
+                    connection.fail(&id, &trouble, is_found_out).await;
                 }
             }
         });
@@ -302,7 +304,7 @@ impl Driver {
     }
 
     async fn notify(&mut self, line: Bytes, head: &Head) {
-        let modern = Modern::of(&line, head);
+        let modern = StatelessRequest::of(&line, head);
         if head.is_notification(notification::CANCELLED)
             && let Some(id) = cancelled_id(&line)
         {
@@ -313,16 +315,16 @@ impl Driver {
                 return;
             }
         }
-        let link = Arc::clone(&self.link);
+        let connection = Arc::clone(&self.connection);
         if head.is_notification(notification::INITIALIZED) && modern.is_none() {
-            self.in_order(async move { link.initialized(&line).await }).await;
+            self.in_order(async move { connection.initialized(&line).await }).await;
         } else {
-            self.in_order(async move { link.say(&line, modern.as_ref()).await }).await;
+            self.in_order(async move { connection.send_to_server(&line, modern.as_ref()).await }).await;
         }
     }
 
     /// Says something behind all notifications before it, and before all that comes.
-    async fn in_order(&mut self, saying: impl Future<Output = Result<(), Trouble>> + Send + 'static) {
+    async fn in_order(&mut self, saying: impl Future<Output = Result<(), ClientError>> + Send + 'static) {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let settled = self.settled.clone();
         let settles = self.next_gate();
@@ -338,15 +340,15 @@ impl Driver {
 
     /// A response: behind the notifications before it, and beside other responses.
     async fn respond(&mut self, line: Bytes, head: &Head) {
-        if head.id().is_some_and(|id| !self.link.sessions.is_answerable(id)) {
+        if head.id().is_some_and(|id| !self.connection.sessions.is_answerable(id)) {
             return tracing::debug!("an answer is dropped, for the session that it belongs to is no more");
         }
         let place = Arc::clone(&self.places).acquire_owned().await;
-        let (link, said) = (Arc::clone(&self.link), self.said.clone());
+        let (connection, said) = (Arc::clone(&self.connection), self.said.clone());
         self.tasks.spawn(async move {
             let _place = place;
             said.cancelled().await;
-            if let Err(trouble) = link.say(&line, None).await {
+            if let Err(trouble) = connection.send_to_server(&line, None).await {
                 tracing::warn!("an answer to the server is lost: {trouble}");
             }
         });

@@ -6,8 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mcp::{header, ids};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
+
+use super::event_stream::EventStream;
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -24,12 +27,12 @@ pub(super) struct Session {
     pub(super) id: Option<HeaderValue>,
     pub(super) version: Option<HeaderValue>,
     /// In the old HTTP+SSE transport: where messages go to.
-    pub(super) old: Option<Old>,
+    pub(super) old: Option<SseSession>,
 }
 
 /// A session of the old HTTP+SSE transport.
 #[derive(Debug, Clone)]
-pub(super) struct Old {
+pub(super) struct SseSession {
     /// Where messages go to.
     pub(super) endpoint: Url,
     /// When the stream ends, so does the session.
@@ -44,6 +47,14 @@ impl Session {
         headers.extend(self.version.clone().map(|version| (PROTOCOL_VERSION, version)));
         headers
     }
+}
+
+/// A stream to be read, in the place of the one before.
+pub(super) enum StandaloneStream {
+    /// A session's own, which the server may not have.
+    Session { session: Session, opened: oneshot::Sender<()> },
+    /// The one of the old transport, on which everything comes; its end is the session's.
+    SseSession { events: EventStream, gone: DropGuard },
 }
 
 /// The session as it is, and what is needed to begin another one.

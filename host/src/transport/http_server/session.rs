@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::log::Log;
-use super::posted::flat;
+use super::event_log::EventLog;
+use super::request_body::flat;
 use crate::transport::{Incoming, Message};
 
 /// So many streams that have ended are kept for clients that come back.
@@ -47,7 +47,7 @@ struct State {
     requests: HashMap<Vec<u8>, Request>,
     /// By number: the streams of requests, those too that have ended and may be asked for again.
     streams: BTreeMap<u64, Stream>,
-    standalone: Arc<Log>,
+    standalone: Arc<EventLog>,
     last_stream: u64,
     /// HTTP requests that are being dealt with.
     busy: usize,
@@ -72,7 +72,7 @@ struct Request {
 
 #[derive(Debug)]
 struct Stream {
-    log: Arc<Log>,
+    log: Arc<EventLog>,
     /// Whether it may carry more than answers.
     carries: bool,
     /// How many answers are still to come.
@@ -92,7 +92,7 @@ impl Session {
             initialize: None,
             requests: HashMap::new(),
             streams: BTreeMap::new(),
-            standalone: Arc::new(Log::new(0)),
+            standalone: Arc::new(EventLog::new(0)),
             last_stream: 0,
             busy: 0,
             heard: Instant::now(),
@@ -128,7 +128,7 @@ impl Session {
         requests: &[(Bytes, Head)],
         carries: bool,
         open: impl Fn() -> TaskTrackerToken,
-    ) -> Result<Arc<Log>, Vec<u8>> {
+    ) -> Result<Arc<EventLog>, Vec<u8>> {
         let mut state = self.lock();
         let all: Vec<Vec<u8>> = requests.iter().filter_map(|(_, head)| head.id().map(<[u8]>::to_vec)).collect();
         let is_used = |(at, id): &(usize, &Vec<u8>)| {
@@ -140,7 +140,7 @@ impl Session {
         }
         state.last_stream += 1;
         let stream = state.last_stream;
-        let log = Arc::new(Log::new(stream));
+        let log = Arc::new(EventLog::new(stream));
         for ((line, head), id) in requests.iter().zip(all) {
             if head.is_request(method::INITIALIZE) {
                 state.initialize = Some(id.clone());
@@ -171,12 +171,12 @@ impl Session {
     }
 
     /// The standalone stream.
-    pub(super) fn standalone(&self) -> Arc<Log> {
+    pub(super) fn standalone(&self) -> Arc<EventLog> {
         Arc::clone(&self.lock().standalone)
     }
 
     /// A stream by its number, as events' ids give it.
-    pub(super) fn stream(&self, number: u64) -> Option<Arc<Log>> {
+    pub(super) fn stream(&self, number: u64) -> Option<Arc<EventLog>> {
         let state = self.lock();
         if number == 0 {
             return Some(Arc::clone(&state.standalone));
@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// Sends a message of the server's where it belongs.
-    pub(super) fn say(&self, message: &Message) {
+    pub(super) fn route(&self, message: &Message) {
         let line = flat(&message.line);
         let head = Head::of(&line);
         for (line, head) in batch::messages(&line, &head) {
@@ -195,7 +195,7 @@ impl Session {
                     None
                 }
                 (Kind::Request | Kind::Notification, _) => {
-                    self.lock().tell(line, &head, message.related_request_id.as_deref())
+                    self.lock().deliver(line, &head, message.related_request_id.as_deref())
                 }
                 // Whatever a server writes that is no message; the relay has said so.
                 _ => None,
@@ -289,7 +289,7 @@ impl State {
     }
 
     /// Sends a request or a notification on its way; the answer for the server if it can't be.
-    fn tell(&mut self, line: Bytes, head: &Head, related_request_id: Option<&[u8]>) -> Option<Bytes> {
+    fn deliver(&mut self, line: Bytes, head: &Head, related_request_id: Option<&[u8]>) -> Option<Bytes> {
         if self.place(&line, head, related_request_id).offer(line) {
             return None;
         }
@@ -307,7 +307,7 @@ impl State {
     }
 
     /// The stream that a request or a notification of the server's takes.
-    fn place(&self, line: &Bytes, head: &Head, related_request_id: Option<&[u8]>) -> &Log {
+    fn place(&self, line: &Bytes, head: &Head, related_request_id: Option<&[u8]>) -> &EventLog {
         let carrying = |number: &u64| self.streams.get(number).filter(|stream| stream.carries && stream.open > 0);
         let related_request_id = related_request_id.and_then(|id| self.requests.get(ids::key(id).as_ref()));
         let by_token = || {
@@ -367,7 +367,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     /// A session whose `initialize` has been sent.
-    fn begun() -> (Arc<Session>, Arc<Log>) {
+    fn begun() -> (Arc<Session>, Arc<EventLog>) {
         let (relay, _) = mpsc::channel(1);
         let session = Arc::new(Session::new("id".to_owned(), relay));
         let line = Bytes::from_static(br#"{"id":1,"method":"initialize"}"#);
@@ -378,7 +378,7 @@ mod tests {
     }
 
     fn answer(session: &Session) {
-        session.say(&Bytes::from_static(br#"{"id":1,"result":{"protocolVersion":"2025-11-25"}}"#).into());
+        session.route(&Bytes::from_static(br#"{"id":1,"result":{"protocolVersion":"2025-11-25"}}"#).into());
     }
 
     #[test]

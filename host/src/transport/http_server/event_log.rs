@@ -25,7 +25,7 @@ pub(super) const KEPT: Duration = Duration::from_mins(1);
 
 /// A stream of events.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct EventLog {
     number: u64,
     inner: Mutex<Inner>,
     changed: Notify,
@@ -56,7 +56,7 @@ struct Event {
     said: Instant,
 }
 
-impl Log {
+impl EventLog {
     /// An empty one.
     pub(super) fn new(number: u64) -> Self {
         let inner = Inner {
@@ -143,19 +143,19 @@ impl Log {
     }
 
     /// A reader of what nobody has read yet.
-    pub(super) fn reader(self: &Arc<Self>) -> Reader {
+    pub(super) fn reader(self: &Arc<Self>) -> EventReader {
         let read = self.lock().read;
         self.reader_after(read)
     }
 
     /// A reader of what stands behind a position (at most what has been read: nobody can know of more).
-    pub(super) fn reader_after(self: &Arc<Self>, position: u64) -> Reader {
+    pub(super) fn reader_after(self: &Arc<Self>, position: u64) -> EventReader {
         let mut inner = self.lock();
         inner.readers += 1;
         inner.attached = true;
         inner.changed = Instant::now();
         self.changed.notify_waiters();
-        Reader { log: Arc::clone(self), number: inner.readers, position: position.min(inner.read) }
+        EventReader { log: Arc::clone(self), number: inner.readers, position: position.min(inner.read) }
     }
 
     /// Whether there is, or will be, anything behind a position.
@@ -213,15 +213,15 @@ impl Inner {
 
 /// Whoever reads a log.
 #[derive(Debug)]
-pub(super) struct Reader {
-    log: Arc<Log>,
+pub(super) struct EventReader {
+    log: Arc<EventLog>,
     number: u64,
     position: u64,
 }
 
-impl Reader {
+impl EventReader {
     /// What it reads.
-    pub(super) fn log(&self) -> &Arc<Log> {
+    pub(super) fn log(&self) -> &Arc<EventLog> {
         &self.log
     }
 
@@ -257,7 +257,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for EventReader {
     fn drop(&mut self) {
         let mut inner = self.log.lock();
         if inner.readers == self.number {
@@ -278,13 +278,13 @@ mod tests {
     }
 
     /// What the reader can say at once.
-    fn next(reader: &mut Reader) -> Option<(u64, Bytes)> {
+    fn next(reader: &mut EventReader) -> Option<(u64, Bytes)> {
         reader.next().now_or_never().flatten()
     }
 
     #[test]
     fn whoever_comes_back_goes_on_where_it_was() {
-        let log = Arc::new(Log::new(1));
+        let log = Arc::new(EventLog::new(1));
         log.push(line("a"));
         let mut first = log.reader();
         assert_eq!(next(&mut first), Some((1, line("a"))));
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_reader_without_a_position_gets_what_nobody_has_read() {
-        let log = Arc::new(Log::new(1));
+        let log = Arc::new(EventLog::new(1));
         log.push(line("a"));
         let mut reader = log.reader();
         assert_eq!(next(&mut reader), Some((1, line("a"))));
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_waits_and_what_is_kept_is_bounded() {
-        let log = Arc::new(Log::new(1));
+        let log = Arc::new(EventLog::new(1));
         for _ in 0..MOST_WAITING {
             assert!(log.offer(line("x")));
         }

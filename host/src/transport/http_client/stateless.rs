@@ -8,15 +8,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::Tools;
 use super::session::PROTOCOL_VERSION;
+use super::tool_headers::Tools;
 
 const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
 const NAME: HeaderName = HeaderName::from_static(header::NAME);
 
 /// A message of this era.
 #[derive(Debug)]
-pub(super) struct Modern {
+pub(super) struct StatelessRequest {
     version: HeaderValue,
     method: String,
     name: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Modern {
     pub(super) meta: RawObject,
 }
 
-impl Modern {
+impl StatelessRequest {
     /// Reads a message; `None` if it is of another era.
     pub(super) fn of(line: &Bytes, head: &Head) -> Option<Self> {
         #[derive(Deserialize)]
@@ -80,7 +80,7 @@ impl Modern {
             self.name.as_deref().and_then(|name| HeaderValue::try_from(encode(name)).ok()).map(|name| (NAME, name)),
         );
         if let Some(tool) = self.tool() {
-            tools.mirror(tool, self.arguments.as_deref().unwrap_or("{}"), &mut headers)?;
+            tools.add_headers(tool, self.arguments.as_deref().unwrap_or("{}"), &mut headers)?;
         }
         Ok(headers)
     }
@@ -90,8 +90,8 @@ impl Modern {
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Option<Modern> {
-        Modern::of(&Bytes::copy_from_slice(line.as_bytes()), &Head::of(line.as_bytes()))
+    fn read(line: &str) -> Option<StatelessRequest> {
+        StatelessRequest::of(&Bytes::copy_from_slice(line.as_bytes()), &Head::of(line.as_bytes()))
     }
 
     #[test]

@@ -2,27 +2,26 @@
 
 use bytes::Bytes;
 use mcp::build::raw_error_line;
-use mcp::{ErrorObject, Head, Kind, code, error_line};
+use mcp::{ErrorObject, code, error_line};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::forgotten::{self, Told};
-use super::wire::line_of;
+use super::refusal::{MOST_OF_A_REFUSAL, refusal};
+use super::session_loss::{self, SessionContext};
 use crate::oauth::Challenge;
 use crate::text::one_line;
 
 /// The code of the error that a request without an answer gets.
 const FAILED: i64 = code::INTERNAL_ERROR;
 
-/// How much of an answer that is none is read, and how much of that is shown.
-pub(super) const MOST_OF_A_REFUSAL: usize = 64 * 1024;
+/// How much of a refusal is shown, in characters.
 const SHOWN: usize = 200;
 
 /// Why a message has no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum ClientError {
     /// No connection.
     #[error("can't reach the server at {place}: {reason}")]
     Unreachable { place: String, reason: String },
@@ -71,10 +70,10 @@ pub(super) enum Trouble {
     Barred(String),
     /// A session that is there no more can't be begun again.
     #[error("the server has forgotten the session, and a new one can't be begun: {0}")]
-    NotRenewed(Box<Trouble>),
+    NotRenewed(Box<ClientError>),
 }
 
-impl Trouble {
+impl ClientError {
     /// What a refusal of a login means: `why` it doesn't help.
     pub(super) fn of_login(place: &str, status: StatusCode, why: Option<String>, body: &[u8]) -> Option<Self> {
         let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
@@ -104,7 +103,7 @@ impl Trouble {
     /// What a server says of the session, if this says that it is no more.
     pub(super) fn forgets(&self) -> Option<String> {
         match self {
-            Self::Answered { error, .. } if forgotten::is_said(error.get().as_bytes()) => {
+            Self::Answered { error, .. } if session_loss::is_said(error.get().as_bytes()) => {
                 Some(said(error.get().as_bytes()))
             }
             _ => None,
@@ -112,8 +111,14 @@ impl Trouble {
     }
 
     /// What a refusal means; `authorizes` if a header of the config's says who asks.
-    pub(super) fn refused(place: String, status: StatusCode, body: &[u8], told: Told, authorizes: bool) -> Self {
-        if forgotten::is_meant(status, body, told) {
+    pub(super) fn refused(
+        place: String,
+        status: StatusCode,
+        body: &[u8],
+        told: SessionContext,
+        authorizes: bool,
+    ) -> Self {
+        if session_loss::is_meant(status, body, told) {
             return Self::Forgotten { place, said: said(body) };
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -199,21 +204,6 @@ impl Trouble {
     }
 }
 
-/// The JSON-RPC error in a body, as spelt.
-pub(super) fn refusal(body: &[u8]) -> Option<Box<RawValue>> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: Box<RawValue>,
-    }
-    // As one line, for it will be part of one.
-    let body = line_of(body.to_vec());
-    if !matches!(Head::of(&body).kind(), Kind::Response | Kind::Other) {
-        return None;
-    }
-    let Refusal { error } = serde_json::from_slice(&body).ok()?;
-    error.get().starts_with('{').then_some(error)
-}
-
 /// A body's first line with anything in it.
 fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..MOST_OF_A_REFUSAL).unwrap_or(body)).into_owned();
@@ -225,9 +215,9 @@ fn said(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn refused(status: u16, body: &str) -> Trouble {
+    fn refused(status: u16, body: &str) -> ClientError {
         let status = StatusCode::from_u16(status).unwrap();
-        Trouble::refused("http://s/mcp".to_owned(), status, body.as_bytes(), Told::Nothing, false)
+        ClientError::refused("http://s/mcp".to_owned(), status, body.as_bytes(), SessionContext::Nothing, false)
     }
 
     #[test]
@@ -235,7 +225,7 @@ mod tests {
         let of = |status: u16, challenge: &'static str| {
             let status = StatusCode::from_u16(status).unwrap();
             let challenge = Challenge::parse(challenge).unwrap();
-            Trouble::of_scopes("`http://s/mcp`", status, Some(&challenge), b"").map(|trouble| trouble.to_string())
+            ClientError::of_scopes("`http://s/mcp`", status, Some(&challenge), b"").map(|trouble| trouble.to_string())
         };
         let challenge = r#"Bearer error="insufficient_scope", scope="files:write $(reboot) a/b""#;
         let said = of(403, challenge).unwrap();
@@ -267,7 +257,7 @@ mod tests {
     fn an_error_that_is_not_quite_one_becomes_one() {
         let line = |error: &str| {
             let error = RawValue::from_string(error.to_owned()).unwrap();
-            let line = Trouble::answered(StatusCode::OK, error).line(b"1");
+            let line = ClientError::answered(StatusCode::OK, error).line(b"1");
             serde_json::from_slice::<serde_json::Value>(&line).unwrap()["error"].clone()
         };
         assert_eq!(
@@ -281,7 +271,7 @@ mod tests {
         assert_eq!(line(r#"{"type":"x","message":"m"}"#)["code"], FAILED);
         let gone = RawValue::from_string(r#"{"code":-32000,"message":"Session expired"}"#.to_owned()).unwrap();
         assert_eq!(
-            Trouble::answered(StatusCode::OK, gone).forgets().unwrap(),
+            ClientError::answered(StatusCode::OK, gone).forgets().unwrap(),
             r#": `{"code":-32000,"message":"Session expired"}`"#
         );
         assert_eq!(line("[1]"), json!({ "code": FAILED, "message": "[1]", "data": [1] }));

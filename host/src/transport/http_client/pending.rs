@@ -11,7 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct PendingRequests {
     open: Mutex<HashMap<Vec<u8>, Open>>,
     count: TaskTracker,
 }
@@ -27,7 +27,7 @@ struct Open {
 
 /// What an answer is to be done with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Destined {
+pub(super) enum Recipient {
     /// The client waits for it, with the id as it spells it.
     Client(Bytes),
     /// We asked.
@@ -38,8 +38,8 @@ pub(super) enum Destined {
 
 /// A request, or a batch with some in it. Dropping it gives them up.
 #[derive(Debug)]
-pub(super) struct Call {
-    calls: Arc<Calls>,
+pub(super) struct PendingRequest {
+    pending: Arc<PendingRequests>,
     waits: Vec<Wait>,
     /// Whether the client has sent a batch, and so may be answered by one.
     pub(super) is_batch: bool,
@@ -54,9 +54,9 @@ struct Wait {
     is_over: bool,
 }
 
-impl Calls {
+impl PendingRequests {
     /// Begins to wait for answers; `None` if an id is in use. `is_ours` if the client didn't ask.
-    pub(super) fn begin(self: &Arc<Self>, ids: &[Bytes], is_ours: bool) -> Option<Call> {
+    pub(super) fn begin(self: &Arc<Self>, ids: &[Bytes], is_ours: bool) -> Option<PendingRequest> {
         let mut open = self.lock();
         if ids.iter().any(|id| open.contains_key(ids::key(id).as_ref())) {
             return None;
@@ -69,20 +69,20 @@ impl Calls {
             waits.push(Wait { id: id.clone(), answer, is_over: false });
         }
         drop(open);
-        Some(Call { calls: Arc::clone(self), waits, is_batch: false, answer: None })
+        Some(PendingRequest { pending: Arc::clone(self), waits, is_batch: false, answer: None })
     }
 
     /// An answer has come.
-    pub(super) fn answered(&self, id: &[u8], answer: &Bytes) -> Destined {
+    pub(super) fn answered(&self, id: &[u8], answer: &Bytes) -> Recipient {
         let open = {
             let mut open = self.lock();
             ids::find(id, |key| open.contains_key(key)).and_then(|key| open.remove(key.as_ref()))
         };
-        let Some(open) = open else { return Destined::Nobody };
+        let Some(open) = open else { return Recipient::Nobody };
         let answer = if open.id == id { answer.clone() } else { with_id(answer, &open.id) };
         // Whoever waited may have given up just now.
         let _ = open.tell.send(answer.clone());
-        if open.is_ours { Destined::Us } else { Destined::Client(answer) }
+        if open.is_ours { Recipient::Us } else { Recipient::Client(answer) }
     }
 
     /// Waits until none is left.
@@ -96,7 +96,7 @@ impl Calls {
     }
 }
 
-impl Call {
+impl PendingRequest {
     /// The request in whose course a message is said.
     pub(super) fn related_request_id(&self) -> Option<Bytes> {
         self.waits.first().map(|wait| wait.id.clone())
@@ -126,7 +126,7 @@ impl Call {
 
     /// Gives up; the ids, as spelt, that have no answer.
     pub(super) fn give_up(&mut self) -> Vec<Bytes> {
-        let mut open = self.calls.lock();
+        let mut open = self.pending.lock();
         self.waits
             .drain(..)
             .filter(|wait| !wait.is_over && open.remove(ids::key(&wait.id).as_ref()).is_some())
@@ -135,7 +135,7 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         self.give_up();
     }
@@ -153,25 +153,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_is_over_when_all_its_ids_are_answered_however_they_are_spelt() {
-        let calls = Arc::new(Calls::default());
+        let pending = Arc::new(PendingRequests::default());
         let line = Bytes::from_static(br#"[{"id":1,"method":"a"},{"method":"n"},{"id":"\u00e9","method":"b"}]"#);
         let ids = requests(&line, &Head::of(&line));
-        let mut call = calls.begin(&ids, false).unwrap();
-        assert!(calls.begin(&ids[..1], false).is_none());
+        let mut call = pending.begin(&ids, false).unwrap();
+        assert!(pending.begin(&ids[..1], false).is_none());
         let answer = Bytes::from_static(b"{}");
-        assert_eq!(calls.answered(b"2", &answer), Destined::Nobody);
-        let respelt = Destined::Client(Bytes::from_static(br#"{"id":"\u00e9"}"#));
-        assert_eq!(calls.answered("\"é\"".as_bytes(), &Bytes::from("{\"id\":\"é\"}")), respelt);
-        assert_eq!(calls.answered("\"é\"".as_bytes(), &answer), Destined::Nobody);
+        assert_eq!(pending.answered(b"2", &answer), Recipient::Nobody);
+        let respelt = Recipient::Client(Bytes::from_static(br#"{"id":"\u00e9"}"#));
+        assert_eq!(pending.answered("\"é\"".as_bytes(), &Bytes::from("{\"id\":\"é\"}")), respelt);
+        assert_eq!(pending.answered("\"é\"".as_bytes(), &answer), Recipient::Nobody);
         assert!(!call.is_answered());
         assert_eq!(call.give_up(), ["1"]);
-        assert_eq!(calls.answered(b"1", &answer), Destined::Nobody);
-        let mut call = calls.begin(&ids, true).unwrap();
-        assert_eq!(calls.answered(b"\"1.0\"", &answer), Destined::Us);
-        assert_eq!(calls.answered(br#""\u00E9""#, &answer), Destined::Us);
+        assert_eq!(pending.answered(b"1", &answer), Recipient::Nobody);
+        let mut call = pending.begin(&ids, true).unwrap();
+        assert_eq!(pending.answered(b"\"1.0\"", &answer), Recipient::Us);
+        assert_eq!(pending.answered(br#""\u00E9""#, &answer), Recipient::Us);
         call.answered().await;
         assert!(call.is_answered());
         drop(call);
-        calls.none_left().await;
+        pending.none_left().await;
     }
 }

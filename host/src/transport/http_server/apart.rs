@@ -9,11 +9,11 @@ use bytes::Bytes;
 use mcp::{Head, Kind, Parts, code, field, method};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::mirror::Mirrored;
-use super::posted::Posted;
-use super::shared_side::SharedSide;
-use super::{Endpoint, Guard, Whose};
-use crate::transport::{Message, Side};
+use super::header_check::ListedTools;
+use super::multiplexer::Multiplexer;
+use super::request_body::PostedMessage;
+use super::{ServerEndpoint, SessionGuard, SideOwner};
+use crate::transport::{Duplex, Message};
 
 /// How long a server waits for the retry of its call, which is as long as a `requestState` is good for.
 const PARKED: Duration = Duration::from_mins(10);
@@ -27,7 +27,7 @@ pub(super) struct Apart(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    open: HashMap<u64, Arc<SharedSide>>,
+    open: HashMap<u64, Arc<Multiplexer>>,
     /// Those that wait for a retry, by the state that it brings.
     parked: HashMap<String, (u64, Instant)>,
     begun: u64,
@@ -42,18 +42,18 @@ impl Apart {
     /// The side for a call: the one that waits for it, or a new one.
     pub(super) async fn side(
         self: &Arc<Self>,
-        endpoint: &Arc<Endpoint>,
-        posted: &Posted,
-        mirrored: &Arc<Mirrored>,
-    ) -> Result<Arc<SharedSide>, String> {
+        endpoint: &Arc<ServerEndpoint>,
+        posted: &PostedMessage,
+        listed_tools: &Arc<ListedTools>,
+    ) -> Result<Arc<Multiplexer>, String> {
         if let Some(waiting) = field::request_state(&posted.line).and_then(|state| self.waiting(&state)) {
             return Ok(waiting);
         }
         let place = endpoint.sessions.place();
         let place = place.ok_or("there are as many servers as `serve.sessions` allows; try again later")?;
-        let (side, peer) = Side::pair();
-        let guard = endpoint.shared.begin(&endpoint.name, side, Whose::Call).await?;
-        let side = Arc::new(SharedSide::new(peer.outgoing, Arc::clone(mirrored), true));
+        let (side, peer) = Duplex::pair();
+        let guard = endpoint.shared.begin(&endpoint.name, side, SideOwner::Call).await?;
+        let side = Arc::new(Multiplexer::new(peer.outgoing, Arc::clone(listed_tools), true));
         let number = {
             let mut state = self.lock();
             state.begun += 1;
@@ -61,7 +61,7 @@ impl Apart {
             state.open.insert(number, Arc::clone(&side));
             number
         };
-        let carried = Arc::clone(self).carry(number, Arc::clone(&side), peer.incoming, (guard, place));
+        let carried = Arc::clone(self).pump(number, Arc::clone(&side), peer.incoming, (guard, place));
         endpoint.shared.tasks.spawn(carried);
         if endpoint.shared.is_ending() {
             // It came too late to be ended with the others.
@@ -80,12 +80,12 @@ impl Apart {
     }
 
     /// Carries what the server says to the client, until the call is over.
-    async fn carry(
+    async fn pump(
         self: Arc<Self>,
         number: u64,
-        side: Arc<SharedSide>,
+        side: Arc<Multiplexer>,
         mut from_relay: mpsc::Receiver<Message>,
-        (mut guard, place): (Guard, OwnedSemaphorePermit),
+        (mut guard, place): (SessionGuard, OwnedSemaphorePermit),
     ) {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -94,7 +94,7 @@ impl Apart {
                     let Some(message) = message else { break };
                     let is_answer = Head::of(&message.line).kind() == Kind::Response;
                     let is_over = is_answer && !self.park(number, &message.line) && !is_refusal(&message.line);
-                    side.say(&message);
+                    side.route(&message);
                     if is_over {
                         break;
                     }
@@ -112,7 +112,7 @@ impl Apart {
         if side.is_ended() || !side.is_awaited() {
             side.end("the call is over");
         } else {
-            side.end(&guard.fate().await);
+            side.end(&guard.exit_reason().await);
         }
         drop((guard, place));
     }
@@ -127,7 +127,7 @@ impl Apart {
     }
 
     /// The side of the call that waits for a retry with this state. Whether the retry is the right one is for its relay to say.
-    fn waiting(&self, wanted: &str) -> Option<Arc<SharedSide>> {
+    fn waiting(&self, wanted: &str) -> Option<Arc<Multiplexer>> {
         let state = self.lock();
         let (number, _) = state.parked.get(wanted)?;
         let side = state.open.get(number)?;
@@ -136,7 +136,7 @@ impl Apart {
     }
 
     /// Whether nobody waits for anything of a side any more.
-    fn is_left(&self, number: u64, side: &SharedSide) -> bool {
+    fn is_left(&self, number: u64, side: &Multiplexer) -> bool {
         let state = self.lock();
         let parked = state.parked.values().find(|(of, _)| *of == number);
         side.is_idle(Instant::now(), LEFT) && parked.is_none_or(|(_, since)| since.elapsed() > PARKED)

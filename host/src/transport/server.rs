@@ -1,4 +1,4 @@
-//! A server in the back, whichever way it is reached.
+//! A server: a child process, or one at a URL.
 
 use std::io;
 use std::process::ExitStatus;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
-use super::Side;
-use super::child::{self, Program, Server};
-use super::remote::{self, Connection, Remote};
+use super::Duplex;
+use super::child::{self, ChildProcess, Program};
+use super::http_client::{self, ConnectionHandle, Remote};
 
 /// How long the output of a server that has ended may take to end, and how long its end is waited for by who wants to name it.
 pub const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,7 +19,7 @@ pub const LAST_WORDS: [Signal; 2] = [Signal::TERM, Signal::KILL];
 
 /// Where a server is.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum ServerAddress {
     /// It is a program, to be run as our child.
     Program(Program),
     /// It is at a URL.
@@ -28,37 +28,37 @@ pub enum Place {
 
 /// A server that has been started, or is talked to.
 #[derive(Debug)]
-pub enum Back {
+pub enum ServerConnection {
     /// A child process.
     Child(Box<Child>),
     /// A conversation over HTTP.
-    Remote(Connection),
+    Remote(ConnectionHandle),
 }
 
 /// A server that is a child process.
 #[derive(Debug)]
 pub struct Child {
-    server: Server,
+    server: ChildProcess,
     program: Program,
     limit: usize,
     /// Those that have been started again in its place.
-    again: Option<mpsc::UnboundedReceiver<Server>>,
+    again: Option<mpsc::UnboundedReceiver<ChildProcess>>,
 }
 
-impl Place {
+impl ServerAddress {
     /// Starts the server, or begins to talk to it.
     ///
     /// # Errors
     /// If it can't be started. Whether a URL can be reached is seen with the first message.
-    pub async fn start(self, limit: usize) -> io::Result<(Side, Back)> {
+    pub async fn start(self, limit: usize) -> io::Result<(Duplex, ServerConnection)> {
         match self {
             Self::Program(program) => {
                 let (side, server) = child::start(program.clone(), limit).await?;
-                Ok((side, Back::Child(Box::new(Child { server, program, limit, again: None }))))
+                Ok((side, ServerConnection::Child(Box::new(Child { server, program, limit, again: None }))))
             }
             Self::Remote(remote) => {
-                let (side, connection) = remote::connect(remote, limit)?;
-                Ok((side, Back::Remote(connection)))
+                let (side, connection) = http_client::connect(remote, limit)?;
+                Ok((side, ServerConnection::Remote(connection)))
             }
         }
     }
@@ -66,15 +66,15 @@ impl Place {
 
 /// The right to start a server again that has ended on its first message. Until it is dropped, the server's end isn't told.
 #[derive(Debug, Clone)]
-pub struct Again {
+pub struct Restart {
     program: Program,
     limit: usize,
-    started: mpsc::UnboundedSender<Server>,
+    started: mpsc::UnboundedSender<ChildProcess>,
 }
 
-impl Again {
+impl Restart {
     /// Starts it again.
-    pub(crate) async fn start(self) -> io::Result<Side> {
+    pub(crate) async fn start(self) -> io::Result<Duplex> {
         let (side, server) = child::start(self.program, self.limit).await?;
         // If nobody has the server before this one any more, this one ends here.
         let _ = self.started.send(server);
@@ -82,13 +82,13 @@ impl Again {
     }
 }
 
-impl Back {
+impl ServerConnection {
     /// The right to start a program again; a server at a URL needs none.
-    pub fn again(&mut self) -> Option<Again> {
+    pub fn again(&mut self) -> Option<Restart> {
         let Self::Child(child) = self else { return None };
         let (started, receiver) = mpsc::unbounded_channel();
         child.again = Some(receiver);
-        Some(Again { program: child.program.clone(), limit: child.limit, started })
+        Some(Restart { program: child.program.clone(), limit: child.limit, started })
     }
 
     /// Waits for its end; a child's status.
@@ -135,7 +135,7 @@ impl Back {
     }
 
     /// How it ended, or that it didn't.
-    pub async fn fate(&mut self) -> String {
+    pub async fn exit_reason(&mut self) -> String {
         match tokio::time::timeout(PATIENCE, self.ended()).await {
             Ok(Ok(Some(status))) => format!("ended ({status})"),
             _ => "closed its output".to_owned(),
