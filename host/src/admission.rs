@@ -28,8 +28,8 @@
 //! | `start_permits` | stage 7 |
 
 pub(crate) mod outline;
-pub(crate) mod policy;
-pub(crate) mod rate;
+pub mod policy;
+pub mod rate;
 mod start_permits;
 
 use std::pin::pin;

@@ -380,3 +380,90 @@ impl Sampler {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "builtins"))]
+mod tests {
+    use super::*;
+    use crate::builtins;
+    use crate::environment::Environment;
+    use crate::error::Error;
+
+    fn params() -> understudy_mcp_types::CreateMessageRequestParams {
+        understudy_mcp_types::CreateMessageRequestParams::user("Is anybody there?", 100)
+    }
+
+    fn echo() -> Vec<u8> {
+        builtins::find("echo").unwrap().component()
+    }
+
+    #[tokio::test]
+    async fn a_component_answers_by_its_bytes_and_by_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a-plugin.wasm");
+        std::fs::write(&file, echo()).unwrap();
+        for builder in [Sampler::builder().component(echo()), Sampler::builder().component(file.as_path())] {
+            let sampler = builder.build().await.unwrap();
+            let answer = sampler.create_message(&params()).await.unwrap();
+            assert!(answer.text().contains("Is anybody there?"), "{answer:?}");
+            let json = br#"{"messages":[{"role":"user","content":{"type":"text","text":"Hello"}}],"maxTokens":9}"#;
+            assert!(sampler.create_message_json(json.as_slice()).await.unwrap().contains("Hello"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_or_does_not_fit_is_said_by_its_variant() {
+        assert!(matches!(Sampler::builder().build().await, Err(BuildError::NoPlugin)));
+        let several = Sampler::builder().plugin("echo").plugin("extractive");
+        let several = several.credential("a-key").build().await;
+        assert!(matches!(several, Err(BuildError::SeveralPlugins { plugins: 2 })));
+        assert!(matches!(Sampler::builder().plugin("ecko").build().await, Err(BuildError::Config(_))));
+        let not_a_component = Sampler::builder().component(b"nothing".as_slice()).build().await;
+        assert!(matches!(not_a_component, Err(BuildError::Load(_))));
+        let config = ConfigSource::Text(r#"{"mcpServers": {"s": {"command": "c", "sampling": "echo"}}}"#.to_owned());
+        assert!(Sampler::builder().config(config.clone()).server("s").build().await.is_ok());
+        assert!(matches!(Sampler::builder().config(config).server("t").build().await, Err(BuildError::Config(_))));
+    }
+
+    #[tokio::test]
+    async fn only_the_environment_that_is_given_has_a_credential() {
+        let key = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "sk-0123456789abcdef".to_owned());
+        let options = |environment| RuntimeOptions { environment, ..RuntimeOptions::default() };
+        let builder = Sampler::builder().plugin("anthropic").model("m");
+        let without = builder.clone().runtime(options(Environment::default())).build().await.unwrap();
+        assert!(without.troubles().concat().contains("ANTHROPIC_API_KEY"), "{:?}", without.troubles());
+        assert!(matches!(without.create_message(&params()).await, Err(Error::Credential { .. })));
+        let with = builder.clone().runtime(options(Environment::from_fn(key))).build().await.unwrap();
+        assert_eq!(with.troubles(), Vec::<String>::new());
+        let given = builder.credential("sk-0123456789abcdef").build().await.unwrap();
+        assert_eq!(given.troubles(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_reload_takes_up_the_config_or_leaves_everything_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("understudy.json");
+        std::fs::write(&file, r#"{"sampling": "echo"}"#).unwrap();
+        let sampler = Sampler::builder().config(file.as_path()).build().await.unwrap();
+        let name = |sampler: &Sampler| sampler.plugins().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        std::fs::write(&file, r#"{"sampling": "nobody"}"#).unwrap();
+        assert!(matches!(sampler.reload().await, Err(ReloadError::Build(BuildError::Config(_)))));
+        assert_eq!(name(&sampler), ["echo"]);
+        std::fs::write(&file, r#"{"sampling": "extractive"}"#).unwrap();
+        sampler.reload().await.unwrap();
+        assert_eq!(name(&sampler), ["extractive"]);
+    }
+
+    #[tokio::test]
+    async fn a_closed_sampler_answers_nothing_more() {
+        let sampler = Sampler::builder().plugin("echo").build().await.unwrap();
+        sampler.close().await;
+        assert!(matches!(sampler.create_message(&params()).await, Err(Error::Closed)));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let builder = Sampler::builder().credential("sk-0123456789abcdef").component(vec![0; 9]);
+        let shown = format!("{builder:?}");
+        assert!(!shown.contains("sk-") && shown.contains("Bytes(9)"), "{shown}");
+    }
+}

@@ -77,13 +77,14 @@ pub fn refused(name: &str, error: &LoadError) -> Option<ConformanceReport> {
         | LoadError::CompileLimit { .. } => Rule::World,
         LoadError::Imports { .. } => Rule::Imports,
         LoadError::Describe { .. } => Rule::Describe,
+        #[cfg(feature = "registry")]
+        LoadError::Registry { .. } => return None,
         LoadError::Read { .. }
         | LoadError::Digest { .. }
         | LoadError::Foreign { .. }
         | LoadError::Write { .. }
         | LoadError::Key { .. }
         | LoadError::Config(_)
-        | LoadError::Registry { .. }
         | LoadError::Compiler { .. }
         | LoadError::Engine { .. } => return None,
     };

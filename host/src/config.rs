@@ -368,6 +368,7 @@ fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
 
 /// Whether a plugin's name is a component's path: what has a folder or the ending of one. A mere name never is, so no file in the current folder
 /// stands in for a plugin by being called like one.
+#[must_use]
 pub fn is_component(name: &str) -> bool {
     let ends = || Path::new(name).extension().is_some_and(|ending| ending == "wasm" || ending == "cwasm");
     name.starts_with(SCHEME)

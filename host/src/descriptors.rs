@@ -39,6 +39,6 @@ pub fn current() -> u64 {
 }
 
 /// Sets the limit that was there before, if another one holds. For a child, between fork and exec: one system call, no allocation.
-pub(crate) fn give_back() -> rustix::io::Result<()> {
+pub fn give_back() -> rustix::io::Result<()> {
     GIVEN.get().map_or(Ok(()), |given| setrlimit(Resource::Nofile, *given))
 }

@@ -38,14 +38,13 @@
 //! | --- | --- |
 //! | answer requests in a program of one's own | [`Sampler::builder`], [`Sampler::create_message`], [`Sampler::create_message_json`] |
 //! | let a client on the Rust SDK sample | `rmcp::SamplingClient` (feature `rmcp`) |
-//! | serve MCP servers within an HTTP server of one's own | `server_runtime::EmbeddedFront` (feature `proxy`) |
-//! | do what the program `understudy` does | [`runtime`], [`reload`], `server_runtime`, `relay`, `transport` |
+//! | serve MCP servers within an HTTP server of one's own | `EmbeddedFront` of the crate `understudy-proxy` |
+//! | do what the program `understudy` does | [`runtime`], [`reload`], and the crate `understudy-proxy` |
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
 //! | `builtins` | the built-in plugins; building them needs the target `wasm32-unknown-unknown` | yes |
 //! | `rmcp` | a client handler for the Rust SDK of MCP | no |
-//! | `proxy` | what stands between a client and a server: relay, transports, OAuth | no |
 //! | `registry` | components from OCI registries (`oci://…`) | no |
 //! | `watch` | changes of files are noticed by themselves | no |
 //! | `authoring` | templates, bindings and components for authors of plugins | no |
@@ -64,11 +63,6 @@
 //! | [`reload`] | taking up changes of the config and of components |
 //! | `builder` | samplers for programs that embed the library |
 //! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
-//! | `server_runtime` | a server with all that a session with it needs |
-//! | `client` | a small MCP client |
-//! | `transport` | messages from and to clients and servers |
-//! | `oauth` | logins at servers |
-//! | `relay` | between client and server: sampling requests are answered, all else is passed on |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | `admission` | everything that a request waits for, and what it may contain |
 //! | [`scheduling`] | which request gets a core |
@@ -94,11 +88,11 @@
 //! | `gauge` | shared counters of what is in use |
 //! | [`text`] | text from peers, made fit to be shown |
 #![cfg_attr(
-    not(all(feature = "authoring", feature = "proxy", feature = "registry")),
+    not(all(feature = "authoring", feature = "registry")),
     allow(dead_code, reason = "a lean build leaves out what some of this is there for")
 )]
 
-mod admission;
+pub mod admission;
 mod atomic_file;
 #[cfg(feature = "authoring")]
 pub mod authoring;
@@ -106,26 +100,20 @@ mod builder;
 pub mod builtins;
 pub mod check;
 pub mod children;
-#[cfg(feature = "proxy")]
-pub mod client;
 pub mod config;
 pub mod descriptors;
 pub mod environment;
 pub mod error;
 mod gauge;
-mod http;
+pub mod http;
 #[cfg(not(feature = "registry"))]
 mod no_registry;
-#[cfg(feature = "proxy")]
-pub mod oauth;
 pub mod outbound;
 pub mod private;
 #[cfg(feature = "registry")]
 pub mod reference;
 #[cfg(feature = "registry")]
 pub mod registry;
-#[cfg(feature = "proxy")]
-pub mod relay;
 pub mod reload;
 pub mod retry;
 #[cfg(feature = "rmcp")]
@@ -136,12 +124,8 @@ pub mod sandbox;
 pub mod scheduling;
 pub mod search_path;
 pub mod select;
-#[cfg(feature = "proxy")]
-pub mod server_runtime;
 pub mod text;
 mod timeline;
-#[cfg(feature = "proxy")]
-pub mod transport;
 pub mod trust;
 pub mod wit;
 

@@ -63,7 +63,7 @@ fn is_mine(opened: &File, path: &Path, mode: &str) -> Result<(), String> {
 }
 
 /// Makes the folder, and checks that only the user can access it.
-pub(crate) fn own_folder(folder: &Path) -> Result<(), String> {
+pub fn own_folder(folder: &Path) -> Result<(), String> {
     make_folder(folder).map_err(|e| e.to_string())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::DIRECTORY;
     let opened = found(folder, rustix::fs::open(folder, flags, Mode::empty()))?;
@@ -82,7 +82,7 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Opens a lock file, for the user alone.
-pub(crate) fn open_to_lock(path: &Path) -> io::Result<File> {
+pub fn open_to_lock(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)
 }

@@ -234,7 +234,7 @@ impl Sampler {
     }
 
     /// The name of the server.
-    pub(crate) fn server(&self) -> &str {
+    pub fn server(&self) -> &str {
         &self.server
     }
 
@@ -269,12 +269,12 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] or [`Error::RequestTooLarge`].
-    pub(crate) fn review<'a>(&self, params: &'a [u8]) -> Result<Option<Lowered<'a>>, Error> {
+    pub fn review<'a>(&self, params: &'a [u8]) -> Result<Option<Lowered<'a>>, Error> {
         self.pipeline().admission.policy.review(&self.server, params)
     }
 
     /// Whether `requestsPerMinute` allows one more request now.
-    pub(crate) fn try_rate(&self) -> bool {
+    pub fn try_rate(&self) -> bool {
         self.pipeline().admission.try_rate()
     }
 
@@ -282,7 +282,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::TooMany`], [`Error::TooMuch`] or [`Error::TooOften`].
-    pub(crate) async fn wait_for_rate(&self, size: usize) -> Result<(), Error> {
+    pub async fn wait_for_rate(&self, size: usize) -> Result<(), Error> {
         self.pipeline().admission.wait_for_rate(size).await
     }
 
@@ -290,7 +290,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::TooMany`] or [`Error::TooMuch`].
-    pub(crate) fn check_room(&self, requests: usize, bytes: usize) -> Result<(), Error> {
+    pub fn check_room(&self, requests: usize, bytes: usize) -> Result<(), Error> {
         self.pipeline().admission.check_room(requests, bytes)
     }
 
@@ -353,9 +353,11 @@ impl Sampler {
 }
 
 /// Logs one step of a request, with the time since `began`.
+#[macro_export]
+#[doc(hidden)]
 macro_rules! hop {
     ($request:expr, $began:expr, $($message:tt)+) => {
         tracing::info!(target: "understudy::hop", request = $request, took = ?$began.elapsed(), $($message)+)
     };
 }
-pub(crate) use hop;
+pub use hop;

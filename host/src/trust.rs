@@ -168,6 +168,7 @@ fn name(config: &Path) -> String {
 }
 
 /// A digest, in lower-case hexadecimal.
+#[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

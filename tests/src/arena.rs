@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use understudy::config::{Config, PluginConfig, Sampling};
 use understudy::outbound::Http;
-use understudy::relay::{Relay, RelayOptions};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::transport::{Duplex, Incoming};
+use understudy::sandbox::Engine;
+use understudy_proxy::relay::{Relay, RelayOptions};
+use understudy_proxy::transport::{Duplex, Incoming};
 
 use crate::session::sampling;
 use crate::{PATIENCE, bombs, guests, program, wild};

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use understudy::config::{Config, Mode, Sampling};
 use understudy::outbound::Http;
-use understudy::relay::{Relay, RelayOptions, StateKey};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::transport::{Duplex, DuplexPeer, Incoming};
+use understudy::sandbox::Engine;
+use understudy_proxy::relay::{Relay, RelayOptions, StateKey};
+use understudy_proxy::transport::{Duplex, DuplexPeer, Incoming};
 
 use std::path::Path;
 use std::sync::Arc;

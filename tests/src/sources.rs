@@ -38,7 +38,7 @@ pub struct Source {
 /// A path that a source names.
 #[derive(Debug, Clone)]
 pub struct Named {
-    /// Where: `host/src/plugin.rs:12`.
+    /// Where: `host/src/sandbox.rs:12`.
     pub place: String,
     /// The path from the crate's root, or from another crate's name. A local name that begins a path is here as it stands.
     pub path: Vec<String>,

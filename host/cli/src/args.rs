@@ -9,7 +9,7 @@ use serde_json::Value;
 use understudy::config::{EraChoice, Mode};
 use understudy::runtime::Overrides;
 use understudy::scheduling::Scheduling;
-use understudy::server_runtime::{ServerSpec, ServerTarget};
+use understudy_proxy::server_runtime::{ServerSpec, ServerTarget};
 
 /// The variable that names a config.
 pub(super) const CONFIG_VARIABLE: &str = "UNDERSTUDY_CONFIG";

@@ -13,11 +13,11 @@ use super::output::{Outcome, note};
 use super::setup;
 use understudy::children::{self, Withheld};
 use understudy::config::{Config, Transport};
-use understudy::oauth::{Callback, Login, Wish};
 use understudy::search_path::search_path;
-use understudy::server_runtime;
 use understudy::text::one_line;
-use understudy::transport::http_client::Remote;
+use understudy_proxy::oauth::{Callback, Login, Wish};
+use understudy_proxy::server_runtime;
+use understudy_proxy::transport::http_client::Remote;
 
 /// Arguments of `auth`.
 #[derive(Debug, Args)]

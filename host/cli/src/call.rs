@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::args::{ClientArgs, GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use understudy::client::tool_name;
+use crate::client::tool_name;
 use understudy::text::{did_you_mean, list, one_line};
 
 /// Arguments of `call`.
@@ -28,7 +28,7 @@ pub(super) struct CallArgs {
 
 pub(super) async fn run(global: &GlobalArgs, args: CallArgs) -> Result<Outcome> {
     let (tool, arguments) = (args.tool.as_str(), args.arguments.as_slice());
-    let call = async |client: &mut understudy::client::Client, sampling: bool| {
+    let call = async |client: &mut crate::client::Client, sampling: bool| {
         let tools = client.tools().await?;
         let Some(found) = tools.iter().find(|candidate| tool_name(candidate) == tool) else {
             bail!("{}", unknown(tool, tools.iter().map(tool_name).collect(), sampling));

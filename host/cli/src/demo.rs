@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::{Outcome, note, out};
 use super::setup;
-use understudy::client::Client;
+use crate::client::Client;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]

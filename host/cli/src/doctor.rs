@@ -18,8 +18,8 @@ use understudy::outbound::credential::{CLEAN_ENVIRONMENT, Credential};
 use understudy::outbound::redact::{SHORTEST_CUT, SHORTEST_SECRET};
 use understudy::runtime::{BuildError, Overrides};
 use understudy::scheduling::Scheduling;
-use understudy::server_runtime;
 use understudy::text::one_line;
+use understudy_proxy::server_runtime;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 //! | `args` | arguments that several verbs understand |
 //! | `words` | where a server's command begins among the arguments |
 //! | `setup` | from the arguments to the library |
+//! | `client` | a small MCP client in front of the relay |
 //! | `output` | what a verb writes, and how it ends |
 //! | `log`, `progress` | what is shown on stderr |
 //! | `proxy`, `serve` | the verbs that stand between clients and servers |
@@ -17,6 +18,7 @@
 mod args;
 mod auth;
 mod call;
+mod client;
 mod completions;
 mod demo;
 mod doctor;
@@ -43,7 +45,7 @@ use understudy::children;
 use understudy::config::ConfigError;
 use understudy::error::LoadError;
 use understudy::runtime::BuildError;
-use understudy::server_runtime::ServerError;
+use understudy_proxy::server_runtime::ServerError;
 
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]

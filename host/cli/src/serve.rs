@@ -19,8 +19,8 @@ use understudy::config::{Config, ListenAddress, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
-use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
-use understudy::transport::http_server::{HttpServer, Listener, Socket};
+use understudy_proxy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
+use understudy_proxy::transport::http_server::{HttpServer, Listener, Socket};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]

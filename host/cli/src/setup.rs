@@ -10,15 +10,15 @@ use tokio::sync::mpsc;
 
 use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerArgs, UsageError};
 use super::progress;
-use understudy::client::{self, Client};
+use crate::client::{self, Client};
 use understudy::config::{Aside, Config, Mode, Origin, Sampling};
 use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
 use understudy::runtime::{BuildError, RuntimeOptions, SharedResources};
 use understudy::sampling::Sampler;
 use understudy::scheduling::Scheduling;
-use understudy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
 use understudy::text::quoted;
+use understudy_proxy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
 
 /// The config; which one it is, what was left aside and its warnings are said.
 pub(super) fn config(global: &GlobalArgs) -> Result<Config> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::args::{ClientArgs, GlobalArgs};
 use super::output::{Outcome, out};
 use super::setup;
-use understudy::client::tool_name;
+use crate::client::tool_name;
 use understudy::text::one_line;
 
 /// Arguments of `tools`.

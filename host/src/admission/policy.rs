@@ -24,7 +24,7 @@ pub(crate) struct RequestPolicy {
 
 /// The edit that lowers `maxTokens` in a request that a client answers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lowered<'a> {
+pub struct Lowered<'a> {
     /// `maxTokens` as the request spells it, if it has any.
     pub old: Option<&'a RawValue>,
     /// The value in its place.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// A token bucket. A level below zero stands for requests that wait.
 #[derive(Debug)]
-pub(crate) struct TokenBucket {
+pub struct TokenBucket {
     /// The tokens that it holds at most, and that are added in each `period`.
     most: u32,
     period: Duration,
@@ -15,12 +15,12 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     /// A full bucket.
-    pub(crate) fn new(most: u32, period: Duration, now: Instant) -> Self {
+    pub fn new(most: u32, period: Duration, now: Instant) -> Self {
         Self { most, period, left: f64::from(most), at: now }
     }
 
     /// The tokens that it holds at most.
-    pub(crate) fn most(&self) -> u32 {
+    pub fn most(&self) -> u32 {
         self.most
     }
 
@@ -28,7 +28,7 @@ impl TokenBucket {
     ///
     /// # Errors
     /// The time, if it is longer than `patience`; then no token is taken.
-    pub(crate) fn take(&mut self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
+    pub fn take(&mut self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
         // A bucket of size zero is never filled.
         let each = self.period.as_secs_f64() / f64::from(self.most.max(1));
         let filled = now.saturating_duration_since(self.at).as_secs_f64() / each;

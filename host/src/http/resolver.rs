@@ -11,7 +11,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 /// Whether an address belongs to the public internet: not this machine, its network, the metadata service of a cloud, an address for
 /// documentation, or one that embeds such an address.
 #[must_use]
-pub(crate) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -49,6 +49,7 @@ impl Lock {
     }
 
     /// What a reference's tag meant.
+    #[must_use]
     pub fn digest(&self, reference: &Reference) -> Option<Digest> {
         self.components.get(&reference.to_string()).and_then(|digest| Digest::parse(digest))
     }

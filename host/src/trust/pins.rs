@@ -35,11 +35,13 @@ impl Pins {
     }
 
     /// The digest of each file, by its path.
+    #[must_use]
     pub fn into_files(self) -> BTreeMap<String, String> {
         self.0
     }
 
     /// The digests, by the paths of the files.
+    #[must_use]
     pub fn files(&self) -> &BTreeMap<String, String> {
         &self.0
     }

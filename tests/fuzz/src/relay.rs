@@ -17,11 +17,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
 use understudy::outbound::{Http, ProviderClient};
-use understudy::relay::{Relay, RelayOptions, SamplingHandler};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
-use understudy::transport::{Duplex, DuplexPeer, Incoming, Splitter};
+use understudy_proxy::relay::{Relay, RelayOptions, SamplingHandler};
+use understudy_proxy::transport::{Duplex, DuplexPeer, Incoming, Splitter};
 
 use crate::seed;
 

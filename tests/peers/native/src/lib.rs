@@ -7,6 +7,7 @@
 #![cfg(feature = "race")]
 
 // The host maps MCP's types onto those that wasmtime generates. Here the plugin's own are used, onto which they are mapped already.
+extern crate self as understudy;
 extern crate self as understudy_mcp_types;
 pub use mcp_types::*;
 
@@ -21,18 +22,18 @@ macro_rules! wit_conversions {
 mod host {
     pub(crate) mod admission;
     pub(crate) mod atomic_file;
+    pub mod builtins;
     pub mod children;
     pub mod config;
     pub(crate) mod descriptors;
+    pub mod environment;
     pub mod error;
     pub(crate) mod gauge;
     pub(crate) mod http;
-    pub mod oauth;
     pub mod outbound;
     pub(crate) mod private;
     pub(crate) mod reference;
     pub mod registry;
-    pub mod relay;
     pub mod retry;
     pub mod sampling;
     pub mod scheduling;
@@ -40,8 +41,14 @@ mod host {
     pub mod select;
     pub mod text;
     pub(crate) mod timeline;
-    pub mod transport;
     pub mod trust;
+}
+#[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
+#[path = "../../../../host/proxy/src"]
+mod proxy {
+    pub mod oauth;
+    pub mod relay;
+    pub mod transport;
 }
 pub mod sandbox;
 /// The records of the contract, as the guests have them.
@@ -49,6 +56,7 @@ pub use understudy_plugin::bindings as wit;
 
 pub(crate) use host::{admission, atomic_file, descriptors, gauge, http, private, reference, search_path, timeline};
 pub use host::{
-    children, config, error, oauth, outbound, registry, relay, retry, sampling, scheduling, select, text, transport,
+    builtins, children, config, environment, error, outbound, registry, retry, sampling, scheduling, select, text,
     trust,
 };
+pub use proxy::{oauth, relay, transport};

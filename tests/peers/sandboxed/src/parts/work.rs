@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use understudy::config::{Config, Sampling};
 use understudy::outbound::Http;
-use understudy::relay::{Relay, RelayOptions};
 use understudy::sampling::{ConfiguredPlugin, Sampler};
-use understudy::transport::{Duplex, Incoming};
+use understudy::sandbox::{Engine, Plugin};
 use understudy::wit::understudy::plugin::types as wit;
 use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_plugin::{Provider, testing};
 use understudy_plugin_anthropic::Anthropic;
+use understudy_proxy::relay::{Relay, RelayOptions};
+use understudy_proxy::transport::{Duplex, Incoming};
 
 use super::warm::Warm;
 
