@@ -126,15 +126,12 @@ async fn run(
         Some(Incoming::Message(first)) => Envelope::of(&first.line).map(|envelope| (first.clone(), envelope)),
         _ => None,
     };
-    match first {
-        Some((first, envelope)) => {
-            negotiate::negotiate((front, back), (rule, sampler), options, again, (first, envelope, prelude)).await;
-        }
-        None => {
-            drop(again);
-            let session = Session::new(Some((rule, sampler)), options.clients);
-            legacy::run(front, back, session, options.line, prelude).await;
-        }
+    if let Some((first, envelope)) = first {
+        negotiate::negotiate((front, back), (rule, sampler), options, again, (first, envelope, prelude)).await;
+    } else {
+        drop(again);
+        let session = Session::new(Some((rule, sampler)), options.clients);
+        legacy::run(front, back, session, options.line, prelude).await;
     }
 }
 

@@ -30,13 +30,13 @@ use crate::relay::multi_round::{self, InputRequired, MultiRoundRequest};
 use crate::transport::{Incoming, Message, QUEUE};
 
 /// `_meta` of every request in the name of a client that has sent this `initialize`.
-pub(in crate::relay) fn meta_of(initialize: &Bytes) -> RawObject {
+pub(crate) fn meta_of(initialize: &Bytes) -> RawObject {
     let params = Parts::of(initialize).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
     request_meta(params.get("clientInfo"), params.get("capabilities"))
 }
 
 /// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
-pub(in crate::relay) async fn splice_if_modern(
+pub(crate) async fn splice_if_modern(
     initialize: &Bytes,
     to_front: &ClosableSender,
     to_back: &ClosableSender,
@@ -50,7 +50,7 @@ pub(in crate::relay) async fn splice_if_modern(
 }
 
 /// Puts the bridge between the relay and a server that has said this of itself; whether it is there.
-pub(in crate::relay) fn splice(
+pub(crate) fn splice(
     initialize: &Bytes,
     discovered: RawObject,
     to_back: &ClosableSender,

@@ -43,7 +43,7 @@ use crate::transport::{Duplex, Incoming, Message, QUEUE};
 use understudy::sampling::Sampler;
 
 /// Our id for `initialize`.
-pub(in crate::relay) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
+pub(crate) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
 
 /// The capabilities of a client that a server asks by.
 const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
@@ -55,7 +55,7 @@ const SESSIONS: [&str; 3] = [notification::INITIALIZED, notification::PROGRESS, 
 const PARKED: Duration = Duration::from_mins(10);
 
 /// `initialize` in a modern client's name, as the server gets it.
-pub(in crate::relay) fn initialize(session: &Session, clients: Clients, meta: &RawObject) -> Bytes {
+pub(crate) fn initialize(session: &Session, clients: Clients, meta: &RawObject) -> Bytes {
     let mut params = RawObject::default();
     params.put("protocolVersion", &revision::LATEST_STATEFUL);
     let object = |key| meta.get(key).filter(|value| splice::is_object(value)).map(ToOwned::to_owned);
@@ -88,7 +88,7 @@ fn declares(clients: Clients, capabilities: Option<Box<RawValue>>) -> Box<RawVal
 
 /// Relays for a modern client and a server that has begun a session, or is about to: its answer to [`initialize`] is among what it has said, or is
 /// still to come.
-pub(in crate::relay) async fn run(
+pub(crate) async fn run(
     front: Duplex,
     back: Duplex,
     (session, sampler): (Session, Arc<Sampler>),

@@ -15,7 +15,7 @@ use understudy::config::Mode;
 impl Session {
     /// A message of the server's.
     /// `related_request_id` is the client's request in whose course it is said, where that is known.
-    pub(in crate::relay) fn server_says(&self, line: &Bytes, related_request_id: Option<&[u8]>) -> Action {
+    pub(crate) fn server_says(&self, line: &Bytes, related_request_id: Option<&[u8]>) -> Action {
         if self.answering.is_none() {
             return Action::Forward;
         }
