@@ -12,7 +12,7 @@
 //! | `fair_queue` | a server with more than two requests a core yields to the others before each step | while several servers have requests in flight |
 //!
 //! A request of a server without competitors meets none of it but two counters and a few readings of the clock. What each
-//! mechanism gained is measured by `make bench-attacks`; the numbers are in `host/ARCHITECTURE.md`.
+//! mechanism gained is measured by `make bench-attacks`; the numbers are in `docs/decisions/0009` and `0010`.
 //!
 //! [`Scheduling::Off`] (`--no-scheduling`, a hidden option of the verbs that run plugins) turns all of it off but `cpu_time` and the priority
 //! of the compiler: guests run on their caller's thread to their end, and requests are worked on in the order in which they become ready.

@@ -30,23 +30,23 @@ const PATIENCE: Duration = Duration::from_mins(15);
 /// Arguments of `plugin pull`.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// What to fetch, as `oci://REGISTRY/NAME:TAG` or with `@sha256:…`; by default all that the config names
+    /// The components to fetch, as `oci://REGISTRY/NAME:TAG` or with `@sha256:…` [default: all that the config names]
     #[arg(value_name = "oci://…")]
     references: Vec<String>,
-    /// Ask anew what the tags mean, and pin that
+    /// Resolve the tags again, and pin the result
     #[arg(long)]
     update: bool,
-    /// With `--update`, take also what says that it is older than what is pinned
+    /// With `--update`, accept a component that says that it is older than the pinned one
     #[arg(long)]
     allow_older: bool,
-    /// An origin, such as `https://auth.example.com`, that may have the login for the registry, if the registry says that tokens
-    /// come from there; several are possible
+    /// An origin, such as `https://auth.example.com`, that may get the registry's login, if the registry names it as its token
+    /// service; can be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     realm: Vec<Url>,
-    /// A public key (PEM) that must have signed it, beside those of the config's `trust`; several are alternatives
+    /// A public key (PEM); the component must be signed by one of these or of the config's `trust`; can be repeated
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
-    /// Write the component into this file, too
+    /// Also write the component into this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -57,17 +57,17 @@ pub(crate) struct PushArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,
-    /// Where to: `oci://REGISTRY/NAME:TAG`
+    /// The destination, as `oci://REGISTRY/NAME:TAG`
     #[arg(value_name = "oci://…")]
     reference: String,
     /// The author's name
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-    /// An origin, such as `https://auth.example.com`, that may have the login for the registry, if the registry says that tokens
-    /// come from there; several are possible
+    /// An origin, such as `https://auth.example.com`, that may get the registry's login, if the registry names it as its token
+    /// service; can be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     realm: Vec<Url>,
-    /// An annotation of the manifest, such as `org.opencontainers.image.source=URL`; several are possible
+    /// An annotation of the manifest, such as `org.opencontainers.image.source=URL`; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
 }
