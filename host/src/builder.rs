@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::check;
-use crate::config::{self, Config, Credential, CredentialSource, Limits, Sampling, SecretValue};
+use crate::config::{self, Config, CredentialConfig, CredentialSource, Limits, Sampling, SecretValue};
 use crate::reload::{ReloadError, admit};
 use crate::runtime::{BuildError, Overrides, RuntimeOptions, SharedResources};
-use crate::sampling::{Sampler, Understudy};
+use crate::sampling::{ConfiguredPlugin, Sampler};
 
 /// A component that answers.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl From<Config> for ConfigSource {
 /// How the provider is shown who asks. By default a built-in plugin takes the variables that its provider's own tools know (such as
 /// `ANTHROPIC_API_KEY`) from the environment of [`RuntimeOptions`].
 #[derive(Debug, Clone)]
-pub struct ProviderCredential(Credential);
+pub struct ProviderCredential(CredentialConfig);
 
 impl ProviderCredential {
     /// A value, applied as the plugin suggests.
@@ -104,25 +104,25 @@ impl ProviderCredential {
     /// What a source holds, applied as the plugin suggests. The source is read for each request.
     #[must_use]
     pub fn from_source(source: CredentialSource) -> Self {
-        Self(Credential { scheme: None, name: None, source })
+        Self(CredentialConfig { scheme: None, name: None, source })
     }
 
     /// The same, applied as `authorization: Bearer …`.
     #[must_use]
     pub fn as_bearer(self) -> Self {
-        Self(Credential { scheme: Some("bearer".to_owned()), name: None, ..self.0 })
+        Self(CredentialConfig { scheme: Some("bearer".to_owned()), name: None, ..self.0 })
     }
 
     /// The same, applied as a header.
     #[must_use]
     pub fn as_header(self, name: &str) -> Self {
-        Self(Credential { scheme: Some("header".to_owned()), name: Some(name.to_owned()), ..self.0 })
+        Self(CredentialConfig { scheme: Some("header".to_owned()), name: Some(name.to_owned()), ..self.0 })
     }
 
     /// The same, applied as a key of the URL's query.
     #[must_use]
     pub fn as_query(self, key: &str) -> Self {
-        Self(Credential { scheme: Some("query".to_owned()), name: Some(key.to_owned()), ..self.0 })
+        Self(CredentialConfig { scheme: Some("query".to_owned()), name: Some(key.to_owned()), ..self.0 })
     }
 }
 
@@ -154,7 +154,7 @@ impl From<CredentialSource> for ProviderCredential {
 pub struct SamplerBuilder {
     plugins: Vec<PluginSource>,
     overrides: Overrides,
-    credential: Option<Credential>,
+    credential: Option<CredentialConfig>,
     limits: Option<Limits>,
     config: Option<ConfigSource>,
     server: Option<String>,
@@ -166,7 +166,7 @@ pub struct SamplerBuilder {
 struct Loaded {
     config: Config,
     rule: Sampling,
-    chain: Vec<Understudy>,
+    chain: Vec<ConfiguredPlugin>,
 }
 
 #[derive(Debug, Clone)]
@@ -324,7 +324,7 @@ impl SamplerBuilder {
         config: &Config,
         overrides: &Overrides,
         shared: &SharedResources,
-    ) -> Result<config::Plugin, BuildError> {
+    ) -> Result<config::PluginConfig, BuildError> {
         let env = shared.environment();
         let mut plugin = match source {
             PluginSource::Named(name) => overrides.plugin(config, name, env)?,
@@ -334,7 +334,7 @@ impl SamplerBuilder {
                 overrides.plugin(config, &path.to_string_lossy(), env)?
             }
             PluginSource::Component(Component::Bytes(bytes)) => {
-                let plugin = config::Plugin::of_bytes("component", Arc::clone(bytes), config.limits.clone());
+                let plugin = config::PluginConfig::of_bytes("component", Arc::clone(bytes), config.limits.clone());
                 overrides.apply(plugin, env)
             }
         };
@@ -376,7 +376,94 @@ impl Sampler {
         for link in &loaded.chain {
             admit(&check::quick(link).await)?;
         }
-        self.become_as(&recipe.finish(loaded, shared));
+        self.replace_with(&recipe.finish(loaded, shared));
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "builtins"))]
+mod tests {
+    use super::*;
+    use crate::builtins;
+    use crate::environment::Environment;
+    use crate::error::Error;
+
+    fn params() -> understudy_mcp_types::CreateMessageRequestParams {
+        understudy_mcp_types::CreateMessageRequestParams::user("Is anybody there?", 100)
+    }
+
+    fn echo() -> Vec<u8> {
+        builtins::find("echo").unwrap().component()
+    }
+
+    #[tokio::test]
+    async fn a_component_answers_by_its_bytes_and_by_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a-plugin.wasm");
+        std::fs::write(&file, echo()).unwrap();
+        for builder in [Sampler::builder().component(echo()), Sampler::builder().component(file.as_path())] {
+            let sampler = builder.build().await.unwrap();
+            let answer = sampler.create_message(&params()).await.unwrap();
+            assert!(answer.text().contains("Is anybody there?"), "{answer:?}");
+            let json = br#"{"messages":[{"role":"user","content":{"type":"text","text":"Hello"}}],"maxTokens":9}"#;
+            assert!(sampler.create_message_json(json.as_slice()).await.unwrap().contains("Hello"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_or_does_not_fit_is_said_by_its_variant() {
+        assert!(matches!(Sampler::builder().build().await, Err(BuildError::NoPlugin)));
+        let several = Sampler::builder().plugin("echo").plugin("extractive");
+        let several = several.credential("a-key").build().await;
+        assert!(matches!(several, Err(BuildError::SeveralPlugins { plugins: 2 })));
+        assert!(matches!(Sampler::builder().plugin("ecko").build().await, Err(BuildError::Config(_))));
+        let not_a_component = Sampler::builder().component(b"nothing".as_slice()).build().await;
+        assert!(matches!(not_a_component, Err(BuildError::Load(_))));
+        let config = ConfigSource::Text(r#"{"mcpServers": {"s": {"command": "c", "sampling": "echo"}}}"#.to_owned());
+        assert!(Sampler::builder().config(config.clone()).server("s").build().await.is_ok());
+        assert!(matches!(Sampler::builder().config(config).server("t").build().await, Err(BuildError::Config(_))));
+    }
+
+    #[tokio::test]
+    async fn only_the_environment_that_is_given_has_a_credential() {
+        let key = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "sk-0123456789abcdef".to_owned());
+        let options = |environment| RuntimeOptions { environment, ..RuntimeOptions::default() };
+        let builder = Sampler::builder().plugin("anthropic").model("m");
+        let without = builder.clone().runtime(options(Environment::default())).build().await.unwrap();
+        assert!(without.troubles().concat().contains("ANTHROPIC_API_KEY"), "{:?}", without.troubles());
+        assert!(matches!(without.create_message(&params()).await, Err(Error::Credential { .. })));
+        let with = builder.clone().runtime(options(Environment::from_fn(key))).build().await.unwrap();
+        assert_eq!(with.troubles(), Vec::<String>::new());
+        let given = builder.credential("sk-0123456789abcdef").build().await.unwrap();
+        assert_eq!(given.troubles(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_reload_takes_up_the_config_or_leaves_everything_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("understudy.json");
+        std::fs::write(&file, r#"{"sampling": "echo"}"#).unwrap();
+        let sampler = Sampler::builder().config(file.as_path()).build().await.unwrap();
+        let name = |sampler: &Sampler| sampler.plugins().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        std::fs::write(&file, r#"{"sampling": "nobody"}"#).unwrap();
+        assert!(matches!(sampler.reload().await, Err(ReloadError::Build(BuildError::Config(_)))));
+        assert_eq!(name(&sampler), ["echo"]);
+        std::fs::write(&file, r#"{"sampling": "extractive"}"#).unwrap();
+        sampler.reload().await.unwrap();
+        assert_eq!(name(&sampler), ["extractive"]);
+    }
+
+    #[tokio::test]
+    async fn a_closed_sampler_answers_nothing_more() {
+        let sampler = Sampler::builder().plugin("echo").build().await.unwrap();
+        sampler.close().await;
+        assert!(matches!(sampler.create_message(&params()).await, Err(Error::Closed)));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let builder = Sampler::builder().credential("sk-0123456789abcdef").component(vec![0; 9]);
+        let shown = format!("{builder:?}");
+        assert!(!shown.contains("sk-") && shown.contains("Bytes(9)"), "{shown}");
     }
 }

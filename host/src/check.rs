@@ -1,5 +1,4 @@
-//! The kit that plugins are held against: what admission asks before a plugin serves, and what `understudy plugin check` tells its
-//! author.
+//! Conformance checks of plugins: what admission asks before a plugin serves, and what `understudy plugin check` tells its author.
 //!
 //! Nothing here knows a provider's format, and nothing goes over the network: requests are canonical ones, answers are canned, and
 //! the author's own fixtures say the rest.
@@ -7,14 +6,14 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`report`] | the rules, what came of each, and the remedies |
-//! | `describe` | whether what a plugin says of itself makes sense |
+//! | `describe` | whether a plugin's description is consistent |
 //! | `requests` | canonical requests |
-//! | `start` | what a plugin makes of a request |
-//! | `answers` | canned answers, and what a plugin may make of them |
-//! | `resume` | what a plugin makes of an answer, whole or as a stream |
+//! | `start` | what `start` returns for a request |
+//! | `canned_responses` | canned responses of a provider, and what a plugin may make of them |
+//! | `resume` | what `resume` and `next` return for a response |
 //! | [`fixtures`] | conversations that the author wrote down |
 
-mod answers;
+mod canned_responses;
 mod describe;
 pub mod fixtures;
 pub mod report;
@@ -28,48 +27,48 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 
 use crate::error::{Error, LoadError};
-use crate::plugin::World;
-use crate::sampling::Understudy;
+use crate::sampling::ConfiguredPlugin;
+use crate::sandbox::World;
 use crate::select::choose;
 use crate::text::list;
 use crate::wit::understudy::plugin::types as wit;
-use report::{Report, Rule};
+use report::{ConformanceReport, Rule};
 
 /// What admission asks: the world, what the plugin says of itself, and one request.
-pub async fn quick(plugin: &Understudy) -> Report {
-    let mut kit = Kit::new(plugin);
-    kit.loaded().await;
-    if let Some(canonical) = requests::probe().filter(|_| !kit.is_handler()) {
-        kit.ask(&canonical).await;
+pub async fn quick(plugin: &ConfiguredPlugin) -> ConformanceReport {
+    let mut conformance = Conformance::new(plugin);
+    conformance.loaded().await;
+    if let Some(canonical) = requests::probe().filter(|_| !conformance.is_handler()) {
+        conformance.ask(&canonical).await;
     }
-    kit.report
+    conformance.report
 }
 
-/// All of it. `fixtures` is the author's folder; without one it is said that there is none.
+/// All checks. `fixtures` is the author's folder; without one the report says so.
 ///
 /// With `update`, the fixtures get the outcomes that they have.
-pub async fn full(plugin: &Understudy, fixtures: Option<&Path>, update: bool) -> Report {
-    let mut kit = Kit::new(plugin);
-    plugin.plugin.measure();
-    kit.loaded().await;
-    if kit.is_handler() {
-        kit.skip_what_is_for_providers();
+pub async fn full(plugin: &ConfiguredPlugin, fixtures: Option<&Path>, update: bool) -> ConformanceReport {
+    let mut conformance = Conformance::new(plugin);
+    plugin.plugin.record_usage();
+    conformance.loaded().await;
+    if conformance.is_handler() {
+        conformance.skip_what_is_for_providers();
     } else {
         let mut asked = Vec::new();
         for canonical in requests::all() {
-            asked.extend(kit.ask(&canonical).await);
+            asked.extend(conformance.ask(&canonical).await);
         }
-        kit.requests_done();
-        kit.answer(&asked).await;
-        kit.fixtures(fixtures, update).await;
+        conformance.requests_done();
+        conformance.answer(&asked).await;
+        conformance.fixtures(fixtures, update).await;
     }
-    kit.limits();
-    kit.report
+    conformance.limits();
+    conformance.report
 }
 
 /// The report on a component that can't be loaded at all; none where that isn't the component's fault.
 #[must_use]
-pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
+pub fn refused(name: &str, error: &LoadError) -> Option<ConformanceReport> {
     let rule = match error {
         LoadError::NotAComponent { .. }
         | LoadError::World { .. }
@@ -78,40 +77,41 @@ pub fn refused(name: &str, error: &LoadError) -> Option<Report> {
         | LoadError::CompileLimit { .. } => Rule::World,
         LoadError::Imports { .. } => Rule::Imports,
         LoadError::Describe { .. } => Rule::Describe,
+        #[cfg(feature = "registry")]
+        LoadError::Registry { .. } => return None,
         LoadError::Read { .. }
         | LoadError::Digest { .. }
         | LoadError::Foreign { .. }
         | LoadError::Write { .. }
         | LoadError::Key { .. }
         | LoadError::Config(_)
-        | LoadError::Registry { .. }
         | LoadError::Compiler { .. }
         | LoadError::Engine { .. } => return None,
     };
-    let mut report = Report::new(name);
+    let mut report = ConformanceReport::new(name);
     report.broken(rule, error.to_string());
     Some(report)
 }
 
 /// One plugin under test.
-struct Kit<'a> {
-    link: &'a Understudy,
+struct Conformance<'a> {
+    link: &'a ConfiguredPlugin,
     options: Arc<wit::Options>,
-    report: Report,
+    report: ConformanceReport,
 }
 
-impl<'a> Kit<'a> {
-    fn new(link: &'a Understudy) -> Self {
+impl<'a> Conformance<'a> {
+    fn new(link: &'a ConfiguredPlugin) -> Self {
         let choices = choose(&[&link.catalogue], None);
         let model = choices.first().map(|choice| choice.model.clone()).filter(|model| !model.is_empty());
         let options = Arc::new(options(model.as_deref().unwrap_or("model-1"), link.settings.clone()));
-        let mut report = Report::new(&link.plugin.name);
+        let mut report = ConformanceReport::new(&link.plugin.name);
         report.sha256.clone_from(&link.plugin.sha256);
         Self { link, options, report }
     }
 
     fn is_handler(&self) -> bool {
-        self.link.plugin.shape.world == Ok(World::Handler)
+        self.link.plugin.info.world == Ok(World::Handler)
     }
 
     fn accepts(&self, words: &[&str]) -> bool {
@@ -121,16 +121,16 @@ impl<'a> Kit<'a> {
     /// What can be seen of a plugin without giving it a request.
     async fn loaded(&mut self) {
         let plugin = &self.link.plugin;
-        let world = match plugin.shape.world {
+        let world = match plugin.info.world {
             Ok(World::Provider { streaming: true }) => "provider, with streaming",
             Ok(World::Handler) => "handler",
             _ => "provider",
         };
         self.report
             .kept(Rule::World, format!("{world} of understudy:plugin@0.1.0, {}", ByteSize::b(plugin.size as u64)));
-        let unserved = list(plugin.shape.unserved());
+        let unserved = list(plugin.info.unserved());
         if unserved.is_empty() {
-            let imports = match plugin.shape.imports.len() {
+            let imports = match plugin.info.imports.len() {
                 0 => "none".to_owned(),
                 n => format!("{n}, all of them WASI's: inert"),
             };
@@ -195,7 +195,7 @@ impl<'a> Kit<'a> {
     fn limits(&mut self) {
         let limits = self.link.plugin.limits();
         let (mut most, mut parts) = (0.0_f64, Vec::new());
-        self.report.used = self.link.plugin.usage();
+        self.report.used = self.link.plugin.peak_usage();
         for (call, used) in &self.report.used {
             let (cpu, memory) = (used.cpu.as_secs_f64(), ByteSize::b(used.memory as u64));
             #[expect(clippy::cast_precision_loss, reason = "a share, not an account")]

@@ -1,4 +1,4 @@
-//! Programs that we start: the one place that makes a `Command`, so that no child inherits what is secret.
+//! Starting programs: the only place that makes a `Command`, so that no child inherits secrets.
 //!
 //! | child | its environment |
 //! | --- | --- |
@@ -161,7 +161,7 @@ fn close_on_exec(number: std::os::fd::RawFd) {
     #[expect(unsafe_code, reason = "what we were started with has no owner yet that could be borrowed from")]
     // SAFETY: it lives for this call alone, closes nothing, and a number that is no descriptor is an error.
     let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
-    // One that has been closed meanwhile is inherited by nobody.
+    // A descriptor that has been closed meanwhile isn't inherited.
     let _ = rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC);
 }
 

@@ -1,11 +1,11 @@
 //! The config file: JSON with comments, checked in whole before anything starts.
 //!
 //! Its `mcpServers` block is the one that Claude Desktop, Claude Code, Cursor and mcp-use have, and other clients have one like it
-//! (`foreign`), so their files work as they are. Keys of ours that are misspelt are errors that name the nearest one; keys that are none of
-//! ours are another client's, and get one warning. What is wrong with a server is an error for who wants that server.
+//! (`foreign`), so their files work as they are. A key that resembles one of ours is an error that names it; other unknown keys belong to
+//! another client, and get one warning. A fault of one server is an error only where that server is used.
 //!
 //! Variables (`${VAR}`, `${env:VAR}`, `${VAR:-default}`) are expanded when a server or plugin is used, not when the file is
-//! read: a variable that one server misses is no trouble for the others.
+//! read: a variable that one server lacks doesn't affect the others.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -16,7 +16,7 @@
 //! | `model` | servers, plugins, credentials |
 //! | `models` | a plugin's catalogue of models |
 //! | `allowed` | the origins that a handler plugin may reach |
-//! | `sampling` | who answers a server's requests, and what it may ask |
+//! | `sampling` | the rule for a server's sampling requests |
 //! | `limits` | the limits and their defaults |
 //! | `serve` | how `serve` listens |
 //! | `secrets` | the environment variables that children don't inherit |
@@ -48,14 +48,16 @@ pub use allowed::Allowed;
 pub use effects::Effects;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
-use foreign::{Entry, servers};
+use foreign::{ServerEntry, servers};
 pub use limits::{Compile, Limits};
-pub use model::{Clients, Credential, CredentialSource, Plugin, SecretValue, Server, Transport};
-pub use models::{Comparison, Condition, Model, Models, Priority, Threshold};
+pub use model::{
+    ClientSharing, CredentialConfig, CredentialSource, PluginConfig, SecretValue, ServerConfig, Transport,
+};
+pub use models::{Comparison, Condition, ModelConfig, Models, Priority, Threshold};
 pub use sampling::{Attached, EraChoice, Mode, Sampling};
 use section::Section;
 pub use section::wrong;
-pub use serve::{Listen, Serve, Token};
+pub use serve::{ListenAddress, Serve, TokenSource};
 
 use crate::reference::{Reference, SCHEME};
 use crate::text::did_you_mean;
@@ -67,15 +69,15 @@ pub const FILE_NAME: &str = "understudy.json";
 /// A config, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Where it came from; `None` when there is no file.
+    /// Its file; `None` when there is none.
     pub path: Option<PathBuf>,
     /// How it was found.
     pub origin: Origin,
-    /// Files that were found before it and aren't used, because nobody has said that they may be.
+    /// Files that were found before it and aren't used, because the user doesn't trust them.
     pub aside: Vec<Aside>,
-    /// What is odd but no error.
+    /// Warnings.
     pub warnings: Vec<String>,
-    /// What is wrong with servers that can't be used. The others can.
+    /// The faults of servers that can't be used.
     pub broken: Vec<String>,
     /// The limits.
     pub limits: Limits,
@@ -87,15 +89,15 @@ pub struct Config {
     /// Where each of them stands, such as `mcpServers.code`.
     places: BTreeMap<String, String>,
     plugins: BTreeMap<String, Value>,
-    /// What the files that it names are held to, where it is used because its user trusts it as it is.
+    /// The digests of the files that it names, where it is used because its user trusts it.
     pins: Option<Arc<Pins>>,
 }
 
 impl Config {
-    /// Parses and checks a config. `path` is for messages and for what is relative to the file.
+    /// Parses and checks a config. `path` is for messages and for relative paths.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first fault.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         Self::parse_unlocated(text, path).map_err(|error| match error {
             ConfigError::Value { key, reason, .. } => {
@@ -130,7 +132,7 @@ impl Config {
         for block in [foreign::OF_ZED, foreign::OF_OPENCODE] {
             root.take(block);
         }
-        for Entry { name, key, value } in servers {
+        for ServerEntry { name, key, value } in servers {
             config.places.insert(name.clone(), key);
             config.servers.insert(name, value);
         }
@@ -151,12 +153,12 @@ impl Config {
     fn check(&mut self) -> Result<(), ConfigError> {
         let mut warnings = Vec::new();
         for (name, value) in &self.plugins {
-            Plugin::parse(name, value.clone(), &self.limits, &self.trust)?;
+            PluginConfig::parse(name, value.clone(), &self.limits, &self.trust)?;
         }
         let mut broken = Vec::new();
         for (name, value) in &self.servers {
             let place = self.place_of(name);
-            let checked = Server::parse(name, &place, value.clone(), &mut warnings)
+            let checked = ServerConfig::parse(name, &place, value.clone(), &mut warnings)
                 .and_then(|server| self.check_names(&format!("{place}.sampling"), server.sampling.as_ref()));
             broken.extend(checked.err().map(|error| error.to_string()));
         }
@@ -190,8 +192,8 @@ impl Config {
     /// The server of this name, its variables expanded by `env`.
     ///
     /// # Errors
-    /// If there is none, or a variable is not set.
-    pub fn server(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<Server, ConfigError> {
+    /// [`ConfigError::UnknownServer`], or [`ConfigError::Value`] if a variable is not set.
+    pub fn server(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<ServerConfig, ConfigError> {
         let Some(value) = self.servers.get(name) else {
             let names = || self.servers.keys().map(String::as_str);
             return Err(ConfigError::UnknownServer {
@@ -201,7 +203,7 @@ impl Config {
             });
         };
         let key = self.place_of(name);
-        let mut server = Server::parse(name, &key, expand::value(&key, value.clone(), &env)?, &mut Vec::new())?;
+        let mut server = ServerConfig::parse(name, &key, expand::value(&key, value.clone(), &env)?, &mut Vec::new())?;
         self.check_names(&format!("{key}.sampling"), server.sampling.as_ref())?;
         if let Some(sampling) = &mut server.sampling {
             self.name_beside(sampling);
@@ -217,10 +219,10 @@ impl Config {
     pub fn serve(&self, env: impl Fn(&str) -> Option<String>) -> Result<Serve, ConfigError> {
         let Some(value) = self.serve.clone() else { return Ok(Serve::default()) };
         let mut serve = Serve::parse(expand::value("serve", value, &env)?)?;
-        if let Token::From(source) = &mut serve.token {
+        if let TokenSource::From(source) = &mut serve.token {
             self.place(source);
         }
-        if let Listen::Unix(path) = &mut serve.listen {
+        if let ListenAddress::Unix(path) = &mut serve.listen {
             *path = PathBuf::from(self.beside(&path.to_string_lossy()));
         }
         Ok(serve)
@@ -257,15 +259,15 @@ impl Config {
     ///
     /// # Errors
     /// If it means none, or a variable is not set.
-    pub fn plugin(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<Plugin, ConfigError> {
+    pub fn plugin(&self, name: &str, env: impl Fn(&str) -> Option<String>) -> Result<PluginConfig, ConfigError> {
         let plugin = self.named(name, &env)?;
-        Ok(Plugin { withheld: Arc::new(self.withheld(env)), ..plugin })
+        Ok(PluginConfig { withheld: Arc::new(self.withheld(env)), ..plugin })
     }
 
-    fn named(&self, name: &str, env: &impl Fn(&str) -> Option<String>) -> Result<Plugin, ConfigError> {
+    fn named(&self, name: &str, env: &impl Fn(&str) -> Option<String>) -> Result<PluginConfig, ConfigError> {
         if let Some(value) = self.plugins.get(name) {
             let value = expand::value(&format!("plugins.{name}"), value.clone(), env)?;
-            let plugin = Plugin::parse(name, value, &self.limits, &self.trust)?;
+            let plugin = PluginConfig::parse(name, value, &self.limits, &self.trust)?;
             let mut plugin = self.placed(plugin);
             let origins = plugin.allow.iter_mut().flatten().filter_map(|origin| origin.credential.as_mut());
             for credential in plugin.credential.iter_mut().chain(origins) {
@@ -275,22 +277,22 @@ impl Config {
         }
         let built_in = name.strip_prefix(model::BUILT_IN).unwrap_or(name);
         if crate::builtins::find(built_in).is_some() {
-            return Ok(Plugin::new(built_in, format!("{}{built_in}", model::BUILT_IN), self.limits.clone()));
+            return Ok(PluginConfig::new(built_in, format!("{}{built_in}", model::BUILT_IN), self.limits.clone()));
         }
         if name.starts_with(SCHEME) {
             let reference = Reference::parse(name);
             let reference = reference.map_err(|reason| section::wrong("--plugin", &format!("is wrong: {reason}")))?;
             let trust = self.trust.clone();
-            let plugin = Plugin::new(reference.name(), name.to_owned(), self.limits.clone());
-            return Ok(self.placed(Plugin { trust, ..plugin }));
+            let plugin = PluginConfig::new(reference.name(), name.to_owned(), self.limits.clone());
+            return Ok(self.placed(PluginConfig { trust, ..plugin }));
         }
         if is_component(name) {
             let stem = Path::new(name).file_stem();
             let stem = stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-            let plugin = Plugin::new(&stem, name.to_owned(), self.limits.clone());
+            let plugin = PluginConfig::new(&stem, name.to_owned(), self.limits.clone());
             // A path of the command line's is the user's own.
             let pins = self.pins.clone().filter(|_| self.names(name));
-            return Ok(Plugin { pins, ..plugin });
+            return Ok(PluginConfig { pins, ..plugin });
         }
         let names = || self.plugin_names().chain(crate::builtins::BUILT_IN.iter().map(|plugin| plugin.name));
         Err(ConfigError::UnknownPlugin {
@@ -303,8 +305,7 @@ impl Config {
         })
     }
 
-    /// A credential's file in the config is relative to it, as is a command that is named by its path: a folder that the program happens to run
-    /// in brings neither.
+    /// Resolves a credential's file, and a command with a path, against the config's folder, not the current one.
     fn place(&self, source: &mut CredentialSource) {
         match source {
             CredentialSource::File(path) => *path = PathBuf::from(self.beside(&path.to_string_lossy())),
@@ -317,15 +318,15 @@ impl Config {
         }
     }
 
-    /// So are the components that a rule names by their paths.
+    /// Resolves the components that a rule names by their paths.
     fn name_beside(&self, sampling: &mut Sampling) {
         for name in sampling.plugins.iter_mut().filter(|name| is_component(name) && !self.plugins.contains_key(*name)) {
             *name = self.beside(name);
         }
     }
 
-    /// The plugin, its files found from the config's place.
-    fn placed(&self, mut plugin: Plugin) -> Plugin {
+    /// The plugin, its files resolved against the config's folder.
+    fn placed(&self, mut plugin: PluginConfig) -> PluginConfig {
         if plugin.file().is_some() {
             plugin.component = self.beside(&plugin.component);
         }
@@ -367,6 +368,7 @@ fn state_key(value: Value) -> Result<CredentialSource, ConfigError> {
 
 /// Whether a plugin's name is a component's path: what has a folder or the ending of one. A mere name never is, so no file in the current folder
 /// stands in for a plugin by being called like one.
+#[must_use]
 pub fn is_component(name: &str) -> bool {
     let ends = || Path::new(name).extension().is_some_and(|ending| ending == "wasm" || ending == "cwasm");
     name.starts_with(SCHEME)
@@ -375,7 +377,7 @@ pub fn is_component(name: &str) -> bool {
 
 /// A config's text as JSON.
 fn json(text: &str) -> Result<Value, String> {
-    // A byte order mark is what some editors on Windows put in front.
+    // Some editors on Windows write a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
     jsonc_parser::parse_to_serde_value(text, &json_with_comments()).map_err(|e| e.to_string())
 }

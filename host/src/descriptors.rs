@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More than so many are never needed, and some systems have no hard limit. 65,536.
+/// The most that are ever needed: some systems have no hard limit.
 const ENOUGH: u64 = 65_536;
 
 /// The limit that was there before.
@@ -39,6 +39,6 @@ pub fn current() -> u64 {
 }
 
 /// Sets the limit that was there before, if another one holds. For a child, between fork and exec: one system call, no allocation.
-pub(crate) fn give_back() -> rustix::io::Result<()> {
+pub fn give_back() -> rustix::io::Result<()> {
     GIVEN.get().map_or(Ok(()), |given| setrlimit(Resource::Nofile, *given))
 }

@@ -2,7 +2,7 @@
 //!
 //! A variant is a stage and a cause. Its text goes to the server (and to the log) as it stands: one line, lower case, with
 //! the remedy where the user has one. Nothing secret is ever in a variant: what comes from a provider has been through
-//! [`crate::provider`]'s redaction. Details that only a developer of a plugin needs (a trap's backtrace, a guest's stderr) are
+//! [`crate::outbound`]'s redaction. Details that only a developer of a plugin needs (a trap's backtrace, a guest's stderr) are
 //! logged once where they arise.
 //!
 //! [`Error::code`] is the only place that maps causes to JSON-RPC codes; the codes themselves are in `mcp::code`. Config and start-up errors are [`crate::config::ConfigError`] and
@@ -113,7 +113,7 @@ pub enum Error {
     BadAnswer {
         /// The plugin.
         plugin: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The provider can't be reached, or the connection broke.
@@ -143,7 +143,7 @@ pub enum Error {
         plugin: String,
         /// Scheme, host and port.
         origin: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The credential can't be had.
@@ -225,7 +225,7 @@ impl Error {
             | Self::Closed
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
             // What one provider calls invalid another one may well take: each has limits of its own. What no provider takes, the
-            // plugin itself refuses. A filter is another matter: nobody is to be asked until somebody answers.
+            // plugin itself refuses. After a content filter no other provider is asked: that would be asking until one answers.
             Self::Guest { error: wit::Error::Provider(provider), .. } => provider.kind != "content-filtered",
             _ => true,
         }

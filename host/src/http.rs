@@ -6,7 +6,7 @@
 //! | `resolver` | DNS resolution that only yields public addresses |
 
 mod certificates;
-pub(crate) mod resolver;
+pub mod resolver;
 
 use std::error::Error as _;
 use std::sync::OnceLock;
@@ -56,7 +56,8 @@ impl Http {
 }
 
 /// Whether a URL names a loopback host.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -72,7 +73,7 @@ pub(crate) fn install_crypto_provider() {
 }
 
 /// A client builder; the client does not follow redirects. Proxies and certificates are those that the process's environment names.
-pub(crate) fn builder() -> reqwest::ClientBuilder {
+pub fn builder() -> reqwest::ClientBuilder {
     builder_in(&Environment::process())
 }
 
@@ -94,7 +95,8 @@ pub(crate) fn builder_in(environment: &Environment) -> reqwest::ClientBuilder {
 }
 
 /// The error and its chain of causes, joined by colons.
-pub(crate) fn error_chain(error: &reqwest::Error) -> String {
+#[must_use]
+pub fn error_chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -38,14 +38,13 @@
 //! | --- | --- |
 //! | answer requests in a program of one's own | [`Sampler::builder`], [`Sampler::create_message`], [`Sampler::create_message_json`] |
 //! | let a client on the Rust SDK sample | `rmcp::SamplingClient` (feature `rmcp`) |
-//! | serve MCP servers within an HTTP server of one's own | `server_runtime::EmbeddedFront` (feature `proxy`) |
-//! | do what the program `understudy` does | [`runtime`], [`reload`], `server_runtime`, `relay`, `transport` |
+//! | serve MCP servers within an HTTP server of one's own | `EmbeddedFront` of the crate `understudy-proxy` |
+//! | do what the program `understudy` does | [`runtime`], [`reload`], and the crate `understudy-proxy` |
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
 //! | `builtins` | the built-in plugins; building them needs the target `wasm32-unknown-unknown` | yes |
 //! | `rmcp` | a client handler for the Rust SDK of MCP | no |
-//! | `proxy` | what stands between a client and a server: relay, transports, OAuth | no |
 //! | `registry` | components from OCI registries (`oci://…`) | no |
 //! | `watch` | changes of files are noticed by themselves | no |
 //! | `authoring` | templates, bindings and components for authors of plugins | no |
@@ -58,44 +57,42 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`config`] | the config file, checked |
-//! | `transport` | how messages come and go |
-//! | `relay` | between client and server: what is ours is answered |
-//! | [`sampling`] | one sampling request, from its parameters to its result |
-//! | [`policy`] | what a server may ask |
-//! | [`wit`] | the types of the WIT worlds, generated |
-//! | `http` | HTTP clients |
-//! | `held` | counts of what many hold |
-//! | [`select`] | which model to ask |
-//! | [`plugin`] | components in the sandbox |
-//! | [`provider`] | the HTTP call |
-//! | `reference` | references to components in registries, and digests |
-//! | `registry` | components from OCI registries |
-//! | `authoring` | what authors of plugins need |
-//! | [`check`] | the kit that plugins are held against |
-//! | `oauth` | logins at servers |
-//! | [`retry`] | whether a failed exchange is tried again |
-//! | [`error`] | what can go wrong, and its JSON-RPC code |
-//! | [`children`] | programs that are started, without our secrets |
-//! | [`descriptors`] | the limit of open files |
-//! | `atomic_file` | replacing a file |
-//! | [`private`] | files that only their user can read |
-//! | [`search_path`] | where programs are looked up |
-//! | [`text`] | text from peers, made fit to be shown |
 //! | [`trust`] | the configs that the user trusts |
-//! | `builder` | samplers for programs that embed the library |
-//! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
-//! | [`builtins`] | the built-in plugins (feature `builtins`) |
-//! | `no_registry` | what stands for `reference` without the feature `registry` |
 //! | [`environment`] | where environment variables are looked up |
 //! | [`runtime`] | the composition root: from a config to samplers |
 //! | [`reload`] | taking up changes of the config and of components |
-//! | `server_runtime` | a server with all that a session with it needs |
-//! | `client` | a small client of our own |
+//! | `builder` | samplers for programs that embed the library |
+//! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
+//! | [`sampling`] | one sampling request, from its parameters to its result |
+//! | `admission` | everything that a request waits for, and what it may contain |
+//! | [`scheduling`] | which request gets a core |
+//! | `timeline` | where the time of a request goes, for the log |
+//! | [`select`] | which model to ask |
+//! | [`retry`] | whether a failed exchange is tried again |
+//! | [`sandbox`] | plugins: components, loaded and called |
+//! | [`builtins`] | the built-in plugins (feature `builtins`) |
+//! | [`outbound`] | HTTP to providers |
+//! | `http` | HTTP clients |
+//! | `registry` | components from OCI registries |
+//! | `reference` | references to components in registries, and digests |
+//! | `no_registry` | the substitute for `reference` without the feature `registry` |
+//! | [`wit`] | the types of the WIT worlds, generated |
+//! | [`error`] | what can go wrong, and its JSON-RPC code |
+//! | `authoring` | what authors of plugins need |
+//! | [`check`] | the conformance checks of plugins |
+//! | [`children`] | starting programs, without our secrets |
+//! | [`descriptors`] | the limit of open files |
+//! | [`search_path`] | where programs are looked up |
+//! | [`private`] | files that only their user can read |
+//! | `atomic_file` | replacing a file |
+//! | `gauge` | shared counters of what is in use |
+//! | [`text`] | text from peers, made fit to be shown |
 #![cfg_attr(
-    not(all(feature = "authoring", feature = "proxy", feature = "registry")),
+    not(all(feature = "authoring", feature = "registry")),
     allow(dead_code, reason = "a lean build leaves out what some of this is there for")
 )]
 
+pub mod admission;
 mod atomic_file;
 #[cfg(feature = "authoring")]
 pub mod authoring;
@@ -103,41 +100,32 @@ mod builder;
 pub mod builtins;
 pub mod check;
 pub mod children;
-#[cfg(feature = "proxy")]
-pub mod client;
 pub mod config;
 pub mod descriptors;
 pub mod environment;
 pub mod error;
-mod held;
-mod http;
+mod gauge;
+pub mod http;
 #[cfg(not(feature = "registry"))]
 mod no_registry;
-#[cfg(feature = "proxy")]
-pub mod oauth;
-pub mod plugin;
-pub mod policy;
+pub mod outbound;
 pub mod private;
-pub mod provider;
 #[cfg(feature = "registry")]
 pub mod reference;
 #[cfg(feature = "registry")]
 pub mod registry;
-#[cfg(feature = "proxy")]
-pub mod relay;
 pub mod reload;
 pub mod retry;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
 pub mod runtime;
 pub mod sampling;
+pub mod sandbox;
+pub mod scheduling;
 pub mod search_path;
 pub mod select;
-#[cfg(feature = "proxy")]
-pub mod server_runtime;
 pub mod text;
-#[cfg(feature = "proxy")]
-pub mod transport;
+mod timeline;
 pub mod trust;
 pub mod wit;
 

@@ -1,4 +1,4 @@
-//! Files that are the user's alone: nobody else can have written them, and nobody else can read them.
+//! Files that only their user can read or write.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(format!("`{}` is no file", path.display()));
     };
-    // A pipe isn't waited for, and a link is another's to turn.
+    // Pipes don't block, and links aren't followed: another user could turn them.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = rustix::fs::open(folder, flags | OFlags::DIRECTORY, Mode::empty());
     let Some(opened) = found(folder, opened)? else { return Ok(None) };
@@ -37,13 +37,13 @@ fn found<T>(path: &Path, opened: rustix::io::Result<T>) -> Result<Option<T>, Str
         Ok(opened) => Ok(Some(opened)),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(rustix::io::Errno::LOOP) => Err(format!("`{}` is a symbolic link", path.display())),
-        // What a symbolic link is that should be a folder.
+        // As for a symbolic link in the place of a folder.
         Err(rustix::io::Errno::NOTDIR) => Err(format!("`{}` is no folder", path.display())),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// An error unless what was opened is the user's alone; `mode` is what it should have.
+/// An error unless only the user can access what was opened; `mode` is the remedy.
 fn is_mine(opened: &File, path: &Path, mode: &str) -> Result<(), String> {
     let metadata = opened.metadata().map_err(|e| e.to_string())?;
     let path = path.display();
@@ -62,8 +62,8 @@ fn is_mine(opened: &File, path: &Path, mode: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the folder, and makes sure that it is the user's alone.
-pub(crate) fn own_folder(folder: &Path) -> Result<(), String> {
+/// Makes the folder, and checks that only the user can access it.
+pub fn own_folder(folder: &Path) -> Result<(), String> {
     make_folder(folder).map_err(|e| e.to_string())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::DIRECTORY;
     let opened = found(folder, rustix::fs::open(folder, flags, Mode::empty()))?;
@@ -81,8 +81,8 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Opens a file that is there to be locked, for the user alone.
-pub(crate) fn open_to_lock(path: &Path) -> io::Result<File> {
+/// Opens a lock file, for the user alone.
+pub fn open_to_lock(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)
 }

@@ -39,22 +39,26 @@ impl Reference {
     }
 
     /// Its tag, if it is pinned by no digest.
+    #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.0.tag().filter(|_| self.0.digest().is_none())
     }
 
     /// The last part of its name.
+    #[must_use]
     pub fn name(&self) -> &str {
         let repository = self.0.repository();
         repository.rsplit_once('/').map_or(repository, |(_, name)| name)
     }
 
     /// The registry's host, and its port if it says one.
+    #[must_use]
     pub fn registry(&self) -> &str {
         self.0.registry()
     }
 
     /// The same repository's manifest with this digest.
+    #[must_use]
     pub fn at(&self, digest: &Digest) -> Self {
         Self(self.0.clone_with_digest(digest.to_string()))
     }
@@ -84,7 +88,7 @@ impl Reference {
         format!("/v2/{}/manifests/{name}", self.repository())
     }
 
-    /// What a token for it is to allow: `pull`, or `pull,push`.
+    /// The scope of a token for it; `actions` are `pull` or `pull,push`.
     pub(super) fn scope(&self, actions: &str) -> String {
         format!("repository:{}:{actions}", self.repository())
     }
@@ -102,6 +106,7 @@ pub struct Digest(String);
 
 impl Digest {
     /// Reads `sha256:…`.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
         let is_digest = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -109,11 +114,13 @@ impl Digest {
     }
 
     /// The digest of these bytes.
+    #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(hex::encode(sha2::Sha256::digest(bytes)))
     }
 
     /// Its hexadecimal digits.
+    #[must_use]
     pub fn hex(&self) -> &str {
         &self.0
     }

@@ -1,54 +1,55 @@
 //! Components from OCI registries: fetched once, by a verb of their own, and from then on read from the user's store.
 //!
-//! Loading a plugin never reaches for the network. What a reference means is said by its digest, or by the lock file beside the config; what
-//! the digest means is checked each time the store is read; and where the config names keys, so is the signature.
+//! Loading a plugin never uses the network. A reference is resolved by its digest, or by the lock file beside the config; the digest is checked
+//! each time the store is read; and where the config names keys, so is the signature.
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | `layout` | the wasm OCI artifact: a manifest with a config and one layer |
-//! | `lock` | what a tag meant when it was fetched |
-//! | `store` | what was fetched, by its content |
+//! | `lock` | the lock file: the digest that each tag had when it was fetched |
+//! | `pull` | fetching a component into the store |
+//! | `store` | the store of fetched components |
 //! | `signature` | cosign's signatures, checked with a public key |
 //! | `age` | which of two manifests is older |
-//! | `remote` | the registry: what is asked of it |
-//! | `wire` | HTTP to it: where it may send us, and how much is read |
+//! | `client` | the client of one registry |
+//! | `http` | HTTP to it: redirects, tokens, bounds |
 //! | `docker` | the user's login, as Docker's config has it |
-//! | `login` | who may have it |
+//! | `login` | the hosts that it may be sent to |
 
 pub(crate) mod age;
+pub mod client;
 mod docker;
+mod http;
 pub mod layout;
 pub mod lock;
 mod login;
 pub mod pull;
-pub mod remote;
 pub(crate) mod signature;
 pub mod store;
-mod wire;
 
 use std::path::{Path, PathBuf};
 
 use lock::Lock;
-use signature::{Key, Signature};
-use store::Store;
+use signature::{PublicKey, Signature};
+use store::ComponentStore;
 
 use crate::reference::{Digest, Reference};
 
 /// More than any manifest.
 pub(crate) const MANIFEST: usize = 4 << 20;
 
-/// What can be wrong with a component from a registry.
+/// Why a component of a registry can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// It isn't known which one is meant.
+    /// Its tag isn't pinned to a digest.
     #[error(
         "the tag may mean another component tomorrow, and {lock}; `understudy plugin pull` pins it there, or write `@sha256:…` behind it"
     )]
     Unpinned {
-        /// What the lock file doesn't say.
+        /// What the lock file lacks.
         lock: String,
     },
-    /// It hasn't been fetched.
+    /// It isn't in the store.
     #[error("{0} is not in this machine's store; `understudy plugin pull` fetches it")]
     Missing(Digest),
     /// The lock file can't be used.
@@ -56,13 +57,13 @@ pub enum RegistryError {
     Lock {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The store can't be used.
     #[error("the store of components: {0}")]
     Store(String),
-    /// It isn't what it should be.
+    /// Its manifest or reference is invalid.
     #[error("{0}")]
     Artifact(String),
     /// It isn't signed by a key that is trusted.
@@ -79,12 +80,12 @@ pub enum RegistryError {
         /// Why.
         reason: String,
     },
-    /// The registry doesn't give it, or doesn't take it.
+    /// The registry refused to give or take it.
     #[error("{registry}: {reason}")]
     Remote {
         /// The registry.
         registry: String,
-        /// What it said.
+        /// Its answer, in words.
         reason: String,
     },
 }
@@ -113,7 +114,7 @@ where
 {
     let reference = Reference::parse(request.reference).map_err(RegistryError::Artifact)?;
     let digest = pinned(&reference, request.lock, &request.hold)?;
-    let store = Store::of_user()?;
+    let store = ComponentStore::of_user()?;
     let manifest = store.read(&digest, MANIFEST)?.ok_or_else(|| RegistryError::Missing(digest.clone()))?;
     if !request.trust.is_empty() {
         verify_held(&digest, &store.signatures(&digest)?, request.trust, &request.hold)?;
@@ -123,7 +124,7 @@ where
     store.read(&layer.digest, most)?.ok_or(RegistryError::Missing(layer.digest))
 }
 
-/// The digest that a reference stands for: its own, or that of the lock file.
+/// The digest of a reference: its own, or the one in the lock file.
 fn pinned(
     reference: &Reference,
     lock: Option<&Path>,
@@ -140,12 +141,12 @@ fn pinned(
     Lock::read_held(path, |bytes| hold(path, bytes))?.digest(reference).ok_or_else(unpinned)
 }
 
-/// Holds a manifest's signatures to the keys that are trusted; without any, all is well.
+/// Checks a manifest's signatures against the trusted keys; without keys, none is required.
 pub(crate) fn verify(manifest: &Digest, signatures: &[Signature], trust: &[PathBuf]) -> Result<(), RegistryError> {
     verify_held(manifest, signatures, trust, |_, _| Ok(()))
 }
 
-/// The same, if the keys' files are what they should be.
+/// The same, if `hold` accepts the bytes of the keys' files.
 pub(crate) fn verify_held(
     manifest: &Digest,
     signatures: &[Signature],
@@ -155,6 +156,6 @@ pub(crate) fn verify_held(
     if trust.is_empty() {
         return Ok(());
     }
-    let keys = trust.iter().map(|path| Key::read(path, &hold)).collect::<Result<Vec<_>, _>>()?;
+    let keys = trust.iter().map(|path| PublicKey::read(path, &hold)).collect::<Result<Vec<_>, _>>()?;
     signature::check(manifest, signatures, &keys).map_err(RegistryError::Signature)
 }

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::check;
-use crate::check::report::Report;
+use crate::check::report::ConformanceReport;
 use crate::config::{Aside, Config, ConfigError, Origin, Sampling};
 use crate::environment::Environment;
 use crate::runtime::{BuildError, Overrides, SharedResources, unanswered};
@@ -260,7 +260,7 @@ impl Reloader {
         }
         for (sampler, fresh) in fresh {
             let (before, after) = (sampler.plugins(), fresh.plugins());
-            sampler.become_as(&fresh);
+            sampler.replace_with(&fresh);
             for (name, sha256) in after.iter().filter(|plugin| !before.contains(plugin)) {
                 tracing::warn!(
                     server = sampler.server(),
@@ -350,7 +350,7 @@ fn mark(path: &Path) -> Option<Mark> {
 }
 
 /// A plugin that breaks a rule doesn't serve.
-pub(crate) fn admit(report: &Report) -> Result<(), ReloadError> {
+pub(crate) fn admit(report: &ConformanceReport) -> Result<(), ReloadError> {
     let Some((rule, how)) = report.breaches().next() else { return Ok(()) };
     Err(ReloadError::NotAdmitted { plugin: report.plugin.clone(), rule: rule.name(), how: how.join("; ") })
 }

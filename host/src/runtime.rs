@@ -17,9 +17,10 @@ use secrecy::SecretString;
 use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling};
 use crate::environment::Environment;
 use crate::error::LoadError;
-use crate::plugin::Engine;
-use crate::provider::{Http, credential};
-use crate::sampling::{Sampler, Understudy};
+use crate::outbound::{Http, credential};
+use crate::sampling::{ConfiguredPlugin, Sampler};
+use crate::sandbox::{Engine, EngineOptions};
+use crate::scheduling::Scheduling;
 pub use overrides::Overrides;
 
 /// Why there is no sampler.
@@ -66,11 +67,13 @@ pub struct RuntimeOptions {
     /// The folder that keeps compiled components between runs. Without one, each run compiles what it loads.
     pub cache_folder: Option<PathBuf>,
     /// A program that compiles components in a process of its own, held to `limits.compile`: it must pass its arguments on to
-    /// [`crate::plugin::compile_for_parent`] when the first is [`crate::plugin::COMPILE`]. Without one, components are compiled in this process,
+    /// [`crate::sandbox::compile_for_parent`] when the first is [`crate::sandbox::COMPILE`]. Without one, components are compiled in this process,
     /// and refused if that looks as if it took seconds.
     pub compiler: Option<PathBuf>,
     /// Told when compiling begins.
     pub on_compile: Option<OnCompile>,
+    /// Whether guests that run long and servers with many requests yield to the others ([`crate::scheduling`]). On by default.
+    pub scheduling: Scheduling,
 }
 
 impl RuntimeOptions {
@@ -83,9 +86,13 @@ impl RuntimeOptions {
 
 impl fmt::Debug for RuntimeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { environment: _, cache_folder, compiler, on_compile: _ } = self;
+        let Self { environment: _, cache_folder, compiler, on_compile: _, scheduling } = self;
         let mut shown = f.debug_struct("RuntimeOptions");
-        shown.field("cache_folder", cache_folder).field("compiler", compiler).finish_non_exhaustive()
+        shown
+            .field("cache_folder", cache_folder)
+            .field("compiler", compiler)
+            .field("scheduling", scheduling)
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,12 +135,13 @@ impl SharedResources {
         if let Some(engine) = &*made {
             return Ok(Arc::clone(engine));
         }
-        let engine = Engine::new(self.options.cache_folder.clone())?;
+        let (cache, scheduling) = (self.options.cache_folder.clone(), self.options.scheduling);
+        let engine = Engine::with_options(EngineOptions { cache, scheduling, ..EngineOptions::default() })?;
         if let Some(program) = &self.options.compiler {
-            engine.compile_apart(program.clone());
+            engine.compile_in_children(program.clone());
         }
         if let Some(on_compile) = self.options.on_compile.clone() {
-            engine.watch(Box::new(move |name, size| on_compile(name, size)));
+            engine.observe_compiling(Box::new(move |name, size| on_compile(name, size)));
         }
         Ok(Arc::clone(made.insert(engine)))
     }
@@ -142,8 +150,8 @@ impl SharedResources {
     ///
     /// # Errors
     /// Why it can't be loaded.
-    pub async fn load(&self, plugin: &config::Plugin) -> Result<Understudy, LoadError> {
-        Understudy::load(&self.engine()?, plugin, |name| self.environment().var(name)).await
+    pub async fn load(&self, plugin: &config::PluginConfig) -> Result<ConfiguredPlugin, LoadError> {
+        ConfiguredPlugin::load(&self.engine()?, plugin, |name| self.environment().var(name)).await
     }
 
     /// Loads the plugins of a rule, first choice first. None if its mode is [`Mode::Off`].
@@ -155,7 +163,7 @@ impl SharedResources {
         config: &Config,
         rule: &Sampling,
         overrides: &Overrides,
-    ) -> Result<Vec<Understudy>, BuildError> {
+    ) -> Result<Vec<ConfiguredPlugin>, BuildError> {
         if overrides.are_of_one_plugin() && rule.plugins.len() > 1 {
             return Err(BuildError::SeveralPlugins { plugins: rule.plugins.len() });
         }
@@ -171,7 +179,7 @@ impl SharedResources {
 
     /// The sampler that these plugins make for the server of a name.
     #[must_use]
-    pub fn sampler(&self, config: &Config, server: &str, rule: &Sampling, chain: Vec<Understudy>) -> Sampler {
+    pub fn sampler(&self, config: &Config, server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>) -> Sampler {
         Sampler::in_environment(server, rule, chain, Arc::clone(&self.http), config, self.environment())
     }
 

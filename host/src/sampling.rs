@@ -2,53 +2,51 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `context` | what a server may have attached to its request (`includeContext`) |
-//! | `cast` | who answers: the chain of plugins, and the limits for all of them |
-//! | `share` | who has many requests lets others go first |
-//! | `ask` | one plugin's part: its calls, the exchanges between them, retries |
-//! | `told` | what the server is told, without the plugin's credentials |
+//! | `pipeline` | one config generation: admission, and the chain of plugins |
+//! | `plugin_call` | one plugin's part: its calls, the HTTP exchanges between them, retries |
+//! | `context` | the context that a server may have attached (`includeContext`) |
+//! | `redaction` | results and errors without the plugin's credentials |
 
-mod ask;
-mod cast;
 mod context;
-mod share;
-mod told;
+mod pipeline;
+mod plugin_call;
+mod redaction;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
+use crate::admission::policy::Lowered;
 use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::environment::Environment;
 use crate::error::{Error, LoadError};
-use crate::plugin::{Engine, Plugin};
-use crate::policy::Lowered;
-use crate::provider::credential::Credential;
-use crate::provider::guarded::Guarded;
-use crate::provider::secret::Secret;
-use crate::provider::{Destination, Http};
+use crate::outbound::credential::Credential;
+use crate::outbound::egress_policy::EgressPolicy;
+use crate::outbound::redact::Secret;
+use crate::outbound::{Http, ProviderClient};
+use crate::sandbox::{Engine, Plugin};
 use crate::select;
 use crate::select::Catalogue;
 use crate::text::one_line;
+use crate::timeline;
 use crate::wit::understudy::plugin::types as wit;
-use cast::Cast;
 pub use context::{Context, ToolCall};
+use pipeline::Pipeline;
 
 understudy_mcp_types::wit_conversions!(crate::wit::understudy::plugin::types);
 
-/// Answers one server's sampling requests, by what the config says now.
+/// Answers the sampling requests of one server.
 #[derive(Debug)]
 pub struct Sampler {
     server: String,
-    /// Requests in flight keep the cast that they began with.
-    cast: RwLock<Arc<Cast>>,
-    /// This process, and what it counts: the requests' ids in the log.
+    /// Replaced on reload; requests in flight finish on the one they began with.
+    pipeline: RwLock<Arc<Pipeline>>,
+    /// The id of this process and a counter: the requests' ids in the log.
     process: u32,
     counter: AtomicU64,
     /// What made it, if it can be made again.
@@ -57,13 +55,13 @@ pub struct Sampler {
     requests: TaskTracker,
 }
 
-/// A plugin with all that the config says of it.
+/// A plugin with its configuration.
 #[derive(Debug)]
-pub struct Understudy {
+pub struct ConfiguredPlugin {
     /// The plugin.
     pub plugin: Plugin,
-    /// Where the requests go that the host makes for it.
-    pub destination: Destination,
+    /// The client for the requests that the host sends for it.
+    pub provider_client: ProviderClient,
     /// The plugin's models.
     pub catalogue: Catalogue,
     /// The plugin's settings, a JSON object.
@@ -95,96 +93,96 @@ impl SamplingParams<'_> {
     }
 }
 
-impl<'a> From<&'a [u8]> for Asked<'a> {
+impl<'a> From<&'a [u8]> for SamplingRequest<'a> {
     fn from(params: &'a [u8]) -> Self {
         Self::new(params)
     }
 }
 
-impl<'a> From<SamplingParams<'a>> for Asked<'a> {
+impl<'a> From<SamplingParams<'a>> for SamplingRequest<'a> {
     fn from(params: SamplingParams<'a>) -> Self {
         Self { params, ..Self::default() }
     }
 }
 
-/// A server's request.
+/// A server's sampling request.
 #[derive(Debug, Default)]
-pub struct Asked<'a> {
-    /// What it asks for.
+pub struct SamplingRequest<'a> {
+    /// Its parameters.
     pub params: SamplingParams<'a>,
-    /// What the server may have attached, where the config allows it.
+    /// What may be attached for `includeContext`, where the config allows it.
     pub context: Option<Context>,
-    /// Where the text of an answer goes as it comes in, if the server wants to see it.
+    /// Where the text of an answer goes as it arrives, if the server wants progress.
     pub progress: Option<mpsc::Sender<String>>,
-    /// Whether it has been counted already (`requestsPerMinute`): when the client was asked, which couldn't answer.
-    pub has_had_turn: bool,
+    /// Whether `requestsPerMinute` has counted it already: when the client was asked, which couldn't answer.
+    pub is_rate_counted: bool,
 }
 
-impl<'a> Asked<'a> {
-    /// A request with nothing besides its parameters.
+impl<'a> SamplingRequest<'a> {
+    /// A request with its parameters only.
     #[must_use]
     pub fn new(params: &'a [u8]) -> Self {
         SamplingParams::Json(params).into()
     }
 }
 
-impl Understudy {
-    /// Loads a plugin with all that belongs to it; `env` looks up environment variables.
+impl ConfiguredPlugin {
+    /// Loads a plugin with its configuration; `env` looks up environment variables.
     ///
     /// # Errors
     /// If it can't serve, and why.
     pub async fn load(
         engine: &Arc<Engine>,
-        config: &config::Plugin,
+        config: &config::PluginConfig,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, LoadError> {
         let plugin = Plugin::load(Arc::clone(engine), config).await?;
-        let destination = Destination::new(config, &plugin.description, env)?;
+        let provider_client = ProviderClient::new(config, &plugin.description, env)?;
         let settings = serde_json::Value::Object(config.settings.clone()).to_string();
         let catalogue = Catalogue::new(config, &plugin.description);
-        Ok(Self { plugin, destination, catalogue, settings })
+        Ok(Self { plugin, provider_client, catalogue, settings })
     }
 
-    /// What keeps the plugin from answering, as far as can be told without asking its provider.
+    /// What keeps the plugin from answering, as far as it is known without asking its provider.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        let reach: Vec<String> = match self.plugin.guarded() {
-            Some(guarded) if self.plugin.shape.makes_requests() && guarded.names().is_empty() => {
+        let reach: Vec<String> = match self.plugin.egress_policy() {
+            Some(egress_policy) if self.plugin.info.makes_requests() && egress_policy.names().is_empty() => {
                 let name = &self.plugin.name;
                 vec![format!("it makes HTTP requests, and `plugins.{name}.allow` names no origin that it may reach")]
             }
-            Some(guarded) => guarded.missing_credentials().collect(),
-            None => self.destination_troubles(),
+            Some(egress_policy) => egress_policy.missing_credentials().collect(),
+            None => self.provider_troubles(),
         };
         let named = select::choose(&[&self.catalogue], None).first().is_some_and(|choice| !choice.model.is_empty());
         // A handler may know its model by itself.
-        let model = (!named && self.plugin.guarded().is_none()).then(|| {
+        let model = (!named && self.plugin.egress_policy().is_none()).then(|| {
             let name = &self.plugin.name;
             format!("no model is chosen; write `plugins.{name}.model` into the config, or `--model NAME`")
         });
         reach.into_iter().chain(model).collect()
     }
 
-    /// What is odd about the plugin and no trouble for certain.
+    /// A remark on what may keep the plugin from answering.
     #[must_use]
     pub fn remark(&self) -> Option<String> {
-        self.plugin.guarded().is_none().then(|| self.destination.remark())?
+        self.plugin.egress_policy().is_none().then(|| self.provider_client.remark())?
     }
 
-    /// The credentials that the plugin's requests went out with last.
+    /// The credentials that the plugin's last requests were sent with.
     fn secrets(&self) -> Vec<Arc<Secret>> {
-        let origins = self.plugin.guarded().into_iter().flat_map(Guarded::origins);
-        let own = self.destination.credential().into_iter();
+        let origins = self.plugin.egress_policy().into_iter().flat_map(EgressPolicy::origins);
+        let own = self.provider_client.credential().into_iter();
         own.chain(origins.filter_map(|(.., credential)| credential)).flat_map(Credential::used).collect()
     }
 
-    /// Checks the plugin's answer and gives it the shape that the server can take; `tools` are the names of those in the request.
+    /// Checks the plugin's completion and converts it to a result that the server can take; `tools` are the names of those in the request.
     ///
     /// # Errors
-    /// If that can't be done.
+    /// [`Error::BadAnswer`].
     pub fn finish(&self, completion: wit::Completion, tools: Option<&[String]>) -> Result<CreateMessageResult, Error> {
         let plugin = &self.plugin.name;
-        // What is wrong with an answer may quote it.
+        // The reason may quote the answer.
         let bad = |reason: String| Error::BadAnswer { plugin: plugin.clone(), reason: one_line(&reason, 500) };
         if let Some(usage) = &completion.usage {
             let (input, output) = (usage.input_tokens, usage.output_tokens);
@@ -194,9 +192,9 @@ impl Understudy {
         result.shape(tools).map_err(|e| bad(e.to_string()))
     }
 
-    fn destination_troubles(&self) -> Vec<String> {
-        let credential = self.destination.missing_credential();
-        let endpoint = self.plugin.description.endpoint.as_ref().and(self.destination.endpoint().err());
+    fn provider_troubles(&self) -> Vec<String> {
+        let credential = self.provider_client.missing_credential();
+        let endpoint = self.plugin.description.endpoint.as_ref().and(self.provider_client.endpoint().err());
         credential.into_iter().chain(endpoint.map(str::to_owned)).collect()
     }
 }
@@ -204,109 +202,103 @@ impl Understudy {
 impl Sampler {
     /// A sampler for the server of this name; the first plugin of the chain is the first choice.
     #[must_use]
-    pub fn new(server: &str, rule: &Sampling, chain: Vec<Understudy>, http: Arc<Http>, config: &Config) -> Self {
+    pub fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
         Self::in_environment(server, rule, chain, http, config, &Environment::process())
     }
 
-    /// The same, where the config's variables are those of this environment.
+    /// The same, with the variables of this environment for the config.
     pub(crate) fn in_environment(
         server: &str,
         rule: &Sampling,
-        chain: Vec<Understudy>,
+        chain: Vec<ConfiguredPlugin>,
         http: Arc<Http>,
         config: &Config,
         env: &Environment,
     ) -> Self {
-        let cast = Cast::new(server, rule, chain, http, config, env);
+        let pipeline = Pipeline::new(server, rule, chain, http, config, env);
         let (process, counter) = (std::process::id(), AtomicU64::new(1));
-        let (server, cast) = (server.to_owned(), RwLock::new(Arc::new(cast)));
-        Self { server, cast, process, counter, recipe: OnceLock::new(), requests: TaskTracker::new() }
+        let (server, pipeline) = (server.to_owned(), RwLock::new(Arc::new(pipeline)));
+        Self { server, pipeline, process, counter, recipe: OnceLock::new(), requests: TaskTracker::new() }
     }
 
-    fn cast(&self) -> Arc<Cast> {
-        Arc::clone(&self.cast.read().unwrap_or_else(PoisonError::into_inner))
+    fn pipeline(&self) -> Arc<Pipeline> {
+        Arc::clone(&self.pipeline.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Answers from now on as another sampler of the same server would. What is being answered is answered as it was begun.
-    pub fn become_as(&self, other: &Self) {
-        let cast = other.cast();
-        let before = std::mem::replace(&mut *self.cast.write().unwrap_or_else(PoisonError::into_inner), cast);
-        // Unless something is in flight, all its memory goes now, and not under the lock.
+    /// Replaces this sampler's pipeline with that of another sampler of the same server; requests in flight finish on the old one.
+    pub fn replace_with(&self, other: &Self) {
+        let pipeline = other.pipeline();
+        let before = std::mem::replace(&mut *self.pipeline.write().unwrap_or_else(PoisonError::into_inner), pipeline);
+        // Without requests in flight, this frees all its memory, which takes a while: not under the lock.
         drop(before);
     }
 
     /// The name of the server.
-    pub(crate) fn server(&self) -> &str {
+    pub fn server(&self) -> &str {
         &self.server
     }
 
     /// The rule that it answers by.
     #[must_use]
     pub fn rule(&self) -> Sampling {
-        self.cast().rule.clone()
+        self.pipeline().rule.clone()
     }
 
-    /// Whether the plugins can carry tools: then servers are told that they are welcome.
+    /// Whether a plugin accepts tools: then servers are told that they may send some.
     #[must_use]
     pub fn accepts_tools(&self) -> bool {
-        self.cast().chain.iter().any(|link| link.plugin.accepts("tools"))
+        self.pipeline().chain.iter().any(|link| link.plugin.accepts("tools"))
     }
 
     /// The plugins, the first choice first: the name of each, and its component's digest.
     #[must_use]
     pub fn plugins(&self) -> Vec<(String, String)> {
-        let of = |link: &Understudy| (link.plugin.name.clone(), link.plugin.sha256.clone());
-        self.cast().chain.iter().map(of).collect()
+        let of = |link: &ConfiguredPlugin| (link.plugin.name.clone(), link.plugin.sha256.clone());
+        self.pipeline().chain.iter().map(of).collect()
     }
 
-    /// The environment variables that hold credentials, these plugins' and all others of the config: the server's process doesn't inherit
+    /// The environment variables that hold credentials of these plugins or any others of the config; the server's process doesn't inherit
     /// them.
     #[must_use]
     pub fn withheld(&self) -> Withheld {
-        self.cast().withheld.clone()
+        self.pipeline().withheld.clone()
     }
 
-    /// Holds a request that a client is to answer to what one may contain, as plugins' are. What is to be changed in it.
+    /// Checks a request that a client is to answer by the rules for those that plugins answer; the edit that lowers its `maxTokens`, if it
+    /// needs one.
     ///
     /// # Errors
-    /// What the server is to be told.
-    pub(crate) fn review<'a>(&self, params: &'a [u8]) -> Result<Option<Lowered<'a>>, Error> {
-        self.cast().policy.review(&self.server, params)
+    /// [`Error::InvalidRequest`] or [`Error::RequestTooLarge`].
+    pub fn review<'a>(&self, params: &'a [u8]) -> Result<Option<Lowered<'a>>, Error> {
+        self.pipeline().admission.policy.review(&self.server, params)
     }
 
-    /// Whether it is the turn of one more request now (`requestsPerMinute`).
-    pub(crate) fn is_turn(&self) -> bool {
-        self.cast().policy.is_turn()
+    /// Whether `requestsPerMinute` allows one more request now.
+    pub fn try_rate(&self) -> bool {
+        self.pipeline().admission.try_rate()
     }
 
-    /// Waits for the turn of a request of this size, within the deadline.
+    /// Waits until `requestsPerMinute` allows a request of this size, within the deadline.
     ///
     /// # Errors
-    /// What the server is to be told.
-    pub(crate) async fn turn(&self, size: usize) -> Result<(), Error> {
-        let cast = self.cast();
-        cast.policy.turn(size, Instant::now() + cast.deadline).await
+    /// [`Error::TooMany`], [`Error::TooMuch`] or [`Error::TooOften`].
+    pub async fn wait_for_rate(&self, size: usize) -> Result<(), Error> {
+        self.pipeline().admission.wait_for_rate(size).await
     }
 
-    /// Whether so many requests of so many bytes may be with the client at once.
+    /// Whether so many requests of so many bytes together may be with the client at a time.
     ///
     /// # Errors
-    /// What the server is to be told.
-    pub(crate) fn has_room(&self, requests: usize, bytes: usize) -> Result<(), Error> {
-        let cast = self.cast();
-        let (most, most_bytes) = cast.policy.room();
-        match requests <= most {
-            false => Err(cast.policy.too_many()),
-            true if bytes > most_bytes => Err(Error::TooMuch { most: most_bytes }),
-            true => Ok(()),
-        }
+    /// [`Error::TooMany`] or [`Error::TooMuch`].
+    pub fn check_room(&self, requests: usize, bytes: usize) -> Result<(), Error> {
+        self.pipeline().admission.check_room(requests, bytes)
     }
 
-    /// What keeps the plugins from answering, as far as can be told without asking their providers: a missing credential, no model, no
+    /// What keeps the plugins from answering, as far as it is known without asking their providers: a missing credential, no model, no
     /// origin that a handler may reach.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        self.cast().chain.iter().flat_map(Understudy::troubles).collect()
+        self.pipeline().chain.iter().flat_map(ConfiguredPlugin::troubles).collect()
     }
 
     /// Keeps what made it.
@@ -349,21 +341,23 @@ impl Sampler {
     ///
     /// # Errors
     /// As [`create_message`](Self::create_message).
-    pub async fn create_message_json<'a>(&self, asked: impl Into<Asked<'a>>) -> Result<String, Error> {
-        let asked = asked.into();
+    pub async fn create_message_json<'a>(&self, request: impl Into<SamplingRequest<'a>>) -> Result<String, Error> {
+        let request = request.into();
         let _in_flight = self.requests.token();
         if self.requests.is_closed() {
             return Err(Error::Closed);
         }
         let id = format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed));
-        self.cast().create_message(asked, &id).await
+        timeline::keep(&id, self.pipeline().create_message(request, &id)).await
     }
 }
 
-/// Logs one step of a request's way, with the time that it took.
+/// Logs one step of a request, with the time since `began`.
+#[macro_export]
+#[doc(hidden)]
 macro_rules! hop {
     ($request:expr, $began:expr, $($message:tt)+) => {
         tracing::info!(target: "understudy::hop", request = $request, took = ?$began.elapsed(), $($message)+)
     };
 }
-pub(crate) use hop;
+pub use hop;

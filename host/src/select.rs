@@ -13,7 +13,7 @@ use crate::wit::understudy::plugin::types as wit;
 /// A plugin's models and how one is chosen.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    models: Vec<Model>,
+    models: Vec<CatalogueModel>,
     default: Option<String>,
     rules: Models,
     /// What a model may cost that a server's wishes choose.
@@ -23,7 +23,7 @@ pub struct Catalogue {
 }
 
 #[derive(Debug, Clone)]
-struct Model {
+struct CatalogueModel {
     name: String,
     families: Vec<String>,
     cost: f64,
@@ -45,7 +45,7 @@ pub struct Choice {
 }
 
 /// What a hint finds.
-enum Found {
+enum HintMatch {
     /// A model, and why.
     Model(String, String),
     /// Only models that cost too much; the first of them.
@@ -57,16 +57,18 @@ impl Catalogue {
     /// The catalogue by the config: its `models`; else only its `model`, if it names one; else the plugin's own. Less what
     /// `allowedModels` doesn't allow.
     #[must_use]
-    pub fn new(config: &config::Plugin, description: &wit::Description) -> Self {
+    pub fn new(config: &config::PluginConfig, description: &wit::Description) -> Self {
         let rules = config.models.clone();
         let described = |name: &str| description.models.iter().find(|model| model.name == name);
-        let mut models: Vec<Model> = match (&rules.catalogue, &config.model) {
-            (own, _) if !own.is_empty() => own.iter().map(|own| Model::new(own, described(&own.name))).collect(),
-            (_, Some(only)) if rules == Models::default() => {
-                let only = config::Model { name: only.clone(), ..config::Model::default() };
-                vec![Model::new(&only, described(&only.name))]
+        let mut models: Vec<CatalogueModel> = match (&rules.catalogue, &config.model) {
+            (own, _) if !own.is_empty() => {
+                own.iter().map(|own| CatalogueModel::new(own, described(&own.name))).collect()
             }
-            _ => description.models.iter().map(Model::described).collect(),
+            (_, Some(only)) if rules == Models::default() => {
+                let only = config::ModelConfig { name: only.clone(), ..config::ModelConfig::default() };
+                vec![CatalogueModel::new(&only, described(&only.name))]
+            }
+            _ => description.models.iter().map(CatalogueModel::described).collect(),
         };
         let allowed = |name: &str| rules.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == name));
         models.retain(|model| allowed(&model.name));
@@ -87,14 +89,14 @@ impl Catalogue {
         self.rules.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == name))
     }
 
-    fn by_hint(&self, hint: &str) -> Found {
+    fn by_hint(&self, hint: &str) -> HintMatch {
         let lower = hint.to_lowercase();
         let alias = self.rules.aliases.iter().find(|(from, _)| lower.contains(&from.to_lowercase()));
         if let Some((from, model)) = alias.filter(|(_, model)| self.allows(model)) {
-            return Found::Model(model.clone(), format!("the hint `{hint}` fits the alias `{from}`"));
+            return HintMatch::Model(model.clone(), format!("the hint `{hint}` fits the alias `{from}`"));
         }
         if self.rules.verbatim && self.allows(hint) {
-            return Found::Model(hint.to_owned(), format!("the hint `{hint}` is taken verbatim"));
+            return HintMatch::Model(hint.to_owned(), format!("the hint `{hint}` is taken verbatim"));
         }
         let fits = |name: &str| name.to_lowercase().contains(&lower);
         let mut dearer = None;
@@ -107,11 +109,11 @@ impl Catalogue {
                 continue;
             };
             if model.cost <= self.ceiling {
-                return Found::Model(model.name.clone(), why);
+                return HintMatch::Model(model.name.clone(), why);
             }
             dearer.get_or_insert(&model.name);
         }
-        dearer.map_or(Found::Nothing, |name| Found::Dearer(self.in_words(&format!("the hint `{hint}`"), name)))
+        dearer.map_or(HintMatch::Nothing, |name| HintMatch::Dearer(self.in_words(&format!("the hint `{hint}`"), name)))
     }
 
     /// Why a dearer model isn't chosen.
@@ -138,7 +140,7 @@ impl Catalogue {
         let [cost, speed, intelligence] =
             [Priority::Cost, Priority::Speed, Priority::Intelligence].map(|which| priority(which).unwrap_or_default());
         if self.rules.thresholds.is_empty() && cost + speed + intelligence > 0.0 {
-            let score = |m: &Model| cost * (1.0 - m.cost) + speed * m.speed + intelligence * m.intelligence;
+            let score = |m: &CatalogueModel| cost * (1.0 - m.cost) + speed * m.speed + intelligence * m.intelligence;
             // Of equals the first.
             let best = |most: f64| {
                 let affordable = self.models.iter().rev().filter(|model| model.cost <= most);
@@ -165,7 +167,7 @@ impl Catalogue {
 
 /// What a model may cost that a server's wishes choose: as much as the default, unless the config says which there are. Of a default that nobody
 /// describes the cost isn't known: then as much as the cheapest.
-fn ceiling(rules: &Models, models: &[Model], default: Option<&str>) -> f64 {
+fn ceiling(rules: &Models, models: &[CatalogueModel], default: Option<&str>) -> f64 {
     if rules.allowed.is_some() || !rules.catalogue.is_empty() {
         return f64::INFINITY;
     }
@@ -174,7 +176,7 @@ fn ceiling(rules: &Models, models: &[Model], default: Option<&str>) -> f64 {
     of_default.or_else(cheapest).unwrap_or_default()
 }
 
-impl Model {
+impl CatalogueModel {
     fn described(model: &wit::Model) -> Self {
         Self {
             name: model.name.clone(),
@@ -186,7 +188,7 @@ impl Model {
     }
 
     /// As the config says, else as the plugin describes it, else in the middle.
-    fn new(own: &config::Model, described: Option<&wit::Model>) -> Self {
+    fn new(own: &config::ModelConfig, described: Option<&wit::Model>) -> Self {
         let middle = |own: Option<f64>, described: Option<f64>| own.or(described).unwrap_or(0.5);
         let families = own.families.iter().chain(described.iter().flat_map(|model| &model.families)).cloned();
         Self {
@@ -224,9 +226,9 @@ pub fn choose(chain: &[&Catalogue], preferences: Option<&wit::ModelPreferences>)
         let mut passed = None;
         for hint in &hints {
             match catalogue.by_hint(hint) {
-                Found::Model(model, why) => return Choice { plugin, model, why, dearer: passed },
-                Found::Dearer(words) => passed = passed.or(Some(words)),
-                Found::Nothing => {}
+                HintMatch::Model(model, why) => return Choice { plugin, model, why, dearer: passed },
+                HintMatch::Dearer(words) => passed = passed.or(Some(words)),
+                HintMatch::Nothing => {}
             }
         }
         let (model, why, dearer) = catalogue.without_hint(preferences);
@@ -234,7 +236,7 @@ pub fn choose(chain: &[&Catalogue], preferences: Option<&wit::ModelPreferences>)
     };
     let mut choices: Vec<Choice> =
         chain.iter().enumerate().map(|(plugin, catalogue)| of_one(plugin, catalogue)).collect();
-    let finds = |catalogue: &&Catalogue, hint: &str| matches!(catalogue.by_hint(hint), Found::Model(..));
+    let finds = |catalogue: &&Catalogue, hint: &str| matches!(catalogue.by_hint(hint), HintMatch::Model(..));
     let hinted = hints.iter().find_map(|hint| chain.iter().position(|catalogue| finds(catalogue, hint)));
     if let Some(first) = hinted {
         let chosen = choices.remove(first);

@@ -1,4 +1,4 @@
-//! Text from peers, made fit for a terminal or a message; and names that are nearly right.
+//! Text from peers, escaped for a terminal or a message; and suggestions for misspelt names.
 
 /// The text on one line, without control characters (escape sequences of terminals among them), hidden characters shown as `\u{200b}` and
 /// the like, cut at `most` characters.
@@ -76,7 +76,7 @@ pub fn for_log(text: &str, shown: &mut String) {
 /// Bytes that come in pieces, made fit for a terminal as a log is. What is no UTF-8 becomes U+FFFD,
 /// and a carriage return ends the line, as it would otherwise be written over.
 #[derive(Debug, Default)]
-pub(crate) struct Terminal {
+pub struct Terminal {
     /// The beginning of a character.
     rest: Vec<u8>,
     /// Whether the last character was a carriage return.
@@ -85,7 +85,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Adds a piece to what is shown, less a character that isn't complete.
-    pub(crate) fn add(&mut self, piece: &[u8], shown: &mut String) {
+    pub fn add(&mut self, piece: &[u8], shown: &mut String) {
         let bytes = [std::mem::take(&mut self.rest).as_slice(), piece].concat();
         let mut chunks = bytes.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
@@ -108,7 +108,7 @@ impl Terminal {
     }
 
     /// Adds what is left at the end.
-    pub(crate) fn end(&mut self, shown: &mut String) {
+    pub fn end(&mut self, shown: &mut String) {
         if !std::mem::take(&mut self.rest).is_empty() {
             shown.push(char::REPLACEMENT_CHARACTER);
         }

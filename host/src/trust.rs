@@ -1,11 +1,11 @@
-//! Configs that the user trusts: which files, with which content. What a folder brings does nothing until the user has said so
-//! (`understudy trust`), and nothing anew once it has changed.
+//! The configs that the user trusts: which files, with which content. A folder's config does nothing until the user has trusted it
+//! (`understudy trust`), and nothing once it has changed.
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | this one | the list, a file in the user's state folder |
-//! | `file` | reading what a folder brings: bounded, and never what could block |
-//! | `pins` | the digests that the files of a trusted config are held to |
+//! | `file` | reading files of untrusted folders: bounded, and never blocking |
+//! | `pins` | the digests of the files that a trusted config names |
 
 pub mod file;
 pub mod pins;
@@ -28,16 +28,16 @@ const VERSION: u32 = 1;
 pub struct Trusted {
     /// The digest of its text, in lower-case hexadecimal.
     pub sha256: String,
-    /// The digests of the local files that it names, by path. What isn't here was not there.
+    /// The digests of the local files that it names, by path. A file without one didn't exist.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// When the user said so, in seconds since 1970.
+    /// When it was trusted, in seconds since 1970.
     #[serde(default)]
     pub since: u64,
 }
 
 impl Trusted {
-    /// A config of this text that names files of these digests, trusted now.
+    /// A config with this text that names files with these digests, trusted now.
     #[must_use]
     pub fn now(text: &[u8], files: BTreeMap<String, String>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -45,9 +45,9 @@ impl Trusted {
     }
 }
 
-/// What is in the list's file.
+/// The content of the list's file.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Kept {
+struct TrustFile {
     version: u32,
     configs: BTreeMap<String, Trusted>,
 }
@@ -76,14 +76,14 @@ impl TrustList {
         &self.path
     }
 
-    /// Its file, in a folder that is there and so can be watched.
+    /// Its file, after making its folder, so that it can be watched.
     #[must_use]
     pub fn watched(&self) -> Option<&Path> {
         private::make_folder(self.path.parent()?).ok()?;
         Some(&self.path)
     }
 
-    /// What is trusted of the config at this place.
+    /// What is trusted of the config at this path.
     ///
     /// # Errors
     /// If the list can't be used.
@@ -99,33 +99,33 @@ impl TrustList {
         Ok(self.read()?.configs)
     }
 
-    /// Trusts a config from now on.
+    /// Adds a config.
     ///
     /// # Errors
-    /// If that can't be kept.
+    /// If the list can't be written.
     pub fn record(&self, config: &Path, trusted: Trusted) -> Result<(), String> {
         self.change(|configs| {
             configs.insert(name(config), trusted);
         })
     }
 
-    /// Trusts it no more; whether it was trusted.
+    /// Removes a config; whether it was trusted.
     ///
     /// # Errors
-    /// If that can't be kept.
+    /// If the list can't be written.
     pub fn forget(&self, config: &Path) -> Result<bool, String> {
         let mut was = false;
         self.change(|configs| was = configs.remove(&name(config)).is_some())?;
         Ok(was)
     }
 
-    fn read(&self) -> Result<Kept, String> {
+    fn read(&self) -> Result<TrustFile, String> {
         let unusable =
             |why: &str| format!("the list of trusted configs, `{}`, can't be used: {why}", self.path.display());
         let Some(bytes) = private::read(&self.path).map_err(|why| unusable(&why))? else {
-            return Ok(Kept { version: VERSION, ..Kept::default() });
+            return Ok(TrustFile { version: VERSION, ..TrustFile::default() });
         };
-        let kept: Kept = serde_json::from_slice(&bytes)
+        let kept: TrustFile = serde_json::from_slice(&bytes)
             .map_err(|e| unusable(&format!("it is damaged ({e}); delete it, and trust anew what you trust")))?;
         if kept.version != VERSION {
             return Err(unusable(&format!("it is of version {}, and this Understudy knows {VERSION}", kept.version)));
@@ -133,12 +133,12 @@ impl TrustList {
         Ok(kept)
     }
 
-    /// Reads, changes and writes it while no other process does.
+    /// Reads, changes and replaces the file under a lock that other processes respect.
     fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Trusted>)) -> Result<(), String> {
         let failed = |e: io::Error| format!("`{}` can't be written: {e}", self.path.display());
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         private::make_folder(folder).map_err(failed)?;
-        // The file itself is another one after each change, so the folder is what is locked.
+        // The file is replaced at each change, so the folder is locked instead.
         let lock = File::open(folder).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut kept = self.read()?;
@@ -148,8 +148,8 @@ impl TrustList {
     }
 }
 
-/// The place of a config: its folder's canonical path, and its name there. A link at that place isn't followed, so a folder can't borrow
-/// another's trust by a link to a file that is trusted.
+/// The key of a config: its folder's canonical path, and its name there. A link at that path isn't followed, so a folder can't borrow another's
+/// trust by a link to a trusted file.
 #[must_use]
 pub fn place(config: &Path) -> PathBuf {
     let absolute = std::path::absolute(config).unwrap_or_else(|_| config.to_path_buf());
@@ -159,7 +159,7 @@ pub fn place(config: &Path) -> PathBuf {
     }
 }
 
-/// A place as the list has it: two places never have one name.
+/// A path as the list has it: different paths never have the same name.
 fn name(config: &Path) -> String {
     match config.to_str() {
         Some(text) => text.to_owned(),
@@ -168,6 +168,7 @@ fn name(config: &Path) -> String {
 }
 
 /// A digest, in lower-case hexadecimal.
+#[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

@@ -1,5 +1,4 @@
 //! Compiles the built-in plugins, and packs them.
-#![expect(clippy::print_stdout, reason = "that is how a build script speaks to cargo")]
 
 use std::path::{Path, PathBuf};
 

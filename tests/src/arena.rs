@@ -11,12 +11,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use understudy::config::{Config, Plugin, Sampling};
-use understudy::plugin::Engine;
-use understudy::provider::Http;
-use understudy::relay::{Relay, RelayOptions};
-use understudy::sampling::{Sampler, Understudy};
-use understudy::transport::{Duplex, Incoming};
+use understudy::config::{Config, PluginConfig, Sampling};
+use understudy::outbound::Http;
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::Engine;
+use understudy_proxy::relay::{Relay, RelayOptions};
+use understudy_proxy::transport::{Duplex, Incoming};
 
 use crate::session::sampling;
 use crate::{PATIENCE, bombs, guests, program, wild};
@@ -154,7 +154,7 @@ pub struct Arena {
     /// The one whose provider is hostile.
     pub wild: Arc<Server>,
     engine: Arc<Engine>,
-    bomb: Plugin,
+    bomb: PluginConfig,
     _folder: tempfile::TempDir,
 }
 
@@ -185,13 +185,13 @@ impl Arena {
         let config = Config::parse(&config.to_string(), Path::new("arena")).unwrap_or_else(|e| panic!("{e}"));
         let cache = crate::program::cache();
         let engine = Engine::new(Some(cache)).unwrap_or_else(|e| panic!("{e}"));
-        engine.compile_apart(program::binary("understudy"));
+        engine.compile_in_children(program::binary("understudy"));
         let bomb = config.plugin("bomb", |_| None).unwrap_or_else(|e| panic!("{e}"));
         let http = Arc::new(Http::default());
         let server = async |plugin: &str| {
             let rule = Sampling { requests_per_call: u32::MAX, ..Sampling::by(vec![plugin.to_owned()]) };
             let plugin = config.plugin(plugin, |_| None).unwrap_or_else(|e| panic!("{e}"));
-            let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+            let plugin = ConfiguredPlugin::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
             let sampler = Sampler::new("server", &rule, vec![plugin], Arc::clone(&http), &config);
             Arc::new(Server::new(rule, Arc::new(sampler), config.limits.line))
         };
@@ -205,7 +205,7 @@ impl Arena {
     /// # Panics
     /// If it isn't.
     pub async fn load_bomb(&self) {
-        let outcome = Understudy::load(&self.engine, &self.bomb, |_| None).await;
+        let outcome = ConfiguredPlugin::load(&self.engine, &self.bomb, |_| None).await;
         let error = outcome.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("`limits.compile.time`"), "{error}");
     }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use understudy::config::{Config, Mode, Sampling};
-use understudy::plugin::Engine;
-use understudy::provider::Http;
-use understudy::relay::{Relay, RelayOptions, StateKey};
-use understudy::sampling::{Sampler, Understudy};
-use understudy::transport::{Duplex, DuplexPeer, Incoming};
+use understudy::outbound::Http;
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::Engine;
+use understudy_proxy::relay::{Relay, RelayOptions, StateKey};
+use understudy_proxy::transport::{Duplex, DuplexPeer, Incoming};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Relayed {
         let config = Config::parse(&config.to_string(), Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
         let plugin = config.plugin(&rule.plugins.join(""), |_| None).unwrap_or_else(|e| panic!("{e}"));
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
-        let plugin = Understudy::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+        let plugin = ConfiguredPlugin::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
         let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config);
         let terms = RelayOptions { state_key, ..RelayOptions::new(config.limits.line) };
         let ((front, client), (back, server)) = (Duplex::pair(), Duplex::pair());

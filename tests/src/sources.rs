@@ -38,7 +38,7 @@ pub struct Source {
 /// A path that a source names.
 #[derive(Debug, Clone)]
 pub struct Named {
-    /// Where: `host/src/plugin.rs:12`.
+    /// Where: `host/src/sandbox.rs:12`.
     pub place: String,
     /// The path from the crate's root, or from another crate's name. A local name that begins a path is here as it stands.
     pub path: Vec<String>,
@@ -156,6 +156,7 @@ impl Source {
     #[must_use]
     pub fn paths(&self) -> Vec<Named> {
         let tokens = tokens(&self.code);
+        let ends: Vec<usize> = self.code.match_indices('\n').map(|(at, _)| at).collect();
         let (mut found, mut inline, mut depth) = (Vec::new(), Vec::<(String, usize)>::new(), 0);
         let mut i = 0;
         while i < tokens.len() {
@@ -178,7 +179,7 @@ impl Source {
                     self.module.iter().cloned().chain(inline.iter().map(|(name, _)| name.clone())).collect();
                 let mut end = i;
                 tree(&tokens, &mut end, &mut Vec::new(), &mut |path, alias, at| {
-                    let line = self.code[..at].lines().count().max(1);
+                    let line = ends.partition_point(|end| *end < at) + 1;
                     let (path, is_own) = absolute(&module, path);
                     found.push(Named { place: format!("{}:{line}", self.path), path, is_own, alias });
                 });
@@ -416,11 +417,39 @@ fn item(code: &str) -> usize {
     code.len()
 }
 
+impl Named {
+    /// Whether this is, or is below, a module of any crate of ours or a crate of this name.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        let first = self.path.first().is_some_and(|first| *first == name.replace('-', "_"));
+        // A module of another crate of ours is named behind that crate.
+        first || !self.is_own && self.path.get(1).is_some_and(|second| second == name) && self.is_of_house()
+    }
+
+    fn is_of_house(&self) -> bool {
+        self.path.first().is_some_and(|first| first.starts_with("understudy") || first == "mcp")
+    }
+}
+
 impl Crate {
     /// The modules below the crate's root.
     #[must_use]
     pub fn tops(&self) -> BTreeSet<&str> {
         self.sources.iter().filter_map(Source::top).collect()
+    }
+
+    /// What a source names, with the crate's own re-exports as the modules that they are from.
+    #[must_use]
+    pub fn known_by(&self, source: &Source) -> Vec<Named> {
+        let (tops, exported, mut all) = (self.tops(), self.exported(), source.paths());
+        // Without `crate::` in front it is a child of the module that names it, which is called alike.
+        all.retain(|named| named.is_own || !named.path.first().is_some_and(|first| tops.contains(first.as_str())));
+        for named in all.iter_mut().filter(|named| named.is_own) {
+            if let Some(module) = named.path.first().and_then(|first| exported.get(first)) {
+                named.path.insert(0, module.clone());
+            }
+        }
+        all
     }
 
     /// Where each top module names each other one.

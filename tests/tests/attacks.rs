@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use understudy::config::Config;
-use understudy::plugin::{Engine, Plugin};
+use understudy::sandbox::{Engine, EngineOptions, Plugin};
 use understudy::wit::understudy::plugin::types as wit;
 use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_tests::arena::{Arena, Holdings};
@@ -218,7 +218,7 @@ fn loops(plugin: &Arc<Plugin>, count: usize) -> JoinSet<Result<(), understudy::e
 async fn more_instances_than_the_pool_has_room_for_wait_for_their_turn() {
     let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::with_pool(None, 2).unwrap();
+    let engine = Engine::with_options(EngineOptions { pool: Some(2), ..EngineOptions::default() }).unwrap();
     let mut calls = Vec::new();
     // Each may have one place of the two.
     for _ in 0..4 {
@@ -237,7 +237,7 @@ async fn more_instances_than_the_pool_has_room_for_wait_for_their_turn() {
 async fn one_plugin_whose_guests_all_run_for_ever_leaves_places_in_the_pool_to_others() {
     let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::with_pool(None, 4).unwrap();
+    let engine = Engine::with_options(EngineOptions { pool: Some(4), ..EngineOptions::default() }).unwrap();
     let hostile = on_a_pool_of(&engine, "1 h", folder.path()).await;
     let honest = on_a_pool_of(&engine, "1 h", folder.path()).await;
     let mut calls = loops(&hostile, 40);

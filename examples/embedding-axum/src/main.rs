@@ -12,8 +12,8 @@ use axum::routing::get;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use understudy::config::Config;
-use understudy::server_runtime::EmbeddedFront;
 use understudy::{RuntimeOptions, SharedResources};
+use understudy_proxy::server_runtime::EmbeddedFront;
 
 #[tokio::main]
 async fn main() -> Result<()> {

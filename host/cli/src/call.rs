@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 use super::args::{ClientArgs, GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use understudy::client::tool_name;
+use crate::client::tool_name;
 use understudy::text::{did_you_mean, list, one_line};
 
 /// Arguments of `call`.
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
-    /// The tool
+    /// The tool's name
     #[arg(value_name = "TOOL")]
     tool: String,
-    /// Its arguments: `key=value` (typed by the tool's schema), `key:=JSON`, or one JSON object
+    /// The tool's arguments: `key=value` (typed by the tool's schema), `key:=JSON`, or one JSON object
     #[arg(value_name = "ARGUMENT")]
     arguments: Vec<String>,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(super) struct CallArgs {
 
 pub(super) async fn run(global: &GlobalArgs, args: CallArgs) -> Result<Outcome> {
     let (tool, arguments) = (args.tool.as_str(), args.arguments.as_slice());
-    let call = async |client: &mut understudy::client::Client, sampling: bool| {
+    let call = async |client: &mut crate::client::Client, sampling: bool| {
         let tools = client.tools().await?;
         let Some(found) = tools.iter().find(|candidate| tool_name(candidate) == tool) else {
             bail!("{}", unknown(tool, tools.iter().map(tool_name).collect(), sampling));

@@ -14,21 +14,22 @@ use super::setup;
 use entry::Entry;
 use understudy::check;
 use understudy::config::{Config, CredentialSource, Mode, Sampling, Transport};
-use understudy::provider::credential::{CLEAN_ENVIRONMENT, Credential};
-use understudy::provider::secret::{SHORTEST_CUT, SHORTEST_SECRET};
+use understudy::outbound::credential::{CLEAN_ENVIRONMENT, Credential};
+use understudy::outbound::redact::{SHORTEST_CUT, SHORTEST_SECRET};
 use understudy::runtime::{BuildError, Overrides};
-use understudy::server_runtime;
+use understudy::scheduling::Scheduling;
 use understudy::text::one_line;
+use understudy_proxy::server_runtime;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Run the commands that print credentials, too
+    /// Also run the commands that print credentials
     #[arg(long)]
     commands: bool,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// A server's command and its arguments, as for `proxy`: all from the first word that is no option on
+    /// A server's command and its arguments, as for `proxy`, from the first word that isn't an option
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -182,7 +183,7 @@ async fn plugins(
 ) -> Result<BTreeMap<String, String>> {
     out("plugins")?;
     let (mut variables, commands) = (BTreeMap::new(), args.commands);
-    let shared = setup::shared_resources();
+    let shared = setup::shared_resources(Scheduling::default());
     if let Err(error) = shared.engine() {
         report.trouble(&error.to_string())?;
         return Ok(variables);
@@ -216,7 +217,7 @@ async fn plugins(
                 notable(&format!("`{name}`: {remark}"))?;
             }
         }
-        let credential = loaded.destination.credential().filter(|credential| credential.is_there());
+        let credential = loaded.provider_client.credential().filter(|credential| credential.is_there());
         let variable = credential.and_then(Credential::variable);
         variables.extend(variable.map(|variable| (name.clone(), variable.to_owned())));
         for (rule, how) in check::quick(&loaded).await.breaches() {
@@ -224,7 +225,7 @@ async fn plugins(
             report.trouble(&format!("`{name}` breaks the rule `{}`: {how}; {}", rule.name(), rule.remedy()))?;
         }
         let is_used = used.contains(&name);
-        if let Some(guarded) = loaded.plugin.guarded() {
+        if let Some(guarded) = loaded.plugin.egress_policy() {
             let origins = guarded.names();
             let reach = if origins.is_empty() { "nothing".to_owned() } else { origins.join(", ") };
             let summary = format!("{summary}; it makes its own HTTP requests, and may reach {reach}");
@@ -236,11 +237,11 @@ async fn plugins(
             }
             continue;
         }
-        let Some(credential) = loaded.destination.credential() else {
+        let Some(credential) = loaded.provider_client.credential() else {
             fine(&summary)?;
             continue;
         };
-        let to = loaded.destination.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
+        let to = loaded.provider_client.endpoint().map_or_else(str::to_owned, |endpoint| format!("to {endpoint}"));
         goes(&name, &summary, &to, credential, is_used, commands).await?;
     }
     Ok(variables)

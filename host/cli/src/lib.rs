@@ -8,6 +8,7 @@
 //! | `args` | arguments that several verbs understand |
 //! | `words` | where a server's command begins among the arguments |
 //! | `setup` | from the arguments to the library |
+//! | `client` | a small MCP client in front of the relay |
 //! | `output` | what a verb writes, and how it ends |
 //! | `log`, `progress` | what is shown on stderr |
 //! | `proxy`, `serve` | the verbs that stand between clients and servers |
@@ -17,6 +18,7 @@
 mod args;
 mod auth;
 mod call;
+mod client;
 mod completions;
 mod demo;
 mod doctor;
@@ -43,7 +45,7 @@ use understudy::children;
 use understudy::config::ConfigError;
 use understudy::error::LoadError;
 use understudy::runtime::BuildError;
-use understudy::server_runtime::ServerError;
+use understudy_proxy::server_runtime::ServerError;
 
 /// Answers MCP sampling requests for clients that can't, with sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -57,30 +59,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Stand between a client (on stdin and stdout) and a server (a command or a URL), and answer the server's sampling requests
+    /// Run a server (a command or a URL) for a client on stdin and stdout, and answer the server's sampling requests
     Proxy(proxy::ProxyArgs),
-    /// Serve every configured server over HTTP, each at /NAME/mcp, and answer their sampling requests
+    /// Serve every configured server over HTTP, each at /NAME/mcp, and answer its sampling requests
     Serve(serve::ServeArgs),
     /// List a server's tools
     Tools(tools::ToolsArgs),
-    /// Call a server's tool, its sampling requests answered
+    /// Call a server's tool, and answer the server's sampling requests
     Call(call::CallArgs),
     /// Answer one sampling request: `CreateMessageRequestParams` in, `CreateMessageResult` out
     Sample(sample::SampleArgs),
-    /// Log in at a server at a URL that wants OAuth; the login is kept in your config folder
+    /// Log in at a server that wants OAuth, and keep the login in your config folder
     Auth(auth::AuthArgs),
-    /// Show what the config of a folder would do, and allow it: until then, and once it has changed, it does nothing
+    /// Show what a folder's config would do, and allow it; a config that isn't allowed, or has changed since, has no effect
     Trust(trust::TrustArgs),
-    /// Look at plugins
+    /// List, inspect, check, compile, fetch, push and begin plugins
     Plugin {
         #[command(subcommand)]
         verb: plugin::PluginVerb,
     },
-    /// See it work: a real server's sampling request, answered offline in the sandbox, hop by hop
+    /// Show a real server's sampling request answered offline in the sandbox, step by step
     Demo(demo::DemoArgs),
-    /// Say what is configured and what is missing
+    /// Say which config is used, what is configured and what is missing
     Doctor(doctor::DoctorArgs),
-    /// Write completions for a shell
+    /// Write a shell's completions to stdout
     Completions(completions::CompletionsArgs),
 }
 
@@ -88,8 +90,8 @@ enum Verb {
 #[must_use]
 pub fn program() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == understudy::plugin::COMPILE) {
-        return understudy::plugin::compile_for_parent(arguments);
+    if arguments.next().is_some_and(|first| first == understudy::sandbox::COMPILE) {
+        return understudy::sandbox::compile_for_parent(arguments);
     }
     let cli = Cli::parse_from(words::with_command_apart(&Cli::command(), std::env::args_os().collect()));
     start_log(&cli);

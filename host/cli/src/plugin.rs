@@ -13,10 +13,11 @@ use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, out};
 use super::setup;
 use understudy::config;
-use understudy::plugin::{Plugin, World};
-use understudy::provider::guarded::Guarded;
+use understudy::outbound::egress_policy::EgressPolicy;
 use understudy::runtime::{BuildError, Overrides};
-use understudy::sampling::Understudy;
+use understudy::sampling::ConfiguredPlugin;
+use understudy::sandbox::{Plugin, World};
+use understudy::scheduling::Scheduling;
 use understudy::select::choose;
 use understudy::text::{list, one_line};
 use understudy::wit::understudy::plugin::types as wit;
@@ -24,35 +25,35 @@ use understudy::wit::understudy::plugin::types as wit;
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginVerb {
-    /// List the config's plugins and the built-in ones, and whether each can serve
+    /// List the config's plugins and the built-in ones, and say whether each can serve
     List {
         /// Write the list as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Explain which plugin and model a request would get
+    /// Explain which plugin and model would answer a request
     Models(ModelsArgs),
-    /// Show what a plugin is, and what it can do under the present config
+    /// Show what a plugin is, and what it may do under this config
     Inspect {
         /// A name from the config, a built-in's name, a component's path, or `oci://…`
         plugin: String,
-        /// Write it as JSON
+        /// Write the result as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Hold a plugin against the kit: its world, canonical requests, canned answers, the author's fixtures, its limits
+    /// Check a plugin: its world, canonical requests, canned answers, the author's fixtures, its limits
     Check(check::CheckArgs),
-    /// Compile a plugin ahead of time, for this machine and this version
+    /// Compile a plugin ahead of time, for this machine and this version of Understudy
     Compile(compile::CompileArgs),
-    /// Fetch components from their registries, and pin them in the lock file beside the config
+    /// Fetch components from registries, and pin them in the lock file beside the config
     Pull(distribute::PullArgs),
-    /// Put a plugin into a registry
+    /// Push a plugin to a registry
     Push(distribute::PushArgs),
-    /// Make a folder for a new plugin, which builds with one command
+    /// Create the folder of a new plugin, which builds with one command
     New(new::NewArgs),
-    /// Write bindings of the contract, for C and Go: their compilers know nothing of components
+    /// Write bindings of the contract for C or Go
     Bindings(new::BindingsArgs),
-    /// Make a component of a core module, as Rust, Go and C compilers make them
+    /// Convert a core module, as Rust, Go and C compilers make them, into a component
     Componentize(new::ComponentizeArgs),
 }
 
@@ -74,28 +75,28 @@ pub(super) async fn run(global: &GlobalArgs, verb: PluginVerb) -> Result<Outcome
 /// A request's preferences, and who would be asked.
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
-    /// The server of this name in the config; else the global rule
+    /// The server with this name in the config [default: the global rule]
     #[arg(long, value_name = "NAME", conflicts_with = "plugin")]
     server: Option<String>,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// A hint, as the request would give it; several in order
+    /// A hint of the request; can be repeated, in order
     #[arg(long, value_name = "HINT")]
     hint: Vec<String>,
-    /// `costPriority`, 0 to 1
+    /// The request's `costPriority`, 0 to 1
     #[arg(long, value_name = "PRIORITY")]
     cost: Option<f64>,
-    /// `speedPriority`, 0 to 1
+    /// The request's `speedPriority`, 0 to 1
     #[arg(long, value_name = "PRIORITY")]
     speed: Option<f64>,
-    /// `intelligencePriority`, 0 to 1
+    /// The request's `intelligencePriority`, 0 to 1
     #[arg(long, value_name = "PRIORITY")]
     intelligence: Option<f64>,
 }
 
 async fn models(global: &GlobalArgs, args: ModelsArgs) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let (shared, overrides) = (setup::shared_resources(), args.sampling.overrides());
+    let (shared, overrides) = (setup::shared_resources(Scheduling::default()), args.sampling.overrides());
     let configured = match &args.server {
         Some(name) => config.server(name, setup::env)?.sampling,
         None => config.sampling().cloned(),
@@ -127,7 +128,7 @@ async fn models(global: &GlobalArgs, args: ModelsArgs) -> Result<Outcome> {
 
 async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let (shared, overrides) = (setup::shared_resources(), Overrides::default());
+    let (shared, overrides) = (setup::shared_resources(Scheduling::default()), Overrides::default());
     shared.engine()?;
     let (mut rows, mut sound) = (Vec::new(), true);
     for name in setup::plugin_names(&config) {
@@ -138,7 +139,7 @@ async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
         let row = match loaded {
             Ok((plugin, loaded)) => json!({
                 "name": name, "component": plugin.component, "world": world(&loaded.plugin),
-                "allow": loaded.plugin.guarded().map(Guarded::names),
+                "allow": loaded.plugin.egress_policy().map(EgressPolicy::names),
                 "serves": loaded.troubles().is_empty(),
                 "version": loaded.plugin.description.version, "summary": loaded.plugin.description.summary,
                 "missing": loaded.troubles(),
@@ -177,7 +178,7 @@ async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
 
 async fn inspect(global: &GlobalArgs, name: &str, as_json: bool) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let shared = setup::shared_resources();
+    let shared = setup::shared_resources(Scheduling::default());
     let plugin = Overrides::default().plugin(&config, name, shared.environment())?;
     let loaded = shared.load(&plugin).await?;
     let facts = facts(&plugin, &loaded);
@@ -201,7 +202,7 @@ async fn inspect(global: &GlobalArgs, name: &str, as_json: bool) -> Result<Outco
 }
 
 /// What a handler may do on the network, in words.
-fn reaches(guarded: &Guarded) -> Vec<String> {
+fn reaches(guarded: &EgressPolicy) -> Vec<String> {
     let mut can = Vec::new();
     let names = guarded.names();
     if names.is_empty() {
@@ -221,7 +222,7 @@ fn reaches(guarded: &Guarded) -> Vec<String> {
 }
 
 fn world(plugin: &Plugin) -> &'static str {
-    match plugin.shape.world {
+    match plugin.info.world {
         Ok(World::Provider { streaming: false }) => "provider",
         Ok(World::Provider { streaming: true }) => "provider, with streaming",
         Ok(World::Handler) => "handler",
@@ -229,7 +230,7 @@ fn world(plugin: &Plugin) -> &'static str {
     }
 }
 
-fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
+fn facts(config: &config::PluginConfig, loaded: &ConfiguredPlugin) -> Value {
     let (plugin, description) = (&loaded.plugin, &loaded.plugin.description);
     let limits = plugin.limits();
     let mut can: Vec<String> = vec![
@@ -240,19 +241,19 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
             limits.cpu
         ),
     ];
-    match (plugin.guarded(), loaded.destination.endpoint()) {
+    match (plugin.egress_policy(), loaded.provider_client.endpoint()) {
         (Some(guarded), _) => can.extend(reaches(guarded)),
         (None, Ok(endpoint)) => can.push(format!("have the host send HTTP requests to {endpoint}, and nowhere else")),
         (None, Err(_)) => can.push("make no HTTP request: the config gives it no endpoint".to_owned()),
     }
-    if let Some(credential) = loaded.destination.credential() {
+    if let Some(credential) = loaded.provider_client.credential() {
         can.push(format!("never see its credential: the host adds {}", credential.in_words()));
     }
-    if !plugin.shape.imports.is_empty() {
-        let network = if plugin.guarded().is_some() { "no other network" } else { "no network" };
+    if !plugin.info.imports.is_empty() {
+        let network = if plugin.egress_policy().is_some() { "no other network" } else { "no network" };
         can.push(format!("see the time and random numbers; no file, no environment, {network} (its WASI is inert)"));
     }
-    let allowed = plugin.guarded().map(Guarded::names);
+    let allowed = plugin.egress_policy().map(EgressPolicy::names);
     let suggestion = description.endpoint.as_ref().map(|endpoint| endpoint.url.clone());
     json!({
         "name": plugin.name,
@@ -260,8 +261,8 @@ fn facts(config: &config::Plugin, loaded: &Understudy) -> Value {
         "size": plugin.size,
         "sha256": plugin.sha256,
         "world": world(plugin),
-        "imports": plugin.shape.imports,
-        "exports": plugin.shape.exports,
+        "imports": plugin.info.imports,
+        "exports": plugin.info.exports,
         "describes": format!("{} {}: {}", description.name, description.version, description.summary),
         "accepts": description.accepts,
         "models": loaded.catalogue.names().collect::<Vec<_>>(),

@@ -15,9 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, ServerArgs};
 use super::output::Outcome;
 use super::setup;
-use understudy::relay::{Relay, RelayOptions};
-use understudy::transport::server::LAST_WORDS;
-use understudy::transport::stdio::{self, Front};
+use understudy_proxy::relay::{Relay, RelayOptions};
+use understudy_proxy::transport::server::LAST_WORDS;
+use understudy_proxy::transport::stdio::{self, Front};
 
 /// Arguments of `proxy`.
 #[derive(Debug, Args)]

@@ -14,27 +14,27 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use token::Wanted;
-use understudy::config::{Config, Listen, Serve};
+use token::RequiredToken;
+use understudy::config::{Config, ListenAddress, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
 use understudy::reload::FileSnapshot;
-use understudy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
-use understudy::transport::http_server::{HttpServer, Listener, Socket};
+use understudy_proxy::server_runtime::{Backends, ConfiguredServer, ServerRuntime, front_settings, relay_options};
+use understudy_proxy::transport::http_server::{HttpServer, Listener, Socket};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where to listen: an IP address and a port, 0 for a free one, or `unix:` and a path [default: 127.0.0.1:8765]
+    /// The address to listen on: an IP address and a port (0 for a free one), or `unix:` and a path [default: 127.0.0.1:8765]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Let every user of this machine in, and not only requests that carry the bearer token
+    /// Accept requests without a bearer token, from every user of this machine
     #[arg(long, conflicts_with = "new_token")]
     no_token: bool,
-    /// Make a new bearer token, in the place of the one that is kept for this user; clients need it then
+    /// Replace the bearer token that is kept for this user; clients need the new one
     #[arg(long)]
     new_token: bool,
-    /// Serve the server of this name in the config's `mcpServers`, and others only if they are named too
+    /// Serve only the server with this name in the config's `mcpServers`; can be repeated [default: all servers]
     #[arg(long, value_name = "NAME")]
     server: Vec<String>,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &GlobalArgs, args: ServeArgs) -> Result<Outcome>
     let config = setup::config(global)?;
     let serve = settings(&config, args.listen.as_deref())?;
     let wanted = token::wanted(&config, &serve, args.no_token, args.new_token).await?;
-    let (shared, overrides) = (setup::shared_resources(), args.sampling.overrides());
+    let (shared, overrides) = (setup::shared_resources(global.scheduling()), args.sampling.overrides());
     let relay = relay_options(&config, shared.environment()).await?;
     let servers = servers(&config, &args.server, shared.environment())?;
 
@@ -123,22 +123,23 @@ async fn told_to_end((terminate, interrupt): &mut (Signal, Signal)) {
 fn settings(config: &Config, listen: Option<&str>) -> Result<Serve> {
     let mut serve = config.serve(setup::env)?;
     if let Some(text) = listen {
-        serve.listen = Listen::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
+        serve.listen =
+            ListenAddress::parse(text).map_err(|reason| UsageError(format!("`--listen {text}` {reason}")))?;
     }
-    if let Listen::Unix(path) = &mut serve.listen {
+    if let ListenAddress::Unix(path) = &mut serve.listen {
         *path = std::path::absolute(&*path).with_context(|| format!("`{}` is no path", path.display()))?;
     }
     Ok(serve)
 }
 
 /// Listens.
-async fn listener(listen: &Listen) -> Result<Listener> {
+async fn listener(listen: &ListenAddress) -> Result<Listener> {
     match listen {
-        Listen::Tcp(address) => {
+        ListenAddress::Tcp(address) => {
             let listener = TcpListener::bind(address).await;
             Ok(Listener::Tcp(listener.with_context(|| format!("can't listen on {listen} (is the port taken?)"))?))
         }
-        Listen::Unix(path) => {
+        ListenAddress::Unix(path) => {
             let bound = Socket::bind(path).map_err(anyhow::Error::msg);
             Ok(Listener::Unix(bound.with_context(|| format!("can't listen on {listen}"))?))
         }
@@ -146,8 +147,8 @@ async fn listener(listen: &Listen) -> Result<Listener> {
 }
 
 /// Says where the servers are: to programs on stdout, and with a token that was made here to people on stderr.
-fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &Wanted) -> Result<()> {
-    let Wanted::Made(token, file) = wanted else {
+fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &RequiredToken) -> Result<()> {
+    let RequiredToken::Made(token, file) = wanted else {
         return out(&json!({ "listening": url, "endpoints": endpoints }).to_string());
     };
     let header = format!("Authorization: Bearer {}", token.expose_secret());

@@ -10,14 +10,15 @@ use tokio::sync::mpsc;
 
 use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerArgs, UsageError};
 use super::progress;
-use understudy::client::{self, Client};
+use crate::client::{self, Client};
 use understudy::config::{Aside, Config, Mode, Origin, Sampling};
 use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
 use understudy::runtime::{BuildError, RuntimeOptions, SharedResources};
 use understudy::sampling::Sampler;
-use understudy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
+use understudy::scheduling::Scheduling;
 use understudy::text::quoted;
+use understudy_proxy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
 
 /// The config; which one it is, what was left aside and its warnings are said.
 pub(super) fn config(global: &GlobalArgs) -> Result<Config> {
@@ -38,8 +39,8 @@ pub(super) fn env(name: &str) -> Option<String> {
 }
 
 /// What the plugins of this process share. On a terminal, what is being compiled is shown.
-pub(super) fn shared_resources() -> SharedResources {
-    let mut options = RuntimeOptions { compiler: this_program(), ..RuntimeOptions::from_env() };
+pub(super) fn shared_resources(scheduling: Scheduling) -> SharedResources {
+    let mut options = RuntimeOptions { compiler: this_program(), scheduling, ..RuntimeOptions::from_env() };
     if io::stderr().is_terminal() {
         options.on_compile = Some(Arc::new(progress::compiling));
     }
@@ -75,7 +76,7 @@ pub(super) async fn reloaded_server(
     server: &ServerArgs,
     sampling: &SamplingArgs,
 ) -> Result<(ServerRuntime, Reloader)> {
-    let (config, shared, overrides) = (config(global)?, shared_resources(), sampling.overrides());
+    let (config, shared, overrides) = (config(global)?, shared_resources(global.scheduling()), sampling.overrides());
     let env = shared.environment();
     let server = ConfiguredServer::resolve(&config, &server.spec()?, env).map_err(in_words)?;
     let seen = FileSnapshot::of(&config, &overrides, std::iter::once(&server.key), env);
@@ -156,7 +157,7 @@ pub(super) async fn sampler(global: &GlobalArgs, args: &SamplingArgs) -> Result<
     })?;
     // The request is the user's own, not a server's: only a limit that somebody wrote down holds.
     let rule = Sampling { max_tokens: rule.max_tokens.or(Some(u32::MAX)), ..rule };
-    shared_resources().load_sampler(&config, "sample", &rule, &overrides).await.map_err(in_words)
+    shared_resources(global.scheduling()).load_sampler(&config, "sample", &rule, &overrides).await.map_err(in_words)
 }
 
 /// The names of all plugins: the config's, then the built-in ones that it doesn't replace.

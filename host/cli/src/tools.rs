@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::args::{ClientArgs, GlobalArgs};
 use super::output::{Outcome, out};
 use super::setup;
-use understudy::client::tool_name;
+use crate::client::tool_name;
 use understudy::text::one_line;
 
 /// Arguments of `tools`.
@@ -15,7 +15,7 @@ use understudy::text::one_line;
 pub(super) struct ToolsArgs {
     #[command(flatten)]
     client: ClientArgs,
-    /// Write the tools as JSON, as the server describes them
+    /// Write the tools as JSON, in the server's own description
     #[arg(long)]
     json: bool,
 }

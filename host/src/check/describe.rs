@@ -1,4 +1,4 @@
-//! Whether what a plugin says of itself makes sense.
+//! Whether a plugin's description is consistent.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::wit::understudy::plugin::types as wit;
 
-/// What is wrong with a description; nothing if it makes sense.
+/// The faults of a description; none if it is consistent.
 pub(super) fn odd(description: &wit::Description) -> Vec<String> {
     let mut odd = Vec::new();
     for (field, text, required) in [
@@ -39,7 +39,7 @@ pub(super) fn odd(description: &wit::Description) -> Vec<String> {
     odd
 }
 
-/// What is wrong with a record's `extensions`.
+/// The fault of a record's `extensions`.
 pub(super) fn extensions(record: &str, text: &str) -> Option<String> {
     let is_object = || serde_json::from_str::<serde_json::Map<String, Value>>(text).is_ok();
     (!text.trim().is_empty() && !is_object())

@@ -10,7 +10,7 @@ use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use super::options;
 use crate::error::Error;
-use crate::sampling::Understudy;
+use crate::sampling::ConfiguredPlugin;
 use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
 use crate::wit::understudy::plugin::types as wit;
 
@@ -38,7 +38,7 @@ const KEYS: [&str; 7] = ["request", "options", "exchanges", "result", "usage", "
 ///
 /// # Errors
 /// If the folder can't be read, or holds none.
-pub async fn run_all(plugin: &Understudy, folder: &Path, update: bool) -> Result<Ran, String> {
+pub async fn run_all(plugin: &ConfiguredPlugin, folder: &Path, update: bool) -> Result<Ran, String> {
     let mut ran = Ran::default();
     for file in files(folder)? {
         ran.count += 1;
@@ -87,7 +87,7 @@ fn read(file: &Path) -> Result<Value, String> {
 }
 
 /// The fixture with its expectations replaced by what really happened.
-async fn run(plugin: &Understudy, fixture: &Value) -> Result<Value, String> {
+async fn run(plugin: &ConfiguredPlugin, fixture: &Value) -> Result<Value, String> {
     let mut outcome = fixture.as_object().cloned().unwrap_or_default();
     for key in EXPECTED {
         outcome.remove(key);
@@ -103,7 +103,7 @@ async fn run(plugin: &Understudy, fixture: &Value) -> Result<Value, String> {
 
 /// A conversation, and what has come of it so far.
 struct Played<'a> {
-    plugin: &'a Understudy,
+    plugin: &'a ConfiguredPlugin,
     outcome: Map<String, Value>,
     made: Vec<Value>,
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::plugin::Used;
+use crate::sandbox::PeakUsage;
 use crate::text::one_line;
 
-/// What a plugin is held to, in the order in which it is looked at.
+/// The rules for plugins, in the order in which they are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     /// It is a component of a world of this contract's version.
@@ -118,7 +118,7 @@ impl Rule {
 
 /// How a rule came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RuleOutcome {
     /// Kept; and what was seen.
     Kept(String),
     /// Kept, but the author should know this.
@@ -131,20 +131,20 @@ pub enum Outcome {
 
 /// The kit's report on one plugin.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct ConformanceReport {
     /// The plugin's name.
     pub plugin: String,
     /// The component's SHA-256 digest; empty if it couldn't be loaded.
     pub sha256: String,
     /// The most that each exported function has used.
-    pub used: BTreeMap<&'static str, Used>,
-    findings: BTreeMap<Rule, Outcome>,
+    pub used: BTreeMap<&'static str, PeakUsage>,
+    findings: BTreeMap<Rule, RuleOutcome>,
 }
 
-/// So many breaches of one rule are told.
+/// The most breaches of one rule that are reported.
 const MOST_TOLD: usize = 5;
 
-impl Report {
+impl ConformanceReport {
     /// An empty report.
     #[must_use]
     pub fn new(plugin: &str) -> Self {
@@ -155,39 +155,39 @@ impl Report {
     pub fn broken(&mut self, rule: Rule, how: impl AsRef<str>) {
         let how = one_line(how.as_ref(), 600);
         match self.findings.get_mut(&rule) {
-            Some(Outcome::Broken(all)) if all.contains(&how) => {}
-            Some(Outcome::Broken(all)) => all.push(how),
+            Some(RuleOutcome::Broken(all)) if all.contains(&how) => {}
+            Some(RuleOutcome::Broken(all)) => all.push(how),
             _ => {
-                self.findings.insert(rule, Outcome::Broken(vec![how]));
+                self.findings.insert(rule, RuleOutcome::Broken(vec![how]));
             }
         }
     }
 
     /// The rule was kept, as far as nothing else is said of it.
     pub fn kept(&mut self, rule: Rule, what: impl AsRef<str>) {
-        self.findings.entry(rule).or_insert_with(|| Outcome::Kept(one_line(what.as_ref(), 600)));
+        self.findings.entry(rule).or_insert_with(|| RuleOutcome::Kept(one_line(what.as_ref(), 600)));
     }
 
     /// The rule was kept, but.
     pub fn noted(&mut self, rule: Rule, what: impl AsRef<str>) {
-        self.findings.entry(rule).or_insert_with(|| Outcome::Noted(one_line(what.as_ref(), 600)));
+        self.findings.entry(rule).or_insert_with(|| RuleOutcome::Noted(one_line(what.as_ref(), 600)));
     }
 
     /// The rule wasn't looked at.
     pub fn skipped(&mut self, rule: Rule, why: &str) {
-        self.findings.entry(rule).or_insert_with(|| Outcome::Skipped(why.to_owned()));
+        self.findings.entry(rule).or_insert_with(|| RuleOutcome::Skipped(why.to_owned()));
     }
 
     /// How a rule came out.
     #[must_use]
-    pub fn of(&self, rule: Rule) -> Option<&Outcome> {
+    pub fn of(&self, rule: Rule) -> Option<&RuleOutcome> {
         self.findings.get(&rule)
     }
 
     /// The rules that were broken.
     pub fn breaches(&self) -> impl Iterator<Item = (Rule, &[String])> {
         self.findings.iter().filter_map(|(rule, outcome)| match outcome {
-            Outcome::Broken(how) => Some((*rule, how.as_slice())),
+            RuleOutcome::Broken(how) => Some((*rule, how.as_slice())),
             _ => None,
         })
     }
@@ -205,10 +205,10 @@ impl Report {
         for (rule, outcome) in &self.findings {
             let name = rule.name();
             match outcome {
-                Outcome::Kept(what) => lines.push(format!("ok    {name:10} {what}")),
-                Outcome::Noted(what) => lines.push(format!("note  {name:10} {what}")),
-                Outcome::Skipped(why) => lines.push(format!("-     {name:10} {why}")),
-                Outcome::Broken(how) => {
+                RuleOutcome::Kept(what) => lines.push(format!("ok    {name:10} {what}")),
+                RuleOutcome::Noted(what) => lines.push(format!("note  {name:10} {what}")),
+                RuleOutcome::Skipped(why) => lines.push(format!("-     {name:10} {why}")),
+                RuleOutcome::Broken(how) => {
                     lines.extend(how.iter().take(MOST_TOLD).map(|how| format!("FAIL  {name:10} {how}")));
                     if how.len() > MOST_TOLD {
                         lines.push(format!("      {:10} (and {} more like it)", "", how.len() - MOST_TOLD));
@@ -244,15 +244,15 @@ impl Report {
     }
 }
 
-fn finding(rule: Rule, outcome: &Outcome) -> Value {
+fn finding(rule: Rule, outcome: &RuleOutcome) -> Value {
     let (word, said) = match outcome {
-        Outcome::Kept(what) => ("kept", vec![what.as_str()]),
-        Outcome::Noted(what) => ("noted", vec![what.as_str()]),
-        Outcome::Skipped(why) => ("skipped", vec![why.as_str()]),
-        Outcome::Broken(how) => ("broken", how.iter().map(String::as_str).collect()),
+        RuleOutcome::Kept(what) => ("kept", vec![what.as_str()]),
+        RuleOutcome::Noted(what) => ("noted", vec![what.as_str()]),
+        RuleOutcome::Skipped(why) => ("skipped", vec![why.as_str()]),
+        RuleOutcome::Broken(how) => ("broken", how.iter().map(String::as_str).collect()),
     };
     let mut value = json!({ "rule": rule.name(), "outcome": word, "said": said });
-    if let (Outcome::Broken(_), Some(fields)) = (outcome, value.as_object_mut()) {
+    if let (RuleOutcome::Broken(_), Some(fields)) = (outcome, value.as_object_mut()) {
         fields.insert("remedy".to_owned(), rule.remedy().into());
     }
     value
@@ -264,14 +264,14 @@ mod tests {
 
     #[test]
     fn a_breach_outweighs_what_else_is_said_of_a_rule() {
-        let mut report = Report::new("p");
+        let mut report = ConformanceReport::new("p");
         report.kept(Rule::Start, "fine");
         report.broken(Rule::Start, "trap\nin it");
         report.broken(Rule::Start, "trap\nin it");
         report.kept(Rule::Start, "fine");
         report.noted(Rule::Imports, "odd");
         assert!(!report.passed());
-        assert_eq!(report.of(Rule::Start), Some(&Outcome::Broken(vec!["trap in it".to_owned()])));
+        assert_eq!(report.of(Rule::Start), Some(&RuleOutcome::Broken(vec!["trap in it".to_owned()])));
         let text = report.in_words();
         assert!(text.starts_with("note  imports    odd\nFAIL  start      trap in it\n"), "{text}");
         assert!(text.contains("remedy: return an `error`") && text.ends_with("breaks 1 rule"), "{text}");

@@ -1,9 +1,9 @@
-//! What a plugin makes of an answer, whole or as a stream.
+//! What a plugin's `resume` and `next` return for a response, whole or as a stream.
 
-use super::answers::{self, Canned, ComesTo};
+use super::canned_responses::{self, Canned, ComesTo};
 use super::report::Rule;
-use super::start::{Asked, in_words};
-use super::{Kit, own};
+use super::start::{StartedRequest, in_words};
+use super::{Conformance, own};
 use crate::error::Error;
 use crate::wit::streaming::exports::understudy::plugin::streaming as stream;
 use crate::wit::understudy::plugin::types as wit;
@@ -11,9 +11,9 @@ use crate::wit::understudy::plugin::types as wit;
 /// How long a canned provider says to wait.
 const RETRY_AFTER_MS: u64 = 7_000;
 
-impl Kit<'_> {
+impl Conformance<'_> {
     /// Goes on with exchanges that the plugin wanted.
-    pub(super) async fn answer(&mut self, asked: &[Asked]) {
+    pub(super) async fn answer(&mut self, asked: &[StartedRequest]) {
         let Some(first) = asked.first() else {
             let why = "it wants no exchange";
             for rule in [Rule::Resume, Rule::Refusals, Rule::Malformed] {
@@ -22,7 +22,7 @@ impl Kit<'_> {
             return;
         };
         let mut says_when = false;
-        for canned in answers::all() {
+        for canned in canned_responses::all() {
             says_when |= self.resume(first, &canned).await;
         }
         self.report.kept(Rule::Resume, "every canned answer has an outcome");
@@ -54,7 +54,7 @@ impl Kit<'_> {
     }
 
     /// Whether the plugin says when to come back.
-    async fn resume(&mut self, asked: &Asked, canned: &Canned) -> bool {
+    async fn resume(&mut self, asked: &StartedRequest, canned: &Canned) -> bool {
         let plugin = &self.link.plugin;
         let is_whole = asked.framing == wit::Framing::Whole || canned.response.status >= 300;
         if !is_whole {
@@ -123,7 +123,7 @@ impl Kit<'_> {
         }
     }
 
-    async fn streams(&mut self, asked: &Asked) {
+    async fn streams(&mut self, asked: &StartedRequest) {
         let opened = || stream::Event::Opened(stream::ResponseHead { status: 200, headers: Vec::new() });
         let message = |data: &str| stream::Event::Message(stream::Message { name: None, data: data.to_owned() });
         let deep = "[".repeat(20_000);

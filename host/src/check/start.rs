@@ -1,4 +1,4 @@
-//! What a plugin makes of a request.
+//! What a plugin's `start` returns for a request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,20 +6,20 @@ use bytes::Bytes;
 
 use super::report::Rule;
 use super::requests::Canonical;
-use super::{Kit, describe, own};
+use super::{Conformance, describe, own};
 use crate::wit::understudy::plugin::types as wit;
 
 /// An exchange that a plugin wants, to be gone on with.
-pub(super) struct Asked {
+pub(super) struct StartedRequest {
     pub(super) name: &'static str,
     pub(super) state: Bytes,
     pub(super) framing: wit::Framing,
     pub(super) tools: Option<Vec<String>>,
 }
 
-impl Kit<'_> {
+impl Conformance<'_> {
     /// Asks twice; the exchange that the plugin wants, if it wants one.
-    pub(super) async fn ask(&mut self, canonical: &Canonical) -> Option<Asked> {
+    pub(super) async fn ask(&mut self, canonical: &Canonical) -> Option<StartedRequest> {
         let plugin = &self.link.plugin;
         let first = plugin.start(&canonical.request, &self.options).await;
         let again = plugin.start(&canonical.request, &self.options).await;
@@ -32,7 +32,7 @@ impl Kit<'_> {
                 self.carries(canonical, &fetch);
                 self.fetch(&place, &fetch);
                 let (state, framing) = (Bytes::from(fetch.state), fetch.framing);
-                Some(Asked { name: canonical.name, state, framing, tools: canonical.tools.clone() })
+                Some(StartedRequest { name: canonical.name, state, framing, tools: canonical.tools.clone() })
             }
             Ok(wit::Step::Done(completion)) => {
                 self.result(&place, completion, canonical.tools.as_deref());
@@ -98,7 +98,7 @@ impl Kit<'_> {
         let link = self.link;
         let mut wrong = Vec::new();
         wrong.extend(link.plugin.check(fetch).err().map(|error| error.to_string()));
-        wrong.extend(link.destination.judge(&fetch.request).err());
+        wrong.extend(link.provider_client.validate_request(&fetch.request).err());
         let suggested = link.plugin.description.credential.as_ref().and_then(|credential| credential.name.as_deref());
         let key = fetch
             .request

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::section::{Section, kind, wrong};
-use super::{ConfigError, Credential};
+use super::{ConfigError, CredentialConfig};
 
 /// An origin that a handler plugin may send HTTP requests to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +13,14 @@ pub struct Allowed {
     /// Whether its name may stand for an address that isn't public.
     pub private: bool,
     /// The credential that goes there.
-    pub credential: Option<Credential>,
+    pub credential: Option<CredentialConfig>,
 }
 
 impl Allowed {
     /// A handler's own credential belongs to the one origin that it may reach.
     pub(super) fn take_credential(
         allow: &mut [Self],
-        own: &mut Option<Credential>,
+        own: &mut Option<CredentialConfig>,
         section: &Section,
     ) -> Result<(), ConfigError> {
         let Some(credential) = own.take() else { return Ok(()) };
@@ -62,7 +62,7 @@ impl Allowed {
         let allowed = Self {
             origin,
             private: section.boolean("private")?.unwrap_or(false),
-            credential: section.section("credential")?.map(Credential::parse).transpose()?,
+            credential: section.section("credential")?.map(CredentialConfig::parse).transpose()?,
         };
         section.finish()?;
         Ok(allowed)

@@ -1,13 +1,13 @@
-//! What a config would do, by its text alone: nothing of it is run, opened, expanded or asked for.
+//! What a config would do, told from its text alone: nothing is run, opened, expanded or fetched.
 //!
-//! The text is a stranger's. So what is shown of it is made fit for a terminal, and it needn't be valid: what has another type than it
-//! should is no effect, and what is refused when the config is read does nothing.
+//! The text is untrusted. So whatever is shown of it is escaped for a terminal, and it needn't be valid: a value of the wrong type has no
+//! effect, because the config would be refused.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::foreign::{Entry, servers};
+use super::foreign::{ServerEntry, servers};
 use crate::reference::SCHEME;
 use crate::text::{one_line, quoted};
 
@@ -17,9 +17,9 @@ const LONG: usize = 4000;
 /// The most names of a kind in one line.
 const NAMES: usize = 3;
 
-/// The kinds of effects, the gravest first.
+/// The kinds of effects, the most serious first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EffectKind {
     Run,
     Replace,
     Endpoint,
@@ -34,10 +34,10 @@ enum Kind {
     Limit,
 }
 
-/// One thing that a config would do: what is concerned, and the whole of it in words.
+/// One thing that a config would do: its object, and the whole of it in words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Effect {
-    kind: Kind,
+    kind: EffectKind,
     name: String,
     words: String,
 }
@@ -55,9 +55,13 @@ impl Effects {
         effects.secret("requestStateKey", config.get("requestStateKey"));
         if let Some(serve) = config.get("serve") {
             effects.secret("serve.token", serve.get("token"));
-            effects.add(Kind::Serve, "serve", "decide where `serve` listens and whom it lets in (`serve`)".to_owned());
+            effects.add(
+                EffectKind::Serve,
+                "serve",
+                "decide where `serve` listens and whom it lets in (`serve`)".to_owned(),
+            );
         }
-        for Entry { name, value, .. } in servers(config) {
+        for ServerEntry { name, value, .. } in servers(config) {
             effects.variables(&value);
             effects.server(&name, &value);
         }
@@ -65,7 +69,7 @@ impl Effects {
         effects.rule("sampling requests", config);
         effects.keys(config);
         if config.get("limits").is_some() {
-            effects.add(Kind::Limit, "limits", "set limits (`limits`)".to_owned());
+            effects.add(EffectKind::Limit, "limits", "set limits (`limits`)".to_owned());
         }
         effects
     }
@@ -76,20 +80,20 @@ impl Effects {
         Some(Self::of(&super::json(text).ok()?))
     }
 
-    /// One line, of the first few of each kind.
+    /// One line, with the first few of each kind.
     #[must_use]
     pub fn in_short(&self) -> String {
-        let kinds: BTreeSet<Kind> = self.0.iter().map(|effect| effect.kind).collect();
+        let kinds: BTreeSet<EffectKind> = self.0.iter().map(|effect| effect.kind).collect();
         let parts: Vec<String> = kinds.into_iter().map(|kind| self.of_kind(kind)).collect();
         if parts.is_empty() { "do nothing".to_owned() } else { parts.join(", ") }
     }
 
-    /// Each in words, the gravest first.
+    /// Each in words, the most serious first.
     pub fn in_full(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|effect| effect.words.as_str())
     }
 
-    fn of_kind(&self, kind: Kind) -> String {
+    fn of_kind(&self, kind: EffectKind) -> String {
         let effects = self.0.iter().filter(|effect| effect.kind == kind);
         let number = effects.clone().count();
         let names: BTreeSet<&str> = effects.map(|effect| effect.name.as_str()).collect();
@@ -99,22 +103,22 @@ impl Effects {
         }
         let s = if number == 1 { "" } else { "s" };
         match kind {
-            Kind::Run => format!("run {number} command{s} ({shown})"),
-            Kind::Replace => format!("replace the built-in {shown}"),
-            Kind::Endpoint => format!("set the endpoint of {shown}"),
-            Kind::Reach => format!("reach {shown}"),
-            Kind::Header => format!("set headers or variables for {shown}"),
-            Kind::Load => format!("load {shown}"),
-            Kind::Variable => format!("read {number} environment variable{s} ({shown})"),
-            Kind::File => format!("read {shown}"),
-            Kind::Key => format!("trust keys ({shown})"),
-            Kind::Serve => "decide where `serve` listens".to_owned(),
-            Kind::Answer => "decide who answers sampling requests".to_owned(),
-            Kind::Limit => "set limits".to_owned(),
+            EffectKind::Run => format!("run {number} command{s} ({shown})"),
+            EffectKind::Replace => format!("replace the built-in {shown}"),
+            EffectKind::Endpoint => format!("set the endpoint of {shown}"),
+            EffectKind::Reach => format!("reach {shown}"),
+            EffectKind::Header => format!("set headers or variables for {shown}"),
+            EffectKind::Load => format!("load {shown}"),
+            EffectKind::Variable => format!("read {number} environment variable{s} ({shown})"),
+            EffectKind::File => format!("read {shown}"),
+            EffectKind::Key => format!("trust keys ({shown})"),
+            EffectKind::Serve => "decide where `serve` listens".to_owned(),
+            EffectKind::Answer => "decide who answers sampling requests".to_owned(),
+            EffectKind::Limit => "set limits".to_owned(),
         }
     }
 
-    fn add(&mut self, kind: Kind, name: &str, words: String) {
+    fn add(&mut self, kind: EffectKind, name: &str, words: String) {
         self.0.insert(Effect { kind, name: quoted(name, SHORT), words });
     }
 
@@ -125,13 +129,13 @@ impl Effects {
             self.run(command, words, &format!("as the server `{shown}`"));
         }
         if let Some(url) = text(server, "url") {
-            self.add(Kind::Reach, url, format!("reach `{}` as the server `{shown}`", quoted(url, LONG)));
+            self.add(EffectKind::Reach, url, format!("reach `{}` as the server `{shown}`", quoted(url, LONG)));
         }
         if server.get("headers").is_some() {
-            self.add(Kind::Header, name, format!("set {} for the server `{shown}`", members(server, "headers")));
+            self.add(EffectKind::Header, name, format!("set {} for the server `{shown}`", members(server, "headers")));
         }
         if server.get("env").is_some() {
-            self.add(Kind::Header, name, format!("set {} for the server `{shown}`", members(server, "env")));
+            self.add(EffectKind::Header, name, format!("set {} for the server `{shown}`", members(server, "env")));
         }
         self.rule(&format!("the server `{shown}`"), server);
     }
@@ -139,31 +143,35 @@ impl Effects {
     fn plugin(&mut self, name: &str, plugin: &Value) {
         let shown = quoted(name, SHORT);
         if crate::builtins::find(name).is_some() {
-            self.add(Kind::Replace, name, format!("stand in the place of the built-in plugin `{shown}`"));
+            self.add(EffectKind::Replace, name, format!("stand in the place of the built-in plugin `{shown}`"));
         }
         if let Some(component) = text(plugin, "component").filter(|component| !component.starts_with("builtin:")) {
             self.load(component, &shown);
         }
         if let Some(endpoint) = text(plugin, "endpoint") {
             let words = format!("send the requests of the plugin `{shown}` to `{}`", quoted(endpoint, LONG));
-            self.add(Kind::Endpoint, name, words);
+            self.add(EffectKind::Endpoint, name, words);
         }
         if plugin.get("endpoints").is_some() {
-            self.add(Kind::Endpoint, name, format!("set {} of the plugin `{shown}`", members(plugin, "endpoints")));
+            self.add(
+                EffectKind::Endpoint,
+                name,
+                format!("set {} of the plugin `{shown}`", members(plugin, "endpoints")),
+            );
         }
         if plugin.get("headers").is_some() {
-            self.add(Kind::Header, name, format!("set {} for the plugin `{shown}`", members(plugin, "headers")));
+            self.add(EffectKind::Header, name, format!("set {} for the plugin `{shown}`", members(plugin, "headers")));
         }
         self.secret(&format!("plugins.{name}.credential"), plugin.get("credential"));
         for allowed in plugin.get("allow").and_then(Value::as_array).into_iter().flatten() {
             let origin = allowed.as_str().or_else(|| text(allowed, "origin")).unwrap_or_default();
-            self.add(Kind::Reach, origin, format!("let the plugin `{shown}` reach `{}`", quoted(origin, LONG)));
+            self.add(EffectKind::Reach, origin, format!("let the plugin `{shown}` reach `{}`", quoted(origin, LONG)));
             self.secret(&format!("plugins.{name}.allow"), allowed.get("credential"));
         }
         self.keys(plugin);
         if let Some(all) = plugin.as_object() {
             let keys = all.keys().map(|key| quoted(key, SHORT)).collect::<Vec<_>>().join(", ");
-            self.add(Kind::Answer, name, format!("configure the plugin `{shown}` ({keys})"));
+            self.add(EffectKind::Answer, name, format!("configure the plugin `{shown}` ({keys})"));
         }
     }
 
@@ -177,14 +185,14 @@ impl Effects {
         }
         if let Some(variable) = text(source, "env") {
             let words = format!("read the environment variable `{}` {purpose}", quoted(variable, LONG));
-            self.add(Kind::Variable, variable, words);
+            self.add(EffectKind::Variable, variable, words);
         }
         if let Some(file) = text(source, "file") {
-            self.add(Kind::File, file, format!("read the file `{}` {purpose}", quoted(file, LONG)));
+            self.add(EffectKind::File, file, format!("read the file `{}` {purpose}", quoted(file, LONG)));
         }
     }
 
-    /// Who answers, by mcp-use's names as well.
+    /// The sampling rule, under the names of mcp-use as well.
     fn rule(&mut self, whom: &str, holder: &Value) {
         for key in ["sampling", "onSampling", "samplingCallback"] {
             let Some(rule) = holder.get(key) else { continue };
@@ -195,25 +203,25 @@ impl Effects {
                 }
             }
             let words = format!("decide who answers {whom}: `{key}` is {}", quoted(&rule.to_string(), LONG));
-            self.add(Kind::Answer, key, words);
+            self.add(EffectKind::Answer, key, words);
         }
     }
 
     fn run<'a>(&mut self, program: &str, words: impl Iterator<Item = &'a str>, purpose: &str) {
         let words: Vec<String> = words.map(word).collect();
         let command = one_line(&words.join(" ").replace('`', "'"), LONG);
-        self.add(Kind::Run, program, format!("run `{command}` {purpose}"));
+        self.add(EffectKind::Run, program, format!("run `{command}` {purpose}"));
     }
 
     fn load(&mut self, component: &str, plugin: &str) {
         let from = if component.starts_with(SCHEME) { "the registry's component" } else { "the component" };
         let words = format!("load {from} `{}` as the plugin `{plugin}`", quoted(component, LONG));
-        self.add(Kind::Load, component, words);
+        self.add(EffectKind::Load, component, words);
     }
 
     fn keys(&mut self, holder: &Value) {
         for key in texts(holder.get("trust")) {
-            self.add(Kind::Key, key, format!("load components that the key `{}` has signed", quoted(key, LONG)));
+            self.add(EffectKind::Key, key, format!("load components that the key `{}` has signed", quoted(key, LONG)));
         }
     }
 
@@ -226,7 +234,7 @@ impl Effects {
                     let name = name.split_once(":-").map_or(name, |(name, _)| name);
                     let name = name.strip_prefix("env:").unwrap_or(name);
                     let words = format!("read the environment variable `{}` for a value", quoted(name, LONG));
-                    self.add(Kind::Variable, name, words);
+                    self.add(EffectKind::Variable, name, words);
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| self.variables(item)),
@@ -249,7 +257,7 @@ fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
     list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// A member and what is in it.
+/// A member and its value.
 fn members(holder: &Value, key: &str) -> String {
     let all = holder.get(key).map(Value::to_string).unwrap_or_default();
     format!("`{key}` ({})", quoted(&all, LONG))

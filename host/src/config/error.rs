@@ -1,8 +1,8 @@
-//! What can be wrong with a config.
+//! The errors of a config.
 
 use std::path::PathBuf;
 
-/// What is wrong with a config file, or with what the command line says in its place.
+/// An error in a config file, or in a command-line option that replaces one of its keys.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
@@ -40,7 +40,7 @@ pub enum ConfigError {
         file: String,
         /// The path of the key, such as `plugins.claude.model`.
         key: String,
-        /// What is wrong with it, and what it should be.
+        /// The fault, and the remedy.
         reason: String,
     },
     /// No server of this name.

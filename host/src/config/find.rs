@@ -1,6 +1,7 @@
-//! Which config is used: the one that the user names, else the one of the current folder if the user trusts it as it is, else the user's own.
+//! The choice of the config: the file that the user names, else `understudy.json` of the current folder if the user trusts its content, else the
+//! user's own.
 //!
-//! A file that may not be used is left aside, as if it weren't there, and says so in one line.
+//! A file that may not be used is skipped, and one line of the log says so.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::effects::Effects;
-use super::{Config, ConfigError, FILE_NAME, Server, expand, is_component, lock_file, model};
+use super::{Config, ConfigError, FILE_NAME, ServerConfig, expand, is_component, lock_file, model};
 use crate::reference::SCHEME;
 use crate::text::quoted;
 use crate::trust::pins::Pins;
@@ -75,9 +76,9 @@ impl Config {
         let mut aside = Vec::new();
         for (origin, path) in places() {
             match Self::found(origin, &path)? {
-                Found::Nothing => {}
-                Found::Aside(found) => aside.push(found),
-                Found::Config(config) => return Ok(Self { origin, aside, ..*config }),
+                FoundConfig::Nothing => {}
+                FoundConfig::Aside(found) => aside.push(found),
+                FoundConfig::Config(config) => return Ok(Self { origin, aside, ..*config }),
             }
         }
         Ok(Self { aside, ..Self::default() })
@@ -89,16 +90,16 @@ impl Config {
         places().into_iter().map(|(_, path)| path).collect()
     }
 
-    /// What there is at a place, and whether it may be used.
-    fn found(origin: Origin, path: &Path) -> Result<Found, ConfigError> {
-        let aside = |reason: String| Found::Aside(Aside { path: path.to_path_buf(), reason, effects: None });
+    /// Reads the file at this path, and decides whether it may be used.
+    fn found(origin: Origin, path: &Path) -> Result<FoundConfig, ConfigError> {
+        let aside = |reason: String| FoundConfig::Aside(Aside { path: path.to_path_buf(), reason, effects: None });
         let unread = |reason: String| {
             let cause = std::io::Error::other(reason);
             ConfigError::Read { path: path.to_path_buf(), cause }
         };
         let bytes = match file::read(path, file::LARGEST) {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Found::Nothing),
+            Ok(None) => return Ok(FoundConfig::Nothing),
             Err(reason) if origin == Origin::User => return Err(unread(reason)),
             Err(reason) => return Ok(aside(reason)),
         };
@@ -106,7 +107,7 @@ impl Config {
         let reason = match (origin, owned(path)) {
             (Origin::User, Ok(())) => {
                 let text = text.map_err(|_| unread("it is not text".to_owned()))?;
-                return Ok(Found::Config(Box::new(Self::parse(&text, path)?)));
+                return Ok(FoundConfig::Config(Box::new(Self::parse(&text, path)?)));
             }
             (Origin::User, Err(reason)) => reason,
             _ => "it is not trusted".to_owned(),
@@ -114,10 +115,10 @@ impl Config {
         let Ok(text) = text else { return Ok(aside("it is not text".to_owned())) };
         let reason = match trusted(path) {
             Ok(Some(trusted)) if trusted.sha256 == trust::sha256(text.as_bytes()) => {
-                // It is what the user has seen: what is wrong with it is to be said.
+                // The user trusts exactly this text, so its faults are errors.
                 let config = Self::parse(&text, path)?;
                 match config.held_to(&trusted) {
-                    Ok(config) => return Ok(Found::Config(Box::new(config))),
+                    Ok(config) => return Ok(FoundConfig::Config(Box::new(config))),
                     Err(reason) => reason,
                 }
             }
@@ -127,10 +128,10 @@ impl Config {
         };
         let effects = Effects::of_text(&text);
         let reason = if effects.is_none() { format!("{reason}, and is not valid JSON") } else { reason };
-        Ok(Found::Aside(Aside { path: path.to_path_buf(), reason, effects }))
+        Ok(FoundConfig::Aside(Aside { path: path.to_path_buf(), reason, effects }))
     }
 
-    /// The config, with its files held to what they were when it was trusted; or which one is another.
+    /// The config, with its files pinned to the digests of when it was trusted; or the first file that differs.
     fn held_to(self, trusted: &Trusted) -> Result<Self, String> {
         let was = Pins::new(trusted.files.clone());
         let shown = |path: &str| quoted(path, 1000);
@@ -143,7 +144,7 @@ impl Config {
         }
     }
 
-    /// The local files that decide with the config what runs: the lock file, components, and the keys that components are signed by.
+    /// The local files that decide, with the config, what runs: the lock file, components, and the keys that sign components.
     #[must_use]
     pub fn covered(&self) -> BTreeSet<PathBuf> {
         let mut files: BTreeSet<PathBuf> = self.path.as_deref().map(lock_file).into_iter().collect();
@@ -165,8 +166,9 @@ impl Config {
     /// The names that the config's own rules have of plugins.
     fn plugins_of_rules(&self) -> impl Iterator<Item = String> {
         let env = |name: &str| std::env::var(name).ok();
-        let rule =
-            |(name, value): (&String, &Value)| Server::parse(name, name, value.clone(), &mut Vec::new()).ok()?.sampling;
+        let rule = |(name, value): (&String, &Value)| {
+            ServerConfig::parse(name, name, value.clone(), &mut Vec::new()).ok()?.sampling
+        };
         let rules = self.servers.iter().filter_map(rule).chain(self.sampling.clone());
         rules.flat_map(|rule| rule.plugins).filter_map(move |name| expand::text(&name, env))
     }
@@ -200,8 +202,8 @@ impl Config {
     }
 }
 
-/// What there is at a place.
-enum Found {
+/// The result of looking for a config at a path.
+enum FoundConfig {
     Nothing,
     Aside(Aside),
     Config(Box<Config>),
@@ -221,7 +223,7 @@ fn trusted(path: &Path) -> Result<Option<Trusted>, String> {
     TrustList::of_user().map_or(Ok(None), |list| list.get(&trust::place(path)))
 }
 
-/// Whether nobody but the user, or root, can have written the file: itself, and the folders that it and a link to it are in.
+/// Whether only the user, or root, can write the file: the file itself, its folder, and the folder of a link to it.
 fn owned(path: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("it can't be read: {e}");
     let real = path.canonicalize().map_err(failed)?;
@@ -232,7 +234,7 @@ fn owned(path: &Path) -> Result<(), String> {
         if owner != 0 && owner != rustix::process::geteuid().as_raw() {
             return Err(format!("`{shown}` belongs to another user"));
         }
-        // In a sticky folder others can't replace the file. The group that is called like its user has nobody else in it.
+        // In a sticky folder other users can't replace the file. A group with the id of its user has no other members.
         let sticky = found.is_dir() && mode & 0o1000 != 0;
         let by_group = mode & 0o020 != 0 && found.gid() != owner;
         if !sticky && (mode & 0o002 != 0 || by_group) {

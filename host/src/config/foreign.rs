@@ -19,7 +19,7 @@ pub(super) const OF_OPENCODE: &str = "mcp";
 
 /// A server of a config, with its keys as ours.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct ServerEntry {
     pub(crate) name: String,
     /// Where it stands, such as `mcpServers.code`.
     pub(crate) key: String,
@@ -27,12 +27,12 @@ pub(crate) struct Entry {
 }
 
 /// All servers of a config. Of those of one name the first counts.
-pub(crate) fn servers(root: &Value) -> Vec<Entry> {
+pub(crate) fn servers(root: &Value) -> Vec<ServerEntry> {
     let block = |key: &str| root.get(key).and_then(Value::as_object);
     let mut found = Vec::new();
     let mut add = |place: &str, name: &str, value: Value| {
-        if !found.iter().any(|entry: &Entry| entry.name == name) {
-            found.push(Entry { name: name.to_owned(), key: format!("{place}.{name}"), value: server(value) });
+        if !found.iter().any(|entry: &ServerEntry| entry.name == name) {
+            found.push(ServerEntry { name: name.to_owned(), key: format!("{place}.{name}"), value: server(value) });
         }
     };
     for key in BLOCKS {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn of(root: &Value) -> Value {
-        servers(root).into_iter().map(|Entry { name, key, value }| json!([name, key, value])).collect()
+        servers(root).into_iter().map(|ServerEntry { name, key, value }| json!([name, key, value])).collect()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the config says of a server and of a plugin.
+//! The configuration of servers and of plugins.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,28 +23,28 @@ pub(super) const TRUST: &str = "trust";
 
 /// One server.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub struct ServerConfig {
     /// Its name in the config.
     pub name: String,
     /// How to reach it.
     pub transport: Transport,
-    /// Who answers its sampling requests: its own rule, else the global one.
+    /// The rule for its sampling requests: its own, else the global one.
     pub sampling: Option<Sampling>,
-    /// How `serve` has it for clients of revision 2026-07-28.
-    pub clients: Clients,
-    /// Whether its user has turned it off (`disabled`): then it is only there by its name.
+    /// How `serve` shares it among clients of revision 2026-07-28.
+    pub clients: ClientSharing,
+    /// Whether it is turned off (`disabled`): then it is only used when it is named.
     pub is_off: bool,
 }
 
-/// Whose a server is in `serve`, for clients of revision 2026-07-28, which can't be told apart.
+/// How `serve` shares a server among clients of revision 2026-07-28, which it can't tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Clients {
-    /// Several clients share it; what nothing assigns to one of their calls reaches none of them.
+pub enum ClientSharing {
+    /// Several clients share it; a message that belongs to no call reaches none of them.
     #[default]
     Several,
-    /// There is one client, and all that the server says is for it.
+    /// It has one client, which gets all its messages.
     One,
-    /// Each call has a server of its own, which ends with it.
+    /// Each call has a server process of its own, which ends with the call.
     Apart,
 }
 
@@ -73,16 +73,16 @@ pub enum Transport {
     },
 }
 
-/// A component under a name.
+/// The configuration of a plugin: a component under a name.
 #[derive(Debug, Clone)]
-pub struct Plugin {
+pub struct PluginConfig {
     /// Its name in the config.
     pub name: String,
     /// `builtin:NAME`, `oci://REGISTRY/NAME:TAG`, or the path of a component.
     pub component: String,
     /// The lock file that says which component a tag means.
     pub lock: Option<PathBuf>,
-    /// What the lock file, the keys and the component's file must be, if the user trusts the config that names them as they are.
+    /// The digests of the lock file, the keys and the component's file, if the config is used because its user trusts it.
     pub(crate) pins: Option<Arc<Pins>>,
     /// Public keys, one of which must have signed a component from a registry; none: it needn't be signed.
     pub trust: Vec<PathBuf>,
@@ -95,7 +95,7 @@ pub struct Plugin {
     /// Further endpoints that the plugin may name.
     pub endpoints: Vec<(String, String)>,
     /// The credential and how it is applied.
-    pub credential: Option<Credential>,
+    pub credential: Option<CredentialConfig>,
     /// Where a handler plugin may send its HTTP requests.
     pub allow: Option<Vec<Allowed>>,
     /// Headers added to each request.
@@ -108,7 +108,7 @@ pub struct Plugin {
     pub sha256: Option<String>,
     /// Its limits.
     pub limits: Limits,
-    /// What the command that prints its credential doesn't inherit.
+    /// The environment variables that the command which prints its credential doesn't inherit.
     pub withheld: Arc<Withheld>,
     /// Where the variables are looked up that hold credentials. Default: this process's environment.
     pub environment: Environment,
@@ -118,7 +118,7 @@ pub struct Plugin {
 
 /// A credential: where it comes from and how it is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credential {
+pub struct CredentialConfig {
     /// `bearer`, `header` or `query`; `None` for whatever a built-in plugin suggests.
     pub scheme: Option<String>,
     /// The header's or the query key's name.
@@ -166,7 +166,7 @@ impl PartialEq for SecretValue {
 
 impl Eq for SecretValue {}
 
-impl Server {
+impl ServerConfig {
     pub(super) fn parse(
         name: &str,
         place: &str,
@@ -176,9 +176,9 @@ impl Server {
         let mut section = Section::of(place, value)?;
         let sampling = sampling_of(&mut section, warnings)?;
         let clients = match section.string("clients")?.as_deref() {
-            None | Some("several") => Clients::Several,
-            Some("one") => Clients::One,
-            Some("apart") => Clients::Apart,
+            None | Some("several") => ClientSharing::Several,
+            Some("one") => ClientSharing::One,
+            Some("apart") => ClientSharing::Apart,
             Some(_) => return Err(section.wrong("clients", "must be `several`, `one` or `apart`")),
         };
         let command = section.string("command")?;
@@ -210,8 +210,8 @@ impl Server {
     }
 }
 
-impl Plugin {
-    /// A plugin that the config says nothing of.
+impl PluginConfig {
+    /// A plugin with the default configuration.
     pub(super) fn new(name: &str, component: String, limits: Limits) -> Self {
         Self {
             name: name.to_owned(),
@@ -261,7 +261,7 @@ impl Plugin {
         Some(Path::new(&self.component)).filter(|_| is_file)
     }
 
-    /// Holds what was read of one of its files to what the user trusts.
+    /// Compares what was read of one of its files with the digest that the user trusts.
     pub(crate) fn hold(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         self.pins.as_ref().map_or(Ok(()), |pins| pins.hold(path, bytes))
     }
@@ -313,7 +313,7 @@ impl Plugin {
             models: Models::take(&mut section)?,
             endpoint: section.string("endpoint")?,
             endpoints: section.texts("endpoints")?,
-            credential: section.section("credential")?.map(Credential::parse).transpose()?,
+            credential: section.section("credential")?.map(CredentialConfig::parse).transpose()?,
             allow,
             headers: section.texts("headers")?,
             settings: section.section("settings")?.map(Section::into_map).unwrap_or_default(),
@@ -339,7 +339,7 @@ impl Plugin {
     }
 }
 
-impl Credential {
+impl CredentialConfig {
     pub(super) fn parse(mut section: Section) -> Result<Self, ConfigError> {
         let (mut scheme, mut name) = (section.string("scheme")?, section.string("name")?);
         for short in ["header", "query"] {

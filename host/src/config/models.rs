@@ -9,7 +9,7 @@ use super::section::{Section, wrong};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Models {
     /// The catalogue: in the place of the plugin's own if it isn't empty.
-    pub catalogue: Vec<Model>,
+    pub catalogue: Vec<ModelConfig>,
     /// Thresholds, in order: in the place of weighing priorities.
     pub thresholds: Vec<Threshold>,
     /// The only models that may be used.
@@ -20,9 +20,9 @@ pub struct Models {
     pub verbatim: bool,
 }
 
-/// A model of the catalogue; what isn't said is as the plugin describes it.
+/// A model of the catalogue; absent values are those of the plugin's description.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Model {
+pub struct ModelConfig {
     /// The provider's name for it.
     pub name: String,
     /// Other names by which a hint finds it.
@@ -103,7 +103,7 @@ impl Models {
         for (i, item) in items.into_iter().enumerate() {
             let path = format!("{path}[{i}]");
             match item {
-                Value::String(name) => models.catalogue.push(Model { name, ..Model::default() }),
+                Value::String(name) => models.catalogue.push(ModelConfig { name, ..ModelConfig::default() }),
                 item => models.add(Section::of(&path, item)?)?,
             }
         }
@@ -117,7 +117,7 @@ impl Models {
                 let families = section.strings("families")?.unwrap_or_default();
                 let (cost, speed) = (section.share("cost")?, section.share("speed")?);
                 let intelligence = section.share("intelligence")?;
-                self.catalogue.push(Model { name, families, cost, speed, intelligence });
+                self.catalogue.push(ModelConfig { name, families, cost, speed, intelligence });
             }
             (None, Some(text), Some(model)) => {
                 let when = text.split(" and ").map(condition).collect::<Option<_>>().ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Who answers a server's sampling requests, and what it may ask.
+//! The rule for a server's sampling requests: who answers, and how much it may ask.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ const MAX_TOKENS: u32 = 4096;
 const REQUESTS_PER_CALL: u32 = 100;
 const TOOL_ROUNDS: u32 = 64;
 
-/// Who answers sampling requests.
+/// The rule for a server's sampling requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sampling {
     /// The chain of plugins, first choice first.
     pub plugins: Vec<String>,
-    /// Who comes first, the client or the plugin.
+    /// Whether the client or the plugin answers first.
     pub mode: Mode,
     /// `maxTokens` of a request is lowered to this. `None`, the default, is 4,096 for a server; see [`Sampling::most_tokens`].
     pub max_tokens: Option<u32>,
@@ -104,14 +104,14 @@ impl Sampling {
     }
 }
 
-/// Who answers, the client or the plugin.
+/// Whether the client or the plugin answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// The client if it can, else the plugin.
     Fallback,
     /// The plugin.
     Always,
-    /// The client or nobody: everything passes through, and no rule is applied.
+    /// Only the client: everything passes through, and no rule is applied.
     Off,
 }
 

@@ -1,4 +1,4 @@
-//! Which environment variables hold what is secret, by what the config says: children of ours don't inherit them.
+//! The environment variables that hold secrets according to the config: child processes don't inherit them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::model::BUILT_IN;
 use super::sampling::Sampling;
-use super::{Config, Server, expand};
+use super::{Config, ServerConfig, expand};
 use crate::children::Withheld;
 
 impl Config {
@@ -57,10 +57,9 @@ impl Config {
             Some(component) => component.as_str()?.strip_prefix(BUILT_IN),
             None => Some(name.as_str()),
         });
-        let rules = self
-            .servers
-            .iter()
-            .filter_map(|(name, server)| Server::parse(name, name, server.clone(), &mut Vec::new()).ok()?.sampling);
+        let rules = self.servers.iter().filter_map(|(name, server)| {
+            ServerConfig::parse(name, name, server.clone(), &mut Vec::new()).ok()?.sampling
+        });
         let rules: Vec<Sampling> = rules.chain(self.sampling.clone()).collect();
         let named = rules.iter().flat_map(|rule| &rule.plugins).filter(|name| !self.plugins.contains_key(*name));
         let named = named.map(|name| name.strip_prefix(BUILT_IN).unwrap_or(name));

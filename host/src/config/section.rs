@@ -1,4 +1,4 @@
-//! Reading one object of the config: each key is taken once, and what is left over is unknown.
+//! Reading one object of the config: each key is taken once, and the keys that remain are unknown.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 use crate::text::{did_you_mean, list, nearest};
 
-/// So many of the keys that are none of ours are named.
+/// How many unknown keys a warning names.
 const MOST_NAMED: usize = 12;
 
 /// An object of the config, with its path.

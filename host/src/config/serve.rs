@@ -15,9 +15,9 @@ use super::{ConfigError, CredentialSource};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {
     /// `listen`: address and port (port 0 is a free one), or `unix:` and a path. 127.0.0.1:8765.
-    pub listen: Listen,
+    pub listen: ListenAddress,
     /// `token`: the bearer token that every request must carry.
-    pub token: Token,
+    pub token: TokenSource,
     /// `allowedOrigins`: web pages that may ask, beside those of this very address. None.
     pub allowed_origins: Vec<String>,
     /// `allowedHosts`: names by which clients may reach this address, beside those of loopback. None.
@@ -34,7 +34,7 @@ pub struct Serve {
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
+pub enum ListenAddress {
     /// At an address and a port.
     Tcp(SocketAddr),
     /// At a Unix socket.
@@ -43,7 +43,7 @@ pub enum Listen {
 
 /// The bearer token that every request must carry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Token {
+pub enum TokenSource {
     /// Nothing is said: on a loopback address the one that is kept in the user's state folder, at a Unix socket none.
     #[default]
     Unsaid,
@@ -56,8 +56,8 @@ pub enum Token {
 impl Default for Serve {
     fn default() -> Self {
         Self {
-            listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8765))),
-            token: Token::Unsaid,
+            listen: ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 8765))),
+            token: TokenSource::Unsaid,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             idle: Duration::from_mins(30),
@@ -74,20 +74,20 @@ impl Serve {
         let default = Self::default();
         let listen = match section.string("listen")? {
             Some(text) if !is_variable(&text) => {
-                Listen::parse(&text).map_err(|reason| section.wrong("listen", &reason))?
+                ListenAddress::parse(&text).map_err(|reason| section.wrong("listen", &reason))?
             }
             _ => default.listen,
         };
         let token = match section.take("token") {
-            Some(Value::Bool(false)) => Token::None,
+            Some(Value::Bool(false)) => TokenSource::None,
             Some(Value::Bool(true)) => return Err(section.wrong("token", "must be an object, or `false` for none")),
             Some(value) => {
                 let mut token = Section::of(&section.key("token"), value)?;
                 let source = CredentialSource::take(&mut token)?;
                 token.finish()?;
-                Token::From(source)
+                TokenSource::From(source)
             }
-            None => Token::Unsaid,
+            None => TokenSource::Unsaid,
         };
         let serve = Self {
             listen,
@@ -104,7 +104,7 @@ impl Serve {
     }
 }
 
-impl Listen {
+impl ListenAddress {
     /// The place that a text means.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl Listen {
     }
 }
 
-impl fmt::Display for Listen {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -192,11 +192,11 @@ mod tests {
     fn what_is_not_said_has_its_default() {
         assert_eq!(parse(json!({})).unwrap(), Serve::default());
         let serve = parse(json!({"listen": "localhost:0", "token": {"env": "T"}, "idle": "5 s"})).unwrap();
-        assert_eq!(serve.listen, Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))));
-        assert_eq!(serve.token, Token::From(CredentialSource::Env("T".to_owned())));
+        assert_eq!(serve.listen, ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))));
+        assert_eq!(serve.token, TokenSource::From(CredentialSource::Env("T".to_owned())));
         assert_eq!((serve.idle, serve.sessions), (Duration::from_secs(5), 100));
         let serve = parse(json!({"listen": "unix:some/where", "token": false})).unwrap();
-        assert_eq!((serve.listen, serve.token), (Listen::Unix("some/where".into()), Token::None));
+        assert_eq!((serve.listen, serve.token), (ListenAddress::Unix("some/where".into()), TokenSource::None));
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
             ("192.168.0.7:1", false),
             ("[::ffff:10.0.0.1]:1", false),
         ] {
-            assert_eq!(Listen::parse(text).unwrap().is_local(), is_local, "{text}");
+            assert_eq!(ListenAddress::parse(text).unwrap().is_local(), is_local, "{text}");
         }
     }
 

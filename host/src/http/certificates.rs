@@ -1,6 +1,6 @@
 //! Certificates that the user names (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 //!
-//! The usual self-signed certificate (`openssl req -x509`) is that of an authority, and webpki takes no authority for a server. curl and Node.js take
+//! The usual self-signed certificate (`openssl req -x509`) is that of an authority, and webpki accepts no authority for a server. curl and Node.js accept
 //! one that the user has named. So do we, if it is this very certificate, byte for byte: the holder of its key is the server that the user meant, and no other
 //! certificate gains anything by it. Its dates and its names hold as for any other.
 
@@ -27,7 +27,7 @@ pub(super) fn named() -> Option<ClientConfig> {
     for error in named.errors {
         tracing::warn!("of the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name: {error}");
     }
-    let verifier = Named::new(named.certs, Arc::clone(&provider))?;
+    let verifier = NamedCertificates::new(named.certs, Arc::clone(&provider))?;
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let mut config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -35,13 +35,13 @@ pub(super) fn named() -> Option<ClientConfig> {
 }
 
 #[derive(Debug)]
-struct Named {
+struct NamedCertificates {
     /// As webpki has it.
     usual: Arc<WebPkiServerVerifier>,
     certificates: Vec<CertificateDer<'static>>,
 }
 
-impl Named {
+impl NamedCertificates {
     /// `None` if no certificate can be read.
     fn new(certificates: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Option<Self> {
         let mut roots = RootCertStore::empty();
@@ -51,7 +51,7 @@ impl Named {
     }
 }
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for NamedCertificates {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -111,7 +111,8 @@ mod tests {
 
     fn is_taken(presented: &str, named: &str, host: &'static str, year: u64) -> bool {
         let verifier =
-            Named::new(vec![certificate(named)], Arc::new(rustls::crypto::ring::default_provider())).unwrap();
+            NamedCertificates::new(vec![certificate(named)], Arc::new(rustls::crypto::ring::default_provider()))
+                .unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_hours((year - 1970) * 8766));
         let host = ServerName::try_from(host).unwrap();
         verifier.verify_server_cert(&certificate(presented), &[], &host, &[], now).is_ok()

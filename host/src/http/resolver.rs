@@ -8,10 +8,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Whether an address belongs to the public internet. All others are somebody's private business: this machine, its network, the
-/// cloud's metadata, addresses for documentation, and those that lead to one of these in disguise.
+/// Whether an address belongs to the public internet: not this machine, its network, the metadata service of a cloud, an address for
+/// documentation, or one that embeds such an address.
 #[must_use]
-pub(crate) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
@@ -47,40 +47,40 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// A name that stands for no public address, and isn't allowed to stand for another.
+/// A name that resolves to no public address, where only those are allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("`{name}` stands for {address}, which is no public address")]
-pub(crate) struct Prohibited {
+pub(crate) struct NotPublic {
     name: String,
     address: IpAddr,
 }
 
-type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+type HostLookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// Resolves names to addresses that may be connected to. The connection is made to one of these and no other, so that what was
-/// checked is what is reached.
+/// Resolves names to addresses that may be connected to. The connection is made to one of them, so the address that was checked is the one
+/// that is reached.
 #[derive(Clone)]
 pub(crate) struct Resolver {
-    /// Which addresses will do.
+    /// Whether an address may be connected to.
     allowed: fn(IpAddr) -> bool,
-    lookup: Lookup,
+    lookup: HostLookup,
 }
 
 impl Resolver {
-    /// One of public addresses, or of any.
+    /// A resolver that yields public addresses, or any.
     pub(crate) fn new(any: bool) -> Self {
         Self::of(if any { |_| true } else { is_public })
     }
 
-    /// One of the addresses for which this holds.
+    /// A resolver that yields the addresses for which `allowed` holds.
     pub(crate) fn of(allowed: fn(IpAddr) -> bool) -> Self {
-        let lookup: Lookup =
+        let lookup: HostLookup =
             Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }));
         Self { allowed, lookup }
     }
 
     #[cfg(test)]
-    fn by(any: bool, lookup: Lookup) -> Self {
+    fn by(any: bool, lookup: HostLookup) -> Self {
         Self { lookup, ..Self::new(any) }
     }
 }
@@ -100,7 +100,7 @@ impl Resolve for Resolver {
             let (kept, refused): (Vec<SocketAddr>, Vec<SocketAddr>) =
                 found.await?.into_iter().partition(|address| allowed(address.ip()));
             match refused.first() {
-                Some(address) if kept.is_empty() => Err(Prohibited { name, address: address.ip() }.into()),
+                Some(address) if kept.is_empty() => Err(NotPublic { name, address: address.ip() }.into()),
                 _ => Ok(Box::new(kept.into_iter()) as Addrs),
             }
         })

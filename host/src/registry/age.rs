@@ -1,6 +1,6 @@
 //! Which of two manifests is the older one, by what they say of themselves.
 //!
-//! A signature says who made a component, and not that it is the latest: who moves a tag back brings back its mended faults, too.
+//! A signature proves who made a component, not that it is the latest: moving a tag back brings back faults that have been mended.
 
 use std::time::SystemTime;
 

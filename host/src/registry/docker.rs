@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 
-use super::login::Login;
+use super::login::RegistryLogin;
 use crate::children::{self, Withheld};
 use crate::search_path;
 
@@ -30,7 +30,7 @@ struct Answer {
 ///
 /// # Errors
 /// If there is a login that can't be used.
-pub(super) async fn login(registry: &str, withheld: &Withheld) -> Result<Option<Login>, String> {
+pub(super) async fn login(registry: &str, withheld: &Withheld) -> Result<Option<RegistryLogin>, String> {
     safe_to_ask()?;
     // Docker Hub's entry has an older name than the registry.
     let key =
@@ -47,7 +47,7 @@ pub(super) async fn login(registry: &str, withheld: &Withheld) -> Result<Option<
     }
     let config = Value::Object(config).to_string();
     match docker_credential::get_credential_from_reader(config.as_bytes(), key) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Login { user, password })),
+        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(RegistryLogin { user, password })),
         Ok(DockerCredential::IdentityToken(_)) => Err(identity_token(registry)),
         Err(CredentialRetrievalError::NoCredentialConfigured) => match store.as_ref().and_then(named) {
             Some(helper) => ask(&helper, key, registry, withheld).await,
@@ -64,8 +64,8 @@ fn identity_token(registry: &str) -> String {
     )
 }
 
-/// Asks a helper. What it says if it fails could hold a password, so nobody is told.
-async fn ask(helper: &str, key: &str, registry: &str, withheld: &Withheld) -> Result<Option<Login>, String> {
+/// Runs a credential helper. Its error output could hold a password, so it isn't shown.
+async fn ask(helper: &str, key: &str, registry: &str, withheld: &Withheld) -> Result<Option<RegistryLogin>, String> {
     if !is_plain(helper) {
         let helper = crate::text::one_line(helper, 60);
         return Err(format!("Docker's config names the credential helper `{helper}`, which is no program's name"));
@@ -86,7 +86,7 @@ async fn ask(helper: &str, key: &str, registry: &str, withheld: &Withheld) -> Re
     if answer.username == "<token>" {
         return Err(identity_token(registry));
     }
-    Ok(Some(Login { user: answer.username, password: answer.secret }))
+    Ok(Some(RegistryLogin { user: answer.username, password: answer.secret }))
 }
 
 async fn run(program: &str, key: &str, withheld: &Withheld) -> std::io::Result<Output> {

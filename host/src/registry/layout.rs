@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::reference::Digest;
 
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-/// Several manifests under one name: asked for only to say that it is none of ours.
+/// An index of several manifests: accepted only for an error that names it.
 pub(super) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
 pub(super) const LAYER_TYPE: &str = "application/wasm";
@@ -22,7 +22,7 @@ pub(crate) struct Layer {
     pub(crate) size: u64,
 }
 
-/// The component of a manifest, which may have so many bytes (`limits.component`).
+/// The layer of a manifest that holds the component, of at most `most` bytes (`limits.component`).
 pub(crate) fn component(manifest: &[u8], most: usize) -> Result<Layer, String> {
     let manifest: Value =
         serde_json::from_slice(manifest).map_err(|e| format!("its manifest is not valid JSON: {e}"))?;

@@ -1,4 +1,4 @@
-//! What a tag meant when it was fetched: a file beside the config, to be kept with it.
+//! The lock file beside the config: the digest that each tag had when it was fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// What it says; nothing if there is none.
+    /// The file's content; empty if there is none.
     pub(crate) fn read(path: &Path) -> Result<Self, RegistryError> {
         Self::read_held(path, |_| Ok(()))
     }
@@ -49,6 +49,7 @@ impl Lock {
     }
 
     /// What a reference's tag meant.
+    #[must_use]
     pub fn digest(&self, reference: &Reference) -> Option<Digest> {
         self.components.get(&reference.to_string()).and_then(|digest| Digest::parse(digest))
     }

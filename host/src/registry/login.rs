@@ -1,10 +1,10 @@
-//! The user's login at a registry: who may have it.
+//! The user's login at a registry, and the hosts that it may be sent to.
 
 use url::Url;
 
 /// A name and a password.
 #[derive(Clone)]
-pub(super) struct Login {
+pub(super) struct RegistryLogin {
     pub(super) user: String,
     pub(super) password: String,
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::remote::Remote;
-use super::store::Store;
+use super::client::RegistryClient;
+use super::store::ComponentStore;
 use super::{MANIFEST, RegistryError, age, layout, verify};
 use crate::children::Withheld;
 use crate::reference::{Digest, Reference};
@@ -44,9 +44,9 @@ impl Pull<'_> {
     ///
     /// # Errors
     /// [`RegistryError::Remote`], [`RegistryError::Artifact`], [`RegistryError::Older`], and those of checking signatures and of the store.
-    pub async fn run(self, store: &Store) -> Result<Pulled, RegistryError> {
+    pub async fn run(self, store: &ComponentStore) -> Result<Pulled, RegistryError> {
         let Self { reference, trust, most, realms, pinned, withheld } = self;
-        let remote = Remote::of(reference, realms, withheld).await?;
+        let remote = RegistryClient::of(reference, realms, withheld).await?;
         let (digest, manifest) = remote.manifest(reference).await?;
         let layer = layout::component(&manifest, most).map_err(RegistryError::Artifact)?;
         let signatures = if trust.is_empty() { None } else { Some(remote.signatures(reference, &digest).await?) };
@@ -77,7 +77,7 @@ async fn is_newer(
     pinned: &Digest,
     reference: &Reference,
     is_signed: bool,
-    (remote, store): (&Remote, &Store),
+    (remote, store): (&RegistryClient, &ComponentStore),
 ) -> Result<bool, RegistryError> {
     let before = match store.read(pinned, MANIFEST) {
         Ok(Some(before)) => Ok(before),

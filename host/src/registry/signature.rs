@@ -35,13 +35,13 @@ pub(crate) enum Signature {
 }
 
 /// A public key that is trusted.
-pub(crate) struct Key {
+pub(crate) struct PublicKey {
     path: PathBuf,
     algorithm: &'static dyn VerificationAlgorithm,
     bytes: Vec<u8>,
 }
 
-impl Key {
+impl PublicKey {
     /// Reads one as `cosign generate-key-pair` writes it: PEM.
     pub(crate) fn read(path: &Path, hold: impl Fn(&Path, &[u8]) -> std::io::Result<()>) -> Result<Self, RegistryError> {
         let wrong = |reason: String| RegistryError::Key { path: path.display().to_string(), reason };
@@ -81,7 +81,7 @@ fn algorithm(key: &SubjectPublicKeyInfoRef) -> Option<&'static dyn VerificationA
 }
 
 /// Whether one of the signatures is of one of the keys, and of this manifest; else why not, in words.
-pub(crate) fn check(manifest: &Digest, signatures: &[Signature], keys: &[Key]) -> Result<(), String> {
+pub(crate) fn check(manifest: &Digest, signatures: &[Signature], keys: &[PublicKey]) -> Result<(), String> {
     if signatures.is_empty() {
         return Err(
             "it isn't signed (`cosign sign --key …` does that, and `understudy plugin pull` fetches the signature)"
@@ -103,7 +103,7 @@ impl Signature {
     /// More than all signatures of a manifest have in bytes.
     pub(super) const MOST: usize = 32 << 20;
 
-    fn check(&self, manifest: &Digest, keys: &[Key]) -> Result<(), String> {
+    fn check(&self, manifest: &Digest, keys: &[PublicKey]) -> Result<(), String> {
         let of = match self {
             Self::Simple { payload, signature } => simple(payload, signature, keys)?,
             Self::Bundle(bundle) => bundled(bundle, keys)?,
@@ -116,7 +116,7 @@ impl Signature {
 }
 
 /// What a document of cosign's says is signed, if one of the keys has signed it.
-fn simple(payload: &str, signature: &str, keys: &[Key]) -> Result<Vec<String>, String> {
+fn simple(payload: &str, signature: &str, keys: &[PublicKey]) -> Result<Vec<String>, String> {
     by_one_of(keys, payload.as_bytes(), &decoded(signature)?)?;
     let payload: Value = serde_json::from_str(payload).map_err(|e| unreadable(&e.to_string()))?;
     let digest = payload.pointer("/critical/image/docker-manifest-digest").and_then(Value::as_str);
@@ -124,7 +124,7 @@ fn simple(payload: &str, signature: &str, keys: &[Key]) -> Result<Vec<String>, S
 }
 
 /// What the statement in a bundle says is signed, if one of the keys has signed it.
-fn bundled(bundle: &Value, keys: &[Key]) -> Result<Vec<String>, String> {
+fn bundled(bundle: &Value, keys: &[PublicKey]) -> Result<Vec<String>, String> {
     let text = |pointer: &str| bundle.pointer(pointer).and_then(Value::as_str);
     let kind = text("/dsseEnvelope/payloadType").ok_or_else(|| unreadable("the bundle has no DSSE envelope"))?;
     let payload = decoded(text("/dsseEnvelope/payload").unwrap_or_default())?;
@@ -146,7 +146,7 @@ fn bundled(bundle: &Value, keys: &[Key]) -> Result<Vec<String>, String> {
     Ok(subjects.iter().filter_map(digest).collect())
 }
 
-fn by_one_of(keys: &[Key], message: &[u8], signature: &[u8]) -> Result<(), String> {
+fn by_one_of(keys: &[PublicKey], message: &[u8], signature: &[u8]) -> Result<(), String> {
     if keys.iter().any(|key| key.has_signed(message, signature)) {
         return Ok(());
     }
@@ -179,10 +179,10 @@ mod tests {
     const SIGNATURE: &str =
         "MEUCIQD6q/COgzOyW0YH1Dk+CCYSt4uAhm3FDHUwvPI55zwnlwIgE0ZK58ZOWpZw8YVmBapJhBqCfdPekIknimuO0xH8Jh8=";
 
-    fn key_of(pem: &str) -> Result<Key, RegistryError> {
+    fn key_of(pem: &str) -> Result<PublicKey, RegistryError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), pem).unwrap();
-        Key::read(file.path(), |_, _| Ok(()))
+        PublicKey::read(file.path(), |_, _| Ok(()))
     }
 
     fn payload(digest: &str) -> String {
@@ -218,7 +218,7 @@ mod tests {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random).unwrap();
         let bytes = pair.public_key().as_ref().to_vec();
-        let keys = [Key { path: "cosign.pub".into(), algorithm: &ECDSA_P256_SHA256_ASN1, bytes }];
+        let keys = [PublicKey { path: "cosign.pub".into(), algorithm: &ECDSA_P256_SHA256_ASN1, bytes }];
         let bundle = |kind: &str, says: &str| {
             let subject = json!([{ "digest": { "sha256": digest(DIGEST).hex() } }]);
             let payload = json!({ "subject": subject, "predicateType": says }).to_string();

@@ -1,6 +1,6 @@
-//! What was fetched, by its content: blobs as in an OCI image layout, in the user's data folder.
+//! The store of fetched components: blobs by their digest, as in an OCI image layout, in the user's data folder.
 //!
-//! Every read checks the digest, so it doesn't matter who else could have written there.
+//! Every read checks the digest, so the store needn't be protected against other writers.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,11 +12,11 @@ use crate::private;
 use crate::reference::Digest;
 
 /// The user's store.
-pub struct Store {
+pub struct ComponentStore {
     folder: PathBuf,
 }
 
-impl Store {
+impl ComponentStore {
     /// The store in the data folder of the user.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl Store {
         Ok(Self { folder: dirs::data_dir().ok_or_else(missing)?.join("understudy").join("components") })
     }
 
-    /// The blob of this digest, if it is there; of at most so many bytes.
+    /// The blob of this digest, if it is there, of at most `most` bytes.
     pub(crate) fn read(&self, digest: &Digest, most: usize) -> Result<Option<Vec<u8>>, RegistryError> {
         let path = self.blob(digest);
         let Some(bytes) = read(&path, most)? else { return Ok(None) };
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-/// The file, if there is one; of at most so many bytes.
+/// The file, if there is one, of at most `most` bytes.
 fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, RegistryError> {
     let failed = |e: std::io::Error| RegistryError::Store(format!("`{}` can't be read: {e}", path.display()));
     let file = match File::open(path) {
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again_and_what_was_changed_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store { folder: folder.path().to_path_buf() };
+        let store = ComponentStore { folder: folder.path().to_path_buf() };
         assert!(store.read(&Digest::of(b"blob"), 100).unwrap().is_none());
         let digest = store.keep(b"blob").unwrap();
         assert_eq!(store.read(&digest, 100).unwrap().unwrap(), b"blob");

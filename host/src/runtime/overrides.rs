@@ -55,12 +55,12 @@ impl Overrides {
     ///
     /// # Errors
     /// [`ConfigError`] if the name means no plugin, or a variable that the plugin's entry needs is missing.
-    pub fn plugin(&self, config: &Config, name: &str, env: &Environment) -> Result<config::Plugin, ConfigError> {
+    pub fn plugin(&self, config: &Config, name: &str, env: &Environment) -> Result<config::PluginConfig, ConfigError> {
         Ok(self.apply(config.plugin(name, |name| env.var(name))?, env))
     }
 
     /// A plugin with these values.
-    pub(crate) fn apply(&self, mut plugin: config::Plugin, env: &Environment) -> config::Plugin {
+    pub(crate) fn apply(&self, mut plugin: config::PluginConfig, env: &Environment) -> config::PluginConfig {
         plugin.environment = env.clone();
         plugin.endpoint = self.endpoint.clone().or(plugin.endpoint);
         plugin.model = self.model.clone().or(plugin.model);

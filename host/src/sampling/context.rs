@@ -1,4 +1,4 @@
-//! What a server may have attached to its request (`includeContext`), where the config says `"context": "thisServer"`.
+//! The context that a server may have attached to its request (`includeContext`), where the config says `"context": "thisServer"`.
 //!
 //! It is the server's own and no other's: its instructions, and the tool calls of it that are going on while it asks. It
 //! stands before the conversation, marked as what it is.

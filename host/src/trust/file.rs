@@ -1,5 +1,4 @@
-//! Reading a file that a folder brings: a regular file, of bounded size, without ever waiting for it. And writing one where a folder may have
-//! put a link before.
+//! Reading a file of an untrusted folder: a regular file of bounded size, never blocking. And writing a file where such a folder may hold a link.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -11,7 +10,7 @@ use sha2::{Digest, Sha256};
 /// The most that a config may have that wasn't named by its user: 4 MiB.
 pub const LARGEST: u64 = 4 << 20;
 
-/// The file's bytes; `None` where there is none, and where a link leads nowhere.
+/// The file's bytes; `None` if there is no file, or a dangling link.
 ///
 /// # Errors
 /// If it is no regular file, has more than `most` bytes, or can't be read.
@@ -22,7 +21,7 @@ pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
     if bytes.len() as u64 > most { Err(format!("it has more than {most} bytes")) } else { Ok(Some(bytes)) }
 }
 
-/// The file's digest in hexadecimal; `None` where there is none.
+/// The file's digest in hexadecimal; `None` if there is no file.
 ///
 /// # Errors
 /// As with `read`.

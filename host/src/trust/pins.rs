@@ -1,4 +1,4 @@
-//! The digests that the files of a trusted config are held to: what is used is what was trusted, whatever was written meanwhile.
+//! The digests of the files that a trusted config names: each file is compared with its digest after it has been read.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 
-/// The most that a file may have that a trusted config names: what machine code of the largest component may.
+/// The most bytes of a file that a trusted config names: those of the machine code of the largest component.
 const LARGEST: u64 = 512 << 20;
 
-/// Digests by path, in lower-case hexadecimal. A file that isn't here was not there.
+/// Digests by path, in lower-case hexadecimal. A file without one didn't exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pins(BTreeMap<String, String>);
 
@@ -35,11 +35,13 @@ impl Pins {
     }
 
     /// The digest of each file, by its path.
+    #[must_use]
     pub fn into_files(self) -> BTreeMap<String, String> {
         self.0
     }
 
     /// The digests, by the paths of the files.
+    #[must_use]
     pub fn files(&self) -> &BTreeMap<String, String> {
         &self.0
     }
@@ -50,10 +52,10 @@ impl Pins {
         all.map(String::as_str).find(|path| self.0.get(*path) != now.0.get(*path))
     }
 
-    /// Holds what was read of a file to its digest.
+    /// Compares what was read of a file with its digest.
     ///
     /// # Errors
-    /// If it is another content, or none was trusted.
+    /// If the content differs, or the file has no digest.
     pub(crate) fn hold(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if self.0.get(path.to_string_lossy().as_ref()).is_some_and(|digest| *digest == super::sha256(bytes)) {
             return Ok(());

@@ -16,12 +16,12 @@ use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
-use understudy::plugin::{Engine, Plugin};
-use understudy::provider::{Destination, Http};
-use understudy::relay::{Relay, RelayOptions, SamplingHandler};
-use understudy::sampling::{Sampler, Understudy};
+use understudy::outbound::{Http, ProviderClient};
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
-use understudy::transport::{Duplex, DuplexPeer, Incoming, Splitter};
+use understudy_proxy::relay::{Relay, RelayOptions, SamplingHandler};
+use understudy_proxy::transport::{Duplex, DuplexPeer, Incoming, Splitter};
 
 use crate::seed;
 
@@ -67,10 +67,10 @@ async fn answering() -> Vec<SamplingHandler> {
         for name in &sampling.plugins {
             let config = config.plugin(name, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let plugin = Plugin::load(Arc::clone(&engine), &config).await.unwrap_or_else(|e| panic!("{e}"));
-            let destination =
-                Destination::new(&config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
+            let provider_client =
+                ProviderClient::new(&config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let catalogue = Catalogue::new(&config, &plugin.description);
-            chain.push(Understudy { plugin, destination, catalogue, settings: "{}".to_owned() });
+            chain.push(ConfiguredPlugin { plugin, provider_client, catalogue, settings: "{}".to_owned() });
         }
         let sampler = Sampler::new("server", &sampling, chain, Arc::new(Http::default()), &config);
         all.push(Some((sampling, Arc::new(sampler))));

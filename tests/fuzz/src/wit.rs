@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 use understudy::config::{self, Config};
 use understudy::error::Error;
-use understudy::plugin::{Engine, Plugin};
-use understudy::provider::{Destination, Http};
-use understudy::sampling::Understudy;
+use understudy::outbound::{Http, ProviderClient};
+use understudy::sampling::ConfiguredPlugin;
+use understudy::sandbox::{Engine, Plugin};
 use understudy::select::{Catalogue, choose};
 use understudy::wit::streaming::exports::understudy::plugin::streaming::{Event, StreamingStep};
 use understudy::wit::understudy::plugin::types::{Completion, Fetch, HttpResponse, ModelHint, ModelPreferences, Step};
@@ -37,14 +37,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(crate::runtime);
 static MODULE: LazyLock<Vec<u8>> =
     LazyLock::new(|| wat::parse_str(include_str!("guest.wat")).unwrap_or_else(|e| panic!("{e}")));
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Engine::new(None).unwrap_or_else(|e| panic!("{e}")));
-static GUEST: LazyLock<Understudy> = LazyLock::new(|| {
+static GUEST: LazyLock<ConfiguredPlugin> = LazyLock::new(|| {
     let config = configured();
     understudy(load(&MODULE, &config).unwrap_or_else(|e| panic!("{e}")), &config)
 });
 static HTTP: LazyLock<Http> = LazyLock::new(Http::default);
 
 /// What the config says of the guest: limits that keep an input short.
-fn configured() -> config::Plugin {
+fn configured() -> config::PluginConfig {
     let component = std::env::temp_dir().join(format!("understudy-fuzz-{}.wasm", std::process::id()));
     let limits =
         serde_json::json!({ "memory": "4 MiB", "state": "8 KiB", "requestBody": "8 KiB", "responseBody": "8 KiB" });
@@ -56,7 +56,7 @@ fn configured() -> config::Plugin {
 }
 
 /// Loads a component: the shell with this module in it.
-fn load(module: &[u8], config: &config::Plugin) -> Result<Plugin, understudy::error::LoadError> {
+fn load(module: &[u8], config: &config::PluginConfig) -> Result<Plugin, understudy::error::LoadError> {
     std::fs::write(&config.component, image::with_module(&SHELL, module)).unwrap_or_else(|e| panic!("{e}"));
     let plugin = RUNTIME.block_on(Plugin::load(Arc::clone(&ENGINE), config));
     // What is left behind is in the temporary folder.
@@ -65,10 +65,10 @@ fn load(module: &[u8], config: &config::Plugin) -> Result<Plugin, understudy::er
 }
 
 /// The plugin with all that belongs to it.
-fn understudy(plugin: Plugin, config: &config::Plugin) -> Understudy {
-    let destination = Destination::new(config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
+fn understudy(plugin: Plugin, config: &config::PluginConfig) -> ConfiguredPlugin {
+    let provider_client = ProviderClient::new(config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
     let catalogue = Catalogue::new(config, &plugin.description);
-    Understudy { plugin, destination, catalogue, settings: "{}".to_owned() }
+    ConfiguredPlugin { plugin, provider_client, catalogue, settings: "{}".to_owned() }
 }
 
 /// Returns the input as the result of `resume` or `next`, and does with it what the host does.
@@ -116,10 +116,10 @@ fn answered(completion: Completion) -> Result<(), Error> {
 
 /// What the guest wants to be sent goes nowhere, or to the endpoint that it has.
 async fn fetched(mut fetch: Fetch) -> Result<(), Error> {
-    let Understudy { plugin, destination, .. } = &*GUEST;
+    let ConfiguredPlugin { plugin, provider_client, .. } = &*GUEST;
     plugin.check(&fetch)?;
     let body = Bytes::from(std::mem::take(&mut fetch.request.body));
-    let error = match destination.exchange(&HTTP, &fetch, body).await {
+    let error = match provider_client.exchange(&HTTP, &fetch, body).await {
         Ok(answer) => panic!("somebody answered {:?}: {answer:?}", fetch.request),
         Err(error) => error,
     };
@@ -152,8 +152,8 @@ pub fn described(image: &[u8]) {
         assert_eq!(choose(&[&link.catalogue], preferences).len(), 1);
     }
     // Whatever the component suggests, the config's endpoint is the one, and it gets no credential.
-    assert_eq!(link.destination.endpoint(), Ok(format!("{NOWHERE}/")));
-    assert!(link.destination.credential().is_none());
+    assert_eq!(link.provider_client.endpoint(), Ok(format!("{NOWHERE}/")));
+    assert!(link.provider_client.credential().is_none());
 }
 
 /// Seeds: an answer of each kind of block, an exchange, each error; and the step of a stream that goes on.

@@ -9,6 +9,7 @@ mod docs;
 mod embedding;
 mod examples;
 mod handler;
+mod house;
 mod modern;
 mod param_headers;
 mod process;

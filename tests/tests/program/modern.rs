@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use understudy::config::{EraChoice, Mode, Sampling};
-use understudy::relay::StateKey;
+use understudy_proxy::relay::StateKey;
 use understudy_tests::relayed::{Relayed, meta};
 use understudy_tests::session::sampling;
 

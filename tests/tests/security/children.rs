@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use understudy::config::Config;
-use understudy::plugin::Engine;
-use understudy::sampling::Understudy;
+use understudy::sampling::ConfiguredPlugin;
+use understudy::sandbox::Engine;
 use understudy_tests::PATIENCE;
 use understudy_tests::peers::workspace;
 use understudy_tests::program::{Place, binary, cache, run};
@@ -333,7 +333,7 @@ fn a_server_that_looks_into_its_users_other_processes_finds_no_key() {
 
 #[test]
 fn only_one_place_in_the_source_starts_programs() {
-    let mut folders = vec![workspace().join("host/src"), workspace().join("host/cli/src")];
+    let mut folders = ["host/src", "host/cli/src", "host/proxy/src"].map(|folder| workspace().join(folder)).to_vec();
     let mut offenders = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{e}")).flatten() {
@@ -358,7 +358,7 @@ async fn the_variables_of_built_in_plugins_are_those_that_they_describe() {
     let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
     for built_in in understudy_plugins::BUILT_IN {
         let config = Config::default().plugin(built_in.name, |_| None).unwrap_or_else(|e| panic!("{e}"));
-        let loaded = Understudy::load(&engine, &config, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
+        let loaded = ConfiguredPlugin::load(&engine, &config, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
         let described = loaded.plugin.description.credential.as_ref().and_then(|credential| credential.env.as_deref());
         assert_eq!(built_in.secrets.first().copied(), described, "{}: see plugins/bundle/build.rs", built_in.name);
     }

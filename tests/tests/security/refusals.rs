@@ -28,7 +28,7 @@ fn is_plugins(answer: &Value) -> bool {
 
 #[test]
 fn what_published_clients_answer_calls_the_plugin_only_where_they_cannot_sample() {
-    let table = std::fs::read_to_string(workspace().join("host/src/relay/refusal/clients.json"));
+    let table = std::fs::read_to_string(workspace().join("host/proxy/src/relay/refusal/clients.json"));
     let table: Vec<Value> = serde_json::from_str(&table.unwrap_or_default()).unwrap_or_default();
     assert!(table.len() > 40);
     let place = Place::new();

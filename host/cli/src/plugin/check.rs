@@ -9,8 +9,9 @@ use crate::args::{GlobalArgs, UsageError, setting};
 use crate::output::{Outcome, out};
 use crate::setup;
 use understudy::check;
-use understudy::check::report::Report;
+use understudy::check::report::ConformanceReport;
 use understudy::runtime::Overrides;
+use understudy::scheduling::Scheduling;
 
 /// Arguments of `plugin check`.
 #[derive(Debug, Args)]
@@ -21,23 +22,23 @@ pub(crate) struct CheckArgs {
     /// Write the report as JSON
     #[arg(long)]
     json: bool,
-    /// The folder of the author's own fixtures; by default `fixtures` beside the component, else `fixtures` here
+    /// The folder of the author's fixtures [default: `fixtures` beside the component, else `fixtures` in this folder]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
-    /// Write into the fixtures what comes of them: look at the difference before you commit it
+    /// Write the results into the fixtures; read the difference before you commit it
     #[arg(long)]
     update: bool,
-    /// The model to ask for; by default what the plugin suggests
+    /// The model to ask for [default: the plugin's own default]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// A setting of the plugin's (`key=value`; the value is JSON, or else a text)
+    /// A setting of the plugin: the value is JSON, else a text; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, serde_json::Value)>,
 }
 
 pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let shared = setup::shared_resources();
+    let shared = setup::shared_resources(Scheduling::default());
     let overrides = Overrides { model: args.model, settings: args.set, ..Overrides::default() };
     let plugin = overrides.plugin(&config, &args.plugin, shared.environment())?;
     if let Some(folder) = args.fixtures.as_deref().filter(|folder| !folder.is_dir()) {
@@ -61,7 +62,7 @@ pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome>
     tell(&report, args.json)
 }
 
-fn tell(report: &Report, as_json: bool) -> Result<Outcome> {
+fn tell(report: &ConformanceReport, as_json: bool) -> Result<Outcome> {
     out(&if as_json { format!("{:#}", report.to_json()) } else { report.in_words() })?;
     Ok(if report.passed() { Outcome::Done } else { Outcome::Failed })
 }

@@ -9,6 +9,7 @@ use crate::args::{GlobalArgs, UsageError};
 use crate::output::{Outcome, note};
 use crate::setup;
 use understudy::runtime::Overrides;
+use understudy::scheduling::Scheduling;
 
 /// Arguments of `plugin compile`.
 #[derive(Debug, Args)]
@@ -16,14 +17,14 @@ pub(crate) struct CompileArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,
-    /// The file to write; by default the component's name with `.cwasm` at its end
+    /// The file to write [default: the component's name with the ending `.cwasm`]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 pub(super) fn run(global: &GlobalArgs, args: CompileArgs) -> Result<Outcome> {
     let config = setup::config(global)?;
-    let shared = setup::shared_resources();
+    let shared = setup::shared_resources(Scheduling::default());
     let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     let beside = match plugin.file() {
         Some(path) => path.with_extension("cwasm"),
@@ -37,7 +38,7 @@ pub(super) fn run(global: &GlobalArgs, args: CompileArgs) -> Result<Outcome> {
         ))
         .into());
     }
-    let sha256 = understudy::plugin::compile(&shared.engine()?, &plugin, &out)?;
+    let sha256 = understudy::sandbox::precompile(&shared.engine()?, &plugin, &out)?;
     note(&format!(
         "`{}` holds the component {sha256}, compiled for this machine and this version of Understudy; name it in the place of the component",
         out.display()

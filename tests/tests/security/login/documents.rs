@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use understudy::oauth::{Challenge, Server, Zone};
+use understudy_proxy::oauth::{Challenge, Server, Zone};
 use url::{Host, Url};
 
 use super::stage::{Stage, lock};

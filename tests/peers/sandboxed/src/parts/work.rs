@@ -11,15 +11,15 @@ use mcp::Head;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use understudy::config::{Config, Sampling};
-use understudy::plugin::{Engine, Plugin};
-use understudy::provider::Http;
-use understudy::relay::{Relay, RelayOptions};
-use understudy::sampling::{Sampler, Understudy};
-use understudy::transport::{Duplex, Incoming};
+use understudy::outbound::Http;
+use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sandbox::{Engine, Plugin};
 use understudy::wit::understudy::plugin::types as wit;
 use understudy_mcp_types::CreateMessageRequestParams;
 use understudy_plugin::{Provider, testing};
 use understudy_plugin_anthropic::Anthropic;
+use understudy_proxy::relay::{Relay, RelayOptions};
+use understudy_proxy::transport::{Duplex, Incoming};
 
 use super::warm::Warm;
 
@@ -70,7 +70,7 @@ impl Parts {
             runtime.block_on(Plugin::load(Arc::clone(&engine), &config)).expect("a plugin")
         });
         let answering = config.plugin("echo", |_| None).expect("a built-in plugin");
-        let answering = runtime.block_on(Understudy::load(&engine, &answering, |_| None)).expect("a plugin");
+        let answering = runtime.block_on(ConfiguredPlugin::load(&engine, &answering, |_| None)).expect("a plugin");
         let sampler = Arc::new(Sampler::new("server", &rule(), vec![answering], Arc::new(Http::default()), &config));
         let options = Arc::new(wit::Options {
             model: "m".to_owned(),
