@@ -23,7 +23,7 @@ use understudy_proxy::transport::http_client::Remote;
 #[derive(Debug, Args)]
 pub(super) struct AuthArgs {
     #[command(flatten)]
-    which: Which,
+    which: LoginServer,
     /// A scope to ask for, besides those of the present login; can be repeated [default: the scopes that the server names]
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
@@ -50,7 +50,7 @@ pub(super) struct AuthArgs {
 /// The ways to name a server.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Which {
+struct LoginServer {
     /// The server with this name in the config's `mcpServers`
     #[arg(value_name = "SERVER")]
     server: Option<String>,
@@ -101,7 +101,7 @@ pub(super) async fn run(global: &GlobalArgs, args: AuthArgs) -> Result<Outcome> 
     Ok(Outcome::Done)
 }
 
-fn remote(global: &GlobalArgs, which: &Which) -> Result<Remote> {
+fn remote(global: &GlobalArgs, which: &LoginServer) -> Result<Remote> {
     let Some(name) = &which.server else {
         let url = which.url.as_deref().unwrap_or_default();
         return Remote::new(url).map_err(|reason| UsageError(format!("`--url` {reason}")).into());

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use token::Wanted;
+use token::RequiredToken;
 use understudy::config::{Config, ListenAddress, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
@@ -147,8 +147,8 @@ async fn listener(listen: &ListenAddress) -> Result<Listener> {
 }
 
 /// Says where the servers are: to programs on stdout, and with a token that was made here to people on stderr.
-fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &Wanted) -> Result<()> {
-    let Wanted::Made(token, file) = wanted else {
+fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &RequiredToken) -> Result<()> {
+    let RequiredToken::Made(token, file) = wanted else {
         return out(&json!({ "listening": url, "endpoints": endpoints }).to_string());
     };
     let header = format!("Authorization: Bearer {}", token.expose_secret());

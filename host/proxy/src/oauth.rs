@@ -58,12 +58,12 @@ const NEW: Duration = Duration::from_mins(1);
 pub struct Login {
     url: Url,
     store: Store,
-    found: Mutex<Found>,
+    found: Mutex<TokenStatus>,
 }
 
 /// What is known of the login's token.
 #[derive(Debug, Default)]
-enum Found {
+enum TokenStatus {
     /// Nobody has looked.
     #[default]
     Unknown,
@@ -123,9 +123,9 @@ impl Login {
     pub(crate) async fn token(&self) -> Option<SecretString> {
         let mut found = self.found.lock().await;
         match &*found {
-            Found::Some(token) if token.is_good() => Some(token.access.clone()),
-            Found::None(_) => None,
-            Found::Unknown | Found::Some(_) => self.find(&mut found, None).await,
+            TokenStatus::Some(token) if token.is_good() => Some(token.access.clone()),
+            TokenStatus::None(_) => None,
+            TokenStatus::Unknown | TokenStatus::Some(_) => self.find(&mut found, None).await,
         }
     }
 
@@ -134,12 +134,12 @@ impl Login {
         let mut found = self.found.lock().await;
         match &*found {
             // Somebody else has been refused, and has found another meanwhile.
-            Found::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
-            Found::Some(token) if !token.is_other_than(refused) && token.is_new() => {
+            TokenStatus::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
+            TokenStatus::Some(token) if !token.is_other_than(refused) && token.is_new() => {
                 // Its user may have logged in again meanwhile, by another process.
                 let token = self.kept_other_than(refused)?;
                 let access = token.access.clone();
-                *found = Found::Some(token);
+                *found = TokenStatus::Some(token);
                 Some(access)
             }
             _ => self.find(&mut found, refused).await,
@@ -155,31 +155,31 @@ impl Login {
     /// Why the server lets nobody in though there is a login; `None` without one.
     pub(crate) async fn trouble(&self) -> Option<String> {
         match &*self.found.lock().await {
-            Found::Some(token) => {
+            TokenStatus::Some(token) => {
                 let issuer = token.issuer.as_deref().unwrap_or("an issuer that isn't known");
                 Some(format!("it refuses the login that `{issuer}` has issued"))
             }
-            Found::None(why) => why.clone(),
-            Found::Unknown => None,
+            TokenStatus::None(why) => why.clone(),
+            TokenStatus::Unknown => None,
         }
     }
 
     /// Reads the token that is kept, or renews it.
-    async fn find(&self, found: &mut Found, refused: Option<&SecretString>) -> Option<SecretString> {
+    async fn find(&self, found: &mut TokenStatus, refused: Option<&SecretString>) -> Option<SecretString> {
         // A renewal that has begun is finished, whoever goes away meanwhile: it ends what the one before has given.
         let renewal = tokio::spawn(renewed(self.store.clone(), self.url.clone(), refused.cloned()));
         let token = renewal.await.unwrap_or_else(|e| Err(Error::NoRenewal(e.to_string())));
         *found = match token {
-            Ok(Some(token)) => Found::Some(token),
-            Ok(None) => Found::None(None),
+            Ok(Some(token)) => TokenStatus::Some(token),
+            Ok(None) => TokenStatus::None(None),
             Err(error) => {
                 let why = understudy::text::one_line(&error.to_string(), 500);
                 tracing::warn!("no login at {}: {why}", self.url.origin().ascii_serialization());
-                Found::None(Some(why))
+                TokenStatus::None(Some(why))
             }
         };
         match found {
-            Found::Some(token) => Some(token.access.clone()),
+            TokenStatus::Some(token) => Some(token.access.clone()),
             _ => None,
         }
     }

@@ -73,7 +73,7 @@ pub(crate) struct PushArgs {
 }
 
 /// One that is wanted, the keys one of which must have signed it, and the most bytes it may have.
-struct Wanted {
+struct WantedComponent {
     reference: Reference,
     trust: Vec<PathBuf>,
     most: usize,
@@ -94,7 +94,7 @@ pub(super) async fn pull(global: &GlobalArgs, args: PullArgs) -> Result<Outcome>
         return Err(UsageError("`--output` goes with one component".to_owned()).into());
     }
     let store = ComponentStore::of_user()?;
-    for Wanted { reference, trust, most } in &wanted {
+    for WantedComponent { reference, trust, most } in &wanted {
         let trust = [trust.as_slice(), &args.key].concat();
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
@@ -152,7 +152,7 @@ fn keep_trust(config: &Config, path: &Path, lock: &Lock) {
 }
 
 /// All that the config names.
-fn named(config: &Config) -> Result<Vec<Wanted>> {
+fn named(config: &Config) -> Result<Vec<WantedComponent>> {
     let mut wanted = Vec::new();
     for name in config.plugin_names() {
         wanted.extend(of(config, name)?);
@@ -161,7 +161,7 @@ fn named(config: &Config) -> Result<Vec<Wanted>> {
 }
 
 /// Those that were typed, or the names of plugins whose components they are.
-fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
+fn typed(config: &Config, references: &[String]) -> Result<Vec<WantedComponent>> {
     let mut wanted = Vec::new();
     for name in references {
         let one = of(config, name)?;
@@ -172,11 +172,11 @@ fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
     Ok(wanted)
 }
 
-fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
+fn of(config: &Config, name: &str) -> Result<Option<WantedComponent>> {
     let plugin = config.plugin(name, setup::env)?;
     let Some(reference) = plugin.reference() else { return Ok(None) };
     let reference = Reference::parse(reference).map_err(UsageError)?;
-    Ok(Some(Wanted { reference, trust: plugin.trust, most: plugin.limits.component }))
+    Ok(Some(WantedComponent { reference, trust: plugin.trust, most: plugin.limits.component }))
 }
 
 fn took_too_long(reference: &Reference) -> RegistryError {

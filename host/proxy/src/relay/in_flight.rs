@@ -14,11 +14,11 @@ use crate::transport::Message;
 /// By the id that the server gave each.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    state: Mutex<State>,
+    state: Mutex<InFlightState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct InFlightState {
     running: HashMap<Vec<u8>, Running>,
     closed: bool,
 }
@@ -96,7 +96,7 @@ impl InFlight {
         state.running.drain().map(stop).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InFlightState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ use super::closable_sender::ClosableSender;
 use super::common::{Prelude, create, next, refuse_length, report_garbage};
 use super::in_flight::InFlight;
 use super::progress::Progress;
-use super::session::Session;
+use super::session::RelaySession;
 use super::tasks::{self, Tasks};
 use crate::transport::{Duplex, Incoming, Message};
 use silence::SilenceWatch;
@@ -30,7 +30,7 @@ const IN_A_ROW: usize = 8;
 
 /// What both loops share.
 struct StatefulRelay {
-    session: Arc<Session>,
+    session: Arc<RelaySession>,
     answers: Arc<InFlight>,
     tasks: Arc<Tasks>,
     /// The server's requests that have been begun since it had last said nothing.
@@ -41,7 +41,7 @@ struct StatefulRelay {
 }
 
 /// Relays until neither side has anything to say.
-pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: usize, prelude: Prelude) {
+pub(super) async fn run(front: Duplex, back: Duplex, session: RelaySession, limit: usize, prelude: Prelude) {
     let session = Arc::new(session);
     let shared = Arc::new(StatefulRelay {
         tasks: Arc::clone(session.tasks()),
@@ -52,7 +52,7 @@ pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: us
         to_back: ClosableSender::new(back.outgoing),
         limit,
     });
-    let _end = Closing(Arc::clone(&shared));
+    let _end = CloseStateful(Arc::clone(&shared));
     let silent = SilenceWatch::of(&shared, &prelude);
     let forward = forward(prelude.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
@@ -63,9 +63,9 @@ pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: us
 }
 
 /// Whatever is still being answered ends with this.
-struct Closing(Arc<StatefulRelay>);
+struct CloseStateful(Arc<StatefulRelay>);
 
-impl Drop for Closing {
+impl Drop for CloseStateful {
     fn drop(&mut self) {
         self.0.close();
     }

@@ -133,7 +133,7 @@ pub(super) async fn run(
         calls: Mutex::default(),
         hint: discover::EraHint::without_session(),
     });
-    let _end = Closing(Arc::clone(&exchange));
+    let _end = CloseStateless(Arc::clone(&exchange));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward(first, front.incoming, Arc::clone(&exchange))));
     let mut from_back = back.incoming;
     while let Some(incoming) = next(&mut by_back, &mut from_back).await {
@@ -153,9 +153,9 @@ pub(super) async fn run(
 }
 
 /// Whatever is still being answered ends with this.
-struct Closing(Arc<StatelessRelay>);
+struct CloseStateless(Arc<StatelessRelay>);
 
-impl Drop for Closing {
+impl Drop for CloseStateless {
     fn drop(&mut self) {
         self.0.close();
     }

@@ -55,7 +55,7 @@ use connection::Connection;
 use error::ClientError;
 use exchange::HttpExchange;
 use pending::{PendingRequests, requests};
-use session::Sessions;
+use session::ClientSessions;
 use stateless::StatelessRequest;
 
 /// So many notifications and responses are on their way at once.
@@ -187,7 +187,7 @@ pub fn connect(remote: Remote, limit: usize) -> io::Result<(Duplex, ConnectionHa
         exchange,
         limit,
         pending: Arc::new(PendingRequests::default()),
-        sessions: Sessions::default(),
+        sessions: ClientSessions::default(),
         tools: tool_headers::Tools::default(),
         to_relay,
         listener,

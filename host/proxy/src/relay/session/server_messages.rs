@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use mcp::{Head, Kind, Parts, batch, cancelled_id, code, error_line, ids, method, notification, splice};
 
-use super::{Negotiated, Session};
+use super::{Negotiated, RelaySession};
 use crate::relay::action::Action;
 use crate::relay::request_needs::{has_results, needs};
 use crate::relay::tasks::{self, Tasks};
 use crate::relay::{lookalike, max_tokens};
 use understudy::config::Mode;
 
-impl Session {
+impl RelaySession {
     /// A message of the server's.
     /// `related_request_id` is the client's request in whose course it is said, where that is known.
     pub(crate) fn server_says(&self, line: &Bytes, related_request_id: Option<&[u8]>) -> Action {

@@ -12,12 +12,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 /// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
 #[derive(Debug, Default)]
 pub(super) struct PendingRequests {
-    open: Mutex<HashMap<Vec<u8>, Open>>,
+    open: Mutex<HashMap<Vec<u8>, OpenRequest>>,
     count: TaskTracker,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenRequest {
     /// The id, as spelt.
     id: Bytes,
     is_ours: bool,
@@ -65,7 +65,7 @@ impl PendingRequests {
         for id in ids {
             let (tell, answer) = oneshot::channel();
             let counted = self.count.token();
-            open.insert(ids::key(id).into_owned(), Open { id: id.clone(), is_ours, tell, _counted: counted });
+            open.insert(ids::key(id).into_owned(), OpenRequest { id: id.clone(), is_ours, tell, _counted: counted });
             waits.push(Wait { id: id.clone(), answer, is_over: false });
         }
         drop(open);
@@ -91,7 +91,7 @@ impl PendingRequests {
         self.count.wait().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Open>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, OpenRequest>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ use super::error::ClientError;
 use super::event_stream::{EventStream, ResumePoint, ServerEvent, StreamError};
 use super::exchange::content_type;
 use super::pending::{PendingRequest, Recipient};
-use super::session::Session;
+use super::session::ClientSession;
 use super::standalone;
 use understudy::text::one_line;
 
@@ -31,7 +31,7 @@ impl Connection {
         &self,
         response: Response,
         call: &mut PendingRequest,
-        session: Option<&Session>,
+        session: Option<&ClientSession>,
     ) -> Result<(), ClientError> {
         let kind = content_type(&response);
         match kind.as_str() {
@@ -62,7 +62,7 @@ impl Connection {
         &self,
         trouble: ClientError,
         call: &mut PendingRequest,
-        session: Option<&Session>,
+        session: Option<&ClientSession>,
     ) -> Result<(), ClientError> {
         let mut listening = self.listening.subscribe();
         let number = session.map(|session| session.number);
@@ -103,7 +103,7 @@ impl Connection {
         &self,
         response: Response,
         call: &mut PendingRequest,
-        session: Option<&Session>,
+        session: Option<&ClientSession>,
     ) -> Result<(), ClientError> {
         let mut events = self.events(response, ResumePoint::default())?;
         let mut failures = 0;
@@ -126,7 +126,7 @@ impl Connection {
     /// Goes on with a stream that ended too early.
     async fn resume(
         &self,
-        session: &Session,
+        session: &ClientSession,
         mark: &ResumePoint,
         failures: &mut u32,
         mut why: ClientError,
