@@ -44,7 +44,7 @@ pub use error::Error;
 pub use pending::Pending;
 pub use zone::Zone;
 
-use store::{Kept, Store};
+use store::{Kept, LoginStore};
 use web::Web;
 
 /// A token that expires sooner than this is renewed first.
@@ -57,7 +57,7 @@ const NEW: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Login {
     url: Url,
-    store: Store,
+    store: LoginStore,
     found: Mutex<TokenStatus>,
 }
 
@@ -116,7 +116,7 @@ impl Login {
     /// The login at the server at a URL. `None` where there is no config folder to keep it in.
     #[must_use]
     pub fn at(url: &Url) -> Option<Self> {
-        Some(Self { url: url.clone(), store: Store::of(url)?, found: Mutex::default() })
+        Some(Self { url: url.clone(), store: LoginStore::of(url)?, found: Mutex::default() })
     }
 
     /// The access token, renewed if it has expired.
@@ -204,7 +204,7 @@ impl Login {
 
 /// The token that is kept if it is of use, or else a new one; `None` without a login. One at a time makes a new one, in whichever process: who has
 /// waited looks first whether the work is done.
-async fn renewed(store: Store, url: Url, refused: Option<SecretString>) -> Result<Option<Token>, Error> {
+async fn renewed(store: LoginStore, url: Url, refused: Option<SecretString>) -> Result<Option<Token>, Error> {
     let is_of_use = |token: &Token| token.is_other_than(refused.as_ref()) && token.is_good();
     let Some(kept) = store.read()? else { return Ok(None) };
     if let Some(token) = Token::of(&kept).filter(is_of_use) {

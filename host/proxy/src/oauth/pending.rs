@@ -16,14 +16,14 @@ use super::endpoint::is_same_issuer;
 use super::error::Error;
 use super::grant::{Client, exchange};
 use super::registration::{Registered, register};
-use super::store::{Kept, Store};
+use super::store::{Kept, LoginStore};
 use super::web::Web;
 use understudy::text::one_line;
 
 /// A login that waits for its user.
 pub struct Pending {
     web: Web,
-    store: Store,
+    store: LoginStore,
     metadata: Metadata,
     client: Registered,
     resource: String,
@@ -36,7 +36,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    pub(super) async fn begin(url: &Url, store: &Store, wish: &Wish, callback: &Callback) -> Result<Self, Error> {
+    pub(super) async fn begin(url: &Url, store: &LoginStore, wish: &Wish, callback: &Callback) -> Result<Self, Error> {
         // What can't be kept isn't begun.
         drop(store.turn().await?);
         let web = Web::of(url).await?;
