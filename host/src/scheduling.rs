@@ -5,7 +5,7 @@
 //!
 //! | module | mechanism | when it applies |
 //! | --- | --- | --- |
-//! | `cpu_time` | the CPU time of a guest's call, read at the ticks of the epoch ([`TICK`]) | to every call, also with scheduling off: `limits.cpu` needs it |
+//! | `cpu_time` | the CPU time of a guest's call, read at the ticks of the epoch (`TICK`) | to every call, also with scheduling off: `limits.cpu` needs it |
 //! | `long_running` | a guest that has run for 1 ms is moved from its caller's thread to threads of lower priority | to guests that run long, and to functions whose last calls did |
 //! | `priority` | a higher `nice` value for a thread | to those threads, and to those that compile |
 //! | `yield_timer` | a timer of each such thread that makes it yield its core every 150 µs | on Linux with glibc, while a guest runs there |
