@@ -22,24 +22,24 @@ use tokio::sync::mpsc;
 
 pub use lines::Splitter;
 
-/// How many messages may wait in a channel. Few: a side that doesn't read slows its sender down, as a pipe would.
+/// The capacity of a channel, in messages. Small, so that a side that doesn't read slows its sender down, as a pipe would.
 pub(crate) const QUEUE: usize = 16;
 
 /// One side of the relay.
 #[derive(Debug)]
 pub struct Duplex {
-    /// What it says. The channel's end is the end of its input.
+    /// Messages from it. The channel's end is the end of its output.
     pub incoming: mpsc::Receiver<Incoming>,
-    /// What it is told; each message with the end of its line. Dropping it ends the side's input.
+    /// Messages to it, each with the end of its line. Dropping the sender closes its input.
     pub outgoing: mpsc::Sender<Message>,
 }
 
-/// A message, and what it belongs to.
+/// A message, and the request that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The message, with the end of its line as it came.
     pub line: Bytes,
-    /// The id, as spelt, of the client's request in whose course the server says it, where the transport can tell (HTTP).
+    /// The id, as spelt, of the client's request that the server's message belongs to, where the transport can tell (HTTP).
     pub related_request_id: Option<Bytes>,
 }
 
@@ -49,12 +49,12 @@ impl From<Bytes> for Message {
     }
 }
 
-/// What a side says.
+/// A message from a side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A message.
     Message(Message),
-    /// A message that is longer than `limits.line`; it is gone.
+    /// A message that is longer than `limits.line`; its bytes were dropped.
     TooLong {
         /// What it was.
         head: Head,
@@ -76,8 +76,8 @@ impl Duplex {
 /// The other end of a side, for a peer in this process.
 #[derive(Debug)]
 pub struct DuplexPeer {
-    /// What the relay says to it.
+    /// Messages from the relay.
     pub incoming: mpsc::Receiver<Message>,
-    /// What it says to the relay.
+    /// Messages to the relay.
     pub outgoing: mpsc::Sender<Incoming>,
 }

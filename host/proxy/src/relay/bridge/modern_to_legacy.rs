@@ -199,7 +199,7 @@ impl ModernToLegacy {
                 _ = look.tick() => self.forget_parked().await,
             };
         }
-        // The end of the client's input is that of the server's; what it has still to say is the client's.
+        // Client EOF closes the server's input; forward remaining output.
         self.to_relay = mpsc::channel(1).0;
         while let Some(message) = from_relay.recv().await {
             // There may be something that nobody can be told any more.

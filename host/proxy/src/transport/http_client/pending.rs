@@ -1,4 +1,4 @@
-//! The client's requests that have no answer yet.
+//! Pending requests: the client's requests that have no answer yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
+/// The pending requests. A response is matched by its id, however that is spelt and whichever stream carries it.
 #[derive(Debug, Default)]
 pub(super) struct PendingRequests {
     open: Mutex<HashMap<Vec<u8>, OpenRequest>>,

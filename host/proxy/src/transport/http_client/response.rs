@@ -1,4 +1,4 @@
-//! Answers: what the server says in the course of a call, and what it says at all.
+//! Responses of the server: plain JSON or a stream, resumed where it broke.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::session::ClientSession;
 use super::standalone;
 use understudy::text::one_line;
 
-/// How often in a row a stream is gone on with in vain.
+/// Max consecutive resume attempts without progress.
 const MOST_RESUMED: u32 = 5;
 
 /// How long an answer is waited for that may come on the session's own stream. The SDKs' clients wait for a minute.
@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Goes on with a stream that ended too early.
+    /// Resumes a stream that ended too early.
     async fn resume(
         &self,
         session: &ClientSession,
@@ -139,7 +139,7 @@ impl Connection {
                 // The request may have done something already, so it isn't sent again.
                 Err(ClientError::Forgotten { .. }) => return Err(self.exchange.broken("it has forgotten the session")),
                 Err(trouble) => {
-                    tracing::debug!("a stream can't be gone on with: {trouble}");
+                    tracing::debug!("a stream can't be resumed: {trouble}");
                     return Err(why);
                 }
             }

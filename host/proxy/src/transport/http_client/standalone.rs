@@ -1,4 +1,4 @@
-//! The stream that stands by itself: what the server says in nobody's course.
+//! The standalone GET stream: server messages unrelated to a request.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
