@@ -9,6 +9,7 @@
 //! | `challenge` | what a server says to who asks without a token |
 //! | `zone`, `endpoint` | where a server may send us, and which pages are opened |
 //! | `web` | all requests of a login |
+//! | `wish` | what the user wants of a login |
 //! | `discovery` | finding the authorization server (RFC 9728, RFC 8414) |
 //! | `authority` | what is known of it, and kept |
 //! | `registration` | a client of our own there (RFC 7591) |
@@ -29,6 +30,7 @@ mod pending;
 mod registration;
 mod store;
 mod web;
+mod wish;
 mod zone;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -46,6 +48,7 @@ pub use zone::Zone;
 
 use store::{Kept, LoginStore};
 use web::Web;
+pub use wish::Wish;
 
 /// A token that expires sooner than this is renewed first.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -99,17 +102,6 @@ impl Token {
     fn is_other_than(&self, refused: Option<&SecretString>) -> bool {
         refused.is_none_or(|refused| refused.expose_secret() != self.access.expose_secret())
     }
-}
-
-/// What a login is to be.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// The client that the user has registered with the authorization server; else one is registered.
-    pub client_id: Option<String>,
-    /// That client's secret, if it has one.
-    pub client_secret: Option<SecretString>,
-    /// The scopes to ask for, beside those of the login that there is; else those that the server names.
-    pub scopes: Vec<String>,
 }
 
 impl Login {

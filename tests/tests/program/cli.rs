@@ -222,7 +222,7 @@ fn help_and_completions_are_there() {
 fn a_verbose_log_says_where_the_time_of_a_request_went_and_no_other_does() {
     let place = Place::new();
     let params = json!({"messages": [{"role": "user", "content": {"type": "text", "text": "Hello?"}}], "maxTokens": 9});
-    let file = place.file("params.json", &params.to_string());
+    let file = place.file("params.json", params.to_string());
     let sample = |more: &[&str]| {
         let file = file.to_string_lossy();
         place.run(["sample", "--plugin", "echo", &file].into_iter().chain(more.iter().copied())).ok()
@@ -236,7 +236,7 @@ fn a_verbose_log_says_where_the_time_of_a_request_went_and_no_other_does() {
 fn scheduling_can_be_turned_off_though_no_help_offers_it() {
     let place = Place::new();
     let params = json!({"messages": [{"role": "user", "content": {"type": "text", "text": "Hello?"}}], "maxTokens": 9});
-    let file = place.file("params.json", &params.to_string());
+    let file = place.file("params.json", params.to_string());
     let sample = |more: &[&str]| {
         let file = file.to_string_lossy();
         place.run(["sample", "--plugin", "echo", &file].into_iter().chain(more.iter().copied())).ok().stdout

@@ -30,7 +30,9 @@ fn no_top_module_knows_one_that_knows_it() {
         for (from, tos) in &graph {
             for (to, places) in tos.iter().filter(|(to, _)| reaches(to, from)) {
                 let _ = writeln!(report, "{}: `{from}` knows `{to}`, which knows `{from}`:", krate.folder);
-                places.iter().for_each(|place| _ = writeln!(report, "    {place}"));
+                for place in places {
+                    let _ = writeln!(report, "    {place}");
+                }
             }
         }
     }

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use url::form_urlencoded;
 
-use super::Wish;
 use super::authority::{Authentication, Metadata};
 use super::callback::Callback;
 use super::challenge::{Challenge, scopes};
@@ -18,6 +17,7 @@ use super::grant::{Client, exchange};
 use super::registration::{Registered, register};
 use super::store::{Kept, LoginStore};
 use super::web::Web;
+use super::wish::Wish;
 use understudy::text::one_line;
 
 /// A login that waits for its user.

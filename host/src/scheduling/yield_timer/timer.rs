@@ -110,7 +110,7 @@ mod tests {
             install();
             assert_eq!(next(), None);
             with_yield_timer(|| {
-                assert!(matches!(next(), Some(Expiration::IntervalDelayed(_, every)) if every == INTERVAL.into()))
+                assert!(matches!(next(), Some(Expiration::IntervalDelayed(_, every)) if every == INTERVAL.into()));
             });
             assert_eq!(next(), None);
             let panicked = std::panic::catch_unwind(|| with_yield_timer(|| panic!("in the middle")));

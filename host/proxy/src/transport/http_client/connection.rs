@@ -157,16 +157,13 @@ impl Connection {
         modern: &StatelessRequest,
         call: &mut PendingRequest,
     ) -> Result<(), ClientError> {
+        if modern.is_list_of_tools() {
+            call.expect_tools();
+        }
         let headers = modern.headers(&self.tools).map_err(ClientError::Barred)?;
         let response = self.exchange.post(self.exchange.url(), headers, line.clone()).await?;
         let response = self.exchange.accepted(response, SessionContext::Nothing).await?;
-        self.answer(response, call, None).await?;
-        if modern.is_list_of_tools()
-            && let Some(answer) = &call.answer
-        {
-            self.tools.learn(answer);
-        }
-        Ok(())
+        self.answer(response, call, None).await
     }
 
     /// Lists the server's tools, for what their schemas say of headers.

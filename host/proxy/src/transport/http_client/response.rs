@@ -248,7 +248,12 @@ impl Connection {
                 let _ = cancelled_id(line).map(|id| self.sessions.is_answerable(&id));
             }
             (Kind::Response, Some(id)) => match self.pending.answered(id, line) {
-                Recipient::Client(line) => return Some(line),
+                Recipient::Client { answer, lists_tools } => {
+                    if lists_tools {
+                        self.tools.learn(&answer);
+                    }
+                    return Some(answer);
+                }
                 Recipient::Us => return None,
                 Recipient::Nobody => {
                     let id = one_line(&String::from_utf8_lossy(id), 60);
