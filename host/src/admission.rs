@@ -11,8 +11,8 @@
 //! | 7 | `start` | each call of a provider plugin waits for a permit, which it holds for 50 ms at most | four a core | plugin |
 //! | 8 | `pool` | each call of a component that runs in the pool waits for a slot | 16 a core, 256 at least | all plugins |
 //!
-//! [`Admission::run`] is 1 to 5, [`CallAdmission::run`] is 6 to 8. A name in backticks in the second column is that of the wait in the log and
-//! in spans ([`crate::timeline`]).
+//! `Admission::run` is 1 to 5, `CallAdmission::run` is 6 to 8. A name in backticks in the second column is that of the wait in the log and
+//! in spans (`timeline`).
 //!
 //! Four clocks bound the waits and the work. The request's (here, `limits.deadline`, or the longest of its plugins) runs from stage 2 to the
 //! result. Each plugin of the chain has its own `limits.deadline` ([`crate::sampling`]); each call of a guest has the same again, from stage 6

@@ -427,14 +427,22 @@ mod tests {
     #[tokio::test]
     async fn only_the_environment_that_is_given_has_a_credential() {
         let key = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "sk-0123456789abcdef".to_owned());
-        let options = |environment| RuntimeOptions { environment, ..RuntimeOptions::default() };
+        // Compiled once for all three.
+        let cache = tempfile::tempdir().unwrap();
+        let cache_folder = Some(cache.path().to_path_buf());
+        let options = |environment| RuntimeOptions {
+            environment,
+            cache_folder: cache_folder.clone(),
+            ..RuntimeOptions::default()
+        };
         let builder = Sampler::builder().plugin("anthropic").model("m");
         let without = builder.clone().runtime(options(Environment::default())).build().await.unwrap();
         assert!(without.troubles().concat().contains("ANTHROPIC_API_KEY"), "{:?}", without.troubles());
         assert!(matches!(without.create_message(&params()).await, Err(Error::Credential { .. })));
         let with = builder.clone().runtime(options(Environment::from_fn(key))).build().await.unwrap();
         assert_eq!(with.troubles(), Vec::<String>::new());
-        let given = builder.credential("sk-0123456789abcdef").build().await.unwrap();
+        let given = builder.runtime(options(Environment::default())).credential("sk-0123456789abcdef");
+        let given = given.build().await.unwrap();
         assert_eq!(given.troubles(), Vec::<String>::new());
     }
 

@@ -56,6 +56,7 @@ impl Http {
 }
 
 /// Whether a URL names a loopback host.
+#[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -94,6 +95,7 @@ pub(crate) fn builder_in(environment: &Environment) -> reqwest::ClientBuilder {
 }
 
 /// The error and its chain of causes, joined by colons.
+#[must_use]
 pub fn error_chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

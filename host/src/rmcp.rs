@@ -1,4 +1,4 @@
-//! Sampling for MCP clients on the Rust SDK, [`rmcp`](::rmcp) 3.
+//! Sampling for MCP clients on the Rust SDK, `rmcp` 3.
 //!
 //! ```no_run
 //! use rmcp::ServiceExt;

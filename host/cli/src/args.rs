@@ -22,10 +22,10 @@ pub(super) struct UsageError(pub(super) String);
 /// What every verb understands.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GlobalArgs {
-    /// The config; by default understudy.json here if you trust it, else understudy/understudy.json in your config folder
+    /// The config file [default: understudy.json in this folder if you trust it, else understudy/understudy.json in your config folder]
     #[arg(long, global = true, value_name = "FILE", env = CONFIG_VARIABLE)]
     pub(super) config: Option<PathBuf>,
-    /// Say more on stderr: each step of a sampling request; twice, everything (`UNDERSTUDY_LOG` takes a filter)
+    /// Log each step of a sampling request to stderr; twice, log everything (`UNDERSTUDY_LOG` takes a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// Don't schedule guests and requests: none yields to others
@@ -45,7 +45,7 @@ impl GlobalArgs {
 pub(super) struct ServerArgs {
     #[command(flatten)]
     which: Which,
-    /// A header for each request to the server's URL; may be given several times
+    /// A header for each request to the server's URL; can be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
 }
@@ -54,13 +54,13 @@ pub(super) struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The server of this name in the config's `mcpServers`
+    /// The server with this name in the config's `mcpServers`
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// The server at this URL: Streamable HTTP, or the old HTTP+SSE
+    /// The server at this URL, by Streamable HTTP or HTTP+SSE
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The server's command and its arguments: all from the first word that is no option on; a `--` may stand in front
+    /// The server's command and its arguments, from the first word that isn't an option; a `--` may precede it
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -91,31 +91,31 @@ impl ServerArgs {
 /// Who answers sampling requests; each option stands for what the config would say.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct SamplingArgs {
-    /// The plugin that answers: a name from the config, a built-in's name, or a component's path; several are tried in order
+    /// The plugin that answers: a name from the config, a built-in's name, or a component's path; if repeated, tried in order
     #[arg(long, value_name = "PLUGIN")]
     pub(super) plugin: Vec<String>,
-    /// Where the plugin's provider is
+    /// The URL of the plugin's provider
     #[arg(long, value_name = "URL")]
     pub(super) endpoint: Option<String>,
     /// The model to ask
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<String>,
-    /// A setting of the plugin's (`key=value`; the value is JSON, or else a text; a dot in the key reaches inside)
+    /// A setting of the plugin: the value is JSON, else a text; `a.b=1` sets a member of an object; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, Value)>,
-    /// Who answers first: the client if it can (`fallback`), the plugin (`always`), or the client alone (`off`)
+    /// Who answers: the client and else the plugin (`fallback`), the plugin (`always`), or only the client (`off`)
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<Mode>,
-    /// The most tokens of one answer [default: 4096; with `sample`, what the request asks for]
+    /// The maximum number of tokens in one answer [default: 4096; with `sample`, the request's `maxTokens`]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_tokens: Option<u32>,
-    /// The most sampling requests in the course of one tool call [default: 100]
+    /// The maximum number of sampling requests during one tool call [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) requests_per_call: Option<u32>,
-    /// The most of these that carry tools [default: 64]
+    /// The maximum number of these requests that carry tools [default: 64]
     #[arg(long, value_name = "N")]
     pub(super) tool_rounds: Option<u32>,
-    /// The era in which a server is spoken to that speaks both: that of sessions (`sessions`), or the client's (`client`) [default: sessions]
+    /// The protocol era for servers that speak both: with sessions (`sessions`), or the client's (`client`) [default: sessions]
     #[arg(long, value_name = "ERA")]
     pub(super) era: Option<EraChoice>,
 }
@@ -145,7 +145,7 @@ pub(super) struct ClientArgs {
     pub(super) server: ServerArgs,
     #[command(flatten)]
     pub(super) sampling: SamplingArgs,
-    /// The longest that all of it may take
+    /// The time after which the verb gives up
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
 }

@@ -23,26 +23,26 @@ use understudy_proxy::transport::http_client::Remote;
 #[derive(Debug, Args)]
 pub(super) struct AuthArgs {
     #[command(flatten)]
-    which: Which,
-    /// A scope to ask for, beside those of the login that there is; may be given several times [default: those that the server names]
+    which: LoginServer,
+    /// A scope to ask for, besides those of the present login; can be repeated [default: the scopes that the server names]
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// The id of a client that is registered already [default: a new one is registered]
+    /// The id of a registered client [default: a new client is registered]
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// The environment variable that holds that client's secret, if it has one; it is kept with the login
+    /// The environment variable with that client's secret, if it has one; the secret is kept with the login
     #[arg(long, value_name = "VARIABLE", requires = "client_id")]
     client_secret: Option<String>,
-    /// The port of 127.0.0.1 that the browser comes back to, where a registered client has a fixed one [default: a free one]
+    /// The port of the redirect URL on 127.0.0.1, if the registered client has a fixed one [default: a free port]
     #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
     port: u16,
-    /// Don't start a browser: the URL is for you to open
+    /// Print the URL without opening a browser
     #[arg(long)]
     no_browser: bool,
-    /// Forget the login
+    /// Delete the login
     #[arg(long, conflicts_with_all = ["scope", "client_id", "client_secret", "port", "no_browser"])]
     forget: bool,
-    /// How long to wait for you
+    /// How long to wait for the login in the browser
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
@@ -50,8 +50,8 @@ pub(super) struct AuthArgs {
 /// The ways to name a server.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Which {
-    /// The server of this name in the config's `mcpServers`
+struct LoginServer {
+    /// The server with this name in the config's `mcpServers`
     #[arg(value_name = "SERVER")]
     server: Option<String>,
     /// The server at this URL
@@ -101,7 +101,7 @@ pub(super) async fn run(global: &GlobalArgs, args: AuthArgs) -> Result<Outcome> 
     Ok(Outcome::Done)
 }
 
-fn remote(global: &GlobalArgs, which: &Which) -> Result<Remote> {
+fn remote(global: &GlobalArgs, which: &LoginServer) -> Result<Remote> {
     let Some(name) = &which.server else {
         let url = which.url.as_deref().unwrap_or_default();
         return Remote::new(url).map_err(|reason| UsageError(format!("`--url` {reason}")).into());

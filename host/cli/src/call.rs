@@ -13,10 +13,10 @@ use understudy::text::{did_you_mean, list, one_line};
 /// Arguments of `call`.
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
-    /// The tool
+    /// The tool's name
     #[arg(value_name = "TOOL")]
     tool: String,
-    /// Its arguments: `key=value` (typed by the tool's schema), `key:=JSON`, or one JSON object
+    /// The tool's arguments: `key=value` (typed by the tool's schema), `key:=JSON`, or one JSON object
     #[arg(value_name = "ARGUMENT")]
     arguments: Vec<String>,
     #[command(flatten)]

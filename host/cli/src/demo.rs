@@ -20,13 +20,13 @@ use crate::client::Client;
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// The text to summarize; by default the first pages of a book
+    /// The text to summarize [default: the first pages of a book]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// The plugin that answers
     #[arg(long, value_name = "PLUGIN", default_value = "extractive")]
     plugin: String,
-    /// A server with a tool `summarize`; by default the example server beside this program
+    /// The command of a server with a tool `summarize` [default: the example server beside this program]
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -24,12 +24,12 @@ use understudy_proxy::server_runtime;
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Run the commands that print credentials, too
+    /// Also run the commands that print credentials
     #[arg(long)]
     commands: bool,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// A server's command and its arguments, as for `proxy`: all from the first word that is no option on
+    /// A server's command and its arguments, as for `proxy`, from the first word that isn't an option
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -59,30 +59,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Stand between a client (on stdin and stdout) and a server (a command or a URL), and answer the server's sampling requests
+    /// Run a server (a command or a URL) for a client on stdin and stdout, and answer the server's sampling requests
     Proxy(proxy::ProxyArgs),
-    /// Serve every configured server over HTTP, each at /NAME/mcp, and answer their sampling requests
+    /// Serve every configured server over HTTP, each at /NAME/mcp, and answer its sampling requests
     Serve(serve::ServeArgs),
     /// List a server's tools
     Tools(tools::ToolsArgs),
-    /// Call a server's tool, its sampling requests answered
+    /// Call a server's tool, and answer the server's sampling requests
     Call(call::CallArgs),
     /// Answer one sampling request: `CreateMessageRequestParams` in, `CreateMessageResult` out
     Sample(sample::SampleArgs),
-    /// Log in at a server at a URL that wants OAuth; the login is kept in your config folder
+    /// Log in at a server that wants OAuth, and keep the login in your config folder
     Auth(auth::AuthArgs),
-    /// Show what the config of a folder would do, and allow it: until then, and once it has changed, it does nothing
+    /// Show what a folder's config would do, and allow it; a config that isn't allowed, or has changed since, has no effect
     Trust(trust::TrustArgs),
-    /// Look at plugins
+    /// List, inspect, check, compile, fetch, push and begin plugins
     Plugin {
         #[command(subcommand)]
         verb: plugin::PluginVerb,
     },
-    /// See it work: a real server's sampling request, answered offline in the sandbox, hop by hop
+    /// Show a real server's sampling request answered offline in the sandbox, step by step
     Demo(demo::DemoArgs),
-    /// Say what is configured and what is missing
+    /// Say which config is used, what is configured and what is missing
     Doctor(doctor::DoctorArgs),
-    /// Write completions for a shell
+    /// Write a shell's completions to stdout
     Completions(completions::CompletionsArgs),
 }
 

@@ -25,35 +25,35 @@ use understudy::wit::understudy::plugin::types as wit;
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginVerb {
-    /// List the config's plugins and the built-in ones, and whether each can serve
+    /// List the config's plugins and the built-in ones, and say whether each can serve
     List {
         /// Write the list as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Explain which plugin and model a request would get
+    /// Explain which plugin and model would answer a request
     Models(ModelsArgs),
-    /// Show what a plugin is, and what it can do under the present config
+    /// Show what a plugin is, and what it may do under this config
     Inspect {
         /// A name from the config, a built-in's name, a component's path, or `oci://…`
         plugin: String,
-        /// Write it as JSON
+        /// Write the result as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Hold a plugin against the kit: its world, canonical requests, canned answers, the author's fixtures, its limits
+    /// Check a plugin: its world, canonical requests, canned answers, the author's fixtures, its limits
     Check(check::CheckArgs),
-    /// Compile a plugin ahead of time, for this machine and this version
+    /// Compile a plugin ahead of time, for this machine and this version of Understudy
     Compile(compile::CompileArgs),
-    /// Fetch components from their registries, and pin them in the lock file beside the config
+    /// Fetch components from registries, and pin them in the lock file beside the config
     Pull(distribute::PullArgs),
-    /// Put a plugin into a registry
+    /// Push a plugin to a registry
     Push(distribute::PushArgs),
-    /// Make a folder for a new plugin, which builds with one command
+    /// Create the folder of a new plugin, which builds with one command
     New(new::NewArgs),
-    /// Write bindings of the contract, for C and Go: their compilers know nothing of components
+    /// Write bindings of the contract for C or Go
     Bindings(new::BindingsArgs),
-    /// Make a component of a core module, as Rust, Go and C compilers make them
+    /// Convert a core module, as Rust, Go and C compilers make them, into a component
     Componentize(new::ComponentizeArgs),
 }
 
@@ -75,21 +75,21 @@ pub(super) async fn run(global: &GlobalArgs, verb: PluginVerb) -> Result<Outcome
 /// A request's preferences, and who would be asked.
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
-    /// The server of this name in the config; else the global rule
+    /// The server with this name in the config [default: the global rule]
     #[arg(long, value_name = "NAME", conflicts_with = "plugin")]
     server: Option<String>,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// A hint, as the request would give it; several in order
+    /// A hint of the request; can be repeated, in order
     #[arg(long, value_name = "HINT")]
     hint: Vec<String>,
-    /// `costPriority`, 0 to 1
+    /// The request's `costPriority`, 0 to 1
     #[arg(long, value_name = "PRIORITY")]
     cost: Option<f64>,
-    /// `speedPriority`, 0 to 1
+    /// The request's `speedPriority`, 0 to 1
     #[arg(long, value_name = "PRIORITY")]
     speed: Option<f64>,
-    /// `intelligencePriority`, 0 to 1
+    /// The request's `intelligencePriority`, 0 to 1
     #[arg(long, value_name = "PRIORITY")]
     intelligence: Option<f64>,
 }

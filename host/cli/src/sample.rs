@@ -14,7 +14,7 @@ use super::setup;
 /// Arguments of `sample`.
 #[derive(Debug, Args)]
 pub(super) struct SampleArgs {
-    /// `CreateMessageRequestParams` as JSON, or a whole `sampling/createMessage` request; stdin by default
+    /// A file with `CreateMessageRequestParams` as JSON, or with a whole `sampling/createMessage` request [default: stdin]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use token::Wanted;
+use token::RequiredToken;
 use understudy::config::{Config, ListenAddress, Serve};
 use understudy::descriptors;
 use understudy::environment::Environment;
@@ -25,16 +25,16 @@ use understudy_proxy::transport::http_server::{HttpServer, Listener, Socket};
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where to listen: an IP address and a port, 0 for a free one, or `unix:` and a path [default: 127.0.0.1:8765]
+    /// The address to listen on: an IP address and a port (0 for a free one), or `unix:` and a path [default: 127.0.0.1:8765]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Let every user of this machine in, and not only requests that carry the bearer token
+    /// Accept requests without a bearer token, from every user of this machine
     #[arg(long, conflicts_with = "new_token")]
     no_token: bool,
-    /// Make a new bearer token, in the place of the one that is kept for this user; clients need it then
+    /// Replace the bearer token that is kept for this user; clients need the new one
     #[arg(long)]
     new_token: bool,
-    /// Serve the server of this name in the config's `mcpServers`, and others only if they are named too
+    /// Serve only the server with this name in the config's `mcpServers`; can be repeated [default: all servers]
     #[arg(long, value_name = "NAME")]
     server: Vec<String>,
     #[command(flatten)]
@@ -147,8 +147,8 @@ async fn listener(listen: &ListenAddress) -> Result<Listener> {
 }
 
 /// Says where the servers are: to programs on stdout, and with a token that was made here to people on stderr.
-fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &Wanted) -> Result<()> {
-    let Wanted::Made(token, file) = wanted else {
+fn announce(url: &str, endpoints: &BTreeMap<String, String>, wanted: &RequiredToken) -> Result<()> {
+    let RequiredToken::Made(token, file) = wanted else {
         return out(&json!({ "listening": url, "endpoints": endpoints }).to_string());
     };
     let header = format!("Authorization: Bearer {}", token.expose_secret());

@@ -15,7 +15,7 @@ use understudy::text::one_line;
 pub(super) struct ToolsArgs {
     #[command(flatten)]
     client: ClientArgs,
-    /// Write the tools as JSON, as the server describes them
+    /// Write the tools as JSON, in the server's own description
     #[arg(long)]
     json: bool,
 }

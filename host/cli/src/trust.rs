@@ -19,22 +19,22 @@ use understudy::trust::{self, TrustList, Trusted, file};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct TrustArgs {
-    /// The config, or the folder that it is in [default: understudy.json here]
+    /// The config, or its folder [default: understudy.json in this folder]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Show what it would do, and leave it at that
+    /// Show what the config would do, without asking
     #[arg(long, conflicts_with_all = ["remove", "list"])]
     show: bool,
-    /// Trust it no more
+    /// Stop trusting the config
     #[arg(long, visible_alias = "forget", conflicts_with = "list")]
     remove: bool,
-    /// List the configs that are trusted
+    /// List the trusted configs
     #[arg(long, conflicts_with = "file")]
     list: bool,
-    /// Don't ask on a terminal
+    /// Allow it without asking
     #[arg(short, long)]
     yes: bool,
-    /// Write it as JSON
+    /// Write the result as JSON
     #[arg(long)]
     json: bool,
 }

@@ -9,6 +9,7 @@
 //! | `challenge` | what a server says to who asks without a token |
 //! | `zone`, `endpoint` | where a server may send us, and which pages are opened |
 //! | `web` | all requests of a login |
+//! | `wish` | what the user wants of a login |
 //! | `discovery` | finding the authorization server (RFC 9728, RFC 8414) |
 //! | `authority` | what is known of it, and kept |
 //! | `registration` | a client of our own there (RFC 7591) |
@@ -29,6 +30,7 @@ mod pending;
 mod registration;
 mod store;
 mod web;
+mod wish;
 mod zone;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -44,8 +46,9 @@ pub use error::Error;
 pub use pending::Pending;
 pub use zone::Zone;
 
-use store::{Kept, Store};
+use store::{Kept, LoginStore};
 use web::Web;
+pub use wish::Wish;
 
 /// A token that expires sooner than this is renewed first.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -57,13 +60,13 @@ const NEW: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Login {
     url: Url,
-    store: Store,
-    found: Mutex<Found>,
+    store: LoginStore,
+    found: Mutex<TokenStatus>,
 }
 
 /// What is known of the login's token.
 #[derive(Debug, Default)]
-enum Found {
+enum TokenStatus {
     /// Nobody has looked.
     #[default]
     Unknown,
@@ -101,31 +104,20 @@ impl Token {
     }
 }
 
-/// What a login is to be.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// The client that the user has registered with the authorization server; else one is registered.
-    pub client_id: Option<String>,
-    /// That client's secret, if it has one.
-    pub client_secret: Option<SecretString>,
-    /// The scopes to ask for, beside those of the login that there is; else those that the server names.
-    pub scopes: Vec<String>,
-}
-
 impl Login {
     /// The login at the server at a URL. `None` where there is no config folder to keep it in.
     #[must_use]
     pub fn at(url: &Url) -> Option<Self> {
-        Some(Self { url: url.clone(), store: Store::of(url)?, found: Mutex::default() })
+        Some(Self { url: url.clone(), store: LoginStore::of(url)?, found: Mutex::default() })
     }
 
     /// The access token, renewed if it has expired.
     pub(crate) async fn token(&self) -> Option<SecretString> {
         let mut found = self.found.lock().await;
         match &*found {
-            Found::Some(token) if token.is_good() => Some(token.access.clone()),
-            Found::None(_) => None,
-            Found::Unknown | Found::Some(_) => self.find(&mut found, None).await,
+            TokenStatus::Some(token) if token.is_good() => Some(token.access.clone()),
+            TokenStatus::None(_) => None,
+            TokenStatus::Unknown | TokenStatus::Some(_) => self.find(&mut found, None).await,
         }
     }
 
@@ -134,12 +126,12 @@ impl Login {
         let mut found = self.found.lock().await;
         match &*found {
             // Somebody else has been refused, and has found another meanwhile.
-            Found::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
-            Found::Some(token) if !token.is_other_than(refused) && token.is_new() => {
+            TokenStatus::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
+            TokenStatus::Some(token) if !token.is_other_than(refused) && token.is_new() => {
                 // Its user may have logged in again meanwhile, by another process.
                 let token = self.kept_other_than(refused)?;
                 let access = token.access.clone();
-                *found = Found::Some(token);
+                *found = TokenStatus::Some(token);
                 Some(access)
             }
             _ => self.find(&mut found, refused).await,
@@ -155,31 +147,31 @@ impl Login {
     /// Why the server lets nobody in though there is a login; `None` without one.
     pub(crate) async fn trouble(&self) -> Option<String> {
         match &*self.found.lock().await {
-            Found::Some(token) => {
+            TokenStatus::Some(token) => {
                 let issuer = token.issuer.as_deref().unwrap_or("an issuer that isn't known");
                 Some(format!("it refuses the login that `{issuer}` has issued"))
             }
-            Found::None(why) => why.clone(),
-            Found::Unknown => None,
+            TokenStatus::None(why) => why.clone(),
+            TokenStatus::Unknown => None,
         }
     }
 
     /// Reads the token that is kept, or renews it.
-    async fn find(&self, found: &mut Found, refused: Option<&SecretString>) -> Option<SecretString> {
+    async fn find(&self, found: &mut TokenStatus, refused: Option<&SecretString>) -> Option<SecretString> {
         // A renewal that has begun is finished, whoever goes away meanwhile: it ends what the one before has given.
         let renewal = tokio::spawn(renewed(self.store.clone(), self.url.clone(), refused.cloned()));
         let token = renewal.await.unwrap_or_else(|e| Err(Error::NoRenewal(e.to_string())));
         *found = match token {
-            Ok(Some(token)) => Found::Some(token),
-            Ok(None) => Found::None(None),
+            Ok(Some(token)) => TokenStatus::Some(token),
+            Ok(None) => TokenStatus::None(None),
             Err(error) => {
                 let why = understudy::text::one_line(&error.to_string(), 500);
                 tracing::warn!("no login at {}: {why}", self.url.origin().ascii_serialization());
-                Found::None(Some(why))
+                TokenStatus::None(Some(why))
             }
         };
         match found {
-            Found::Some(token) => Some(token.access.clone()),
+            TokenStatus::Some(token) => Some(token.access.clone()),
             _ => None,
         }
     }
@@ -204,7 +196,7 @@ impl Login {
 
 /// The token that is kept if it is of use, or else a new one; `None` without a login. One at a time makes a new one, in whichever process: who has
 /// waited looks first whether the work is done.
-async fn renewed(store: Store, url: Url, refused: Option<SecretString>) -> Result<Option<Token>, Error> {
+async fn renewed(store: LoginStore, url: Url, refused: Option<SecretString>) -> Result<Option<Token>, Error> {
     let is_of_use = |token: &Token| token.is_other_than(refused.as_ref()) && token.is_good();
     let Some(kept) = store.read()? else { return Ok(None) };
     if let Some(token) = Token::of(&kept).filter(is_of_use) {

@@ -60,7 +60,7 @@ use closable_sender::ClosableSender;
 pub use common::{Clients, RelayOptions, SamplingHandler};
 use common::{MOST_EARLY, Prelude, refuse_length, report_garbage};
 pub use request_state::{StateKey, WeakKeyError};
-use session::Session;
+use session::RelaySession;
 use understudy::config::Mode;
 
 /// A running relay. Dropping it ends it, and cancels the sampling requests that are being answered.
@@ -119,22 +119,19 @@ async fn run(
     let Some((rule, sampler)) = answering else {
         drop(again);
         let prelude = Prelude { ended, ..Prelude::default() };
-        return legacy::run(front, back, Session::new(None, options.clients), options.line, prelude).await;
+        return legacy::run(front, back, RelaySession::new(None, options.clients), options.line, prelude).await;
     };
     let prelude = first_message(&mut front, &mut back, options.line, ended).await;
     let first = match &prelude.by_front {
         Some(Incoming::Message(first)) => Envelope::of(&first.line).map(|envelope| (first.clone(), envelope)),
         _ => None,
     };
-    match first {
-        Some((first, envelope)) => {
-            negotiate::negotiate((front, back), (rule, sampler), options, again, (first, envelope, prelude)).await;
-        }
-        None => {
-            drop(again);
-            let session = Session::new(Some((rule, sampler)), options.clients);
-            legacy::run(front, back, session, options.line, prelude).await;
-        }
+    if let Some((first, envelope)) = first {
+        negotiate::negotiate((front, back), (rule, sampler), options, again, (first, envelope, prelude)).await;
+    } else {
+        drop(again);
+        let session = RelaySession::new(Some((rule, sampler)), options.clients);
+        legacy::run(front, back, session, options.line, prelude).await;
     }
 }
 

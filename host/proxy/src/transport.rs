@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | `duplex` | the channels of one side, and what goes through them |
 //! | `lines` | framing: bytes to lines |
 //! | `stdio` | our own stdin and stdout: the client in front |
 //! | `child` | a server as a child process |
@@ -10,74 +11,13 @@
 //! | `http_server` | clients in front, over HTTP |
 
 pub mod child;
+mod duplex;
 pub mod http_client;
 pub mod http_server;
 mod lines;
 pub mod server;
 pub mod stdio;
 
-use bytes::Bytes;
-use mcp::Head;
-use tokio::sync::mpsc;
-
+pub(crate) use duplex::QUEUE;
+pub use duplex::{Duplex, DuplexPeer, Incoming, Message};
 pub use lines::Splitter;
-
-/// How many messages may wait in a channel. Few: a side that doesn't read slows its sender down, as a pipe would.
-pub(crate) const QUEUE: usize = 16;
-
-/// One side of the relay.
-#[derive(Debug)]
-pub struct Duplex {
-    /// What it says. The channel's end is the end of its input.
-    pub incoming: mpsc::Receiver<Incoming>,
-    /// What it is told; each message with the end of its line. Dropping it ends the side's input.
-    pub outgoing: mpsc::Sender<Message>,
-}
-
-/// A message, and what it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// The message, with the end of its line as it came.
-    pub line: Bytes,
-    /// The id, as spelt, of the client's request in whose course the server says it, where the transport can tell (HTTP).
-    pub related_request_id: Option<Bytes>,
-}
-
-impl From<Bytes> for Message {
-    fn from(line: Bytes) -> Self {
-        Self { line, related_request_id: None }
-    }
-}
-
-/// What a side says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incoming {
-    /// A message.
-    Message(Message),
-    /// A message that is longer than `limits.line`; it is gone.
-    TooLong {
-        /// What it was.
-        head: Head,
-        /// Its length.
-        bytes: usize,
-    },
-}
-
-impl Duplex {
-    /// Two sides that are connected to each other.
-    #[must_use]
-    pub fn pair() -> (Duplex, DuplexPeer) {
-        let (to_side, incoming) = mpsc::channel(QUEUE);
-        let (outgoing, from_side) = mpsc::channel(QUEUE);
-        (Duplex { incoming, outgoing }, DuplexPeer { incoming: from_side, outgoing: to_side })
-    }
-}
-
-/// The other end of a side, for a peer in this process.
-#[derive(Debug)]
-pub struct DuplexPeer {
-    /// What the relay says to it.
-    pub incoming: mpsc::Receiver<Message>,
-    /// What it says to the relay.
-    pub outgoing: mpsc::Sender<Incoming>,
-}

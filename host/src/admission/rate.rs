@@ -15,11 +15,13 @@ pub struct TokenBucket {
 
 impl TokenBucket {
     /// A full bucket.
+    #[must_use]
     pub fn new(most: u32, period: Duration, now: Instant) -> Self {
         Self { most, period, left: f64::from(most), at: now }
     }
 
     /// The tokens that it holds at most.
+    #[must_use]
     pub fn most(&self) -> u32 {
         self.most
     }

@@ -55,7 +55,7 @@ pub(crate) struct NotPublic {
     address: IpAddr,
 }
 
-type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+type HostLookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
 /// Resolves names to addresses that may be connected to. The connection is made to one of them, so the address that was checked is the one
 /// that is reached.
@@ -63,7 +63,7 @@ type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr
 pub(crate) struct Resolver {
     /// Whether an address may be connected to.
     allowed: fn(IpAddr) -> bool,
-    lookup: Lookup,
+    lookup: HostLookup,
 }
 
 impl Resolver {
@@ -74,13 +74,13 @@ impl Resolver {
 
     /// A resolver that yields the addresses for which `allowed` holds.
     pub(crate) fn of(allowed: fn(IpAddr) -> bool) -> Self {
-        let lookup: Lookup =
+        let lookup: HostLookup =
             Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }));
         Self { allowed, lookup }
     }
 
     #[cfg(test)]
-    fn by(any: bool, lookup: Lookup) -> Self {
+    fn by(any: bool, lookup: HostLookup) -> Self {
         Self { lookup, ..Self::new(any) }
     }
 }

@@ -179,7 +179,7 @@ fn throttled(
     })
 }
 
-/// `text/event-stream`, as the HTML standard defines it. EventStream without data are none, and neither is what the stream's end cuts.
+/// `text/event-stream`, as the HTML standard defines it. Events without data are skipped, and so is one that the end of the stream cuts off.
 fn server_sent(
     body: impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static,
 ) -> impl Stream<Item = Result<wit::Message, StreamError>> + Send {

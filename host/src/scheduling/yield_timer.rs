@@ -9,9 +9,9 @@ mod timer;
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod timer {
-    pub(in crate::scheduling) fn install() {}
+    pub(crate) fn install() {}
 
-    pub(in crate::scheduling) fn with_yield_timer<T>(work: impl FnOnce() -> T) -> T {
+    pub(crate) fn with_yield_timer<T>(work: impl FnOnce() -> T) -> T {
         work()
     }
 }

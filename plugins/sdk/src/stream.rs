@@ -2,7 +2,7 @@
 //!
 //! A stream says the same as a whole answer, in pieces. So a plugin needs no second way to read answers: it puts the pieces
 //! together into the body that a whole answer would have had ([`Assemble`]), and [`next`] hands that to
-//! [`Provider::resume`](crate::Provider::resume).
+//! [`Provider::resume`].
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

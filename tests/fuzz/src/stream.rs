@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 use understudy::error::Error;
 use understudy::outbound::redact::{Redact, Secret};
-use understudy::outbound::{Events, Failure};
+use understudy::outbound::{EventStream, StreamError};
 use understudy::wit::streaming::exports::understudy::plugin::streaming as wit;
 
 use crate::seed;
@@ -51,12 +51,12 @@ pub fn read(input: &[u8]) {
 
 /// What the host reads.
 fn events(body: &[u8], size: usize, is_lines: bool, most: usize) -> Result<Vec<Message>, Error> {
-    let pieces: Vec<Result<Bytes, Failure>> =
+    let pieces: Vec<Result<Bytes, StreamError>> =
         body.chunks(size.min(body.len().max(1))).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let head = wit::ResponseHead { status: 200, headers: Vec::new() };
     let redact = Redact::new(Some(Arc::new(Secret::new(SECRET.to_owned()))));
     let place = ("p".to_owned(), "http://o".to_owned(), most);
-    let mut events = Events::new(head, futures_util::stream::iter(pieces), is_lines, redact, place);
+    let mut events = EventStream::new(head, futures_util::stream::iter(pieces), is_lines, redact, place);
     let mut messages = Vec::new();
     RUNTIME.block_on(async {
         let mut is_open = false;

@@ -217,3 +217,30 @@ fn help_and_completions_are_there() {
     }
     assert!(place.run(["completions", "bash"]).ok().stdout.contains("_understudy"));
 }
+
+#[test]
+fn a_verbose_log_says_where_the_time_of_a_request_went_and_no_other_does() {
+    let place = Place::new();
+    let params = json!({"messages": [{"role": "user", "content": {"type": "text", "text": "Hello?"}}], "maxTokens": 9});
+    let file = place.file("params.json", params.to_string());
+    let sample = |more: &[&str]| {
+        let file = file.to_string_lossy();
+        place.run(["sample", "--plugin", "echo", &file].into_iter().chain(more.iter().copied())).ok()
+    };
+    let is_of_time = |line: &&str| line.contains("understudy::time") && line.contains("plugin `echo`");
+    assert_eq!(sample(&["-v"]).stderr.lines().filter(is_of_time).count(), 1);
+    assert_eq!(sample(&[]).stderr.lines().filter(is_of_time).count(), 0);
+}
+
+#[test]
+fn scheduling_can_be_turned_off_though_no_help_offers_it() {
+    let place = Place::new();
+    let params = json!({"messages": [{"role": "user", "content": {"type": "text", "text": "Hello?"}}], "maxTokens": 9});
+    let file = place.file("params.json", params.to_string());
+    let sample = |more: &[&str]| {
+        let file = file.to_string_lossy();
+        place.run(["sample", "--plugin", "echo", &file].into_iter().chain(more.iter().copied())).ok().stdout
+    };
+    assert_eq!(sample(&["--no-scheduling"]), sample(&[]));
+    assert!(!place.run(["sample", "--help"]).ok().stdout.contains("scheduling"));
+}

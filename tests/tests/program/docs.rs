@@ -319,6 +319,11 @@ fn is_meant(file: &str, path: &str) -> bool {
     file.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
+/// Whether a path is that of a Rust file.
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|ending| ending == "rs")
+}
+
 #[test]
 fn every_source_file_that_the_documents_for_developers_name_exists() {
     let sources = sources();
@@ -328,7 +333,7 @@ fn every_source_file_that_the_documents_for_developers_name_exists() {
     for page in pages.into_iter().chain(decisions) {
         let text = read(&page);
         let words = text.split(|c: char| c.is_whitespace() || "`,;:()|[]".contains(c));
-        for path in words.filter(|word| word.len() > 3 && word.ends_with(".rs")) {
+        for path in words.filter(|word| word.len() > 3 && is_rust(word)) {
             count += 1;
             if !sources.iter().any(|(file, _)| is_meant(file, path)) {
                 gone.push(format!("{}: {path}", page.display()));
@@ -346,7 +351,7 @@ fn every_test_that_the_threat_model_names_exists() {
     for named in rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next()) {
         for part in named.split(';') {
             let Some((files, names)) = part.split_once("`: ") else { continue };
-            let files: Vec<&str> = files.split('`').filter(|path| path.ends_with(".rs")).collect();
+            let files: Vec<&str> = files.split('`').filter(|path| is_rust(path)).collect();
             for name in names.split('…').map(|name| name.trim_matches([',', ' '])).filter(|name| !name.is_empty()) {
                 let kept = name.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
                 let function: String = kept.map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();

@@ -30,7 +30,9 @@ fn no_top_module_knows_one_that_knows_it() {
         for (from, tos) in &graph {
             for (to, places) in tos.iter().filter(|(to, _)| reaches(to, from)) {
                 let _ = writeln!(report, "{}: `{from}` knows `{to}`, which knows `{from}`:", krate.folder);
-                places.iter().for_each(|place| _ = writeln!(report, "    {place}"));
+                for place in places {
+                    let _ = writeln!(report, "    {place}");
+                }
             }
         }
     }
@@ -118,6 +120,37 @@ fn no_module_knows_what_the_architecture_says_it_must_not() {
     }
     assert!(table.len() > 10, "the table in host/ARCHITECTURE.md is gone");
     assert!(report.is_empty(), "\n{report}");
+}
+
+/// Type names that a crate defines more than once, and why that is no second meaning.
+const DEFINED_TWICE: [(&str, &str); 1] =
+    [("Reference", "`no_registry` stands in for `reference` in builds without the feature `registry`")];
+
+#[test]
+fn a_type_name_has_one_meaning_in_a_crate() {
+    let mut report = String::new();
+    for krate in crates() {
+        let mut defined: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for source in &krate.sources {
+            for name in source.code.lines().filter_map(type_name) {
+                defined.entry(name.to_owned()).or_default().push(&source.path);
+            }
+        }
+        let is_known = |name: &str| DEFINED_TWICE.iter().any(|(known, _)| *known == name);
+        for (name, places) in defined.iter().filter(|(name, places)| places.len() > 1 && !is_known(name)) {
+            let _ = writeln!(report, "{}: `{name}` is defined in {}", krate.folder, places.join(", "));
+        }
+    }
+    assert!(report.is_empty(), "types of different meaning have one name:\n{report}");
+}
+
+/// The name of the type that a line at a module's top level begins to define.
+fn type_name(line: &str) -> Option<&str> {
+    let public = line.strip_prefix("pub").map(|rest| rest.split_once(") ").map_or(rest, |(_, rest)| rest).trim_start());
+    let item = public.unwrap_or(line);
+    let rest =
+        ["struct ", "enum ", "union ", "trait ", "type "].iter().find_map(|keyword| item.strip_prefix(keyword))?;
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())
 }
 
 #[test]

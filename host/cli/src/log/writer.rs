@@ -174,7 +174,9 @@ mod tests {
             String::from_utf8(text).unwrap()
         });
         let numbers: Vec<String> = (0..50_000).map(|n: u32| n.to_string()).collect();
-        numbers.iter().for_each(|n| writer.add(format!("{n}\n").as_bytes()));
+        for n in &numbers {
+            writer.add(format!("{n}\n").as_bytes());
+        }
         writer.add(b"end\n");
         writer.flush();
         assert_eq!(reading.join().unwrap(), format!("{}\nend\n", numbers.join("\n")));

@@ -22,16 +22,16 @@ pub(crate) struct CheckArgs {
     /// Write the report as JSON
     #[arg(long)]
     json: bool,
-    /// The folder of the author's own fixtures; by default `fixtures` beside the component, else `fixtures` here
+    /// The folder of the author's fixtures [default: `fixtures` beside the component, else `fixtures` in this folder]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
-    /// Write into the fixtures what comes of them: look at the difference before you commit it
+    /// Write the results into the fixtures; read the difference before you commit it
     #[arg(long)]
     update: bool,
-    /// The model to ask for; by default what the plugin suggests
+    /// The model to ask for [default: the plugin's own default]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// A setting of the plugin's (`key=value`; the value is JSON, or else a text)
+    /// A setting of the plugin: the value is JSON, else a text; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, serde_json::Value)>,
 }

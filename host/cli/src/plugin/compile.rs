@@ -17,7 +17,7 @@ pub(crate) struct CompileArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,
-    /// The file to write; by default the component's name with `.cwasm` at its end
+    /// The file to write [default: the component's name with the ending `.cwasm`]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

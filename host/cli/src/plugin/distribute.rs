@@ -30,23 +30,23 @@ const PATIENCE: Duration = Duration::from_mins(15);
 /// Arguments of `plugin pull`.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// What to fetch, as `oci://REGISTRY/NAME:TAG` or with `@sha256:…`; by default all that the config names
+    /// The components to fetch, as `oci://REGISTRY/NAME:TAG` or with `@sha256:…` [default: all that the config names]
     #[arg(value_name = "oci://…")]
     references: Vec<String>,
-    /// Ask anew what the tags mean, and pin that
+    /// Resolve the tags again, and pin the result
     #[arg(long)]
     update: bool,
-    /// With `--update`, take also what says that it is older than what is pinned
+    /// With `--update`, accept a component that says that it is older than the pinned one
     #[arg(long)]
     allow_older: bool,
-    /// An origin, such as `https://auth.example.com`, that may have the login for the registry, if the registry says that tokens
-    /// come from there; several are possible
+    /// An origin, such as `https://auth.example.com`, that may get the registry's login, if the registry names it as its token
+    /// service; can be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     realm: Vec<Url>,
-    /// A public key (PEM) that must have signed it, beside those of the config's `trust`; several are alternatives
+    /// A public key (PEM); the component must be signed by one of these or of the config's `trust`; can be repeated
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
-    /// Write the component into this file, too
+    /// Also write the component into this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -57,23 +57,23 @@ pub(crate) struct PushArgs {
     /// A component's path, a name from the config, or a built-in's name
     #[arg(value_name = "FILE")]
     plugin: String,
-    /// Where to: `oci://REGISTRY/NAME:TAG`
+    /// The destination, as `oci://REGISTRY/NAME:TAG`
     #[arg(value_name = "oci://…")]
     reference: String,
     /// The author's name
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-    /// An origin, such as `https://auth.example.com`, that may have the login for the registry, if the registry says that tokens
-    /// come from there; several are possible
+    /// An origin, such as `https://auth.example.com`, that may get the registry's login, if the registry names it as its token
+    /// service; can be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     realm: Vec<Url>,
-    /// An annotation of the manifest, such as `org.opencontainers.image.source=URL`; several are possible
+    /// An annotation of the manifest, such as `org.opencontainers.image.source=URL`; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
 }
 
 /// One that is wanted, the keys one of which must have signed it, and the most bytes it may have.
-struct Wanted {
+struct WantedComponent {
     reference: Reference,
     trust: Vec<PathBuf>,
     most: usize,
@@ -94,7 +94,7 @@ pub(super) async fn pull(global: &GlobalArgs, args: PullArgs) -> Result<Outcome>
         return Err(UsageError("`--output` goes with one component".to_owned()).into());
     }
     let store = ComponentStore::of_user()?;
-    for Wanted { reference, trust, most } in &wanted {
+    for WantedComponent { reference, trust, most } in &wanted {
         let trust = [trust.as_slice(), &args.key].concat();
         let known = reference.digest().or_else(|| lock.digest(reference).filter(|_| !args.update));
         let place = known.map_or_else(|| reference.clone(), |digest| reference.at(&digest));
@@ -152,7 +152,7 @@ fn keep_trust(config: &Config, path: &Path, lock: &Lock) {
 }
 
 /// All that the config names.
-fn named(config: &Config) -> Result<Vec<Wanted>> {
+fn named(config: &Config) -> Result<Vec<WantedComponent>> {
     let mut wanted = Vec::new();
     for name in config.plugin_names() {
         wanted.extend(of(config, name)?);
@@ -161,7 +161,7 @@ fn named(config: &Config) -> Result<Vec<Wanted>> {
 }
 
 /// Those that were typed, or the names of plugins whose components they are.
-fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
+fn typed(config: &Config, references: &[String]) -> Result<Vec<WantedComponent>> {
     let mut wanted = Vec::new();
     for name in references {
         let one = of(config, name)?;
@@ -172,11 +172,11 @@ fn typed(config: &Config, references: &[String]) -> Result<Vec<Wanted>> {
     Ok(wanted)
 }
 
-fn of(config: &Config, name: &str) -> Result<Option<Wanted>> {
+fn of(config: &Config, name: &str) -> Result<Option<WantedComponent>> {
     let plugin = config.plugin(name, setup::env)?;
     let Some(reference) = plugin.reference() else { return Ok(None) };
     let reference = Reference::parse(reference).map_err(UsageError)?;
-    Ok(Some(Wanted { reference, trust: plugin.trust, most: plugin.limits.component }))
+    Ok(Some(WantedComponent { reference, trust: plugin.trust, most: plugin.limits.component }))
 }
 
 fn took_too_long(reference: &Reference) -> RegistryError {

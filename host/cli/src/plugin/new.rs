@@ -14,13 +14,13 @@ use understudy::authoring::template::{Beginning, TemplateError};
 /// Arguments of `plugin new`.
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// The plugin's name, and that of the folder that is made here
+    /// The plugin's name, which is also the name of the new folder
     #[arg(value_name = "NAME")]
     name: String,
     /// The language: rust, typescript, javascript, python, go or c
     #[arg(long, value_name = "LANGUAGE")]
     lang: Language,
-    /// `provider` converts, and the host makes the HTTP requests; `handler` makes them itself
+    /// `provider` (the host makes the HTTP requests) or `handler` (the plugin makes them)
     #[arg(long, value_name = "WORLD", default_value = "provider")]
     world: NewWorld,
 }
@@ -41,12 +41,12 @@ pub(crate) struct BindingsArgs {
 /// Arguments of `plugin componentize`.
 #[derive(Debug, Args)]
 pub(crate) struct ComponentizeArgs {
-    /// The core module that a compiler made
+    /// The core module
     #[arg(value_name = "MODULE")]
     module: PathBuf,
     #[command(flatten)]
     contract: ContractArgs,
-    /// The component's file
+    /// The component's file to write
     #[arg(long, value_name = "FILE", default_value = "plugin.wasm")]
     output: PathBuf,
 }
@@ -72,7 +72,7 @@ impl From<BindingsLanguage> for Bindings {
 /// Which contract.
 #[derive(Debug, Args)]
 struct ContractArgs {
-    /// The folder that holds the contract
+    /// The folder of the contract
     #[arg(long, value_name = "DIR", default_value = "wit")]
     wit: PathBuf,
     /// The world

@@ -21,7 +21,7 @@ use understudy::runtime::read_secret;
 const SIZE: usize = 32;
 
 /// The token that holds.
-pub(super) enum Wanted {
+pub(super) enum RequiredToken {
     /// None: whoever can connect may come in.
     None,
     /// The one that the config names.
@@ -30,7 +30,7 @@ pub(super) enum Wanted {
     Made(SecretString, Option<PathBuf>),
 }
 
-impl Wanted {
+impl RequiredToken {
     /// The token.
     pub(super) fn token(&self) -> Option<SecretString> {
         match self {
@@ -41,7 +41,7 @@ impl Wanted {
 }
 
 /// The token that config and command line want.
-pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new: bool) -> Result<Wanted> {
+pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new: bool) -> Result<RequiredToken> {
     let needed = format!(
         "{} can be reached from other machines, so requests must carry a token; write `\"token\": {{\"env\": NAME}}`, or \
          listen on 127.0.0.1",
@@ -51,7 +51,7 @@ pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new
         return Err(UsageError(format!("`--no-token` doesn't go with this address: {needed}")).into());
     }
     match &serve.token {
-        _ if is_open => Ok(Wanted::None),
+        _ if is_open => Ok(RequiredToken::None),
         TokenSource::From(_) if is_new => {
             let reason = "`--new-token` makes a new token in the place of the one that Understudy keeps; the config names another, in `serve.token`";
             Err(UsageError(reason.to_owned()).into())
@@ -61,7 +61,7 @@ pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new
             if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(config::wrong(KEY, "holds characters that no header can: it must be visible ASCII").into());
             }
-            Ok(Wanted::Configured(token))
+            Ok(RequiredToken::Configured(token))
         }
         TokenSource::Unsaid if !serve.listen.is_local() => {
             Err(config::wrong(KEY, &format!("is missing: {needed}")).into())
@@ -72,9 +72,9 @@ pub(super) async fn wanted(config: &Config, serve: &Serve, is_open: bool, is_new
         TokenSource::None if is_new => {
             Err(UsageError("`--new-token` makes a token, and the config wants none (`serve.token`)".to_owned()).into())
         }
-        TokenSource::None => Ok(Wanted::None),
+        TokenSource::None => Ok(RequiredToken::None),
         // Nobody else can connect.
-        TokenSource::Unsaid if matches!(serve.listen, ListenAddress::Unix(_)) && !is_new => Ok(Wanted::None),
+        TokenSource::Unsaid if matches!(serve.listen, ListenAddress::Unix(_)) && !is_new => Ok(RequiredToken::None),
         TokenSource::Unsaid => tokio::task::spawn_blocking(move || kept(place(), is_new)).await?,
     }
 }
@@ -86,18 +86,18 @@ fn place() -> Option<PathBuf> {
 }
 
 /// The token in a file, or a new one. One that can't be kept holds until this process ends.
-fn kept(place: Option<PathBuf>, is_new: bool) -> Result<Wanted> {
+fn kept(place: Option<PathBuf>, is_new: bool) -> Result<RequiredToken> {
     let unkept = |reason: String| {
         tracing::warn!("the token is not kept, and the next start makes another one: {reason}");
     };
     let Some(path) = place else {
         unkept("there is no folder for this user's state".to_owned());
-        return Ok(Wanted::Made(random()?, None));
+        return Ok(RequiredToken::Made(random()?, None));
     };
     let _turn = turn(&path).map_err(|error| tracing::debug!("`{}` can't be locked: {error}", path.display()));
     if !is_new && path.exists() {
         match read(&path) {
-            Ok(token) => return Ok(Wanted::Made(token, Some(path))),
+            Ok(token) => return Ok(RequiredToken::Made(token, Some(path))),
             Err(reason) => tracing::warn!("a new token is made, since the one that was kept can't be used: {reason}"),
         }
     }
@@ -105,10 +105,10 @@ fn kept(place: Option<PathBuf>, is_new: bool) -> Result<Wanted> {
     let written = private::write(&path, &[token.expose_secret().as_bytes()]);
     // What lies where others may write is theirs.
     match written.map_err(|error| format!("`{}`: {error}", path.display())).and_then(|()| read(&path)) {
-        Ok(_) => Ok(Wanted::Made(token, Some(path))),
+        Ok(_) => Ok(RequiredToken::Made(token, Some(path))),
         Err(reason) => {
             unkept(reason);
-            Ok(Wanted::Made(token, None))
+            Ok(RequiredToken::Made(token, None))
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn token(path: &Path, is_new: bool) -> (String, bool) {
-        let Wanted::Made(token, file) = kept(Some(path.to_owned()), is_new).unwrap() else { panic!("no token") };
+        let RequiredToken::Made(token, file) = kept(Some(path.to_owned()), is_new).unwrap() else { panic!("no token") };
         (token.expose_secret().to_owned(), file.is_some())
     }
 
@@ -192,6 +192,6 @@ mod tests {
 
     #[test]
     fn without_a_place_there_is_a_token_all_the_same() {
-        assert!(matches!(kept(None, false).unwrap(), Wanted::Made(_, None)));
+        assert!(matches!(kept(None, false).unwrap(), RequiredToken::Made(_, None)));
     }
 }

@@ -20,7 +20,7 @@ const MOST_SERVERS: usize = 8;
 
 /// What was found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct DiscoveredServer {
     pub(super) metadata: Metadata,
     /// What the tokens are for.
     pub(super) resource: String,
@@ -31,19 +31,19 @@ pub(super) struct Found {
 }
 
 /// Finds the authorization server that the server names.
-pub(super) async fn discover(web: &Web, challenge: Option<&Challenge>) -> Result<Found, Error> {
+pub(super) async fn discover(web: &Web, challenge: Option<&Challenge>) -> Result<DiscoveredServer, Error> {
     let own = web.server.url().to_string();
     if let Some(resource) = resource(web, challenge).await?
         && !resource.servers.is_empty()
     {
         let metadata = first_of(web, &resource.servers).await?;
-        return Ok(Found { metadata, resource: resource.name, scopes: resource.scopes, is_assumed: false });
+        return Ok(DiscoveredServer { metadata, resource: resource.name, scopes: resource.scopes, is_assumed: false });
     }
     if let Some(metadata) = beside(web).await? {
-        return Ok(Found { metadata, resource: own, scopes: Vec::new(), is_assumed: false });
+        return Ok(DiscoveredServer { metadata, resource: own, scopes: Vec::new(), is_assumed: false });
     }
     let metadata = assumed(&web.server)?;
-    Ok(Found { metadata, resource: own, scopes: Vec::new(), is_assumed: true })
+    Ok(DiscoveredServer { metadata, resource: own, scopes: Vec::new(), is_assumed: true })
 }
 
 /// The resource's metadata.

@@ -7,23 +7,23 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use url::form_urlencoded;
 
-use super::Wish;
 use super::authority::{Authentication, Metadata};
 use super::callback::Callback;
 use super::challenge::{Challenge, scopes};
-use super::discovery::{Found, discover};
+use super::discovery::{DiscoveredServer, discover};
 use super::endpoint::is_same_issuer;
 use super::error::Error;
 use super::grant::{Client, exchange};
 use super::registration::{Registered, register};
-use super::store::{Kept, Store};
+use super::store::{Kept, LoginStore};
 use super::web::Web;
+use super::wish::Wish;
 use understudy::text::one_line;
 
 /// A login that waits for its user.
 pub struct Pending {
     web: Web,
-    store: Store,
+    store: LoginStore,
     metadata: Metadata,
     client: Registered,
     resource: String,
@@ -36,7 +36,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    pub(super) async fn begin(url: &Url, store: &Store, wish: &Wish, callback: &Callback) -> Result<Self, Error> {
+    pub(super) async fn begin(url: &Url, store: &LoginStore, wish: &Wish, callback: &Callback) -> Result<Self, Error> {
         // What can't be kept isn't begun.
         drop(store.turn().await?);
         let web = Web::of(url).await?;
@@ -52,7 +52,7 @@ impl Pending {
         let before = before.map(str::to_owned);
         let granted = kept.filter(|_| before.is_none()).map(|kept| kept.credentials.granted_scopes).unwrap_or_default();
         let scopes = choose(wish, granted, challenge.unwrap_or_default(), &found);
-        let Found { metadata, resource, .. } = found;
+        let DiscoveredServer { metadata, resource, .. } = found;
         let callback = callback.url();
         let client = match &wish.client_id {
             Some(id) => registered(id, wish.client_secret.as_ref(), &metadata),
@@ -159,7 +159,7 @@ impl std::fmt::Debug for Pending {
 
 /// The server names another issuer than the login's. What belongs to that one, its client's secret and more scopes for its login, isn't for
 /// another, and a server that says nothing any more doesn't become one. A new login, with a new client, is the user's to make.
-fn stays(before: &str, found: &Found, wish: &Wish) -> Result<(), Error> {
+fn stays(before: &str, found: &DiscoveredServer, wish: &Wish) -> Result<(), Error> {
     let what = if wish.client_secret.is_some() {
         "the client's secret"
     } else if !wish.scopes.is_empty() {
@@ -179,7 +179,7 @@ fn stays(before: &str, found: &Found, wish: &Wish) -> Result<(), Error> {
 
 /// The scopes to ask for: the user's and those granted already, which aren't to be lost by asking for more; or else those that the server wants, by
 /// its challenge or by its metadata.
-fn choose(wish: &Wish, granted: Vec<String>, challenge: Challenge, found: &Found) -> Vec<String> {
+fn choose(wish: &Wish, granted: Vec<String>, challenge: Challenge, found: &DiscoveredServer) -> Vec<String> {
     let mut chosen = wish.scopes.clone();
     if chosen.is_empty() {
         chosen = if challenge.scopes.is_empty() { found.scopes.clone() } else { challenge.scopes };

@@ -21,7 +21,7 @@ const BETWEEN: Duration = Duration::from_millis(20);
 
 /// The file of one server's login.
 #[derive(Debug, Clone)]
-pub(super) struct Store {
+pub(super) struct LoginStore {
     path: PathBuf,
     url: Url,
 }
@@ -121,7 +121,7 @@ pub(super) struct Turn {
     _lock: File,
 }
 
-impl Store {
+impl LoginStore {
     /// The login at a URL; `None` where there is no config folder.
     pub(super) fn of(url: &Url) -> Option<Self> {
         Some(Self::in_folder(&dirs::config_dir()?.join("understudy").join("logins"), url))
@@ -221,7 +221,7 @@ mod tests {
     async fn a_login_is_kept_with_its_issuer_client_and_secret_and_a_renewal_changes_its_tokens_alone() {
         let folder = tempfile::tempdir().unwrap();
         let url = Url::parse("https://mcp.example.com/a").unwrap();
-        let store = Store::in_folder(&folder.path().join("logins"), &url);
+        let store = LoginStore::in_folder(&folder.path().join("logins"), &url);
         let turn = store.turn().await.unwrap();
         let client = Client { id: "client", secret: Some("secret") };
         let mut kept = Kept::new(&url, client, authority(), tokens(Some("first"), None), vec!["a".to_owned()]);
@@ -240,7 +240,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("logins");
         private::make_folder(&folder).unwrap();
-        let store = Store::in_folder(&folder, &Url::parse("https://mcp.example.com/a").unwrap());
+        let store = LoginStore::in_folder(&folder, &Url::parse("https://mcp.example.com/a").unwrap());
         let text = r#"{"url":"https://mcp.example.com/a","credentials":{"client_id":"c","token_response":{"access_token":"a","token_type":"bearer",
             "expires_in":3600,"refresh_token":"r","scope":"x"},"granted_scopes":["x"],"token_received_at":1700000000,"issuer":"https://as.example"}}"#;
         std::fs::write(&store.path, text).unwrap();
@@ -255,7 +255,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("logins");
         let url = |text: &str| Url::parse(text).unwrap();
-        let store = Store::in_folder(&folder, &url("https://mcp.example.com/a"));
+        let store = LoginStore::in_folder(&folder, &url("https://mcp.example.com/a"));
         assert!(store.read().unwrap().is_none());
         let turn = store.turn().await.unwrap();
         let client = Client { id: "client", secret: None };
@@ -264,8 +264,8 @@ mod tests {
         assert_eq!(store.read().unwrap().unwrap().client().id, "client");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&store.path), mode(&folder)), (0o600, 0o700));
-        assert!(Store::in_folder(&folder, &url("https://mcp.example.com/b")).read().unwrap().is_none());
-        assert!(Store::in_folder(&folder, &url("https://mcp.example.com/a#x")).read().unwrap().is_some());
+        assert!(LoginStore::in_folder(&folder, &url("https://mcp.example.com/b")).read().unwrap().is_none());
+        assert!(LoginStore::in_folder(&folder, &url("https://mcp.example.com/a#x")).read().unwrap().is_some());
         for mode in [0o604, 0o640, 0o660, 0o622, 0o601] {
             std::fs::set_permissions(&store.path, std::fs::Permissions::from_mode(mode)).unwrap();
             let error = store.read().err().unwrap().to_string();

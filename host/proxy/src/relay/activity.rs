@@ -23,12 +23,12 @@ const MOST_ATTACHED: usize = 16;
 /// What one server is doing.
 #[derive(Debug, Default)]
 pub(super) struct ServerActivity {
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
     clients: Clients,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ActivityState {
     /// The id of the client's `initialize`, until it is answered.
     initialize: Option<Vec<u8>>,
     instructions: Option<String>,
@@ -99,7 +99,7 @@ impl ServerActivity {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -106,11 +106,11 @@ impl Spent {
 pub(super) struct Allowance {
     server: String,
     most: CallLimits,
-    state: Mutex<State>,
+    state: Mutex<AllowanceState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct AllowanceState {
     /// By the client's ids, the oldest first.
     calls: VecDeque<(Vec<u8>, Spent)>,
     requests: TokenBucket,
@@ -123,12 +123,16 @@ impl Allowance {
     pub(super) fn new(server: &str, rule: &Sampling) -> Self {
         let (most, now) = (CallLimits::of(rule), Instant::now());
         let bucket = |most| TokenBucket::new(most, HOUR, now);
-        let state =
-            State { calls: VecDeque::new(), requests: bucket(most.requests), rounds: bucket(most.rounds), told: false };
+        let state = AllowanceState {
+            calls: VecDeque::new(),
+            requests: bucket(most.requests),
+            rounds: bucket(most.rounds),
+            told: false,
+        };
         Self { server: server.to_owned(), most, state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AllowanceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,7 +174,7 @@ impl Allowance {
     }
 }
 
-impl State {
+impl AllowanceState {
     fn outside(&mut self, server: &str, most: CallLimits, tools: bool) -> Result<(), String> {
         let now = Instant::now();
         let takes = |rate: &mut TokenBucket| rate.take(now, Duration::ZERO).is_ok();

@@ -7,3 +7,6 @@
 
 pub(super) mod legacy_to_modern;
 pub(super) mod modern_to_legacy;
+
+/// Whether the other side can still be told something.
+type Open = Option<()>;

@@ -63,7 +63,7 @@ impl SamplingParts {
 
 /// Members that a client leaves out, or writes as `null`, are absent: the latter are replaced, since of two members with one key the last counts.
 #[derive(Deserialize)]
-struct Initialize<'a> {
+struct InitializeParams<'a> {
     #[serde(rename = "protocolVersion", default)]
     version: Option<String>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -95,7 +95,7 @@ pub(super) type Declaration = (Declared, Declared, Option<Bytes>);
 /// A message that isn't as it should be is left alone: the server will say so.
 pub(super) fn declare(line: &Bytes, offer: SamplingParts) -> Option<Declaration> {
     let params = mcp::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
-    let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
+    let initialize: InitializeParams = serde_json::from_str(params.get()).ok()?;
     let version = initialize.version.as_deref().unwrap_or_default();
     let offer = if version >= PARTS_SINCE { offer } else { SamplingParts::default() };
     let Some(capabilities) = initialize.capabilities else {
@@ -133,7 +133,7 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: SamplingP
 /// own, which ours would get among.
 pub(super) fn declare_tasks(line: &Bytes) -> Option<Bytes> {
     let params = mcp::Parts::of(line).ok()?.params.filter(|params| is_object(params))?;
-    let initialize: Initialize = serde_json::from_str(params.get()).ok()?;
+    let initialize: InitializeParams = serde_json::from_str(params.get()).ok()?;
     let capabilities = initialize.capabilities.filter(|capabilities| is_object(capabilities))?;
     let found: Capabilities = serde_json::from_str(capabilities.get()).ok()?;
     let has_place = initialize.version.as_deref() == Some(TASKS_IN) && found.tasks.is_none_or(is_null);

@@ -1,4 +1,4 @@
-//! The sampling requests that are being answered.
+//! Sampling requests in flight.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,11 +14,11 @@ use crate::transport::Message;
 /// By the id that the server gave each.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    state: Mutex<State>,
+    state: Mutex<InFlightState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct InFlightState {
     running: HashMap<Vec<u8>, Running>,
     closed: bool,
 }
@@ -31,7 +31,7 @@ struct Running {
 }
 
 impl InFlight {
-    /// Begins to answer a request; what comes of it goes where it belongs. `false` if its id is in use.
+    /// Starts to answer a request; the answer is sent through the sender that `answer` returns. `false` if its id is in use.
     pub(super) fn begin(
         self: &Arc<Self>,
         id: Vec<u8>,
@@ -65,14 +65,13 @@ impl InFlight {
         if is_wanted && state.running.remove(id).is_some() { outlet.sender() } else { None }
     }
 
-    /// Stops answering; whether there was anything to stop.
+    /// Cancels the request of this id; whether there was one.
     pub(super) fn cancel(&self, id: &[u8]) -> bool {
         let running = self.lock().running.remove(id);
         running.inspect(|running| running.task.abort()).is_some()
     }
 
-    /// Stops answering what was asked in the course of a call; the ids. If the call was the only one, that is all of which nobody knows in whose
-    /// course it was asked.
+    /// Cancels the requests that were asked in the course of a call; their ids. If `alone`, also those whose originating call is unknown.
     pub(super) fn cancel_of(&self, call: &[u8], alone: bool) -> Vec<Vec<u8>> {
         let belongs = |running: &Running| {
             running.related_request_id.as_ref().map_or(alone, |related_request_id| related_request_id == call)
@@ -85,7 +84,7 @@ impl InFlight {
         stopped.into_iter().map(stop).collect()
     }
 
-    /// Stops answering anything; the ids of what has no answer.
+    /// Cancels all requests, and takes no more; the ids of those without an answer.
     pub(super) fn close(&self) -> Vec<Vec<u8>> {
         let mut state = self.lock();
         state.closed = true;
@@ -96,7 +95,7 @@ impl InFlight {
         state.running.drain().map(stop).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InFlightState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

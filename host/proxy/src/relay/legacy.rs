@@ -18,19 +18,19 @@ use super::closable_sender::ClosableSender;
 use super::common::{Prelude, create, next, refuse_length, report_garbage};
 use super::in_flight::InFlight;
 use super::progress::Progress;
-use super::session::Session;
+use super::session::RelaySession;
 use super::tasks::{self, Tasks};
 use crate::transport::{Duplex, Incoming, Message};
 use silence::SilenceWatch;
 use understudy::sampling::{SamplingParams, SamplingRequest, hop};
 
-/// So many requests of a server are begun in a row before others go first. Who has fewer at once doesn't wait: that may be until its thread has nothing
-/// else to do.
+/// Yield to the scheduler after this many sampling requests read in a row without an empty channel. With fewer, yielding could wait until the
+/// thread has nothing else to do.
 const IN_A_ROW: usize = 8;
 
-/// What both loops share.
+/// State that both loops share.
 struct StatefulRelay {
-    session: Arc<Session>,
+    session: Arc<RelaySession>,
     answers: Arc<InFlight>,
     tasks: Arc<Tasks>,
     /// The server's requests that have been begun since it had last said nothing.
@@ -40,8 +40,8 @@ struct StatefulRelay {
     limit: usize,
 }
 
-/// Relays until neither side has anything to say.
-pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: usize, prelude: Prelude) {
+/// Relays until both sides have closed their output.
+pub(super) async fn run(front: Duplex, back: Duplex, session: RelaySession, limit: usize, prelude: Prelude) {
     let session = Arc::new(session);
     let shared = Arc::new(StatefulRelay {
         tasks: Arc::clone(session.tasks()),
@@ -52,8 +52,8 @@ pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: us
         to_back: ClosableSender::new(back.outgoing),
         limit,
     });
-    let _end = Closing(Arc::clone(&shared));
-    let silent = SilenceWatch::of(&shared, &prelude);
+    let _end = CloseStateful(Arc::clone(&shared));
+    let silent = SilenceWatch::of(&shared.session, &prelude);
     let forward = forward(prelude.by_front, front.incoming, Arc::clone(&shared));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward));
     backward((prelude.by_back, prelude.garbled), back.incoming, silent, &shared).await;
@@ -62,10 +62,10 @@ pub(super) async fn run(front: Duplex, back: Duplex, session: Session, limit: us
     let _ = forward.await;
 }
 
-/// Whatever is still being answered ends with this.
-struct Closing(Arc<StatefulRelay>);
+/// Cancels the requests in flight when it is dropped.
+struct CloseStateful(Arc<StatefulRelay>);
 
-impl Drop for Closing {
+impl Drop for CloseStateful {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -95,7 +95,7 @@ async fn backward(
             biased;
             incoming = next(&mut said, &mut from_back) => incoming,
             _ = silent.look.tick(), if silent.looks => {
-                silent.ask(shared).await;
+                silent.ask(&shared.session, &shared.to_back).await;
                 continue;
             }
         };
@@ -108,7 +108,7 @@ async fn backward(
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
             Incoming::Message(message) if silent.asked && SilenceWatch::is_answer(&message.line) => {
-                silent.answered(&message.line, shared, &mut from_back);
+                silent.answered(&message.line, &shared.session, &shared.to_back, &mut from_back);
                 true
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
@@ -133,13 +133,13 @@ async fn backward(
 }
 
 impl StatefulRelay {
-    /// Nothing is answered any more; the ids of what has no answer.
+    /// Cancels all requests in flight; the ids of those without an answer.
     fn close(&self) -> Vec<Vec<u8>> {
         self.tasks.close();
         self.answers.close()
     }
 
-    /// Whatever is still being answered has nobody to go to. The server is told so, or it would wait for as long as its own timer.
+    /// Answers what is in flight with errors: without an answer the server would wait for as long as its own timer.
     async fn client_is_gone(&self) {
         let pending = self.close().into_iter().chain(self.session.forget_all());
         for id in pending {
@@ -151,7 +151,7 @@ impl StatefulRelay {
         }
     }
 
-    /// Deals with one message of the client's; whether there is any use in reading on.
+    /// Handles one message of the client's; `false` if the server can't be reached any more.
     async fn client_says(&self, incoming: Incoming) -> bool {
         match incoming {
             Incoming::TooLong { head, bytes } => {
@@ -175,7 +175,7 @@ impl StatefulRelay {
         }
     }
 
-    /// The client has cancelled a call: what the server asked in its course is answered no more. Not every server says so itself.
+    /// The client has cancelled a call: cancels what the server asked in its course, since not every server does so itself.
     async fn give_up(&self, call: &[u8], alone: bool) -> bool {
         for id in self.answers.cancel_of(call, alone) {
             tracing::info!(request = %String::from_utf8_lossy(&id), "the client cancelled the call that it belongs to");
@@ -187,7 +187,7 @@ impl StatefulRelay {
         true
     }
 
-    /// Deals with one message of the server's; whether there is any use in reading on.
+    /// Handles one message of the server's; `false` if the client can't be reached any more.
     async fn server_says(&self, message: Message) -> bool {
         let Message { line, related_request_id } = &message;
         match self.session.server_says(line, related_request_id.as_deref()) {

@@ -107,7 +107,7 @@ impl Calls {
     }
 }
 
-/// Relays until neither side has anything to say; the client has said its first message already.
+/// Relays until both sides have closed their output; `first` is the client's first message.
 pub(super) async fn run(
     front: Duplex,
     back: Duplex,
@@ -133,7 +133,7 @@ pub(super) async fn run(
         calls: Mutex::default(),
         hint: discover::EraHint::without_session(),
     });
-    let _end = Closing(Arc::clone(&exchange));
+    let _end = CloseStateless(Arc::clone(&exchange));
     let forward = AbortOnDropHandle::new(tokio::spawn(forward(first, front.incoming, Arc::clone(&exchange))));
     let mut from_back = back.incoming;
     while let Some(incoming) = next(&mut by_back, &mut from_back).await {
@@ -152,10 +152,10 @@ pub(super) async fn run(
     let _ = forward.await;
 }
 
-/// Whatever is still being answered ends with this.
-struct Closing(Arc<StatelessRelay>);
+/// Cancels the requests in flight when it is dropped.
+struct CloseStateless(Arc<StatelessRelay>);
 
-impl Drop for Closing {
+impl Drop for CloseStateless {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -184,7 +184,7 @@ impl StatelessRelay {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing is answered any more.
+    /// Cancels all requests in flight.
     fn close(&self) {
         let mut calls = self.calls();
         calls.closed = true;
@@ -319,7 +319,7 @@ impl StatelessRelay {
     }
 }
 
-/// What the client declared in a request, and the request with `sampling` declared; `None` if it isn't as it should be, which the server
+/// What the client declared in a request, and the request with `sampling` declared; `None` if the request is malformed, which the server
 /// will say.
 fn declare(line: &Bytes, offer: SamplingParts) -> Option<(Declared, Option<Bytes>)> {
     let envelope = Envelope::of(line)?;

@@ -15,7 +15,7 @@ use super::closable_sender::ClosableSender;
 use super::common::{MOST_EARLY, Prelude, RelayOptions};
 use super::discover::{DISCOVER_ID, discover, discover_request, initialize_refusal, parse_discover};
 use super::modern;
-use super::session::Session;
+use super::session::RelaySession;
 use crate::transport::server::Restart;
 use crate::transport::{Duplex, Incoming, Message};
 use understudy::config::{EraChoice, Sampling};
@@ -46,7 +46,7 @@ pub(super) async fn negotiate(
         }
         start_again_if_ended(&mut back, &mut again, method::SERVER_DISCOVER).await;
     }
-    let session = Session::new(Some(by.clone()), options.clients);
+    let session = RelaySession::new(Some(by.clone()), options.clients);
     let initialize = modern_to_legacy::initialize(&session, options.clients, &meta);
     let refusal = match try_initialize(initialize, &mut back, &mut prelude.by_back, &meta, SILENCE).await {
         InitializeOutcome::Session => {

@@ -25,7 +25,7 @@ use understudy::sampling::{Context, Sampler};
 const MOST_GOING: usize = 65_536;
 
 /// One session between a client and a server.
-pub(super) struct Session {
+pub(super) struct RelaySession {
     answering: SamplingHandler,
     /// What the client declared, and what the server was told.
     declared: OnceLock<Negotiated>,
@@ -44,7 +44,7 @@ pub(super) struct Session {
     /// Whether that may be attached to what it asks.
     attaches: bool,
     /// The client's `initialize` as the server got it, until that has answered.
-    initialize: Mutex<Option<Initialize>>,
+    initialize: Mutex<Option<PendingInitialize>>,
     /// The client's requests that are going on, by their ids: how the client spells these.
     going: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
 }
@@ -69,13 +69,13 @@ struct Negotiated {
 }
 
 /// An `initialize` that is on its way.
-struct Initialize {
+struct PendingInitialize {
     id: Vec<u8>,
     line: Bytes,
     since: Instant,
 }
 
-impl Session {
+impl RelaySession {
     pub(super) fn new(answering: SamplingHandler, clients: Clients) -> Self {
         let rule = answering.as_ref().map(|(rule, _)| rule);
         let attaches = rule.is_some_and(|rule| rule.context == Attached::ThisServer);
@@ -143,7 +143,7 @@ impl Session {
             let edited = with_tasks.or(edited);
             let sent = edited.clone().unwrap_or_else(|| line.clone());
             let id = head.id().unwrap_or_default().to_vec();
-            *self.initialize() = Some(Initialize { id, line: sent, since: Instant::now() });
+            *self.initialize() = Some(PendingInitialize { id, line: sent, since: Instant::now() });
             return edited.map_or(Action::Forward, Action::ForwardEdited);
         }
         match (head.kind(), head.id()) {
@@ -258,7 +258,7 @@ impl Session {
         (!may_ask).then(|| Action::Reject { id: id.to_vec(), code: code::INTERNAL_ERROR, message: only_while(tools) })
     }
 
-    fn initialize(&self) -> MutexGuard<'_, Option<Initialize>> {
+    fn initialize(&self) -> MutexGuard<'_, Option<PendingInitialize>> {
         self.initialize.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

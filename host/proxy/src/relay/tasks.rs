@@ -37,10 +37,10 @@ type Failure = (i64, String);
 
 /// The tasks of one session.
 #[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<State>);
+pub(super) struct Tasks(Mutex<TasksState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct TasksState {
     tasks: HashMap<String, Task>,
     made: u64,
     closed: bool,
@@ -247,12 +247,12 @@ impl Tasks {
         drop(ended);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TasksState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TasksState {
     fn task(&mut self, id: &str) -> Result<&mut Task, Failure> {
         let reason = || format!("no task `{}` is kept: it never was, or its time (`ttl`) is over", one_line(id, 100));
         self.tasks.get_mut(id).ok_or_else(|| (code::INVALID_PARAMS, reason()))

@@ -61,18 +61,18 @@ async fn begin(
     let (servers, mut back) = server.start().await?;
     let terms = RelayOptions { clients: server.clients_of(whose), again: back.again(), ..server.relay.clone() };
     let relay = Relay::start(side, servers, server.answering(), terms);
-    Ok(Box::new(Session { parts: Some((relay, back)), shutdown: server.shutdown, ending }))
+    Ok(Box::new(RelayedSession { parts: Some((relay, back)), shutdown: server.shutdown, ending }))
 }
 
 /// A session. Dropping it ends it as the specification says: the server's input ends, and it gets the time to end.
-struct Session {
+struct RelayedSession {
     parts: Option<(Relay, ServerConnection)>,
     shutdown: Duration,
     /// Where the ending is waited for.
     ending: TaskTracker,
 }
 
-impl RunningSession for Session {
+impl RunningSession for RelayedSession {
     fn exit_reason(&mut self) -> BoxFuture<'_, String> {
         async {
             let Some((_, back)) = &mut self.parts else { return "the server ended before it answered".to_owned() };
@@ -89,7 +89,7 @@ impl RunningSession for Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for RelayedSession {
     fn drop(&mut self) {
         let Some((relay, back)) = self.parts.take() else { return };
         let closed = back.close(self.shutdown);

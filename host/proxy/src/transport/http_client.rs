@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `connection` | what becomes of each message of the client's |
 //! | `initialize` | sessions: begun, over either transport, and begun again |
-//! | `response` | what the server says in the course of a call, and how a broken stream is gone on with |
+//! | `response` | what the server says in the course of a call, and how a broken stream is resumed |
 //! | `standalone` | the stream that stands by itself |
 //! | `session` | the session as it is |
 //! | `pending` | the client's requests that have no answer yet |
@@ -55,7 +55,7 @@ use connection::Connection;
 use error::ClientError;
 use exchange::HttpExchange;
 use pending::{PendingRequests, requests};
-use session::Sessions;
+use session::ClientSessions;
 use stateless::StatelessRequest;
 
 /// So many notifications and responses are on their way at once.
@@ -187,7 +187,7 @@ pub fn connect(remote: Remote, limit: usize) -> io::Result<(Duplex, ConnectionHa
         exchange,
         limit,
         pending: Arc::new(PendingRequests::default()),
-        sessions: Sessions::default(),
+        sessions: ClientSessions::default(),
         tools: tool_headers::Tools::default(),
         to_relay,
         listener,
@@ -341,7 +341,7 @@ impl Driver {
     /// A response: behind the notifications before it, and beside other responses.
     async fn respond(&mut self, line: Bytes, head: &Head) {
         if head.id().is_some_and(|id| !self.connection.sessions.is_answerable(id)) {
-            return tracing::debug!("an answer is dropped, for the session that it belongs to is no more");
+            return tracing::debug!("dropping a response: its session has ended");
         }
         let place = Arc::clone(&self.places).acquire_owned().await;
         let (connection, said) = (Arc::clone(&self.connection), self.said.clone());

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use mcp::Scanner;
 
-use super::Incoming;
+use super::duplex::Incoming;
 
 /// How much is read at once, at most, unless a line is longer; and at least.
 const BLOCK: usize = 64 * 1024;

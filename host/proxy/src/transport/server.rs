@@ -64,7 +64,7 @@ impl ServerAddress {
     }
 }
 
-/// The right to start a server again that has ended on its first message. Until it is dropped, the server's end isn't told.
+/// The right to start a server again that has ended on its first message. Until it is dropped, the server's end isn't reported.
 #[derive(Debug, Clone)]
 pub struct Restart {
     program: Program,
@@ -115,7 +115,7 @@ impl ServerConnection {
         }
     }
 
-    /// Hands a signal on. What is no process ends in an orderly way with those that end one.
+    /// Forwards a signal. A conversation over HTTP is closed by the signals that end a process.
     pub fn signal(&self, signal: Signal) {
         match self {
             Self::Child(child) => child.server.signal(signal),
@@ -134,7 +134,7 @@ impl ServerConnection {
         }
     }
 
-    /// How it ended, or that it didn't.
+    /// How the server ended, in words, or that it didn't.
     pub async fn exit_reason(&mut self) -> String {
         match tokio::time::timeout(PATIENCE, self.ended()).await {
             Ok(Ok(Some(status))) => format!("ended ({status})"),

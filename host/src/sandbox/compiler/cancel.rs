@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Tells the thread that does the work that it is cancelled.
 #[derive(Clone, Default)]
-pub(in crate::sandbox) struct CancelFlag(Arc<Mutex<CancelState>>);
+pub(crate) struct CancelFlag(Arc<Mutex<CancelState>>);
 
 #[derive(Default)]
 struct CancelState {
@@ -30,7 +30,7 @@ impl CancelFlag {
 }
 
 /// Cancels the work when dropped.
-pub(in crate::sandbox) struct CancelOnDrop(pub(in crate::sandbox) CancelFlag);
+pub(crate) struct CancelOnDrop(pub(crate) CancelFlag);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -24,7 +24,7 @@ thread_local! {
 }
 
 /// Installs this thread's timer, which [`with_yield_timer`] sets.
-pub(in crate::scheduling) fn install() {
+pub(crate) fn install() {
     match timer() {
         Ok(timer) => TIMER.set(Some(timer)),
         Err(error) => tracing::debug!("a thread has no timer that makes it yield: {error}"),
@@ -55,7 +55,7 @@ extern "C" fn yield_core(_: c_int) {
 }
 
 /// Does the work; meanwhile the thread yields its core at each interval, if its timer is installed.
-pub(in crate::scheduling) fn with_yield_timer<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn with_yield_timer<T>(work: impl FnOnce() -> T) -> T {
     let _until_dropped = Armed::begin();
     work()
 }
@@ -86,7 +86,7 @@ fn set(expiration: Expiration) {
 
 /// Whether this thread's timer is set now.
 #[cfg(test)]
-pub(in crate::scheduling) fn is_armed() -> bool {
+pub(crate) fn is_armed() -> bool {
     tests::next().is_some()
 }
 
@@ -110,7 +110,7 @@ mod tests {
             install();
             assert_eq!(next(), None);
             with_yield_timer(|| {
-                assert!(matches!(next(), Some(Expiration::IntervalDelayed(_, every)) if every == INTERVAL.into()))
+                assert!(matches!(next(), Some(Expiration::IntervalDelayed(_, every)) if every == INTERVAL.into()));
             });
             assert_eq!(next(), None);
             let panicked = std::panic::catch_unwind(|| with_yield_timer(|| panic!("in the middle")));

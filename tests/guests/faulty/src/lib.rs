@@ -1,4 +1,4 @@
-//! A plugin that misbehaves on request: the first message's text says how ([`Fault`]). One guest, every fault, a test for each.
+//! A plugin that misbehaves on request: the first message's text says how (`Fault`). One guest, every fault, a test for each.
 
 mod answer;
 #[expect(unreachable_pub, reason = "the tests read the file, too")]

@@ -20,27 +20,27 @@ macro_rules! wit_conversions {
 #[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
 #[path = "../../../../host/src"]
 mod host {
-    pub(crate) mod admission;
-    pub(crate) mod atomic_file;
+    pub mod admission;
+    pub mod atomic_file;
     pub mod builtins;
     pub mod children;
     pub mod config;
-    pub(crate) mod descriptors;
+    pub mod descriptors;
     pub mod environment;
     pub mod error;
-    pub(crate) mod gauge;
-    pub(crate) mod http;
+    pub mod gauge;
+    pub mod http;
     pub mod outbound;
-    pub(crate) mod private;
-    pub(crate) mod reference;
+    pub mod private;
+    pub mod reference;
     pub mod registry;
     pub mod retry;
     pub mod sampling;
     pub mod scheduling;
-    pub(crate) mod search_path;
+    pub mod search_path;
     pub mod select;
     pub mod text;
-    pub(crate) mod timeline;
+    pub mod timeline;
     pub mod trust;
 }
 #[allow(dead_code, unused_imports, reason = "what only the command line uses is left out")]
@@ -54,7 +54,7 @@ pub mod sandbox;
 /// The records of the contract, as the guests have them.
 pub use understudy_plugin::bindings as wit;
 
-pub(crate) use host::{admission, atomic_file, descriptors, gauge, http, private, reference, search_path, timeline};
+pub use host::{admission, atomic_file, descriptors, gauge, http, private, reference, search_path, timeline};
 pub use host::{
     builtins, children, config, environment, error, outbound, registry, retry, sampling, scheduling, select, text,
     trust,

@@ -23,6 +23,7 @@ use mcp::{
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::Open;
 use crate::relay::capabilities::Declared;
 use crate::relay::closable_sender::ClosableSender;
 use crate::relay::discover;
@@ -30,13 +31,13 @@ use crate::relay::multi_round::{self, InputRequired, MultiRoundRequest};
 use crate::transport::{Incoming, Message, QUEUE};
 
 /// `_meta` of every request in the name of a client that has sent this `initialize`.
-pub(in crate::relay) fn meta_of(initialize: &Bytes) -> RawObject {
+pub(crate) fn meta_of(initialize: &Bytes) -> RawObject {
     let params = Parts::of(initialize).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
     request_meta(params.get("clientInfo"), params.get("capabilities"))
 }
 
 /// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
-pub(in crate::relay) async fn splice_if_modern(
+pub(crate) async fn splice_if_modern(
     initialize: &Bytes,
     to_front: &ClosableSender,
     to_back: &ClosableSender,
@@ -50,7 +51,7 @@ pub(in crate::relay) async fn splice_if_modern(
 }
 
 /// Puts the bridge between the relay and a server that has said this of itself; whether it is there.
-pub(in crate::relay) fn splice(
+pub(crate) fn splice(
     initialize: &Bytes,
     discovered: RawObject,
     to_back: &ClosableSender,
@@ -64,7 +65,7 @@ pub(in crate::relay) fn splice(
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
     to_back.redirect(relay_says);
     let servers = std::mem::replace(from_back, relays);
-    let bridge = Bridge {
+    let bridge = LegacyToModern {
         to_relay,
         to_back: sender,
         meta,
@@ -86,7 +87,7 @@ pub(in crate::relay) fn splice(
     true
 }
 
-struct Bridge {
+struct LegacyToModern {
     to_relay: mpsc::Sender<Incoming>,
     to_back: mpsc::Sender<Message>,
     /// `_meta` of every request.
@@ -102,7 +103,7 @@ struct Bridge {
     /// The id of the request that brings notifications.
     listening: Option<Vec<u8>>,
     /// Calls that may take several rounds, by the client's ids.
-    calls: HashMap<Vec<u8>, PendingCall>,
+    calls: HashMap<Vec<u8>, ModernCall>,
     /// The client's ids by those that we made the same call again under.
     by_back: HashMap<Vec<u8>, Vec<u8>>,
     /// What the client was asked in the server's name: by our id, the call and the server's key.
@@ -111,7 +112,7 @@ struct Bridge {
 }
 
 /// A call that is going on.
-struct PendingCall {
+struct ModernCall {
     call: MultiRoundRequest,
     /// The id that the server knows it by, where that isn't the client's.
     back: Option<Vec<u8>>,
@@ -121,10 +122,7 @@ struct PendingCall {
     state: Option<Box<RawValue>>,
 }
 
-/// Whether the other side can still be told something.
-type Open = Option<()>;
-
-impl Bridge {
+impl LegacyToModern {
     async fn run(
         mut self,
         id: Vec<u8>,
@@ -218,7 +216,7 @@ impl Bridge {
                 let line = self.with_meta(line);
                 if let Some((call, _)) = MultiRoundRequest::of(&line, head, Declared::default()) {
                     let going =
-                        PendingCall { call, back: None, missing: 0, responses: RawObject::default(), state: None };
+                        ModernCall { call, back: None, missing: 0, responses: RawObject::default(), state: None };
                     self.calls.insert(id.to_vec(), going);
                 }
                 self.send_to_server(line).await
@@ -276,7 +274,7 @@ impl Bridge {
     }
 
     /// Forgets a call; what the client is still being asked for it is cancelled.
-    async fn end(&mut self, id: &[u8]) -> Option<Option<PendingCall>> {
+    async fn end(&mut self, id: &[u8]) -> Option<Option<ModernCall>> {
         let going = self.calls.remove(id);
         if let Some(back) = going.as_ref().and_then(|going| going.back.as_ref()) {
             self.by_back.remove(back);

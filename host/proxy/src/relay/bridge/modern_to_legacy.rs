@@ -34,16 +34,17 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Open;
 use crate::relay::action::Action;
 use crate::relay::common::{Clients, Prelude, RelayOptions};
 use crate::relay::request_state::StateSealer;
-use crate::relay::session::Session;
+use crate::relay::session::RelaySession;
 use crate::relay::{discover, legacy, multi_round};
 use crate::transport::{Duplex, Incoming, Message, QUEUE};
 use understudy::sampling::Sampler;
 
 /// Our id for `initialize`.
-pub(in crate::relay) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
+pub(crate) const INITIALIZE: &[u8] = b"\"understudy-initialize\"";
 
 /// The capabilities of a client that a server asks by.
 const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
@@ -55,7 +56,7 @@ const SESSIONS: [&str; 3] = [notification::INITIALIZED, notification::PROGRESS, 
 const PARKED: Duration = Duration::from_mins(10);
 
 /// `initialize` in a modern client's name, as the server gets it.
-pub(in crate::relay) fn initialize(session: &Session, clients: Clients, meta: &RawObject) -> Bytes {
+pub(crate) fn initialize(session: &RelaySession, clients: Clients, meta: &RawObject) -> Bytes {
     let mut params = RawObject::default();
     params.put("protocolVersion", &revision::LATEST_STATEFUL);
     let object = |key| meta.get(key).filter(|value| splice::is_object(value)).map(ToOwned::to_owned);
@@ -88,10 +89,10 @@ fn declares(clients: Clients, capabilities: Option<Box<RawValue>>) -> Box<RawVal
 
 /// Relays for a modern client and a server that has begun a session, or is about to: its answer to [`initialize`] is among what it has said, or is
 /// still to come.
-pub(in crate::relay) async fn run(
+pub(crate) async fn run(
     front: Duplex,
     back: Duplex,
-    (session, sampler): (Session, Arc<Sampler>),
+    (session, sampler): (RelaySession, Arc<Sampler>),
     options: RelayOptions,
     (first, prelude): (Message, Prelude),
 ) {
@@ -106,7 +107,7 @@ pub(in crate::relay) async fn run(
     let relay = legacy::run(side, back, session, options.line, prelude);
     let _relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let Some(seal) = seal else { return };
-    let bridge = Bridge {
+    let bridge = ModernToLegacy {
         to_front: front.outgoing,
         to_relay,
         server: RawObject::default(),
@@ -124,7 +125,7 @@ pub(in crate::relay) async fn run(
     bridge.run(front.incoming, from_relay, first).await;
 }
 
-struct Bridge {
+struct ModernToLegacy {
     to_front: mpsc::Sender<Message>,
     to_relay: mpsc::Sender<Incoming>,
     /// What the server answered to `initialize`.
@@ -135,7 +136,7 @@ struct Bridge {
     /// The level of log messages that the server was told.
     level: Option<log_level::Level>,
     /// By the ids that the server knows them by.
-    calls: HashMap<Vec<u8>, PendingCall>,
+    calls: HashMap<Vec<u8>, LegacyCall>,
     /// These ids, by the client's.
     by_front: HashMap<Vec<u8>, Vec<u8>>,
     /// The requests for notifications, by the client's ids, with what each wants.
@@ -146,7 +147,7 @@ struct Bridge {
 }
 
 /// A request of the client's.
-struct PendingCall {
+struct LegacyCall {
     /// The client's id for it; none while it is parked.
     front: Option<Vec<u8>>,
     method: String,
@@ -169,10 +170,7 @@ struct PendingCall {
     parked: Option<Instant>,
 }
 
-/// Whether the other side can still be told something.
-type Open = Option<()>;
-
-impl Bridge {
+impl ModernToLegacy {
     async fn run(
         mut self,
         mut from_front: mpsc::Receiver<Incoming>,
@@ -201,7 +199,7 @@ impl Bridge {
                 _ = look.tick() => self.forget_parked().await,
             };
         }
-        // The end of the client's input is that of the server's; what it has still to say is the client's.
+        // Client EOF closes the server's input; forward remaining output.
         self.to_relay = mpsc::channel(1).0;
         while let Some(message) = from_relay.recv().await {
             // There may be something that nobody can be told any more.
@@ -324,7 +322,7 @@ impl Bridge {
 }
 
 /// Whether input may be required in the course of this request.
-fn may_ask(going: &PendingCall) -> bool {
+fn may_ask(going: &LegacyCall) -> bool {
     method::MULTI_ROUND.contains(&going.method.as_str())
 }
 

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use mcp::{Head, Kind};
 use tokio::sync::mpsc;
 
-use super::StatefulRelay;
 use crate::relay::bridge::legacy_to_modern;
+use crate::relay::closable_sender::ClosableSender;
 use crate::relay::common::Prelude;
 use crate::relay::discover;
+use crate::relay::session::RelaySession;
 use crate::transport::Incoming;
 
 /// A server that says nothing to `initialize`: it is asked `server/discover` as well, once. Not soon, for it may just be slow to start, and old
@@ -20,17 +21,17 @@ pub(super) struct SilenceWatch {
 }
 
 impl SilenceWatch {
-    pub(super) fn of(shared: &StatefulRelay, prelude: &Prelude) -> Self {
+    pub(super) fn of(session: &RelaySession, prelude: &Prelude) -> Self {
         // Where a client of the modern era is in front, that has been seen to.
-        let looks = shared.session.sampler().is_some() && prelude.by_front.is_some();
+        let looks = session.sampler().is_some() && prelude.by_front.is_some();
         let mut look = tokio::time::interval(discover::PATIENCE / 4);
         look.reset();
         Self { look, looks, asked: false }
     }
 
-    pub(super) async fn ask(&mut self, shared: &StatefulRelay) {
-        match shared.session.unanswered_initialize() {
-            None => self.looks = !shared.session.has_begun(),
+    pub(super) async fn ask(&mut self, session: &RelaySession, to_back: &ClosableSender) {
+        match session.unanswered_initialize() {
+            None => self.looks = !session.has_begun(),
             Some((_, since)) if since.elapsed() < discover::PATIENCE => {}
             Some((initialize, _)) => {
                 tracing::info!(
@@ -39,7 +40,7 @@ impl SilenceWatch {
                 );
                 (self.looks, self.asked) = (false, true);
                 // A server that doesn't listen has ended, or is about to.
-                let _ = shared.to_back.send(discover::discover_request(&legacy_to_modern::meta_of(&initialize))).await;
+                let _ = to_back.send(discover::discover_request(&legacy_to_modern::meta_of(&initialize))).await;
             }
         }
     }
@@ -50,12 +51,18 @@ impl SilenceWatch {
     }
 
     /// The server speaks the modern era, or doesn't. If it has answered `initialize` meanwhile, that stands.
-    pub(super) fn answered(&mut self, line: &Bytes, shared: &StatefulRelay, from_back: &mut mpsc::Receiver<Incoming>) {
+    pub(super) fn answered(
+        &mut self,
+        line: &Bytes,
+        session: &RelaySession,
+        to_back: &ClosableSender,
+        from_back: &mut mpsc::Receiver<Incoming>,
+    ) {
         self.asked = false;
         if let Some(discovered) = discover::parse_discover(line)
-            && let Some(initialize) = shared.session.take_initialize()
+            && let Some(initialize) = session.take_initialize()
         {
-            legacy_to_modern::splice(&initialize, discovered, &shared.to_back, from_back);
+            legacy_to_modern::splice(&initialize, discovered, to_back, from_back);
         }
     }
 }

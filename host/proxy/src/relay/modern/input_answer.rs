@@ -20,7 +20,7 @@ use understudy::config::Mode;
 use understudy::sampling::{Context, SamplingParams, SamplingRequest};
 
 /// What the server requires, held to the rule.
-pub(super) struct Held {
+pub(super) struct HeldInput {
     /// The call, with what it has cost.
     call: MultiRoundRequest,
     required: InputRequired,
@@ -65,7 +65,12 @@ impl StatelessRelay {
     }
 
     /// Holds what the server requires to the rule, whoever is to answer it.
-    fn hold(&self, call: &MultiRoundRequest, required: &InputRequired, line: &Bytes) -> Result<Held, (i64, String)> {
+    fn hold(
+        &self,
+        call: &MultiRoundRequest,
+        required: &InputRequired,
+        line: &Bytes,
+    ) -> Result<HeldInput, (i64, String)> {
         let tools = self.rule.tools.as_deref();
         let called = call.tool().map(|call| call.tool);
         if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
@@ -91,7 +96,7 @@ impl StatelessRelay {
         let line = if lowered.is_empty() { Some(line.clone()) } else { lower_all(line, &lowered) };
         let again = line.as_ref().and_then(|line| InputRequired::of(line));
         match (line, again) {
-            (Some(line), Some(Ok(required))) => Ok(Held { call, required, line, clients }),
+            (Some(line), Some(Ok(required))) => Ok(HeldInput { call, required, line, clients }),
             _ => {
                 Err((code::INTERNAL_ERROR, "what the server asks for can't be held to `sampling.maxTokens`".to_owned()))
             }
@@ -108,8 +113,8 @@ impl StatelessRelay {
     }
 
     /// Answers what is ours, then makes the call again, or leaves the rest to the client.
-    async fn answer(&self, held: Held) {
-        let Held { call, mut required, line, clients } = held;
+    async fn answer(&self, held: HeldInput) {
+        let HeldInput { call, mut required, line, clients } = held;
         let call = &call;
         for size in clients {
             if let Err(error) = self.sampler.wait_for_rate(size).await {

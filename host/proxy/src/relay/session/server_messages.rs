@@ -5,17 +5,16 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use mcp::{Head, Kind, Parts, batch, cancelled_id, code, error_line, ids, method, notification, splice};
 
-use super::{Negotiated, Session};
+use super::{Negotiated, RelaySession};
 use crate::relay::action::Action;
 use crate::relay::request_needs::{has_results, needs};
 use crate::relay::tasks::{self, Tasks};
 use crate::relay::{lookalike, max_tokens};
 use understudy::config::Mode;
 
-impl Session {
-    /// A message of the server's.
-    /// `related_request_id` is the client's request in whose course it is said, where that is known.
-    pub(in crate::relay) fn server_says(&self, line: &Bytes, related_request_id: Option<&[u8]>) -> Action {
+impl RelaySession {
+    /// What to do with a message of the server's; `related_request_id` is the client's request that it belongs to, where the transport tells.
+    pub(crate) fn server_says(&self, line: &Bytes, related_request_id: Option<&[u8]>) -> Action {
         if self.answering.is_none() {
             return Action::Forward;
         }
@@ -104,7 +103,7 @@ impl Session {
         Action::AnswerTask { id, method, params }
     }
 
-    /// A request for a completion: held to the rule, whoever is to answer it.
+    /// A sampling request: held to the rule, whether the client or a plugin is to answer it.
     fn sampling_request(&self, line: &Bytes, head: &Head, related_request_id: Option<&[u8]>) -> Action {
         let id = head.id().unwrap_or_default().to_vec();
         let refuse = |code, message: String| Action::Reject { id: id.clone(), code, message };
@@ -121,7 +120,7 @@ impl Session {
         let needs = needs(&params);
         // Where we have declared tasks, they are ours, not the client's.
         let is_task = self.has_own_tasks() && tasks::wanted(&params).is_some();
-        // Of a context that isn't declared to the server either, the client may know nothing and answer all the same.
+        // `includeContext` only matters if `sampling.context` was declared to the server.
         let can =
             (clients.parts.tools || !needs.tools) && (clients.parts.context || !all.parts.context || !needs.context);
         let is_clients = rule.mode == Mode::Fallback && clients.sampling && can && !is_task;
@@ -171,7 +170,7 @@ impl Session {
     /// A batch, in which revision 2025-03-26 allows requests: what is ours is taken out, the rest stays together.
     fn batch(&self, line: &Bytes) -> Action {
         let Some(elements) = batch::split(line) else {
-            // Nobody knows what a lenient reader makes of it.
+            // A lenient reader could make anything of it.
             return if lookalike::speaks_of_it(line) { self.lookalike(&Head::default()) } else { Action::Forward };
         };
         let (mut ours, mut others, mut dropped) = (Vec::new(), Vec::new(), false);

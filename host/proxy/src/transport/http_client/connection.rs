@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::error::ClientError;
 use super::exchange::HttpExchange;
 use super::pending::{PendingRequest, PendingRequests};
-use super::session::{Session, Sessions, StandaloneStream};
+use super::session::{ClientSession, ClientSessions, StandaloneStream};
 use super::session_loss::SessionContext;
 use super::stateless::StatelessRequest;
 use super::tool_headers::Tools;
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     pub(super) exchange: HttpExchange,
     pub(super) limit: usize,
     pub(super) pending: Arc<PendingRequests>,
-    pub(super) sessions: Sessions,
+    pub(super) sessions: ClientSessions,
     pub(super) tools: Tools,
     pub(super) to_relay: mpsc::Sender<Incoming>,
     pub(super) listener: mpsc::Sender<StandaloneStream>,
@@ -93,7 +93,7 @@ impl Connection {
 
     pub(super) async fn in_session(
         &self,
-        session: &Session,
+        session: &ClientSession,
         line: &Bytes,
         call: &mut PendingRequest,
     ) -> Result<(), ClientError> {
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// Sends a message in a session; the head of what comes back.
-    async fn post(&self, session: &Session, line: &Bytes) -> Result<Response, ClientError> {
+    async fn post(&self, session: &ClientSession, line: &Bytes) -> Result<Response, ClientError> {
         let (url, told) = match &session.old {
             Some(old) => (&old.endpoint, SessionContext::Session),
             None if session.id.is_some() => (self.exchange.url(), SessionContext::Session),
@@ -157,16 +157,13 @@ impl Connection {
         modern: &StatelessRequest,
         call: &mut PendingRequest,
     ) -> Result<(), ClientError> {
+        if modern.is_list_of_tools() {
+            call.expect_tools();
+        }
         let headers = modern.headers(&self.tools).map_err(ClientError::Barred)?;
         let response = self.exchange.post(self.exchange.url(), headers, line.clone()).await?;
         let response = self.exchange.accepted(response, SessionContext::Nothing).await?;
-        self.answer(response, call, None).await?;
-        if modern.is_list_of_tools()
-            && let Some(answer) = &call.answer
-        {
-            self.tools.learn(answer);
-        }
-        Ok(())
+        self.answer(response, call, None).await
     }
 
     /// Lists the server's tools, for what their schemas say of headers.

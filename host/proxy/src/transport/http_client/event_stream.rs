@@ -15,13 +15,13 @@ use crate::transport::lines::line_of;
 /// A stream of events.
 pub(super) struct EventStream {
     stream: Pin<Box<dyn Stream<Item = Result<Sse, Error>> + Send>>,
-    /// Where it is to be gone on from if it ends.
+    /// Where to resume it if it ends.
     pub(super) mark: ResumePoint,
     /// Whether anything has come.
     pub(super) is_alive: bool,
 }
 
-/// How a stream that ended is gone on with.
+/// Resume point: last event id and retry delay.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResumePoint {
     /// The last event's id.

@@ -28,7 +28,7 @@ const MISSED: u32 = 3;
 /// So many redirects are followed.
 const MOST_REDIRECTS: usize = 5;
 
-/// Memory is taken for so much of an answer before it is there.
+/// Max bytes pre-allocated from `Content-Length`. 1 MiB.
 const MOST_AT_ONCE: usize = 1024 * 1024;
 
 const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");

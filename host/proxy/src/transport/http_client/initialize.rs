@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::error::ClientError;
 use super::event_stream::{ResumePoint, ServerEvent};
 use super::pending::{PendingRequest, requests};
-use super::session::{SESSION_ID, Session, SseSession, StandaloneStream};
+use super::session::{ClientSession, SESSION_ID, SseSession, StandaloneStream};
 use super::session_loss::SessionContext;
 
 /// How long the first requests wait for the server's own stream. Without it some servers lose what they have to say.
@@ -44,7 +44,7 @@ impl Connection {
     }
 
     /// Begins a session: over Streamable HTTP if the server speaks it, else over the old HTTP+SSE.
-    async fn begin(&self, line: &Bytes, call: &mut PendingRequest) -> Result<Session, ClientError> {
+    async fn begin(&self, line: &Bytes, call: &mut PendingRequest) -> Result<ClientSession, ClientError> {
         let number = self.sessions.current().number + 1;
         if self.is_old {
             let (old, stream) = self.find_old().await?;
@@ -69,11 +69,11 @@ impl Connection {
         number: u64,
         line: &Bytes,
         call: &mut PendingRequest,
-    ) -> Result<Session, ClientError> {
+    ) -> Result<ClientSession, ClientError> {
         let response = self.exchange.post(self.exchange.url(), HeaderMap::new(), line.clone()).await?;
         let response = self.exchange.accepted(response, SessionContext::Nothing).await?;
         let id = response.headers().get(SESSION_ID).cloned();
-        let session = Session { number, id, ..Session::default() };
+        let session = ClientSession { number, id, ..ClientSession::default() };
         // The server may ask something before it answers.
         self.sessions.set(session.clone());
         self.answer(response, call, Some(&session)).await?;
@@ -87,8 +87,8 @@ impl Connection {
         stream: StandaloneStream,
         line: &Bytes,
         call: &mut PendingRequest,
-    ) -> Result<Session, ClientError> {
-        let session = Session { number, old: Some(old), ..Session::default() };
+    ) -> Result<ClientSession, ClientError> {
+        let session = ClientSession { number, old: Some(old), ..ClientSession::default() };
         self.sessions.set(session.clone());
         // It is there as long as the conversation.
         let _ = self.listener.send(stream).await;
@@ -97,7 +97,7 @@ impl Connection {
     }
 
     /// The session, its version agreed on in the answer.
-    fn agreed(&self, session: Session, call: &PendingRequest) -> Result<Session, ClientError> {
+    fn agreed(&self, session: ClientSession, call: &PendingRequest) -> Result<ClientSession, ClientError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Initialized {
@@ -109,7 +109,7 @@ impl Connection {
         };
         let version = serde_json::from_str::<Initialized>(result.get()).ok();
         let version = version.and_then(|initialized| initialized.protocol_version.parse().ok());
-        let session = Session { version, ..session };
+        let session = ClientSession { version, ..session };
         self.sessions.set(session.clone());
         Ok(session)
     }
@@ -143,7 +143,7 @@ impl Connection {
     }
 
     /// Begins a session again that the server has forgotten, as the client did.
-    pub(super) async fn begin_again(&self, forgotten: &Session) -> Result<Session, ClientError> {
+    pub(super) async fn begin_again(&self, forgotten: &ClientSession) -> Result<ClientSession, ClientError> {
         let _turn = self.sessions.beginning.lock().await;
         let current = self.sessions.current();
         if current.number != forgotten.number {

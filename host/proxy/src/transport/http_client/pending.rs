@@ -1,4 +1,4 @@
-//! The client's requests that have no answer yet.
+//! Pending requests: the client's requests that have no answer yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +9,20 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// All of them. An answer is told from words that nobody waits for by its id, however that is spelt, on whatever stream it comes.
+/// The pending requests. A response is matched by its id, however that is spelt and whichever stream carries it.
 #[derive(Debug, Default)]
 pub(super) struct PendingRequests {
-    open: Mutex<HashMap<Vec<u8>, Open>>,
+    open: Mutex<HashMap<Vec<u8>, OpenRequest>>,
     count: TaskTracker,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenRequest {
     /// The id, as spelt.
     id: Bytes,
     is_ours: bool,
+    /// Whether the answer lists tools.
+    lists_tools: bool,
     tell: oneshot::Sender<Bytes>,
     _counted: TaskTrackerToken,
 }
@@ -28,8 +30,13 @@ struct Open {
 /// What an answer is to be done with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recipient {
-    /// The client waits for it, with the id as it spells it.
-    Client(Bytes),
+    /// The client waits for it.
+    Client {
+        /// The answer, with the id as the client spells it.
+        answer: Bytes,
+        /// Whether it lists tools.
+        lists_tools: bool,
+    },
     /// We asked.
     Us,
     /// Nobody waits for it.
@@ -65,7 +72,10 @@ impl PendingRequests {
         for id in ids {
             let (tell, answer) = oneshot::channel();
             let counted = self.count.token();
-            open.insert(ids::key(id).into_owned(), Open { id: id.clone(), is_ours, tell, _counted: counted });
+            open.insert(
+                ids::key(id).into_owned(),
+                OpenRequest { id: id.clone(), is_ours, lists_tools: false, tell, _counted: counted },
+            );
             waits.push(Wait { id: id.clone(), answer, is_over: false });
         }
         drop(open);
@@ -82,7 +92,7 @@ impl PendingRequests {
         let answer = if open.id == id { answer.clone() } else { with_id(answer, &open.id) };
         // Whoever waited may have given up just now.
         let _ = open.tell.send(answer.clone());
-        if open.is_ours { Recipient::Us } else { Recipient::Client(answer) }
+        if open.is_ours { Recipient::Us } else { Recipient::Client { answer, lists_tools: open.lists_tools } }
     }
 
     /// Waits until none is left.
@@ -91,12 +101,22 @@ impl PendingRequests {
         self.count.wait().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Open>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, OpenRequest>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PendingRequest {
+    /// The answer will list tools: they are learnt before the client gets the answer, since it may call one at once.
+    pub(super) fn expect_tools(&self) {
+        let mut open = self.pending.lock();
+        for wait in &self.waits {
+            if let Some(open) = open.get_mut(ids::key(&wait.id).as_ref()) {
+                open.lists_tools = true;
+            }
+        }
+    }
+
     /// The request in whose course a message is said.
     pub(super) fn related_request_id(&self) -> Option<Bytes> {
         self.waits.first().map(|wait| wait.id.clone())
@@ -160,7 +180,7 @@ mod tests {
         assert!(pending.begin(&ids[..1], false).is_none());
         let answer = Bytes::from_static(b"{}");
         assert_eq!(pending.answered(b"2", &answer), Recipient::Nobody);
-        let respelt = Recipient::Client(Bytes::from_static(br#"{"id":"\u00e9"}"#));
+        let respelt = Recipient::Client { answer: Bytes::from_static(br#"{"id":"\u00e9"}"#), lists_tools: false };
         assert_eq!(pending.answered("\"é\"".as_bytes(), &Bytes::from("{\"id\":\"é\"}")), respelt);
         assert_eq!(pending.answered("\"é\"".as_bytes(), &answer), Recipient::Nobody);
         assert!(!call.is_answered());

@@ -1,4 +1,4 @@
-//! Answers: what the server says in the course of a call, and what it says at all.
+//! Responses of the server: plain JSON or a stream, resumed where it broke.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::error::ClientError;
 use super::event_stream::{EventStream, ResumePoint, ServerEvent, StreamError};
 use super::exchange::content_type;
 use super::pending::{PendingRequest, Recipient};
-use super::session::Session;
+use super::session::ClientSession;
 use super::standalone;
 use understudy::text::one_line;
 
-/// How often in a row a stream is gone on with in vain.
+/// Max consecutive resume attempts without progress.
 const MOST_RESUMED: u32 = 5;
 
 /// How long an answer is waited for that may come on the session's own stream. The SDKs' clients wait for a minute.
@@ -31,7 +31,7 @@ impl Connection {
         &self,
         response: Response,
         call: &mut PendingRequest,
-        session: Option<&Session>,
+        session: Option<&ClientSession>,
     ) -> Result<(), ClientError> {
         let kind = content_type(&response);
         match kind.as_str() {
@@ -62,7 +62,7 @@ impl Connection {
         &self,
         trouble: ClientError,
         call: &mut PendingRequest,
-        session: Option<&Session>,
+        session: Option<&ClientSession>,
     ) -> Result<(), ClientError> {
         let mut listening = self.listening.subscribe();
         let number = session.map(|session| session.number);
@@ -103,7 +103,7 @@ impl Connection {
         &self,
         response: Response,
         call: &mut PendingRequest,
-        session: Option<&Session>,
+        session: Option<&ClientSession>,
     ) -> Result<(), ClientError> {
         let mut events = self.events(response, ResumePoint::default())?;
         let mut failures = 0;
@@ -123,10 +123,10 @@ impl Connection {
         }
     }
 
-    /// Goes on with a stream that ended too early.
+    /// Resumes a stream that ended too early.
     async fn resume(
         &self,
-        session: &Session,
+        session: &ClientSession,
         mark: &ResumePoint,
         failures: &mut u32,
         mut why: ClientError,
@@ -139,7 +139,7 @@ impl Connection {
                 // The request may have done something already, so it isn't sent again.
                 Err(ClientError::Forgotten { .. }) => return Err(self.exchange.broken("it has forgotten the session")),
                 Err(trouble) => {
-                    tracing::debug!("a stream can't be gone on with: {trouble}");
+                    tracing::debug!("a stream can't be resumed: {trouble}");
                     return Err(why);
                 }
             }
@@ -248,7 +248,12 @@ impl Connection {
                 let _ = cancelled_id(line).map(|id| self.sessions.is_answerable(&id));
             }
             (Kind::Response, Some(id)) => match self.pending.answered(id, line) {
-                Recipient::Client(line) => return Some(line),
+                Recipient::Client { answer, lists_tools } => {
+                    if lists_tools {
+                        self.tools.learn(&answer);
+                    }
+                    return Some(answer);
+                }
                 Recipient::Us => return None,
                 Recipient::Nobody => {
                     let id = one_line(&String::from_utf8_lossy(id), 60);

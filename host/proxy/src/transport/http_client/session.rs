@@ -21,7 +21,7 @@ const MOST_ASKED: usize = 64 * 1024;
 
 /// A session. The first is none yet: what a server is told before `initialize`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Session {
+pub(super) struct ClientSession {
     /// Which one since the start.
     pub(super) number: u64,
     pub(super) id: Option<HeaderValue>,
@@ -39,7 +39,7 @@ pub(super) struct SseSession {
     pub(super) gone: CancellationToken,
 }
 
-impl Session {
+impl ClientSession {
     /// The headers of all that is said in it.
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -52,34 +52,34 @@ impl Session {
 /// A stream to be read, in the place of the one before.
 pub(super) enum StandaloneStream {
     /// A session's own, which the server may not have.
-    Session { session: Session, opened: oneshot::Sender<()> },
+    Session { session: ClientSession, opened: oneshot::Sender<()> },
     /// The one of the old transport, on which everything comes; its end is the session's.
     SseSession { events: EventStream, gone: DropGuard },
 }
 
 /// The session as it is, and what is needed to begin another one.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
-    state: Mutex<State>,
+pub(super) struct ClientSessions {
+    state: Mutex<SessionsState>,
     /// Held while one is begun again.
     pub(super) beginning: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    session: Session,
+struct SessionsState {
+    session: ClientSession,
     initialize: Option<Bytes>,
     initialized: Option<Bytes>,
     /// The server's requests in this session that have no answer yet, by the keys of their ids: these as spelt.
     asked: HashMap<Vec<u8>, Vec<u8>>,
 }
 
-impl Sessions {
-    pub(super) fn current(&self) -> Session {
+impl ClientSessions {
+    pub(super) fn current(&self) -> ClientSession {
         self.lock().session.clone()
     }
 
-    pub(super) fn set(&self, session: Session) {
+    pub(super) fn set(&self, session: ClientSession) {
         self.lock().session = session;
     }
 
@@ -119,7 +119,7 @@ impl Sessions {
         std::mem::take(&mut self.lock().asked).into_values().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SessionsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The stream that stands by itself: what the server says in nobody's course.
+//! The standalone GET stream: server messages unrelated to a request.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio_util::sync::DropGuard;
 use super::connection::Connection;
 use super::error::ClientError;
 use super::event_stream::{EventStream, ResumePoint, ServerEvent, StreamError};
-use super::session::{LAST_EVENT_ID, Session, StandaloneStream};
+use super::session::{ClientSession, LAST_EVENT_ID, StandaloneStream};
 use super::session_loss::SessionContext;
 
 /// How long a server may take to begin a stream. It is asked for again then: nothing is lost by that.
@@ -34,7 +34,7 @@ pub(super) async fn listen(connection: Arc<Connection>, mut orders: mpsc::Receiv
     }
 }
 
-async fn session_stream(connection: Arc<Connection>, session: Session, opened: oneshot::Sender<()>) {
+async fn session_stream(connection: Arc<Connection>, session: ClientSession, opened: oneshot::Sender<()>) {
     let listening = Listening { connection: &connection, number: session.number };
     let (mut mark, mut opened, mut failures) = (ResumePoint::default(), Some(opened), 0);
     loop {
@@ -65,7 +65,7 @@ async fn session_stream(connection: Arc<Connection>, session: Session, opened: o
 /// Opens a stream of a session's, to be gone on with at a mark.
 pub(super) async fn open(
     connection: &Connection,
-    session: &Session,
+    session: &ClientSession,
     mark: &ResumePoint,
 ) -> Result<EventStream, ClientError> {
     let mut headers = session.headers();

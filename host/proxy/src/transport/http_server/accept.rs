@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::callers::Visit;
+use super::router::{self, Router};
 use super::service::FrontBody;
 use super::socket::Socket;
-use super::{Shared, router};
 
 /// How long a client may take to show the token, and to send the next request's head on the same connection.
 const HEAD: Duration = Duration::from_secs(30);
@@ -52,7 +52,8 @@ impl Listener {
 }
 
 /// Takes connections until the last of them is not to be waited for any more.
-pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
+pub(super) async fn accept(listener: Listener, router: Arc<Router>) {
+    let shared = &router.shared;
     let mut told = false;
     loop {
         let taken = tokio::select! {
@@ -63,10 +64,10 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
             Ok(Taken::Tcp(stream, from)) => {
                 // Events are to arrive when they are said; if that can't be had, they arrive a little later.
                 let _ = stream.set_nodelay(true);
-                shared.connections.spawn(serve(stream, shared.callers.arrive(Some(from)), Arc::clone(&shared)));
+                shared.connections.spawn(serve(stream, shared.callers.arrive(Some(from)), Arc::clone(&router)));
             }
             Ok(Taken::Unix(stream)) => {
-                shared.connections.spawn(serve(stream, shared.callers.arrive(None), Arc::clone(&shared)));
+                shared.connections.spawn(serve(stream, shared.callers.arrive(None), Arc::clone(&router)));
             }
             Err(error) if is_of_a_connection(&error) => {}
             Err(error) => {
@@ -104,7 +105,8 @@ impl Stream for UnixStream {
     }
 }
 
-async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
+async fn serve(stream: impl Stream, visit: Visit, router: Arc<Router>) {
+    let shared = &router.shared;
     let visit = Arc::new(visit);
     let mut overstayed = pin!(tokio::time::sleep(HEAD));
     tokio::select! {
@@ -115,10 +117,10 @@ async fn serve(stream: impl Stream, visit: Visit, shared: Arc<Shared>) {
     }
     visit.speaks();
     let service = service_fn(|request| {
-        let (shared, visit) = (Arc::clone(&shared), Arc::clone(&visit));
+        let (router, visit) = (Arc::clone(&router), Arc::clone(&visit));
         async move {
             let busy = visit.busy();
-            let response = router::answer(&shared, &visit, request).await;
+            let response = router::answer(&router, &visit, request).await;
             Ok::<_, Infallible>(response.map(|body| FrontBody::new(body, busy)))
         }
     });

@@ -1,4 +1,4 @@
-//! Who may come in: the bearer token, `Host` and `Origin`.
+//! Access control: the bearer token, `Host` and `Origin`.
 //!
 //! The token comes first: what has none learns nothing but that one is wanted.
 //!
@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use super::METHODS;
+use super::headers::METHODS;
 use super::response::{Refusal, Response, empty, refusal};
 use understudy::text::one_line;
 
@@ -26,7 +26,7 @@ use understudy::text::one_line;
 const WANTED: &str = "the bearer token is missing or wrong: the header `Authorization: Bearer TOKEN` is wanted, with the token \
                       that `understudy serve` printed when it started, or that of `serve.token`";
 
-/// Who may come in.
+/// The rules of access.
 #[derive(Debug)]
 pub(super) struct AccessControl {
     /// None, if it is a Unix socket.
@@ -50,7 +50,7 @@ impl AccessControl {
         Self { port: address.map(|address| address.port()), hosts, origins, token }
     }
 
-    /// Looks at a request; the refusal if it may not come in.
+    /// Checks a request; the refusal if it isn't let in.
     pub(super) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         is_unambiguous(headers)?;
         let is_preflight = method == Method::OPTIONS && self.is_allowed_page(headers);

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use mcp::{Head, Kind, Parts, code, field, method};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::backend::Backend;
 use super::header_check::ListedTools;
 use super::multiplexer::Multiplexer;
 use super::request_body::PostedMessage;
-use super::{ServerEndpoint, SessionGuard, SideOwner};
+use super::shared::{SessionGuard, SideOwner};
 use crate::transport::{Duplex, Message};
 
 /// How long a server waits for the retry of its call, which is as long as a `requestState` is good for.
@@ -42,17 +43,17 @@ impl Apart {
     /// The side for a call: the one that waits for it, or a new one.
     pub(super) async fn side(
         self: &Arc<Self>,
-        endpoint: &Arc<ServerEndpoint>,
+        backend: &Backend,
         posted: &PostedMessage,
         listed_tools: &Arc<ListedTools>,
     ) -> Result<Arc<Multiplexer>, String> {
         if let Some(waiting) = field::request_state(&posted.line).and_then(|state| self.waiting(&state)) {
             return Ok(waiting);
         }
-        let place = endpoint.sessions.place();
+        let place = backend.sessions.place();
         let place = place.ok_or("there are as many servers as `serve.sessions` allows; try again later")?;
         let (side, peer) = Duplex::pair();
-        let guard = endpoint.shared.begin(&endpoint.name, side, SideOwner::Call).await?;
+        let guard = backend.shared.begin(&backend.name, side, SideOwner::Call).await?;
         let side = Arc::new(Multiplexer::new(peer.outgoing, Arc::clone(listed_tools), true));
         let number = {
             let mut state = self.lock();
@@ -62,8 +63,8 @@ impl Apart {
             number
         };
         let carried = Arc::clone(self).pump(number, Arc::clone(&side), peer.incoming, (guard, place));
-        endpoint.shared.tasks.spawn(carried);
-        if endpoint.shared.is_ending() {
+        backend.shared.tasks.spawn(carried);
+        if backend.shared.is_ending() {
             // It came too late to be ended with the others.
             side.end("Understudy is shutting down");
             return Err("Understudy is shutting down".to_owned());

@@ -102,31 +102,31 @@ impl Drop for Share {
 
 /// A body that is being read.
 #[derive(Debug)]
-pub(super) struct Body {
-    store: Store,
+pub(super) struct PostedBody {
+    store: BodyMemory,
     share: Share,
     /// How long it will be at most.
     most: usize,
 }
 
 #[derive(Debug)]
-enum Store {
+enum BodyMemory {
     Heap(BytesMut),
     Mapped { map: MmapMut, length: usize },
 }
 
-impl Body {
+impl PostedBody {
     /// An empty one, which will hold `most` bytes at most.
     pub(super) fn new(bodies: &Arc<Bodies>, most: usize) -> Self {
         let share = Share { bodies: Arc::clone(bodies), size: 0 };
-        Self { store: Store::Heap(BytesMut::new()), share, most }
+        Self { store: BodyMemory::Heap(BytesMut::new()), share, most }
     }
 
     /// How much it holds.
     pub(super) fn len(&self) -> usize {
         match &self.store {
-            Store::Heap(bytes) => bytes.len(),
-            Store::Mapped { length, .. } => *length,
+            BodyMemory::Heap(bytes) => bytes.len(),
+            BodyMemory::Mapped { length, .. } => *length,
         }
     }
 
@@ -138,16 +138,16 @@ impl Body {
         let length = self.len() + piece.len();
         let waited = if length > UNCOUNTED { self.share.grow(length - self.share.size).await } else { Duration::ZERO };
         if length > MAPPED
-            && let Store::Heap(bytes) = &self.store
+            && let BodyMemory::Heap(bytes) = &self.store
         {
             // Pages that nothing is written to take no memory. One byte more is the end of the line.
             let mut map = MmapMut::map_anon(self.most.max(length) + 1)?;
             write(&mut map, 0, bytes)?;
-            self.store = Store::Mapped { length: bytes.len(), map };
+            self.store = BodyMemory::Mapped { length: bytes.len(), map };
         }
         match &mut self.store {
-            Store::Heap(bytes) => bytes.extend_from_slice(piece),
-            Store::Mapped { map, length } => {
+            BodyMemory::Heap(bytes) => bytes.extend_from_slice(piece),
+            BodyMemory::Mapped { map, length } => {
                 write(map, *length, piece)?;
                 *length += piece.len();
             }
@@ -163,16 +163,16 @@ impl Body {
     /// Its bytes, to be changed.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.store {
-            Store::Heap(bytes) => bytes,
-            Store::Mapped { map, length } => map.get_mut(..*length).unwrap_or_default(),
+            BodyMemory::Heap(bytes) => bytes,
+            BodyMemory::Mapped { map, length } => map.get_mut(..*length).unwrap_or_default(),
         }
     }
 
     /// The body as a line. What it holds is given back when the last of the line is gone.
     pub(super) fn into_line(mut self) -> Bytes {
         match &mut self.store {
-            Store::Heap(bytes) => bytes.extend_from_slice(b"\n"),
-            Store::Mapped { map, length } => {
+            BodyMemory::Heap(bytes) => bytes.extend_from_slice(b"\n"),
+            BodyMemory::Mapped { map, length } => {
                 if let Some(end) = map.get_mut(*length) {
                     *end = b'\n';
                     *length += 1;
@@ -180,28 +180,28 @@ impl Body {
             }
         }
         match self.store {
-            Store::Heap(bytes) if self.share.size == 0 => bytes.freeze(),
-            store => Bytes::from_owner(RunningSession { store, _share: self.share }),
+            BodyMemory::Heap(bytes) if self.share.size == 0 => bytes.freeze(),
+            store => Bytes::from_owner(SharedLine { store, _share: self.share }),
         }
     }
 }
 
-impl AsRef<[u8]> for Store {
+impl AsRef<[u8]> for BodyMemory {
     fn as_ref(&self) -> &[u8] {
         match self {
-            Store::Heap(bytes) => bytes,
-            Store::Mapped { map, length } => map.get(..*length).unwrap_or_default(),
+            BodyMemory::Heap(bytes) => bytes,
+            BodyMemory::Mapped { map, length } => map.get(..*length).unwrap_or_default(),
         }
     }
 }
 
 /// A line, with its share of the total.
-struct RunningSession {
-    store: Store,
+struct SharedLine {
+    store: BodyMemory,
     _share: Share,
 }
 
-impl AsRef<[u8]> for RunningSession {
+impl AsRef<[u8]> for SharedLine {
     fn as_ref(&self) -> &[u8] {
         self.store.as_ref()
     }
@@ -222,7 +222,7 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     /// Whether there is room for so much more.
-    fn fits(body: &mut Body, size: usize) -> bool {
+    fn fits(body: &mut PostedBody, size: usize) -> bool {
         body.take(&vec![b'x'; size]).now_or_never().is_some_and(|taken| taken.is_ok())
     }
 
@@ -230,7 +230,7 @@ mod tests {
     fn a_body_keeps_its_bytes_however_long_it_is() {
         for length in [0, 1, UNCOUNTED, UNCOUNTED + 1, MAPPED, MAPPED + 1, 3 * MIB] {
             let bodies = Bodies::new(8 * MIB);
-            let mut body = Body::new(&bodies, 3 * MIB);
+            let mut body = PostedBody::new(&bodies, 3 * MIB);
             let text: Vec<u8> = (0..=b'z').cycle().take(length).collect();
             for piece in text.chunks(50_000) {
                 body.take(piece).now_or_never().unwrap().unwrap();
@@ -251,7 +251,7 @@ mod tests {
     fn one_body_may_hold_all_and_several_leave_room_for_further_ones() {
         let bodies = Bodies::new(8 * MIB);
         let [mut alone, mut slow, mut slower, mut honest, mut short] =
-            std::array::from_fn(|_| Body::new(&bodies, 8 * MIB));
+            std::array::from_fn(|_| PostedBody::new(&bodies, 8 * MIB));
         assert!(fits(&mut alone, 8 * MIB) && !fits(&mut alone, 1));
         assert!(!fits(&mut slow, MIB) && fits(&mut short, UNCOUNTED), "a short one needs no room");
         drop(alone);
@@ -264,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_goes_on_when_another_one_is_gone() {
         let bodies = Bodies::new(2 * MIB);
-        let (mut one, mut two) = (Body::new(&bodies, 2 * MIB), Body::new(&bodies, 2 * MIB));
+        let (mut one, mut two) = (PostedBody::new(&bodies, 2 * MIB), PostedBody::new(&bodies, 2 * MIB));
         assert!(fits(&mut one, 2 * MIB));
         let piece = vec![b'x'; MIB];
         let mut taken = Box::pin(two.take(&piece));

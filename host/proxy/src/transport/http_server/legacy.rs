@@ -10,12 +10,13 @@ use mcp::field::{self, Field};
 use mcp::{Head, Kind, Parts, batch, code, header, method, notification, revision};
 use serde::Deserialize;
 
+use super::backend::Backend;
 use super::event_log::{EventLog, EventReader};
+use super::headers::{accepts, header_text};
 use super::request_body::PostedMessage;
 use super::response::{self, Refusal, Response, empty, json, refusal};
 use super::session::Session;
 use super::sessions::Refused;
-use super::{ServerEndpoint, accepts, header_text};
 use crate::transport::Incoming;
 
 /// How long an answer is waited for before the stream is begun that it will come in. What is answered within is plain JSON.
@@ -31,7 +32,7 @@ const PRIMED_SINCE: &str = revision::FIRST_WITH_RESUME_POINTS;
 const BATCHES_UNTIL: &str = revision::LAST_WITH_BATCHES;
 
 /// A message of the client's.
-pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, posted: PostedMessage) -> Response {
+pub(super) async fn post(endpoint: &Backend, headers: &HeaderMap, posted: PostedMessage) -> Response {
     let events = accepts(headers, "text/event-stream");
     if !events && !accepts(headers, "application/json") {
         let reason = "the client must accept `application/json` and `text/event-stream`";
@@ -89,7 +90,7 @@ pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, po
 }
 
 /// The client listens, or comes back for the rest of a stream.
-pub(super) fn get(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Response {
+pub(super) fn get(endpoint: &Backend, headers: &HeaderMap) -> Response {
     if !accepts(headers, "text/event-stream") {
         let reason = "the client must accept `text/event-stream`";
         return refusal(StatusCode::NOT_ACCEPTABLE, None, code::INVALID_REQUEST, reason);
@@ -115,7 +116,7 @@ pub(super) fn get(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Respon
 }
 
 /// The client ends its session.
-pub(super) fn delete(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Response {
+pub(super) fn delete(endpoint: &Backend, headers: &HeaderMap) -> Response {
     match session(endpoint, headers, None) {
         Ok(session) => {
             endpoint.sessions.end(&session, "the client ended the session");
@@ -126,7 +127,7 @@ pub(super) fn delete(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap) -> Res
 }
 
 /// The session that a request names.
-fn session(endpoint: &ServerEndpoint, headers: &HeaderMap, id: Option<&[u8]>) -> Result<Arc<Session>, Refusal> {
+fn session(endpoint: &Backend, headers: &HeaderMap, id: Option<&[u8]>) -> Result<Arc<Session>, Refusal> {
     let Some(named) = header_text(headers, header::SESSION_ID) else {
         let reason =
             "no session: `initialize` begins one, and what comes after it needs the `Mcp-Session-Id` of its answer";
@@ -152,13 +153,13 @@ fn wrong_batch(session: &Session, messages: &[(Bytes, Head)]) -> Option<&'static
     wrong.then_some("a batch holds JSON-RPC messages, at least one, and no `initialize`")
 }
 
-/// A place in the way to the server, once there is one.
+/// Reserves a slot in the relay channel.
 async fn place(session: &Session) -> Option<tokio::sync::mpsc::OwnedPermit<Incoming>> {
     session.relay()?.reserve_owned().await.ok()
 }
 
 /// Begins a session.
-async fn initialize(endpoint: &Arc<ServerEndpoint>, posted: PostedMessage, events: bool) -> Response {
+async fn initialize(endpoint: &Backend, posted: PostedMessage, events: bool) -> Response {
     let id = posted.head.id();
     if endpoint.shared.is_ending() {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, id, code::SERVER_ERROR, "Understudy is shutting down");
@@ -202,7 +203,7 @@ async fn initialize(endpoint: &Arc<ServerEndpoint>, posted: PostedMessage, event
 
 /// A session whose id its client hasn't been told. Dropping it ends the session.
 struct Unclaimed<'a> {
-    endpoint: &'a ServerEndpoint,
+    endpoint: &'a Backend,
     session: Option<Arc<Session>>,
 }
 

@@ -1,40 +1,37 @@
-//! Revision 2026-07-28 over HTTP: every POST stands by itself, and all clients share one side.
+//! Revision 2026-07-28 over HTTP: every POST is a request of its own, and all clients share one side.
 //!
 //! Clients choose their ids and progress tokens without knowing of each other. On the way in each request gets a number that is
 //! unique on the side, in the place of both; on the way out the client's own stand there again. No other byte changes.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use mcp::{Kind, Parts, code, field, notification};
-use tokio::sync::{Mutex, mpsc};
 
-use super::apart::{self, Apart};
+use super::backend::Backend;
 use super::event_log::EventReader;
-use super::header_check::{self, ListedTools};
-use super::multiplexer::{Multiplexer, PendingExchange};
+use super::header_check;
+use super::multiplexer::PendingExchange;
 use super::request_body::PostedMessage;
 use super::response::{self, Response, empty, json, refusal};
-use super::{ServerEndpoint, SessionGuard, SideOwner};
-use crate::transport::{Duplex, Incoming, Message};
+use super::stateless_sides::StatelessSides;
+use crate::transport::Incoming;
 use understudy::text::one_line;
 
 /// How long the first word is waited for before a stream is begun.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// What all clients of this era share.
-#[derive(Debug, Default)]
-pub(super) struct StatelessSides {
-    side: Mutex<Option<Arc<Multiplexer>>>,
-    listed_tools: Arc<ListedTools>,
-    apart: Arc<Apart>,
+/// The endpoint at `/NAME/mcp`.
+#[derive(Debug)]
+pub(super) struct ServerEndpoint {
+    pub(super) backend: Backend,
+    pub(super) stateless: StatelessSides,
 }
 
 /// A message of a client's.
-pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, posted: PostedMessage) -> Response {
+pub(super) async fn post(endpoint: &ServerEndpoint, headers: &HeaderMap, posted: PostedMessage) -> Response {
     let id = posted.head.id();
     match posted.head.kind() {
         Kind::Request | Kind::Notification => {}
@@ -47,13 +44,13 @@ pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, po
         let reason = format!("the member `{}` comes twice, or with other letters' case", one_line(&member, 20));
         return refusal(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, &reason);
     }
-    if let Err(refusal) = header_check::check(headers, &posted, &endpoint.modern.listed_tools) {
+    if let Err(refusal) = header_check::check(headers, &posted, &endpoint.stateless.listed_tools) {
         return *refusal;
     }
-    if endpoint.shared.is_ending() {
+    if endpoint.backend.shared.is_ending() {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, id, code::SERVER_ERROR, "Understudy is shutting down");
     }
-    let side = match endpoint.modern.side_for(endpoint, &posted).await {
+    let side = match endpoint.stateless.side_for(&endpoint.backend, &posted).await {
         Ok(side) => side,
         Err(reason) => {
             tracing::error!("{reason}");
@@ -74,7 +71,7 @@ pub(super) async fn post(endpoint: &Arc<ServerEndpoint>, headers: &HeaderMap, po
         }
         return empty(StatusCode::ACCEPTED);
     }
-    let Some((going, reader, line)) = side.begin(&posted, || endpoint.shared.requests.token()) else {
+    let Some((going, reader, line)) = side.begin(&posted, || endpoint.backend.shared.requests.token()) else {
         let reason = "the server has just ended, or the request names its `id` twice";
         return refusal(StatusCode::OK, id, code::INTERNAL_ERROR, reason);
     };
@@ -105,82 +102,6 @@ fn events(going: PendingExchange, reader: EventReader) -> impl Stream<Item = Byt
         };
         Some((event, (going, reader)))
     })
-}
-
-impl StatelessSides {
-    /// The side that a message takes.
-    async fn side_for(
-        &self,
-        endpoint: &Arc<ServerEndpoint>,
-        posted: &PostedMessage,
-    ) -> Result<Arc<Multiplexer>, String> {
-        if endpoint.shared.settings.apart.contains(&endpoint.name) && apart::is_call(&posted.head) {
-            return self.apart.side(endpoint, posted, &self.listed_tools).await;
-        }
-        self.side(endpoint).await
-    }
-
-    /// The side, begun if need be.
-    async fn side(&self, endpoint: &Arc<ServerEndpoint>) -> Result<Arc<Multiplexer>, String> {
-        let mut current = self.side.lock().await;
-        if let Some(side) = current.as_ref().filter(|side| !side.is_over()) {
-            return Ok(Arc::clone(side));
-        }
-        let (side, peer) = Duplex::pair();
-        let has_one_client = endpoint.shared.settings.one.contains(&endpoint.name);
-        let guard = endpoint.shared.begin(&endpoint.name, side, SideOwner::AllClients).await?;
-        let side = Arc::new(Multiplexer::new(peer.outgoing, Arc::clone(&self.listed_tools), has_one_client));
-        endpoint.shared.tasks.spawn(pump(Arc::clone(&side), peer.incoming, guard));
-        if endpoint.shared.is_ending() {
-            // It came too late to be ended with the others.
-            side.end("Understudy is shutting down");
-            return Err("Understudy is shutting down".to_owned());
-        }
-        *current = Some(Arc::clone(&side));
-        Ok(side)
-    }
-
-    /// Ends the streams that would never end by themselves.
-    pub(super) async fn end_listening(&self) {
-        if let Some(side) = self.side.lock().await.as_ref() {
-            side.end_listening();
-        }
-    }
-
-    /// Ends everything. Whoever still waits for an answer gets `reason`.
-    pub(super) async fn end(&self, reason: &str) {
-        if let Some(side) = self.side.lock().await.take() {
-            side.end(reason);
-        }
-        self.apart.end(reason);
-    }
-
-    /// What time brings: a side that nobody uses ends.
-    pub(super) fn tick(&self, now: Instant, idle: Duration) {
-        // Whoever holds the lock is about to use it.
-        let Ok(mut side) = self.side.try_lock() else { return };
-        if let Some(idle) = side.take_if(|side| side.is_idle(now, idle)) {
-            idle.end("nobody asked for anything for too long (`serve.idle`)");
-        }
-    }
-}
-
-/// Carries what the server says to where its clients read it, until either has had enough.
-async fn pump(side: Arc<Multiplexer>, mut from_relay: mpsc::Receiver<Message>, mut guard: SessionGuard) {
-    loop {
-        tokio::select! {
-            message = from_relay.recv() => match message {
-                Some(message) => side.route(&message),
-                None => break,
-            },
-            () = side.ended() => break,
-        }
-    }
-    // Who ends the side has said why.
-    if !side.is_ended() {
-        side.end(&guard.exit_reason().await);
-    }
-    drop(guard);
 }
 
 #[cfg(test)]

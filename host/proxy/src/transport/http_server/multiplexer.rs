@@ -27,14 +27,14 @@ pub(super) struct Multiplexer {
     /// The way to the relay, until the side ends. Then it is dropped, so that the relay learns of the end although the side is still held.
     relay: Mutex<Option<mpsc::Sender<Incoming>>>,
     end: CancellationToken,
-    state: Mutex<State>,
+    state: Mutex<MultiplexerState>,
     listed_tools: Arc<ListedTools>,
     /// Whether all requests are one client's.
     has_one_client: bool,
 }
 
 #[derive(Debug)]
-struct State {
+struct MultiplexerState {
     /// By the number that each got.
     exchanges: HashMap<u64, Exchange>,
     /// These numbers, by the progress tokens that the server knows, as spelt.
@@ -68,7 +68,8 @@ pub(super) struct PendingExchange {
 
 impl Multiplexer {
     pub(super) fn new(relay: mpsc::Sender<Incoming>, listed_tools: Arc<ListedTools>, has_one_client: bool) -> Self {
-        let state = State { exchanges: HashMap::new(), tokens: HashMap::new(), last: 0, used: Instant::now() };
+        let state =
+            MultiplexerState { exchanges: HashMap::new(), tokens: HashMap::new(), last: 0, used: Instant::now() };
         let relay = Mutex::new(Some(relay));
         Self { relay, end: CancellationToken::new(), state: Mutex::new(state), listed_tools, has_one_client }
     }
@@ -236,12 +237,12 @@ impl Multiplexer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MultiplexerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl MultiplexerState {
     /// The only request that is open.
     fn only(&self) -> Option<u64> {
         self.exchanges.keys().next().copied().filter(|_| self.exchanges.len() == 1)

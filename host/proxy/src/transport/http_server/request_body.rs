@@ -13,7 +13,7 @@ use mcp::{Envelope, Head, Kind, batch, code, notification, present};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::bodies::{Bodies, Body};
+use super::bodies::{Bodies, PostedBody};
 use super::response::{Refusal, refusal};
 
 /// How long a client may take for the next `LEAST` bytes of a body, or its end; and how long a body waits for room.
@@ -88,7 +88,7 @@ async fn whole(
     limit: usize,
     bodies: &Arc<Bodies>,
     patience: Duration,
-) -> Result<Body, Refusal> {
+) -> Result<PostedBody, Refusal> {
     let (most, key) = if bodies.total() < limit { (bodies.total(), "bodiesTotal") } else { (limit, "line") };
     let too_large = || {
         let reason = format!("the body holds more than `limits.{key}` allows ({most} bytes)");
@@ -98,7 +98,7 @@ async fn whole(
     if size.lower() > most as u64 {
         return Err(too_large());
     }
-    let mut whole = Body::new(bodies, size.exact().and_then(|size| size.try_into().ok()).unwrap_or(most));
+    let mut whole = PostedBody::new(bodies, size.exact().and_then(|size| size.try_into().ok()).unwrap_or(most));
     let (mut due, mut came) = (Instant::now() + patience, 0);
     loop {
         let frame = match tokio::time::timeout_at(due, body.frame()).await {
@@ -150,7 +150,7 @@ fn no_room(reason: &str) -> Refusal {
 
 /// A JSON text as one line, with its end. Line breaks inside are white space (in a string JSON has none): they become spaces,
 /// and every other byte stays.
-fn line(mut text: Body) -> Result<Bytes, serde_json::Error> {
+fn line(mut text: PostedBody) -> Result<Bytes, serde_json::Error> {
     let _: &RawValue = serde_json::from_slice(text.bytes())?;
     flatten(text.bytes_mut());
     Ok(text.into_line())

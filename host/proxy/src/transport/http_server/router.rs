@@ -1,7 +1,8 @@
-//! From a request to whoever answers it.
+//! Routing: from an HTTP request to the handler that answers it.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -9,38 +10,74 @@ use hyper::body::Body;
 use mcp::build::unsupported_version_data;
 use mcp::revision::{STATEFUL, STATELESS};
 use mcp::{Era, code, header, method};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::access::AccessControl;
+use super::backend::Backend;
 use super::callers::Visit;
+use super::headers::{METHODS, header_text};
+use super::modern::ServerEndpoint;
 use super::request_body::PostedMessage;
 use super::response::{self, Response, empty, refusal, text};
-use super::{ENDING, METHODS, READY, ServerEndpoint, Shared, header_text, legacy, modern};
+use super::shared::{ENDING, READY, Shared};
+use super::stateless_sides::StatelessSides;
+use super::{legacy, modern};
+
+/// Checks access, and routes requests to the endpoints of the servers.
+#[derive(Debug)]
+pub(super) struct Router {
+    pub(super) shared: Arc<Shared>,
+    access: AccessControl,
+    endpoints: OnceLock<BTreeMap<String, Arc<ServerEndpoint>>>,
+}
+
+impl Router {
+    pub(super) fn new(shared: Arc<Shared>, access: AccessControl) -> Self {
+        Self { shared, access, endpoints: OnceLock::new() }
+    }
+
+    /// Serves these servers from now on.
+    pub(super) fn serve<'a>(
+        &self,
+        servers: impl IntoIterator<Item = &'a str>,
+    ) -> &BTreeMap<String, Arc<ServerEndpoint>> {
+        let endpoint = |name: &str| {
+            let backend = Backend::new(name, &self.shared);
+            Arc::new(ServerEndpoint { backend, stateless: StatelessSides::default() })
+        };
+        let all = servers.into_iter().map(|name| (name.to_owned(), endpoint(name)));
+        self.endpoints.get_or_init(|| all.collect())
+    }
+
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Arc<ServerEndpoint>> {
+        self.endpoints.get().into_iter().flat_map(BTreeMap::values)
+    }
+}
 
 /// Answers a request.
 pub(super) async fn answer(
-    shared: &Arc<Shared>,
+    router: &Router,
     visit: &Visit,
     request: Request<impl Body<Data = Bytes, Error: Display> + Unpin>,
 ) -> Response {
     let (head, body) = request.into_parts();
     if let Some(monitor) = monitor(&head.method, head.uri.path()) {
-        return match shared.access.check_monitor(&head.uri, &head.headers) {
-            Ok(()) => monitor(shared),
+        return match router.access.check_monitor(&head.uri, &head.headers) {
+            Ok(()) => monitor(&router.shared),
             Err(refusal) => *refusal,
         };
     }
-    let mut response = match shared.access.check(&head.method, &head.uri, &head.headers) {
+    let mut response = match router.access.check(&head.method, &head.uri, &head.headers) {
         // What a browser asks first is the same everywhere.
         Ok(()) if head.method == Method::OPTIONS => AccessControl::preflight(&head.headers),
         Ok(()) if !visit.is_welcome() => crowded(),
-        Ok(()) => match endpoint(shared, head.uri.path()) {
+        Ok(()) => match endpoint(router, head.uri.path()) {
             Some(endpoint) => by_method(&endpoint, &head.method, &head.headers, body).await,
-            None => refusal(StatusCode::NOT_FOUND, None, code::INVALID_REQUEST, &nothing_here(shared)),
+            None => refusal(StatusCode::NOT_FOUND, None, code::INVALID_REQUEST, &nothing_here(router)),
         },
         Err(refusal) => *refusal,
     };
-    shared.access.add_cors_headers(head.headers.get(http::header::ORIGIN), &mut response);
+    router.access.add_cors_headers(head.headers.get(http::header::ORIGIN), &mut response);
     response
 }
 
@@ -74,16 +111,16 @@ fn readiness(shared: &Shared) -> Response {
 }
 
 /// The endpoint of `/NAME/mcp`, or `/NAME/mcp/`: some clients add that.
-fn endpoint(shared: &Shared, path: &str) -> Option<Arc<ServerEndpoint>> {
+fn endpoint(router: &Router, path: &str) -> Option<Arc<ServerEndpoint>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let name = path.strip_prefix('/')?.strip_suffix("/mcp")?;
     let name = percent_decode_str(name).decode_utf8().ok()?;
-    shared.endpoints.get()?.get(name.as_ref()).cloned()
+    router.endpoints.get()?.get(name.as_ref()).cloned()
 }
 
-fn nothing_here(shared: &Shared) -> String {
-    let names = shared.endpoints.get().into_iter().flat_map(|endpoints| endpoints.keys());
-    let known: Vec<String> = names.map(|name| super::path(name)).collect();
+fn nothing_here(router: &Router) -> String {
+    let names = router.endpoints.get().into_iter().flat_map(|endpoints| endpoints.keys());
+    let known: Vec<String> = names.map(|name| path(name)).collect();
     if known.is_empty() {
         return "nothing is here yet: Understudy is starting".to_owned();
     }
@@ -107,10 +144,13 @@ async fn by_method(
             if let Some(coding) = coding(headers) {
                 return response::not_understood(&coding);
             }
-            let posted = match PostedMessage::read(body, endpoint.shared.settings.line, &endpoint.shared.bodies).await {
-                Ok(posted) => posted,
-                Err(refusal) => return *refusal,
-            };
+            let posted =
+                match PostedMessage::read(body, endpoint.backend.shared.settings.line, &endpoint.backend.shared.bodies)
+                    .await
+                {
+                    Ok(posted) => posted,
+                    Err(refusal) => return *refusal,
+                };
             if let Some(version) = unknown {
                 // A stateless client can't fall back to `initialize`.
                 let stateful = STATEFUL.into_iter().filter(|_| posted.envelope.is_none());
@@ -121,13 +161,13 @@ async fn by_method(
             if is_modern || (begins_nothing() && posted.envelope.is_some()) {
                 return modern::post(endpoint, headers, posted).await;
             }
-            legacy::post(endpoint, headers, posted).await
+            legacy::post(&endpoint.backend, headers, posted).await
         }
         "GET" | "DELETE" if is_modern => {
             response::not_allowed("POST", "this revision has neither sessions nor streams of their own: only POST")
         }
-        "GET" => legacy::get(endpoint, headers),
-        "DELETE" => legacy::delete(endpoint, headers),
+        "GET" => legacy::get(&endpoint.backend, headers),
+        "DELETE" => legacy::delete(&endpoint.backend, headers),
         _ => {
             let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
             response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(METHODS));
@@ -149,4 +189,23 @@ fn unknown_version(id: Option<&[u8]>, version: &str, known: impl Iterator<Item =
     let reason = format!("`MCP-Protocol-Version: {requested}` is no revision that this server knows");
     let data = unsupported_version_data(&supported, &requested);
     response::refusal_with_data(StatusCode::BAD_REQUEST, id, code::UNSUPPORTED_PROTOCOL_VERSION, &reason, &data)
+}
+
+/// What may not stand in a part of a path.
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'/')
+    .add(b'%');
+
+/// The path of a server's endpoint.
+pub(super) fn path(name: &str) -> String {
+    format!("/{}/mcp", utf8_percent_encode(name, ENCODED))
 }

@@ -13,19 +13,20 @@ use http::{Request, Response};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::callers::Busy;
-use super::{Shared, response, router};
+use super::response;
+use super::router::{self, Router};
 
 /// Answers the HTTP requests of MCP clients: at `/NAME/mcp` for each server, and at `/healthz` and `/readyz`. Clones serve the same servers.
 ///
 /// The HTTP server that it is mounted in sees to connections: their number, and how long a client may take to send a request's head.
 #[derive(Debug, Clone)]
 pub struct FrontService {
-    shared: Arc<Shared>,
+    router: Arc<Router>,
 }
 
 impl FrontService {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(super) fn new(router: Arc<Router>) -> Self {
+        Self { router }
     }
 }
 
@@ -42,13 +43,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
+        let router = Arc::clone(&self.router);
         async move {
             // A request has the place of a connection: the connections themselves are the other server's.
-            let visit = Arc::new(shared.callers.arrive(None));
+            let visit = Arc::new(router.shared.callers.arrive(None));
             visit.speaks();
             let busy = visit.busy();
-            let response = router::answer(&shared, &visit, request.map(Box::pin)).await;
+            let response = router::answer(&router, &visit, request.map(Box::pin)).await;
             Ok(response.map(|body| FrontBody { body, _busy: busy }))
         }
         .boxed()

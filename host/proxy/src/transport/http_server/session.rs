@@ -32,11 +32,11 @@ pub(super) struct Session {
     pub(super) id: String,
     /// Cancelled when the session ends.
     pub(super) end: CancellationToken,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SessionState {
     /// The way to the relay, until the session ends.
     relay: Option<mpsc::Sender<Incoming>>,
     /// The revision that client and server have agreed on.
@@ -46,7 +46,7 @@ struct State {
     /// The client's requests that are not answered yet, by the keys of their ids.
     requests: HashMap<Vec<u8>, Request>,
     /// By number: the streams of requests, those too that have ended and may be asked for again.
-    streams: BTreeMap<u64, Stream>,
+    streams: BTreeMap<u64, SessionStream>,
     standalone: Arc<EventLog>,
     last_stream: u64,
     /// HTTP requests that are being dealt with.
@@ -71,7 +71,7 @@ struct Request {
 }
 
 #[derive(Debug)]
-struct Stream {
+struct SessionStream {
     log: Arc<EventLog>,
     /// Whether it may carry more than answers.
     carries: bool,
@@ -81,12 +81,12 @@ struct Stream {
 
 /// An HTTP request that is being dealt with. Dropping it says that it no longer is.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Session>);
+pub(super) struct BusySession(Arc<Session>);
 
 impl Session {
     /// A session that talks to `relay`.
     pub(super) fn new(id: String, relay: mpsc::Sender<Incoming>) -> Self {
-        let state = State {
+        let state = SessionState {
             relay: Some(relay),
             version: None,
             initialize: None,
@@ -103,12 +103,12 @@ impl Session {
     }
 
     /// Notes that an HTTP request is being dealt with.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    pub(super) fn busy(self: &Arc<Self>) -> BusySession {
         let mut state = self.lock();
         state.busy += 1;
         state.words += 1;
         state.heard = Instant::now();
-        Busy(Arc::clone(self))
+        BusySession(Arc::clone(self))
     }
 
     /// The revision that client and server have agreed on.
@@ -153,7 +153,7 @@ impl Session {
             // The client doesn't listen but here.
             state.standalone.take_waiting().into_iter().for_each(|line| log.push(line));
         }
-        state.streams.insert(stream, Stream { log: Arc::clone(&log), carries, open: requests.len() });
+        state.streams.insert(stream, SessionStream { log: Arc::clone(&log), carries, open: requests.len() });
         state.forget();
         Ok(log)
     }
@@ -253,12 +253,12 @@ impl Session {
         self.end.cancel();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SessionState {
     /// The server has answered; it may spell the id in its own way, and the client gets its own.
     fn answer(&mut self, id: &[u8], line: Bytes) {
         let key = ids::find(id, |key| self.requests.contains_key(key));
@@ -329,7 +329,7 @@ impl State {
 
     /// Keeps only so many streams that have ended.
     fn forget(&mut self) {
-        let ended = |stream: &Stream| stream.log.has_ended() && !stream.log.is_read();
+        let ended = |stream: &SessionStream| stream.log.has_ended() && !stream.log.is_read();
         while self.streams.len() > MOST_KEPT
             && let Some(number) = self.streams.iter().find(|(_, stream)| ended(stream)).map(|(number, _)| *number)
         {
@@ -338,7 +338,7 @@ impl State {
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusySession {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.busy -= 1;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::session::Session;
-use super::{SessionGuard, Shared, SideOwner};
+use super::shared::{SessionGuard, Shared, SideOwner};
 use crate::transport::{Duplex, Message};
 
 /// Why no session begins.
@@ -76,7 +76,7 @@ impl Sessions {
         }
     }
 
-    /// What time brings.
+    /// Periodic maintenance: expire idle sessions.
     pub(super) fn tick(&self, now: Instant, idle: Duration, handshake: Duration) {
         let all: Vec<Arc<Session>> = self.lock().values().cloned().collect();
         for session in all {

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
 use mcp::{Parts, RawObject, code, request_line};
 
-use super::{Bridge, Open};
+use super::{LegacyToModern, Open};
 use crate::relay::multi_round::{InputRequest, InputRequired, MOST_ROUNDS};
 use understudy::text::one_line;
 
-impl Bridge {
+impl LegacyToModern {
     /// What the server requires becomes requests of the server's.
     pub(super) async fn required(&mut self, front: &[u8], required: InputRequired) -> Open {
         let Some(rounds) = self.calls.get(front).map(|going| going.call.rounds) else { return Some(()) };

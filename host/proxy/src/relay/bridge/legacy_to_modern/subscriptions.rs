@@ -2,9 +2,9 @@
 
 use mcp::{RawObject, method, request_line};
 
-use super::{Bridge, Open};
+use super::{LegacyToModern, Open};
 
-impl Bridge {
+impl LegacyToModern {
     /// Asks the server for the notifications that a session would bring.
     pub(super) async fn listen(&mut self) -> Open {
         let capabilities = self.discovered.object("capabilities").unwrap_or_default();

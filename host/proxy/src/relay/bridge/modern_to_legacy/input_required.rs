@@ -8,7 +8,7 @@ use mcp::revision::LATEST_STATELESS;
 use mcp::{INPUT_REQUIRED, Parts, RawObject, cancelled_id, code, error_line, is_null, result_line};
 use serde_json::value::RawValue;
 
-use super::{Bridge, Open, PARKED, PendingCall, may_ask};
+use super::{LegacyCall, ModernToLegacy, Open, PARKED, may_ask};
 use crate::relay::request_state::RequestState;
 use crate::transport::Message;
 
@@ -16,7 +16,7 @@ use crate::transport::Message;
 const REMEDY: &str = "write `\"clients\": \"apart\"` for this server into the config and each call has a server of its own, or `\"one\"` if \
                       there is one client only; with `understudy proxy`, or a session of an earlier revision, a client has its own, too";
 
-impl Bridge {
+impl ModernToLegacy {
     /// A parked call goes on with what the client brings.
     pub(super) async fn goes_on(
         &mut self,
@@ -36,7 +36,7 @@ impl Bridge {
                 return self.send_to_client(error_line(id, code::INVALID_PARAMS, reason), None).await;
             }
         };
-        let waits = |going: &&mut PendingCall| going.front.is_none() && going.rounds == round;
+        let waits = |going: &&mut LegacyCall| going.front.is_none() && going.rounds == round;
         let Some(going) = self.calls.get_mut(&own).filter(waits) else {
             let reason = "the call that this `requestState` belongs to goes on already, or has ended; make the request again without it";
             return self.send_to_client(error_line(id, code::INVALID_PARAMS, reason), None).await;
@@ -155,7 +155,7 @@ impl Bridge {
 
     /// Cancels calls whose client never came back.
     pub(super) async fn forget_parked(&mut self) -> Open {
-        let is_old = |going: &PendingCall| going.parked.is_some_and(|since| since.elapsed() > PARKED);
+        let is_old = |going: &LegacyCall| going.parked.is_some_and(|since| since.elapsed() > PARKED);
         let old: Vec<Vec<u8>> =
             self.calls.iter().filter(|(_, going)| is_old(going)).map(|(own, _)| own.clone()).collect();
         for own in old {

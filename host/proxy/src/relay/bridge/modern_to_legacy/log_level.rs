@@ -5,7 +5,7 @@ use mcp::{Parts, RawObject, is_null, method};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Bridge, Open};
+use super::{ModernToLegacy, Open};
 use crate::transport::Message;
 
 /// A level of log lines (RFC 5424), the most verbose first.
@@ -33,7 +33,7 @@ impl Level {
     }
 }
 
-impl Bridge {
+impl ModernToLegacy {
     /// A log line: for a call that wants lines of its level.
     pub(super) async fn logged(&mut self, message: &Message) -> Open {
         let level = Level::of_line(&message.line);

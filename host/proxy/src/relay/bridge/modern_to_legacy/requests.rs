@@ -7,10 +7,10 @@ use mcp::build::{error_line_with_data, unsupported_version_data};
 use mcp::revision::{self, LATEST_STATELESS};
 use mcp::{COMPLETE, Parts, RawObject, code, error_line, meta, method, request_line, result_line};
 
-use super::{Bridge, Open, PendingCall, cacheable, log_level};
+use super::{LegacyCall, ModernToLegacy, Open, cacheable, log_level};
 use crate::relay::request_state;
 
-impl Bridge {
+impl ModernToLegacy {
     /// A request of the client's.
     pub(super) async fn request(&mut self, line: &Bytes, method: &str, id: &[u8]) -> Open {
         let mut params = Parts::of(line).ok().and_then(|parts| RawObject::of(parts.params?)).unwrap_or_default();
@@ -75,7 +75,7 @@ impl Bridge {
         let own = self.new_id();
         self.by_front.insert(id.to_vec(), own.clone());
         let line = request_line(&own, method, &params);
-        let going = PendingCall {
+        let going = LegacyCall {
             front: Some(id.to_vec()),
             method: method.to_owned(),
             binding,

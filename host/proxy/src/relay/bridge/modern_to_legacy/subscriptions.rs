@@ -5,10 +5,10 @@ use mcp::build::notification_line;
 use mcp::field::{self, Field};
 use mcp::{Parts, RawObject, method, notification, splice};
 
-use super::{Bridge, Open, PendingCall, subscription, uris};
+use super::{LegacyCall, ModernToLegacy, Open, subscription, uris};
 use crate::transport::Message;
 
-impl Bridge {
+impl ModernToLegacy {
     /// The client wants notifications.
     pub(super) async fn listen(&mut self, id: &[u8], params: &RawObject) -> Open {
         let wanted = params.object("notifications").unwrap_or_default();
@@ -71,7 +71,7 @@ impl Bridge {
 
     /// Progress of a call; by the token of the client's latest request for it, if the call was parked since the server got its own.
     async fn progressed(&mut self, message: &Message) -> Open {
-        let is_of = |going: &&PendingCall, token: &str| going.token.as_ref().is_some_and(|own| own.get() == token);
+        let is_of = |going: &&LegacyCall, token: &str| going.token.as_ref().is_some_and(|own| own.get() == token);
         let told = field::find(&message.line, Field::ProgressToken);
         let going = told.and_then(|told| self.calls.values().find(|going| is_of(going, told.get())));
         let line = match (told, going.and_then(|going| going.newest_token.as_ref())) {
