@@ -15,7 +15,9 @@ fn line(parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
     let mut line = Vec::with_capacity(START.len() + length + 2);
     line.extend_from_slice(START);
-    parts.iter().for_each(|part| line.extend_from_slice(part));
+    for part in parts {
+        line.extend_from_slice(part);
+    }
     line.extend_from_slice(b"}\n");
     line.into()
 }
