@@ -260,7 +260,7 @@ fn a_hot_reload_of_what_is_dear_to_compile_costs_the_running_proxy_nothing() {
             proxy.log().contains(why)
         });
         let log = proxy.log();
-        assert!(log.contains("what was loaded before goes on") && log.contains("`limits.compile"), "{log}");
+        assert!(log.contains("the configuration before it stays in use") && log.contains("`limits.compile"), "{log}");
         assert!(proxy.peak() < before + SLACK, "{before} bytes became {}", proxy.peak());
         proxy.replace(&guests::planted("version 2"));
         until("the next version is not taken up", || proxy.ask() == "version 2");

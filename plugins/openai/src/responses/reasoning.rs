@@ -15,7 +15,7 @@ use super::wire::Reasoning;
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Carried<'a> {
     #[serde(borrow, default, rename = "understudy.openai/reasoning", skip_serializing_if = "Option::is_none")]
-    reasoning: Option<Items<'a>>,
+    reasoning: Option<BoundReasoning<'a>>,
     /// "Preserve and resend phase on all assistant messages" (`types/responses/response_output_message.py`): `commentary` or
     /// `final_answer`.
     #[serde(borrow, default, rename = "understudy.openai/phase", skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub(super) struct Carried<'a> {
 
 /// An object, so that nothing takes it for what Chat Completions carries under the same key, or the other way round.
 #[derive(Serialize, Deserialize)]
-struct Items<'a> {
+struct BoundReasoning<'a> {
     /// The model asked.
     #[serde(borrow)]
     model: Cow<'a, str>,
@@ -40,7 +40,7 @@ impl<'a> Carried<'a> {
     /// What belongs to a block of this model's answer.
     pub(super) fn new(state: &'a State, items: Vec<Reasoning<'a>>, phase: Option<Cow<'a, str>>) -> Self {
         let whose = || (state.model.as_str().into(), state.origin.as_str().into());
-        let reasoning = (!items.is_empty()).then(whose).map(|(model, origin)| Items { model, origin, items });
+        let reasoning = (!items.is_empty()).then(whose).map(|(model, origin)| BoundReasoning { model, origin, items });
         Self { reasoning, phase }
     }
 

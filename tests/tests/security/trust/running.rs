@@ -113,7 +113,7 @@ fn a_config_that_is_swapped_under_a_proxy_gets_no_key_until_it_is_trusted() {
     project.put("understudy.json", swapped.to_string());
     let line = project.wait_for("is left aside");
     for part in [
-        "is not taken up, and what was loaded before goes on",
+        "is not taken up, and the configuration before it stays in use",
         "it has changed since it was trusted",
         "would run 1 command (`sh`)",
         "set the endpoint of `anthropic`",
