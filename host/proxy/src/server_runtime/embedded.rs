@@ -15,7 +15,7 @@ use understudy::runtime::{Overrides, SharedResources, read_secret};
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::path::Path;
 /// use understudy::config::Config;
-/// use understudy::server_runtime::EmbeddedFront;
+/// use understudy_proxy::server_runtime::EmbeddedFront;
 /// use understudy::{RuntimeOptions, SharedResources};
 ///
 /// let config = Config::find(Some(Path::new("understudy.json")))?;
