@@ -5,9 +5,6 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-# Most tests wait for programs of their own: more of them than there are cores run at once.
-export RUST_TEST_THREADS ?= 4
-
 # cargo-nextest runs the test programs side by side, where it is installed.
 TESTS = $(if $(shell $(CARGO) nextest --version 2>/dev/null),$(CARGO) nextest run --workspace --no-fail-fast,$(CARGO) test --workspace --no-fail-fast --lib --bins --tests)
 
