@@ -5,9 +5,6 @@ CARGO ?= cargo
 
 RUNS ?= 1000000
 
-# cargo-nextest runs the test programs side by side, where it is installed.
-TESTS = $(if $(shell $(CARGO) nextest --version 2>/dev/null),$(CARGO) nextest run --workspace --no-fail-fast,$(CARGO) test --workspace --no-fail-fast --lib --bins --tests)
-
 RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
 RACED = race race-understudy race-native race-rmcp-client race-server race-provider
 
@@ -21,7 +18,7 @@ demo: setup-rust
 # The peers are installed while the tests compile. `UNDERSTUDY_BUILT` tells the tests that the programs are up to date.
 test: setup-rust
 	tests/peers/setup.sh & $(CARGO) build --workspace --bins && $(CARGO) test --workspace --no-run && wait $$!
-	UNDERSTUDY_BUILT=1 $(TESTS)
+	UNDERSTUDY_BUILT=1 $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
 	$(CARGO) test --workspace --doc
 	$(MAKE) fuzz-brief
 
