@@ -4,7 +4,7 @@
 //! INFO understudy::time: 812ms: rate 200ms, running 12ms, plugin `anthropic` 1.1ms, provider 598ms request="4711-3"
 //! ```
 //!
-//! Waits are recorded only if they don't end at once, and each is a span (target `understudy::time`, level `debug`) for whoever collects spans.
+//! Waits are recorded only if they don't end at once, and each is a span (target `understudy::time`, level `debug`) for a collector of spans.
 //! While neither level is enabled, nothing is formatted and no clock is read.
 
 use std::fmt::Write as _;

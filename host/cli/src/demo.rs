@@ -91,7 +91,7 @@ fn step(text: &str) {
 /// Shows the hops of a sampling request as they happen.
 pub(super) fn start_log() {
     LazyLock::force(&BEGAN);
-    // Whoever embeds this library may have a log of its own.
+    // A program that embeds this library may have a log of its own.
     let _ = tracing_subscriber::registry().with(Hops).try_init();
 }
 

@@ -45,7 +45,7 @@ pub(super) fn start(verbose: u8) {
     };
     let filter = EnvFilter::try_from_env("UNDERSTUDY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Lines);
-    // Whoever embeds this library may have a log of its own.
+    // A program that embeds this library may have a log of its own.
     let _ = log.with_ansi(io::stderr().is_terminal()).with_target(verbose > 0).without_time().try_init();
 }
 

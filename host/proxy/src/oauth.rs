@@ -158,7 +158,7 @@ impl Login {
 
     /// Reads the token that is kept, or renews it.
     async fn find(&self, found: &mut TokenStatus, refused: Option<&SecretString>) -> Option<SecretString> {
-        // A renewal that has begun is finished, whoever goes away meanwhile: it ends what the one before has given.
+        // A renewal that has begun is finished even if its caller goes away: it ends what the one before has given.
         let renewal = tokio::spawn(renewed(self.store.clone(), self.url.clone(), refused.cloned()));
         let token = renewal.await.unwrap_or_else(|e| Err(Error::NoRenewal(e.to_string())));
         *found = match token {

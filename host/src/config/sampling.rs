@@ -24,7 +24,7 @@ pub struct Sampling {
     pub mode: Mode,
     /// `maxTokens` of a request is lowered to this. `None`, the default, is 4,096 for a server; see [`Sampling::most_tokens`].
     pub max_tokens: Option<u32>,
-    /// Requests in the course of one call of the client's, whoever answers them. Default 100. Outside of any call a server has as many at
+    /// Requests in the course of one call of the client's, answered by the client or by a plugin. Default 100. Outside of any call a server has as many at
     /// once, and as many an hour.
     pub requests_per_call: u32,
     /// Those among them that carry tools or the results of tools. Default 64; 0 refuses all of them.

@@ -22,7 +22,7 @@ const SIZE: usize = 32;
 
 /// The token that holds.
 pub(super) enum RequiredToken {
-    /// None: whoever can connect may come in.
+    /// None: every connection is let in.
     None,
     /// The one that the config names.
     Configured(SecretString),

@@ -1,4 +1,4 @@
-//! How much a server may still ask in the course of each call of the client's (`sampling.requestsPerCall`, `sampling.toolRounds`), whoever answers.
+//! How much a server may still ask in the course of each call of the client's (`sampling.requestsPerCall`, `sampling.toolRounds`), answered by the client or a plugin.
 //!
 //! A request counts for the call in whose course it is asked, where the transport tells; else for the oldest call that goes on and has some left. So
 //! all calls together never get more than each of them could. Outside of any call a server has one call's worth at once, and one an hour.

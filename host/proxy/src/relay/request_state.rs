@@ -1,7 +1,7 @@
 //! A `requestState` of ours: what must be remembered until the client retries, in the client's keeping.
 //!
 //! It is encrypted and authenticated (ChaCha20-Poly1305), bound to the server and to what is asked, and good for ten minutes. So nobody else
-//! can read it, change it, or use it for another request. Whoever has the same key can take it up: another process, or this one after a
+//! can read it, change it, or use it for another request. A process with the same key can take it up: another process, or this one after a
 //! new start.
 
 use std::sync::Arc;

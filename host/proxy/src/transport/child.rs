@@ -234,7 +234,7 @@ fn send(group: Option<Pid>, signal: Signal) {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // Whoever still runs is a server, or a server's child, that nobody will talk to again.
+        // A process that still runs is a server, or a server's child, that nobody will talk to again.
         self.signal(Signal::KILL);
         // What isn't reaped yet, tokio reaps.
         let _ = self.child.try_wait();

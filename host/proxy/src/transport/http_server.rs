@@ -5,7 +5,7 @@
 //! | `accept` | connections |
 //! | `socket` | a Unix socket to listen on |
 //! | `callers` | who is connected, and who has to go when others come |
-//! | `router` | from a request to whoever answers it |
+//! | `router` | from a request to the code that answers it |
 //! | `access` | who may come in: token, `Host`, `Origin` |
 //! | `request_body` | what a client posts, made a line |
 //! | `bodies` | where bodies are held, and how much they hold together |
@@ -164,7 +164,7 @@ impl HttpServer {
         }
         shared.last_call.cancel();
         shared.connections.close();
-        // Whoever doesn't read has had its time.
+        // The time in which a client must read is over.
         let _ = tokio::time::timeout(LAST_WORDS, shared.connections.wait()).await;
         shared.tasks.close();
         shared.tasks.wait().await;

@@ -11,7 +11,7 @@ const LEAST: usize = 4 * 1024;
 
 /// Takes bytes as they come and gives whole lines. A line keeps its end, whatever that is.
 ///
-/// A line over the limit isn't held: it is scanned as it passes, so that whoever waits for an answer can be told.
+/// A line over the limit isn't held: it is scanned as it passes, so that the party that waits for an answer can be told.
 #[derive(Debug)]
 pub struct Splitter {
     limit: usize,

@@ -64,7 +64,7 @@ impl StatelessRelay {
         true
     }
 
-    /// Holds what the server requires to the rule, whoever is to answer it.
+    /// Holds what the server requires to the rule, also where the client is to answer it.
     fn hold(
         &self,
         call: &MultiRoundRequest,

@@ -43,7 +43,7 @@ pub(super) struct Shown {
 impl Shown {
     /// Shows what the server writes on our stderr, from now on.
     pub(super) fn start(stderr: ChildStderr) -> io::Result<Self> {
-        // Not by way of Rust's own handle: whoever holds that while the terminal takes nothing keeps our log waiting.
+        // Not by way of Rust's own handle: a thread that holds it while the terminal takes nothing keeps our log waiting.
         let terminal = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         Self::on(stderr, terminal)
     }

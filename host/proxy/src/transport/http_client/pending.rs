@@ -90,7 +90,7 @@ impl PendingRequests {
         };
         let Some(open) = open else { return Recipient::Nobody };
         let answer = if open.id == id { answer.clone() } else { with_id(answer, &open.id) };
-        // Whoever waited may have given up just now.
+        // The waiting request may have been cancelled just now.
         let _ = open.tell.send(answer.clone());
         if open.is_ours { Recipient::Us } else { Recipient::Client { answer, lists_tools: open.lists_tools } }
     }

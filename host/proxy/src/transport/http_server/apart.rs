@@ -72,7 +72,7 @@ impl Apart {
         Ok(side)
     }
 
-    /// Ends everything. Whoever still waits for an answer gets `reason`.
+    /// Ends everything. Requests without an answer are answered with `reason`.
     pub(super) fn end(&self, reason: &str) {
         let open: Vec<_> = self.lock().open.drain().collect();
         for (_, side) in open {

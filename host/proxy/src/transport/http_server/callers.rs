@@ -298,7 +298,7 @@ mod tests {
         let other = callers.arrive(from(2));
         let third = callers.arrive(from(3));
         assert!(is_cut(&silent[2]) && !is_cut(&other) && !is_cut(&fourth));
-        // Whoever has shown the token stays, and whoever has been cut can't show it any more.
+        // A connection that has shown the token stays; one that has been cut can't show it any more.
         assert!(silent[0].is_welcome() && !silent[0].is_strange() && !silent[1].is_welcome());
         for _ in 0..100 {
             drop(callers.arrive(from(1)));

@@ -1,7 +1,7 @@
 //! One stream of server-sent events, as a log: what is said is kept until it has been read, and a while longer, so that a reader
 //! whose connection broke goes on where it was.
 //!
-//! A log has one reader at a time. A new one takes the place of the one before it: whoever comes back is the client, and the
+//! A log has one reader at a time. A new one takes the place of the one before it: a reader that comes back is the client, and the
 //! connection that it had may be long dead without our knowing.
 
 use std::collections::VecDeque;
@@ -127,7 +127,7 @@ impl EventLog {
         self.lock().ended
     }
 
-    /// Whether it has ended, and whoever might have come back for the rest had the time.
+    /// Whether it has ended, and the time in which its reader may come back for the rest is over.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let inner = self.lock();
         inner.ended && !inner.attached && now.saturating_duration_since(inner.changed) > KEPT
@@ -211,7 +211,7 @@ impl Inner {
     }
 }
 
-/// Whoever reads a log.
+/// The reader of a log.
 #[derive(Debug)]
 pub(super) struct EventReader {
     log: Arc<EventLog>,

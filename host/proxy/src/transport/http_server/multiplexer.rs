@@ -219,7 +219,7 @@ impl Multiplexer {
         listening.into_iter().filter_map(|number| state.take(number)).for_each(|exchange| exchange.log.end());
     }
 
-    /// Ends everything. Whoever still waits for an answer gets `reason`.
+    /// Ends everything. Requests without an answer are answered with `reason`.
     pub(super) fn end(&self, reason: &str) {
         let mut state = self.lock();
         self.end.cancel();

@@ -240,7 +240,7 @@ impl Session {
         (silence > idle).then_some("serve.idle")
     }
 
-    /// Ends the session. Whoever still waits for an answer gets `reason`.
+    /// Ends the session. Requests without an answer are answered with `reason`.
     pub(super) fn close(&self, reason: &str) {
         let mut state = self.lock();
         state.relay = None;
@@ -393,12 +393,12 @@ mod tests {
         drop(session.busy());
         assert_eq!(session.tick(later(), HOUR, MINUTE), None);
         assert_eq!(session.tick(later() + HOUR, HOUR, MINUTE), Some("serve.idle"));
-        // Whoever listens has said something.
+        // A client that listens has sent a request.
         let (session, _) = begun();
         answer(&session);
         let _listening = session.standalone().reader();
         assert_eq!(session.tick(later(), HOUR, MINUTE), None);
-        // Whoever hangs up before the answer has not.
+        // One that hangs up before the answer has not.
         let (session, _) = begun();
         assert_eq!(session.tick(later(), HOUR, MINUTE), Some("serve.handshake"));
     }

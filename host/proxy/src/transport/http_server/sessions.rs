@@ -62,7 +62,7 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
-    /// Ends a session. Whoever still waits for an answer gets `reason`.
+    /// Ends a session. Requests without an answer are answered with `reason`.
     pub(super) fn end(&self, session: &Session, reason: &str) {
         self.lock().remove(&session.id);
         session.close(reason);

@@ -57,7 +57,7 @@ impl StatelessSides {
         }
     }
 
-    /// Ends everything. Whoever still waits for an answer gets `reason`.
+    /// Ends everything. Requests without an answer are answered with `reason`.
     pub(super) async fn end(&self, reason: &str) {
         if let Some(side) = self.side.lock().await.take() {
             side.end(reason);
@@ -67,7 +67,7 @@ impl StatelessSides {
 
     /// What time brings: a side that nobody uses ends.
     pub(super) fn tick(&self, now: Instant, idle: Duration) {
-        // Whoever holds the lock is about to use it.
+        // The holder of the lock is about to use it.
         let Ok(mut side) = self.side.try_lock() else { return };
         if let Some(idle) = side.take_if(|side| side.is_idle(now, idle)) {
             idle.end("nobody asked for anything for too long (`serve.idle`)");

@@ -49,7 +49,7 @@ impl ModernToLegacy {
                     )
                     .await;
             }
-            // The server's tasks are its session's, and so all clients': whoever lists them would see the others'.
+            // The server's tasks are its session's, and so all clients': a client that lists them would see the others'.
             _ if self.clients.are_several()
                 && (method.starts_with(method::TASKS_PREFIX) || params.get("task").is_some()) =>
             {
