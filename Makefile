@@ -10,9 +10,9 @@ RACED = race race-understudy race-native race-rmcp-client race-server race-provi
 
 .PHONY: demo test unit lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
 
-# The features of the whole workspace, so that `make test` compiles nothing of it again; of the programs only the one that is shown.
+# The features of the whole workspace, so that `make test` compiles nothing of it again; of the programs only the two that are shown.
 demo: setup-rust
-	$(CARGO) build --workspace --bin understudy
+	$(CARGO) build --workspace --bin understudy --bin summarize-server
 	target/debug/understudy demo
 
 # The peers are installed while the tests compile. `UNDERSTUDY_BUILT` tells the tests that the programs are up to date.
