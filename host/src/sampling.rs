@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | `pipeline` | one config generation: admission, and the chain of plugins |
 //! | `plugin_call` | one plugin's part: its calls, the HTTP exchanges between them, retries |
+//! | `circumstances` | what is known of a request besides its parameters |
 //! | `context` | the context that a server may have attached (`includeContext`) |
 //! | `redaction` | results and errors without the plugin's credentials |
 
+mod circumstances;
 mod context;
 mod pipeline;
 mod plugin_call;
@@ -35,6 +37,7 @@ use crate::select::Catalogue;
 use crate::text::one_line;
 use crate::timeline;
 use crate::wit::understudy::plugin::types as wit;
+pub use circumstances::{CallInProgress, Circumstances};
 pub use context::{Context, ToolCall};
 use pipeline::Pipeline;
 
@@ -114,6 +117,8 @@ pub struct SamplingRequest<'a> {
     pub context: Option<Context>,
     /// Where the text of an answer goes as it arrives, if the server wants progress.
     pub progress: Option<mpsc::Sender<String>>,
+    /// In whose name, and in the course of what, it came.
+    pub circumstances: Circumstances,
     /// Whether `requestsPerMinute` has counted it already: when the client was asked, which couldn't answer.
     pub is_rate_counted: bool,
 }
