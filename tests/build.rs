@@ -12,5 +12,5 @@ fn main() -> anyhow::Result<()> {
     let guests: Vec<Guest> =
         named.map(|(name, package)| Guest { package, folder: PathBuf::from("tests/guests").join(name) }).collect();
     let components = names.into_iter().zip(build(&workspace, &guests)?);
-    list("Guest", "component", components.map(|(name, component)| (name, String::new(), component)))
+    list("list.rs", "Guest", "component", components.map(|(name, component)| (name, String::new(), component)))
 }

@@ -16,6 +16,7 @@
 //! | `model` | servers, plugins, credentials |
 //! | `models` | a plugin's catalogue of models |
 //! | `allowed` | the origins that a handler plugin may reach |
+//! | `guards` | guards |
 //! | `sampling` | the rule for a server's sampling requests |
 //! | `limits` | the limits and their defaults |
 //! | `serve` | how `serve` listens |
@@ -29,6 +30,7 @@ mod error;
 mod expand;
 mod find;
 mod foreign;
+mod guards;
 mod limits;
 mod model;
 mod models;
@@ -49,6 +51,7 @@ pub use effects::Effects;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
 use foreign::{ServerEntry, servers};
+pub use guards::{Checked, GuardConfig, OnFailure};
 pub use limits::{Compile, Limits};
 pub use model::{
     ClientSharing, CredentialConfig, CredentialSource, PluginConfig, SecretValue, ServerConfig, Transport,
@@ -89,6 +92,7 @@ pub struct Config {
     /// Where each of them stands, such as `mcpServers.code`.
     places: BTreeMap<String, String>,
     plugins: BTreeMap<String, Value>,
+    guards: BTreeMap<String, Value>,
     /// The digests of the files that it names, where it is used because its user trusts it.
     pins: Option<Arc<Pins>>,
 }
@@ -126,6 +130,7 @@ impl Config {
         let mut config = Self { path: Some(path.to_path_buf()), limits, ..Self::default() };
         config.sampling = sampling::sampling_of(&mut root, &mut config.warnings)?;
         config.plugins = entries(&mut root, "plugins")?;
+        config.guards = entries(&mut root, "guards")?;
         for block in ["mcpServers", "servers"] {
             root.section(block)?;
         }
@@ -155,6 +160,7 @@ impl Config {
         for (name, value) in &self.plugins {
             PluginConfig::parse(name, value.clone(), &self.limits, &self.trust)?;
         }
+        self.check_guards()?;
         let mut broken = Vec::new();
         for (name, value) in &self.servers {
             let place = self.place_of(name);
@@ -186,7 +192,7 @@ impl Config {
                 other => other,
             })?;
         }
-        Ok(())
+        self.check_guard_names(key, sampling)
     }
 
     /// The server of this name, its variables expanded by `env`.

@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::plugin_call::PluginCall;
-use super::{ConfiguredPlugin, SamplingParams, SamplingRequest, redaction};
+use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, redaction};
 use crate::admission::Admission;
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::guards::{self, Guards};
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
@@ -29,6 +30,7 @@ pub(super) struct Pipeline {
     server: String,
     pub(super) rule: Sampling,
     pub(super) chain: Vec<ConfiguredPlugin>,
+    pub(super) guards: Guards,
     /// The environment variables that the server's process doesn't inherit.
     pub(super) withheld: Withheld,
     http: Arc<Http>,
@@ -42,6 +44,7 @@ impl Pipeline {
         server: &str,
         rule: &Sampling,
         chain: Vec<ConfiguredPlugin>,
+        guards: Guards,
         http: Arc<Http>,
         config: &Config,
         env: &Environment,
@@ -59,6 +62,7 @@ impl Pipeline {
                 .withheld_from_servers(|name| env.var(name))
                 .and(Withheld::credentials(chain.iter().flat_map(variables))),
             chain,
+            guards,
             http,
             admission: Admission::new(rule, limits, deadline, active_requests, scheduling),
             has_warned: AtomicBool::new(false),
@@ -76,27 +80,34 @@ impl Pipeline {
 
     /// Answers an admitted request.
     async fn answer(&self, request: SamplingRequest<'_>, id: &str, until: Instant) -> Result<String, Error> {
-        let SamplingRequest { params, context, progress, .. } = request;
+        let SamplingRequest { params, context, progress, circumstances, .. } = request;
         let request = parse(params)?;
         self.admission.policy.check(&request)?;
         let mut request = self.admission.policy.clamp(&self.server, request);
         if let Some(context) = &context {
             context.attach(&self.server, &mut request);
         }
-        self.ask_chain(request, id, until, progress.as_ref()).await
+        self.ask_chain(request, &circumstances, id, until, progress.as_ref()).await
     }
 
     /// Asks the plugins in order until one answers; its result, JSON.
     async fn ask_chain(
         &self,
         request: CreateMessageRequestParams,
+        circumstances: &Circumstances,
         id: &str,
         until: Instant,
         progress: Option<&mpsc::Sender<String>>,
     ) -> Result<String, Error> {
+        let mut request = Arc::new(wit::CreateMessageRequest::from(request));
+        if self.guards.check_requests() {
+            let known = self.known_to_guards(circumstances, id, None);
+            request = self.guards.request(request, &known).await?.without_asking()?;
+        }
+        // What a guard may still refuse isn't shown as it arrives.
+        let progress = progress.filter(|_| !self.guards.check_answers());
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
-        let request = Arc::new(wit::CreateMessageRequest::from(request));
         let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
         let choices = select::choose(&catalogues, request.model_preferences.as_ref());
         if let Some(dearer) = choices.iter().find_map(|choice| choice.dearer.as_ref())
@@ -136,10 +147,32 @@ impl Pipeline {
                 (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
                     tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
                 }
+                (Ok(answer), _) if self.guards.check_answers() => {
+                    let known = self.known_to_guards(circumstances, id, Some((choice, link)));
+                    return self.guards.answer(answer, tools.as_deref(), &known).await?.without_asking();
+                }
                 (answer, _) => return answer,
             }
         }
         Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
+    }
+
+    /// What guards are told of a request besides its content: of an answer, also who gave it.
+    fn known_to_guards(
+        &self,
+        circumstances: &Circumstances,
+        id: &str,
+        answered: Option<(&Choice, &ConfiguredPlugin)>,
+    ) -> Arc<guards::Circumstances> {
+        Arc::new(guards::Circumstances {
+            server: self.server.clone(),
+            client: circumstances.client.clone(),
+            tool: circumstances.call.as_ref().map(|call| call.tool.clone()),
+            request_id: id.to_owned(),
+            model: answered.map(|(choice, _)| choice.model.clone()),
+            plugin: answered.map(|(_, link)| link.plugin.name.clone()),
+            extensions: "{}".to_owned(),
+        })
     }
 
     fn options(&self, choice: &Choice, link: &ConfiguredPlugin, id: &str) -> wit::Options {
