@@ -65,6 +65,10 @@ impl Pipeline {
         }
     }
 
+    pub(super) const fn wants_circumstances(&self) -> bool {
+        false
+    }
+
     /// Answers a request; `CreateMessageResult`, JSON.
     ///
     /// # Errors
