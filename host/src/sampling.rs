@@ -262,6 +262,12 @@ impl Sampler {
         self.pipeline().chain.iter().any(|link| link.plugin.accepts("tools"))
     }
 
+    /// Whether the circumstances of its requests matter to anybody: then [`SamplingRequest::circumstances`] is worth being filled.
+    #[must_use]
+    pub fn wants_circumstances(&self) -> bool {
+        self.pipeline().wants_circumstances()
+    }
+
     /// The plugins, the first choice first: the name of each, and its component's digest.
     #[must_use]
     pub fn plugins(&self) -> Vec<(String, String)> {

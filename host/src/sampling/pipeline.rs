@@ -69,6 +69,10 @@ impl Pipeline {
         }
     }
 
+    pub(super) const fn wants_circumstances(&self) -> bool {
+        false
+    }
+
     /// Answers a request; `CreateMessageResult`, JSON.
     ///
     /// # Errors

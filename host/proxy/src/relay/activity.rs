@@ -7,15 +7,19 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use mcp::{Head, Kind, Parts, batch, cancelled_id, ids, method, notification};
+use mcp::{Head, Kind, Parts, RawObject, batch, cancelled_id, ids, method, notification};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::allowance::call_id;
 use super::common::Clients;
-use understudy::sampling::{Context, ToolCall};
+use understudy::sampling::{CallInProgress, Circumstances, Context, ToolCall};
 
 /// So many calls that are going on are remembered; of more, the first ones.
 const MOST_CALLS: usize = 4096;
+
+/// So many characters of a client's name are kept.
+const LONGEST_NAME: usize = 200;
 
 /// So many of them are attached.
 const MOST_ATTACHED: usize = 16;
@@ -32,8 +36,19 @@ struct ActivityState {
     /// The id of the client's `initialize`, until it is answered.
     initialize: Option<Vec<u8>>,
     instructions: Option<String>,
-    /// By the id that the client gave each.
-    calls: Vec<(Vec<u8>, ToolCall)>,
+    /// The client's name, as it says.
+    client: Option<String>,
+    calls: Vec<KnownCall>,
+}
+
+/// A call that is going on.
+#[derive(Debug)]
+struct KnownCall {
+    /// As the client spelt it.
+    id: Vec<u8>,
+    /// A random number, so that no other call has the same name.
+    number: u64,
+    call: ToolCall,
 }
 
 impl ServerActivity {
@@ -46,15 +61,27 @@ impl ServerActivity {
     pub(super) fn context(&self, related_request_id: Option<&[u8]>) -> Context {
         let state = self.lock();
         let is_own = |id: &[u8]| !self.clients.are_several() || related_request_id == Some(id);
-        let calls = state.calls.iter().filter(|(id, _)| is_own(id)).take(MOST_ATTACHED);
-        let calls = calls.map(|(_, call)| call.clone()).collect();
+        let calls = state.calls.iter().filter(|known| is_own(&known.id)).take(MOST_ATTACHED);
+        let calls = calls.map(|known| known.call.clone()).collect();
         Context { instructions: state.instructions.clone(), calls }
+    }
+
+    /// The client, and the call that a request belongs to: the one that the transport assigns it to, else the only one that is going on.
+    pub(super) fn circumstances(&self, related_request_id: Option<&[u8]>) -> Circumstances {
+        let state = self.lock();
+        let own = related_request_id.and_then(|id| state.calls.iter().find(|known| known.id == id));
+        let only = match state.calls.as_slice() {
+            [only] if !self.clients.are_several() => Some(only),
+            _ => None,
+        };
+        let call = own.or(only).map(|known| CallInProgress { id: call_id(known.number), tool: known.call.tool.clone() });
+        Circumstances { client: state.client.clone(), call }
     }
 
     /// Whether one of these tools is being called; with several clients, whether no other one is.
     pub(super) fn calls_one_of(&self, tools: &[String]) -> bool {
         let state = self.lock();
-        let mut called = state.calls.iter().map(|(_, call)| tools.contains(&call.tool));
+        let mut called = state.calls.iter().map(|known| tools.contains(&known.call.tool));
         if self.clients.are_several() {
             // Of more calls than are remembered, some tool may be another one.
             return !state.calls.is_empty() && state.calls.len() < MOST_CALLS && called.all(|is_one| is_one);
@@ -65,16 +92,21 @@ impl ServerActivity {
     /// A message of the client's.
     pub(super) fn client_says(&self, line: &Bytes, head: &Head) {
         match (head.kind(), head.method(), head.id()) {
-            (Kind::Request, Some(method::INITIALIZE), Some(id)) => self.lock().initialize = Some(id.to_vec()),
+            (Kind::Request, Some(method::INITIALIZE), Some(id)) => {
+                let mut state = self.lock();
+                state.initialize = Some(id.to_vec());
+                state.client = client(line);
+            }
             (Kind::Request, Some(method::TOOLS_CALL), Some(id)) => {
                 let mut state = self.lock();
                 if state.calls.len() < MOST_CALLS {
-                    state.calls.extend(call(line).map(|call| (id.to_vec(), call)));
+                    let known = |call| KnownCall { id: id.to_vec(), number: fastrand::u64(1..), call };
+                    state.calls.extend(call(line).map(known));
                 }
             }
             (Kind::Notification, Some(notification::CANCELLED), _) => {
                 if let Some(id) = cancelled_id(line) {
-                    self.lock().calls.retain(|(call, _)| ids::key(call) != ids::key(&id));
+                    self.lock().calls.retain(|known| ids::key(&known.id) != ids::key(&id));
                 }
             }
             (Kind::Batch, ..) => each(line, head, |part, head| self.client_says(part, head)),
@@ -95,7 +127,7 @@ impl ServerActivity {
             state.initialize = None;
             state.instructions = instructions(line);
         } else {
-            state.calls.retain(|(call, _)| call != id);
+            state.calls.retain(|known| known.id != id);
         }
     }
 
@@ -125,6 +157,13 @@ fn call(line: &[u8]) -> Option<ToolCall> {
     Some(ToolCall::new(&call.name, call.arguments.map_or("{}", RawValue::get)))
 }
 
+/// The name in `clientInfo`, as much of it as a name needs.
+fn client(line: &[u8]) -> Option<String> {
+    let params = RawObject::of(Parts::of(line).ok()?.params?)?;
+    let name = params.object("clientInfo")?.text("name")?;
+    Some(name.chars().take(LONGEST_NAME).collect())
+}
+
 fn instructions(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Initialized {
@@ -139,7 +178,7 @@ fn instructions(line: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn client(activity: &ServerActivity, line: &'static str) {
+    fn from_client(activity: &ServerActivity, line: &'static str) {
         activity.client_says(&Bytes::from_static(line.as_bytes()), &Head::of(line.as_bytes()));
     }
 
@@ -154,19 +193,19 @@ mod tests {
     #[test]
     fn calls_are_known_while_they_go_on() {
         let activity = ServerActivity::default();
-        client(&activity, r#"{"id":0,"method":"initialize","params":{}}"#);
+        from_client(&activity, r#"{"id":0,"method":"initialize","params":{}}"#);
         server(&activity, r#"{"id":0,"result":{"instructions":"Be brief."}}"#);
-        client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"n": 1.0}}}"#);
-        client(&activity, r#"{"id":"1","method":"tools/call","params":{"name":"b"}}"#);
-        client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"c"}}"#);
-        client(&activity, r#"{"id":3,"method":"tools/call","params":{"nome":"d"}}"#);
-        client(&activity, r#"{"id":4,"method":"tools/list"}"#);
+        from_client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"n": 1.0}}}"#);
+        from_client(&activity, r#"{"id":"1","method":"tools/call","params":{"name":"b"}}"#);
+        from_client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"c"}}"#);
+        from_client(&activity, r#"{"id":3,"method":"tools/call","params":{"nome":"d"}}"#);
+        from_client(&activity, r#"{"id":4,"method":"tools/list"}"#);
         assert_eq!(activity.context(None).instructions.as_deref(), Some("Be brief."));
         assert_eq!(tools(&activity), [r#"a {"n": 1.0}"#, "b {}", "c {}"]);
         server(&activity, r#"{"id":1,"error":{"code":1,"message":""}}"#);
-        client(&activity, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
+        from_client(&activity, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
         assert_eq!(tools(&activity), ["c {}"]);
-        client(&activity, r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#);
+        from_client(&activity, r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#);
         assert!(activity.calls_one_of(&["x".to_owned(), "e".to_owned()]) && !activity.calls_one_of(&["a".to_owned()]));
         server(&activity, r#"[{"id":7,"result":{}}]"#);
         // The server's own requests have ids of their own.
@@ -180,9 +219,9 @@ mod tests {
     #[test]
     fn of_several_clients_calls_only_the_requests_own_is_attached() {
         let activity = ServerActivity::of(Clients::Several { told: true });
-        client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"secret":1}}}"#);
+        from_client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"secret":1}}}"#);
         assert!(activity.calls_one_of(&["a".to_owned()]));
-        client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"b"}}"#);
+        from_client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"b"}}"#);
         let attached = |related_request_id: Option<&[u8]>| {
             activity.context(related_request_id).calls.into_iter().map(|call| call.tool).collect()
         };
@@ -192,5 +231,20 @@ mod tests {
         // Either call may be why the server asks.
         assert!(!activity.calls_one_of(&["a".to_owned()]));
         assert!(activity.calls_one_of(&["b".to_owned(), "a".to_owned()]));
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_call_that_it_is_assigned_to_or_to_the_only_one() {
+        let activity = ServerActivity::default();
+        from_client(&activity, r#"{"id":0,"method":"initialize","params":{"clientInfo":{"name":"an editor"}}}"#);
+        let of = |related: Option<&[u8]>| activity.circumstances(related).call.map(|call| (call.id, call.tool));
+        assert_eq!(activity.circumstances(None), Circumstances { client: Some("an editor".to_owned()), call: None });
+        from_client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#);
+        let first = of(None).unwrap();
+        assert_eq!((first.1.as_str(), first.0.len()), ("a", 16));
+        from_client(&activity, r#"{"id":2,"method":"tools/call","params":{"name":"a"}}"#);
+        assert_eq!(of(None), None);
+        assert_eq!(of(Some(b"1")), Some(first.clone()));
+        assert_ne!(of(Some(b"2")).unwrap().0, first.0);
     }
 }

@@ -63,6 +63,11 @@ enum Breach {
     Rounds,
 }
 
+/// The name of a call, from a random number.
+pub(super) fn call_id(number: u64) -> String {
+    format!("{number:016x}")
+}
+
 /// What has been asked in the course of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Spent {
@@ -75,9 +80,22 @@ pub(super) struct Spent {
     /// Whether it has been said that there is no more.
     #[serde(default)]
     told: bool,
+    /// The call's own name, over all its rounds; 0 where it has none.
+    #[serde(default)]
+    call: u64,
 }
 
 impl Spent {
+    /// That of a call that begins now.
+    pub(super) fn of_new_call() -> Self {
+        Self { call: fastrand::u64(1..), ..Self::default() }
+    }
+
+    /// The call's own name.
+    pub(super) fn call_id(&self) -> String {
+        call_id(self.call)
+    }
+
     fn breach(&self, most: CallLimits, tools: bool) -> Option<Breach> {
         match () {
             () if self.requests >= most.requests => Some(Breach::Requests),

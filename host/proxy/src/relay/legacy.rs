@@ -257,9 +257,11 @@ impl StatefulRelay {
         tracing::info!(target: "understudy::hop", request = shown, "the server asks for a completion ({} bytes)", params.len());
         let key = id.clone();
         let context = self.session.context(related_request_id.as_deref());
+        let circumstances = self.session.circumstances(related_request_id.as_deref());
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
-            let asked = SamplingRequest { params: SamplingParams::Json(&params), context, progress, is_rate_counted };
+            let params = SamplingParams::Json(&params);
+            let asked = SamplingRequest { params, context, progress, circumstances, is_rate_counted };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {

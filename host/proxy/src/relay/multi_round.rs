@@ -2,6 +2,7 @@
 //! with what was required.
 
 use bytes::Bytes;
+use mcp::meta;
 use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
 use mcp::{Head, INPUT_REQUIRED, Parts, RawObject, folded, request_line, result_line};
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use serde_json::value::RawValue;
 use super::allowance::Spent;
 use super::capabilities::Declared;
 use super::{lookalike, request_state};
-use understudy::sampling::ToolCall;
+use understudy::sampling::{CallInProgress, Circumstances, ToolCall};
 
 /// How often a request is made at most for what isn't sampling. The SDKs have the same number. (What is, counts as each other request for a
 /// completion.)
@@ -51,7 +52,7 @@ impl MultiRoundRequest {
             params,
             clients,
             rounds: 1,
-            spent: Spent::default(),
+            spent: Spent::of_new_call(),
         };
         Some((call, brought))
     }
@@ -83,6 +84,17 @@ impl MultiRoundRequest {
         let is_call = self.method == method::TOOLS_CALL;
         let arguments = self.params.get("arguments").map_or("{}", RawValue::get);
         self.params.text("name").filter(|_| is_call).map(|name| ToolCall::new(&name, arguments))
+    }
+
+    /// The circumstances of what the server asks in its course.
+    pub(super) fn circumstances(&self) -> Circumstances {
+        let is_call = self.method == method::TOOLS_CALL;
+        let tool = self.params.text("name").filter(|_| is_call);
+        let meta = self.params.object("_meta");
+        Circumstances {
+            client: meta.and_then(|meta| meta.object(meta::CLIENT_INFO)?.text("name")),
+            call: tool.map(|tool| CallInProgress { id: self.spent.call_id(), tool }),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::refusal::{self, Meaning};
 use super::request_needs::only_while;
 use super::tasks::Tasks;
 use understudy::config::Attached;
-use understudy::sampling::{Context, Sampler};
+use understudy::sampling::{Circumstances, Context, Sampler};
 
 /// So many requests of the client's that are going on are remembered. Beyond that nobody knows which of them is the only one.
 const MOST_GOING: usize = 65_536;
@@ -79,7 +79,8 @@ impl RelaySession {
     pub(super) fn new(answering: SamplingHandler, clients: Clients) -> Self {
         let rule = answering.as_ref().map(|(rule, _)| rule);
         let attaches = rule.is_some_and(|rule| rule.context == Attached::ThisServer);
-        let watches = attaches || rule.is_some_and(|rule| rule.tools.is_some());
+        let wants_circumstances = answering.as_ref().is_some_and(|(_, sampler)| sampler.wants_circumstances());
+        let watches = attaches || wants_circumstances || rule.is_some_and(|rule| rule.tools.is_some());
         let activity = watches.then(|| ServerActivity::of(clients));
         Self {
             allowance: answering.as_ref().map(|(rule, sampler)| Allowance::new(sampler.server(), rule)),
@@ -123,6 +124,11 @@ impl RelaySession {
     /// What the server may have attached to what it asks now, in the course of a call if the transport tells that.
     pub(super) fn context(&self, related_request_id: Option<&[u8]>) -> Option<Context> {
         self.activity.as_ref().filter(|_| self.attaches).map(|activity| activity.context(related_request_id))
+    }
+
+    /// In whose name, and in the course of which call, the server asks now; nothing where nobody wants to know it.
+    pub(super) fn circumstances(&self, related_request_id: Option<&[u8]>) -> Circumstances {
+        self.activity.as_ref().map(|activity| activity.circumstances(related_request_id)).unwrap_or_default()
     }
 
     /// A message of the client's.

@@ -178,8 +178,9 @@ impl StatelessRelay {
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
-        let asked =
-            SamplingRequest { params: SamplingParams::Json(params.as_bytes()), context, ..SamplingRequest::default() };
+        let params = SamplingParams::Json(params.as_bytes());
+        let circumstances = call.circumstances();
+        let asked = SamplingRequest { params, context, circumstances, ..SamplingRequest::default() };
         create(&self.sampler, asked, &id).await
     }
 }
