@@ -6,7 +6,7 @@ use understudy_componentize::{Guest, build, list};
 
 fn main() -> anyhow::Result<()> {
     let workspace = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
-    let names = ["faulty", "streaming", "handler", "planted"];
+    let names = ["faulty", "streaming", "handler", "planted", "guard"];
     let packages = names.map(|name| format!("guest-{name}"));
     let named = names.iter().zip(&packages);
     let guests: Vec<Guest> =

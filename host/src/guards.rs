@@ -16,7 +16,7 @@ use understudy_mcp_types::CreateMessageResult;
 
 use crate::config::{Checked, GuardConfig, OnFailure};
 use crate::error::{Error, LoadError};
-use crate::sampling::hop;
+use crate::hop;
 use crate::sandbox::{Engine, Plugin, World};
 use crate::text::one_line;
 use crate::timeline;

@@ -69,8 +69,8 @@ impl Pipeline {
         }
     }
 
-    pub(super) const fn wants_circumstances(&self) -> bool {
-        false
+    pub(super) fn wants_circumstances(&self) -> bool {
+        self.guards.check_requests() || self.guards.check_answers()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.
