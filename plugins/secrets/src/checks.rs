@@ -4,14 +4,16 @@
 ///
 /// Source: github.blog, "Behind GitHub's new authentication token formats" (2021-04-05). The digits are `0-9A-Za-z`.
 pub(crate) fn has_crc32(body: &str) -> bool {
-    let Some((random, checksum)) = body.split_at_checked(body.len().saturating_sub(6)) else { return false };
+    let Some((random, checksum)) = body.len().checked_sub(6).and_then(|at| body.split_at_checked(at)) else {
+        return false;
+    };
     let mut value: u32 = 0;
     for digit in checksum.bytes().map(base62) {
         let next = digit.and_then(|digit| value.checked_mul(62)?.checked_add(digit));
         let Some(next) = next else { return false };
         value = next;
     }
-    value == crc32(random.as_bytes())
+    !random.is_empty() && value == crc32(random.as_bytes())
 }
 
 fn base62(byte: u8) -> Option<u32> {

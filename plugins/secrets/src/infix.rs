@@ -15,11 +15,19 @@ pub(crate) struct Infix {
     pub(crate) right: (Of, RangeInclusive<usize>),
 }
 
+/// Whether such a run begins with the letter of an escape (`\n`).
+fn is_escape(before: &[u8], run: usize) -> bool {
+    let at = before.len() - run;
+    let letter = before.get(at).is_some_and(|byte| b"nrtbf".contains(byte));
+    letter && at.checked_sub(1).and_then(|at| before.get(at)) == Some(&b'\\')
+}
+
 pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
     for infix in INFIXES {
         for (at, mark) in text.match_indices(infix.mark) {
             let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + mark.len()..).unwrap_or_default());
-            let left = infix.left.0.run_before(before.as_bytes());
+            let run = infix.left.0.run_before(before.as_bytes());
+            let left = run - usize::from(is_escape(before.as_bytes(), run) && !infix.left.1.contains(&run));
             let right = infix.right.0.run(after.as_bytes());
             if !infix.left.1.contains(&left) || !infix.right.1.contains(&right) {
                 continue;

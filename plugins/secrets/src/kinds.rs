@@ -260,7 +260,7 @@ pub(crate) static INFIXES: &[Infix] = &[
     // mailchimp.com/developer/marketing/guides/quick-start, "API key": the data centre stands at its end
     Infix { kind: "Mailchimp key", mark: "-us", left: (Of::Hex, 32..=32), right: (Of::Digits, 1..=2) },
     // learn.microsoft.com/purview/sit-defn-client-secret-api-key, "Azure AD client secret": `Q~` after three characters and a digit
-    Infix { kind: "Azure client secret", mark: "Q~", left: (Of::Any, 4..=4), right: (Of::Any, 31..=34) },
+    Infix { kind: "Azure client secret", mark: "Q~", left: (Of::Dotted, 4..=4), right: (Of::Any, 31..=34) },
     // devblogs.microsoft.com/devops, "Introducing the new format for Azure DevOps personal access tokens" (2024)
     Infix { kind: "Azure DevOps token", mark: "AZDO", left: (Of::Alnum, 76..=76), right: (Of::Alnum, 4..=4) },
     // developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens

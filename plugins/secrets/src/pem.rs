@@ -18,8 +18,10 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
     }
     for (at, mark) in text.match_indices("PuTTY-User-Key-File-") {
         let rest = text.get(at + mark.len()..).unwrap_or_default();
+        // Up to the next key, if there is one.
+        let rest = rest.get(..rest.find(mark).unwrap_or(rest.len())).unwrap_or_default();
         let Some(private) = rest.find("Private-Lines:") else { continue };
-        let end = rest.find("Private-MAC:").filter(|end| *end > private).unwrap_or(rest.len()).min(LONGEST);
+        let end = rest.find("Private-MAC:").filter(|end| *end > private).unwrap_or(rest.len());
         if rest.get(private..end).is_some_and(|lines| letters(lines) >= SHORTEST) {
             found.push(Finding { kind: "PuTTY private key", range: at..at + mark.len() + end });
         }
@@ -29,7 +31,8 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
 fn key(text: &str, at: usize) -> Option<Finding> {
     let label_at = at + BEGIN.len();
     let rest = text.get(label_at..)?;
-    let label = rest.get(..rest.find(DASHES).filter(|length| *length <= 40)?)?;
+    let head = rest.char_indices().nth(46).map_or(rest, |(end, _)| rest.get(..end).unwrap_or_default());
+    let label = head.get(..head.find(DASHES)?)?;
     let kind = match label {
         "OPENSSH PRIVATE KEY" | "SSH2 ENCRYPTED PRIVATE KEY" => "SSH private key",
         "PGP PRIVATE KEY BLOCK" => "PGP private key",
@@ -39,9 +42,11 @@ fn key(text: &str, at: usize) -> Option<Finding> {
     let body_at = label.len() + DASHES.len();
     let body = rest.get(body_at..)?;
     // Without its end, a key reaches as far as its lines do.
-    let (end, close) = match body.find("-----END ").filter(|end| *end <= LONGEST) {
-        Some(end) => (end, closing(body.get(end..).unwrap_or_default())),
-        None => (extent(body), 0),
+    let (end, close) = match body.find(DASHES).filter(|end| *end <= LONGEST) {
+        Some(end) if body.get(end..).is_some_and(|rest| rest.starts_with("-----END ")) => {
+            (end, closing(body.get(end..).unwrap_or_default()))
+        }
+        _ => (extent(body), 0),
     };
     let lines = body.get(..end)?;
     (letters(lines) >= SHORTEST).then(|| Finding { kind, range: at..label_at + body_at + end + close })
@@ -49,7 +54,9 @@ fn key(text: &str, at: usize) -> Option<Finding> {
 
 /// The length of an end line.
 fn closing(text: &str) -> usize {
-    let label = text.get(DASHES.len()..).and_then(|rest| rest.find(DASHES)).filter(|length| *length <= 60);
+    let rest = text.get(DASHES.len()..).unwrap_or_default();
+    let head = rest.char_indices().nth(60).map_or(rest, |(end, _)| rest.get(..end).unwrap_or_default());
+    let label = head.find(DASHES);
     label.map_or(0, |length| length + 2 * DASHES.len())
 }
 

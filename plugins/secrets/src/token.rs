@@ -29,6 +29,10 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let tokens = by_first.get(usize::from(*byte)).map_or(&[][..], Vec::as_slice);
+        if tokens.is_empty() || !is_start(bytes, at) {
+            at += 1;
+            continue;
+        }
         let end = tokens.iter().find_map(|token| {
             let end = token.end(text, at)?;
             found.push(Finding { kind: token.kind, range: at..end });
@@ -42,7 +46,7 @@ impl Token {
     /// Where the token ends that begins here, if one does.
     fn end(&self, text: &str, at: usize) -> Option<usize> {
         let bytes = text.as_bytes();
-        if !bytes.get(at..)?.starts_with(self.prefix.as_bytes()) || !is_start(bytes, at) {
+        if !bytes.get(at..)?.starts_with(self.prefix.as_bytes()) {
             return None;
         }
         let begin = at + self.prefix.len();

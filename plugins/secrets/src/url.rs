@@ -20,7 +20,11 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
     for (at, mark) in text.match_indices("://") {
         let before = text.get(..at).unwrap_or_default();
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
-        let scheme = before.rsplit(|c: char| !is_scheme(c)).next().unwrap_or_default().to_ascii_lowercase();
+        let word = before.rsplit(|c: char| !is_scheme(c)).next().unwrap_or_default();
+        // A line break may be escaped.
+        let is_escaped = before.len() > word.len() && before.ends_with(&format!("\\{word}"));
+        let word = word.strip_prefix(['n', 'r', 't']).filter(|_| is_escaped).unwrap_or(word);
+        let scheme = word.to_ascii_lowercase();
         // SQLAlchemy and Django name the driver after a `+`.
         let base = scheme.split('+').next().unwrap_or_default();
         let kind = if DATABASES.contains(&scheme.as_str()) || DATABASES.contains(&base) {

@@ -252,7 +252,7 @@ fn the_kit_checks_guards() {
     let place = Place::new();
     let component = place.file("guard.wasm", guests::guard("version 1")).to_string_lossy().into_owned();
     let check = |deed: &str| place.run(["plugin", "check", &component, "--set", &format!("do={deed}")]);
-    let fine = check("stamp").ok().stdout;
+    let fine = check("lower").ok().stdout;
     assert!(fine.contains("ok    world      guard of understudy:plugin@0.1.0"), "{fine}");
     assert!(fine.contains("ok    results    it changes nothing that it may not"), "{fine}");
     for (deed, said) in [
