@@ -62,6 +62,9 @@ pub(crate) enum Of {
 }
 
 impl Of {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Any as usize + 1;
+
     pub(crate) fn has(self, byte: u8) -> bool {
         match self {
             Self::Digits => byte.is_ascii_digit(),
@@ -77,14 +80,14 @@ impl Of {
         }
     }
 
-    /// How many of its characters stand at the beginning.
-    pub(crate) fn run(self, bytes: &[u8]) -> usize {
-        bytes.iter().take_while(|byte| self.has(**byte)).count()
+    /// How many of its characters stand at the beginning, `most` of them at most: what is longer is no token, and isn't read to its end.
+    pub(crate) fn run(self, bytes: &[u8], most: usize) -> usize {
+        bytes.iter().take(most).take_while(|byte| self.has(**byte)).count()
     }
 
-    /// How many of its characters stand at the end.
-    pub(crate) fn run_before(self, bytes: &[u8]) -> usize {
-        bytes.iter().rev().take_while(|byte| self.has(**byte)).count()
+    /// The same at the end.
+    pub(crate) fn run_before(self, bytes: &[u8], most: usize) -> usize {
+        bytes.iter().rev().take(most).take_while(|byte| self.has(**byte)).count()
     }
 }
 

@@ -26,9 +26,9 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
     for infix in INFIXES {
         for (at, mark) in text.match_indices(infix.mark) {
             let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + mark.len()..).unwrap_or_default());
-            let run = infix.left.0.run_before(before.as_bytes());
+            let run = infix.left.0.run_before(before.as_bytes(), infix.left.1.end() + 2);
             let left = run - usize::from(is_escape(before.as_bytes(), run) && !infix.left.1.contains(&run));
-            let right = infix.right.0.run(after.as_bytes());
+            let right = infix.right.0.run(after.as_bytes(), infix.right.1.end() + 1);
             if !infix.left.1.contains(&left) || !infix.right.1.contains(&right) {
                 continue;
             }

@@ -15,6 +15,8 @@ pub(crate) struct Keyed {
 
 /// The most bytes of a name that are looked at.
 const LONGEST_NAME: usize = 64;
+/// The most characters, all of them ASCII, between a name and its value.
+const MOST_BETWEEN: usize = 16;
 
 pub(crate) fn find(text: &str, before: Option<&str>, found: &mut Vec<Finding>) {
     // The value alone, named by the string before it in JSON.
@@ -30,8 +32,11 @@ pub(crate) fn find(text: &str, before: Option<&str>, found: &mut Vec<Finding>) {
         let name = plain(from.get(start_of_name(from)..).unwrap_or_default());
         for keyed in KEYED.iter().filter(|keyed| name.ends_with(keyed.name)) {
             let after = text.get(at + mark.len()..).unwrap_or_default();
-            let value = after.trim_start_matches([' ', '\t', '"', '\'', '=', '>', '\\', '`']);
-            let run = keyed.value.run(value.as_bytes());
+            // A few quotation marks and spaces, or an arrow.
+            let is_between = |c: char| " \t\"'=>\\`".contains(c);
+            let between = after.chars().take(MOST_BETWEEN).take_while(|c| is_between(*c)).count();
+            let value = after.get(between..).unwrap_or_default();
+            let run = keyed.value.run(value.as_bytes(), keyed.length + 1);
             if value.get(..run).is_some_and(|value| keyed.fits(value)) {
                 let begin = text.len() - value.len();
                 found.push(Finding { kind: keyed.kind, range: begin..begin + run });
@@ -42,7 +47,7 @@ pub(crate) fn find(text: &str, before: Option<&str>, found: &mut Vec<Finding>) {
 
 impl Keyed {
     fn fits(&self, value: &str) -> bool {
-        value.len() == self.length && self.value.run(value.as_bytes()) == self.length && looks_random(value)
+        value.len() == self.length && self.value.run(value.as_bytes(), self.length) == self.length && looks_random(value)
     }
 }
 

@@ -136,10 +136,13 @@ fn the_name_of_a_value_in_json_stands_before_it() {
 
 #[test]
 fn time_grows_with_the_text_and_not_faster() {
-    for part in ["-----BEGIN RSA PRIVATE KEY-----", "a://b:c@", "ghp_", "=:", "eyJ.", "\\n", "AA:AA"] {
-        let text = part.repeat(1_000_000 / part.len());
+    for part in [
+        "-----BEGIN RSA PRIVATE KEY-----", "a://b:c@", "https://b:c@", "ghp_", "=", "accountkey=", "eyJ.", "\\n", "1:AA", "Q~", "AZDO",
+        "PuTTY-User-Key-File-", "-us", "AGE-PLUGIN-",
+    ] {
+        let text = part.repeat(200_000 / part.len());
         let began = std::time::Instant::now();
         let _ = find(&text, None);
-        assert!(began.elapsed().as_secs() < 20, "{part}: {:?}", began.elapsed());
+        assert!(began.elapsed().as_secs() < 10, "{part}: {:?}", began.elapsed());
     }
 }

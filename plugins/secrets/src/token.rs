@@ -26,7 +26,7 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
             tokens.push(token);
         }
     }
-    let mut at = 0;
+    let (mut at, mut runs) = (0, Runs::default());
     while let Some(byte) = bytes.get(at) {
         let tokens = by_first.get(usize::from(*byte)).map_or(&[][..], Vec::as_slice);
         if tokens.is_empty() || !is_start(bytes, at) {
@@ -34,7 +34,7 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
             continue;
         }
         let end = tokens.iter().find_map(|token| {
-            let end = token.end(text, at)?;
+            let end = token.end(text, at, &mut runs)?;
             found.push(Finding { kind: token.kind, range: at..end });
             Some(end)
         });
@@ -42,16 +42,31 @@ pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
     }
 }
 
+/// The last run of each set of characters: where it begins and ends. A long one isn't read anew for each token that may begin in it.
+#[derive(Default)]
+struct Runs([(usize, usize); Of::COUNT]);
+
+impl Runs {
+    /// How many characters of a set stand at a place.
+    fn from(&mut self, of: Of, bytes: &[u8], at: usize) -> usize {
+        let Some((start, end)) = self.0.get_mut(of as usize) else { return 0 };
+        if at < *start || at >= *end {
+            let rest = bytes.get(at..).unwrap_or_default();
+            (*start, *end) = (at, at + of.run(rest, usize::MAX));
+        }
+        *end - at
+    }
+}
+
 impl Token {
     /// Where the token ends that begins here, if one does.
-    fn end(&self, text: &str, at: usize) -> Option<usize> {
+    fn end(&self, text: &str, at: usize, runs: &mut Runs) -> Option<usize> {
         let bytes = text.as_bytes();
         if !bytes.get(at..)?.starts_with(self.prefix.as_bytes()) {
             return None;
         }
         let begin = at + self.prefix.len();
-        let rest = bytes.get(begin..)?;
-        let run = self.body.run(rest);
+        let run = runs.from(self.body, bytes, begin);
         let whole = text.get(begin..begin + run)?;
         // A sentence may end with a character that a token could have.
         let trimmed = whole.trim_end_matches(['.', '-', '_']);
@@ -64,7 +79,7 @@ impl Token {
     }
 
     fn is_body(&self, body: &str) -> bool {
-        self.length.contains(&body.len()) && looks_random(body) && (self.check)(body)
+        self.length.contains(&body.len()) && (self.check)(body) && looks_random(body)
     }
 
     /// Where a token of a fixed length ends that is broken over two lines.
@@ -75,7 +90,7 @@ impl Token {
         let rest = text.get(begin + run..)?;
         let after = ["\\r\\n", "\\n", "\r\n", "\n", "\\\r\n", "\\\n"].iter().find_map(|mark| rest.strip_prefix(*mark))?;
         let next = after.trim_start_matches([' ', '\t']);
-        let more = self.body.run(next.as_bytes());
+        let more = self.body.run(next.as_bytes(), self.length.end() + 4);
         let body = format!("{}{}", text.get(begin..begin + run)?, next.get(..more)?);
         let end = text.len() - next.len() + more;
         self.is_body(&body).then_some(end)
