@@ -72,6 +72,19 @@ fn measured() -> String {
     table
 }
 
+/// A list in lines of a hundred columns.
+fn wrapped(begin: &str, items: impl Iterator<Item = String>) -> String {
+    let (mut text, mut column) = (begin.to_owned(), begin.len());
+    let all = items.collect::<Vec<_>>().join(", ") + ".";
+    for word in all.split(' ') {
+        let is_full = column + 1 + word.len() > 100;
+        text.push(if is_full { '\n' } else { ' ' });
+        text.push_str(word);
+        column = if is_full { word.len() } else { column + 1 + word.len() };
+    }
+    text
+}
+
 #[test]
 fn the_guide_has_the_rates_that_are_measured() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/guards.md");
@@ -79,8 +92,7 @@ fn the_guide_has_the_rates_that_are_measured() {
     let (begin, end) = ("<!-- measured -->\n", "<!-- end of what is measured -->");
     let (before, rest) = text.split_once(begin).unwrap();
     let (written, after) = rest.split_once(end).unwrap();
-    let names = kinds().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
-    let table = format!("\n{}\nThe kinds: {names}.\n\n", measured());
+    let table = format!("\n{}\n{}\n\n", measured(), wrapped("The kinds:", kinds().map(|kind| format!("`{kind}`"))));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&page, format!("{before}{begin}{table}{end}{after}")).unwrap();
     } else {
