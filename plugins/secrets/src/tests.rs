@@ -37,15 +37,20 @@ fn recall() -> (usize, usize, Vec<String>) {
 /// The tree's own texts: sources, documents, fixtures.
 fn own_texts() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut folders: Vec<PathBuf> = ["host", "plugins", "docs", "wit", "examples"].map(|folder| root.join(folder)).to_vec();
+    let mut folders: Vec<PathBuf> =
+        ["host", "plugins", "docs", "wit", "examples"].map(|folder| root.join(folder)).to_vec();
     let mut texts = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type().unwrap().is_dir() && !["target", "node_modules", ".venv", "packed"].contains(&name.as_str()) {
+            if entry.file_type().unwrap().is_dir()
+                && !["target", "node_modules", ".venv", "packed"].contains(&name.as_str())
+            {
                 folders.push(path);
-            } else if ["rs", "md", "wit", "json", "txt", "toml", "py"].iter().any(|ending| name.ends_with(&format!(".{ending}")))
+            } else if ["rs", "md", "wit", "json", "txt", "toml", "py"]
+                .iter()
+                .any(|ending| name.ends_with(&format!(".{ending}")))
                 && let Ok(text) = std::fs::read_to_string(&path)
             {
                 texts.push((path, text));
@@ -58,7 +63,12 @@ fn own_texts() -> Vec<(PathBuf, String)> {
 /// What the documentation says of the corpus.
 fn measured() -> String {
     let (hits, cases, missed) = recall();
-    assert!(missed.len() * 200 <= cases, "{} of {cases} are missed:\n{}", missed.len(), missed[..missed.len().min(20)].join("\n"));
+    assert!(
+        missed.len() * 200 <= cases,
+        "{} of {cases} are missed:\n{}",
+        missed.len(),
+        missed[..missed.len().min(20)].join("\n")
+    );
     let falses = falses();
     let wrong: Vec<&String> = falses.iter().filter(|text| !found(text).is_empty()).collect();
     assert!(wrong.len() * 500 <= falses.len(), "{} false alarms: {:?}", wrong.len(), &wrong[..wrong.len().min(20)]);
@@ -66,9 +76,19 @@ fn measured() -> String {
     let rate = |part: usize, whole: usize| format!("{:.2} %", 100.0 * part as f64 / whole as f64);
     let _ = writeln!(table, "| corpus | cases | found | rate |");
     let _ = writeln!(table, "| --- | ---: | ---: | ---: |");
-    let _ = writeln!(table, "| secrets of {} kinds, each in up to 9 surroundings | {cases} | {hits} | {} |", kinds().count(), rate(hits, cases));
+    let _ = writeln!(
+        table,
+        "| secrets of {} kinds, each in up to 9 surroundings | {cases} | {hits} | {} |",
+        kinds().count(),
+        rate(hits, cases)
+    );
     let wrong = wrong.len();
-    let _ = writeln!(table, "| texts without a secret: dummies, digests, random texts, public keys | {} | {wrong} | {} |", falses.len(), rate(wrong, falses.len()));
+    let _ = writeln!(
+        table,
+        "| texts without a secret: dummies, digests, random texts, public keys | {} | {wrong} | {} |",
+        falses.len(),
+        rate(wrong, falses.len())
+    );
     table
 }
 
@@ -149,8 +169,20 @@ fn the_name_of_a_value_in_json_stands_before_it() {
 #[test]
 fn time_grows_with_the_text_and_not_faster() {
     for part in [
-        "-----BEGIN RSA PRIVATE KEY-----", "a://b:c@", "https://b:c@", "ghp_", "=", "accountkey=", "eyJ.", "\\n", "1:AA", "Q~", "AZDO",
-        "PuTTY-User-Key-File-", "-us", "AGE-PLUGIN-",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "a://b:c@",
+        "https://b:c@",
+        "ghp_",
+        "=",
+        "accountkey=",
+        "eyJ.",
+        "\\n",
+        "1:AA",
+        "Q~",
+        "AZDO",
+        "PuTTY-User-Key-File-",
+        "-us",
+        "AGE-PLUGIN-",
     ] {
         let text = part.repeat(200_000 / part.len());
         let began = std::time::Instant::now();
