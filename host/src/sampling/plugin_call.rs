@@ -17,20 +17,32 @@ use crate::wit::understudy::plugin::types as wit;
 
 /// One plugin, asked for one request.
 pub(super) struct PluginCall<'a> {
-    pub(super) link: &'a ConfiguredPlugin,
-    pub(super) http: &'a Http,
+    link: &'a ConfiguredPlugin,
+    http: &'a Http,
     /// The request's id, for the log.
-    pub(super) id: &'a str,
+    id: &'a str,
     /// When the plugin's time is up.
-    pub(super) until: Instant,
-    pub(super) progress: Option<&'a mpsc::Sender<String>>,
+    until: Instant,
+    progress: Option<&'a mpsc::Sender<String>>,
+    /// How often the provider was asked; not of handlers, which ask by themselves.
+    pub(super) sent: u32,
 }
 
-impl PluginCall<'_> {
+impl<'a> PluginCall<'a> {
+    pub(super) const fn new(
+        link: &'a ConfiguredPlugin,
+        http: &'a Http,
+        id: &'a str,
+        until: Instant,
+        progress: Option<&'a mpsc::Sender<String>>,
+    ) -> Self {
+        Self { link, http, id, until, progress, sent: 0 }
+    }
+
     /// Lets the plugin answer: a handler by itself; a provider by `start`, then one exchange and what the plugin makes of it, as
     /// often as it wants.
     pub(super) async fn answer(
-        &self,
+        &mut self,
         request: &Arc<wit::CreateMessageRequest>,
         options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
@@ -95,7 +107,7 @@ impl PluginCall<'_> {
 
     /// One exchange and what the plugin makes of it, again as often as that may help and the deadline allows. Each attempt sends
     /// the same request and passes the same state to a fresh instance: the events of a stream that broke are discarded.
-    async fn fetch(&self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
+    async fn fetch(&mut self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
         let body = Bytes::from(std::mem::take(&mut fetch.request.body));
         let state = Bytes::from(std::mem::take(&mut fetch.state));
         let mut attempt = 0;
@@ -107,9 +119,10 @@ impl PluginCall<'_> {
         }
     }
 
-    async fn attempt(&self, fetch: &wit::Fetch, state: &Bytes, body: Bytes) -> Result<wit::Step, Error> {
+    async fn attempt(&mut self, fetch: &wit::Fetch, state: &Bytes, body: Bytes) -> Result<wit::Step, Error> {
         let (link, id, path, size) = (self.link, self.id, &fetch.request.path, body.len());
         let began = Instant::now();
+        self.sent = self.sent.saturating_add(1);
         let exchange = link.provider_client.exchange(self.http, fetch, body);
         let response = match provider_timed(exchange).await? {
             ProviderResponse::Whole(response) => response,
