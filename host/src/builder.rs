@@ -381,7 +381,8 @@ impl Sampler {
     }
 }
 
-#[cfg(all(test, feature = "builtins"))]
+#[cfg(feature = "builtins")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::builtins;
