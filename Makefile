@@ -8,7 +8,7 @@ RUNS ?= 1000000
 RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
 RACED = race race-understudy race-native race-rmcp-client race-server race-provider
 
-.PHONY: demo test unit lint lint-race deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-lint setup-peers
+.PHONY: demo test unit lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-lint setup-peers
 
 # The features of the whole workspace, so that `make test` compiles nothing of it again; of the programs only the two that are shown.
 demo: setup-rust
@@ -26,16 +26,12 @@ test: setup-rust
 unit: setup-rust
 	$(CARGO) test --workspace --lib
 
-# The fuzz targets' feature turns on nothing of others' crates, so clippy and `make test` share build scripts and macros.
+# The features of fuzz targets and races turn on nothing of others' crates, so clippy and `make test` share build scripts and macros.
 lint: setup-rust setup-lint
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,$(RACE) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
 	@$(MAKE) --no-print-directory deny
-
-# What is raced: `native` has half the host's files once more, so it isn't in `lint`.
-lint-race: setup-rust setup-lint
-	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,$(RACE) -- -D warnings
 
 # Licences, sources and bans of all packages, and what is known against them where the database can be had. The test `supply.rs` holds licences
 # and sources to the same lists without it.
