@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(price.for_tokens(1), NanoDollars(100));
         assert_eq!(NanoDollars(1).for_tokens(1), NanoDollars(1));
         assert_eq!(price.for_tokens(1_000_000).to_string(), "$0.10");
-        assert_eq!(price.for_tokens(u64::MAX), NanoDollars(1_844_674_407_370_955_162));
+        assert_eq!(price.for_tokens(u64::MAX), NanoDollars(i64::MAX));
         assert_eq!(NanoDollars(i64::MAX).for_tokens(u64::MAX), NanoDollars(i64::MAX));
     }
 }

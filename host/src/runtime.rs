@@ -10,6 +10,7 @@ mod overrides;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
@@ -113,6 +114,8 @@ pub struct SharedResources {
     options: RuntimeOptions,
     /// Made when the first plugin needs it.
     engine: Mutex<Option<Arc<Engine>>>,
+    /// Whether requests are being answered while components are compiled.
+    in_background: AtomicBool,
     /// With its connections to providers: servers that ask the same one needn't each have a connection and a handshake.
     http: Arc<Http>,
     /// Made when the first server needs it.
@@ -130,7 +133,8 @@ impl SharedResources {
     #[must_use]
     pub fn new(options: RuntimeOptions) -> Self {
         let http = Arc::new(Http::in_environment(&options.environment));
-        Self { options, engine: Mutex::default(), http, ledger: Mutex::default() }
+        let in_background = AtomicBool::default();
+        Self { options, engine: Mutex::default(), in_background, http, ledger: Mutex::default() }
     }
 
     /// Where variables are looked up.
@@ -156,7 +160,19 @@ impl SharedResources {
         if let Some(on_compile) = self.options.on_compile.clone() {
             engine.observe_compiling(Box::new(move |name, size| on_compile(name, size)));
         }
+        if self.in_background.load(Ordering::Relaxed) {
+            engine.compile_in_background();
+        }
         Ok(Arc::clone(made.insert(engine)))
+    }
+
+    /// Components are compiled at a low priority from now on: a reload takes cores that requests want.
+    pub(crate) fn compile_in_background(&self) {
+        let made = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_background.store(true, Ordering::Relaxed);
+        if let Some(engine) = &*made {
+            engine.compile_in_background();
+        }
     }
 
     /// Loads one plugin.
@@ -288,5 +304,18 @@ mod tests {
         let two = shared.load_sampler(&config, "two", &rule, &overrides).await.unwrap();
         assert_eq!(Arc::strong_count(&shared.http), 3);
         drop((one, two));
+    }
+
+    #[test]
+    fn the_first_start_compiles_at_full_speed_and_a_reload_in_the_background() {
+        let shared = SharedResources::default();
+        let engine = shared.engine().unwrap();
+        assert!(!engine.compiles_in_background());
+        shared.compile_in_background();
+        assert!(engine.compiles_in_background());
+        // No plugin was there at the start, so neither was an engine.
+        let shared = SharedResources::default();
+        shared.compile_in_background();
+        assert!(shared.engine().unwrap().compiles_in_background());
     }
 }

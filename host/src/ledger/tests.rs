@@ -219,6 +219,7 @@ async fn a_ledger_that_cannot_be_used_says_why() {
     Ledger::open_existing(&path).await.unwrap().lock().await.execute("PRAGMA user_version = 7").await.unwrap();
     let newer = Ledger::open(&path).await.unwrap_err().to_string();
     assert!(newer.contains("version 7") && newer.contains("newer Understudy"), "{newer}");
+    let path = place.path().join("own").join("other.db");
     std::fs::write(&path, "This is no database, and has never been one; it is a text.".repeat(100)).unwrap();
     let corrupt = Ledger::open(&path).await.unwrap_err().to_string();
     assert!(corrupt.contains("move it away"), "{corrupt}");

@@ -71,6 +71,7 @@ impl Pipeline {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "no part of a pipeline wants them yet")]
     pub(super) const fn wants_circumstances(&self) -> bool {
         self.spending.is_some()
     }

@@ -67,6 +67,10 @@ use crate::binding::Digest;
 
 /// The plugin.
 #[derive(Debug)]
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str =
+    r#"{"usage":{"cacheRead":["/cache_read_input_tokens"],"cacheWrite":["/cache_creation_input_tokens"]}}"#;
+
 pub struct Anthropic;
 
 export_streaming_provider!(Anthropic);
@@ -91,7 +95,7 @@ impl Provider for Anthropic {
                 optional: false,
             }),
             settings_schema: settings::schema(),
-            extensions: String::new(),
+            extensions: USAGE.to_owned(),
         }
     }
 

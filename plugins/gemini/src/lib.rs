@@ -71,6 +71,10 @@ use crate::stream::Chunks;
 
 /// The plugin.
 #[derive(Debug)]
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str =
+    r#"{"usage":{"cacheRead":["/cachedContentTokenCount"],"reasoning":["/thoughtsTokenCount"]}}"#;
+
 pub struct Gemini;
 
 export_streaming_provider!(Gemini);
@@ -113,7 +117,7 @@ impl Provider for Gemini {
                 optional: false,
             }),
             settings_schema: settings::SCHEMA.to_owned(),
-            extensions: String::new(),
+            extensions: USAGE.to_owned(),
         }
     }
 

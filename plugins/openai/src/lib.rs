@@ -48,6 +48,10 @@ use crate::settings::{Api, Settings};
 
 /// The plugin.
 #[derive(Debug)]
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str =
+    r#"{"usage":{"cacheRead":["/prompt_tokens_details/cached_tokens","/input_tokens_details/cached_tokens"],"cacheWrite":["/prompt_tokens_details/cache_write_tokens","/input_tokens_details/cache_write_tokens"],"reasoning":["/completion_tokens_details/reasoning_tokens","/output_tokens_details/reasoning_tokens"]}}"#;
+
 pub struct OpenAi;
 
 export_streaming_provider!(OpenAi);
@@ -81,7 +85,7 @@ impl Provider for OpenAi {
                 optional: false,
             }),
             settings_schema: settings::SCHEMA.to_owned(),
-            extensions: String::new(),
+            extensions: USAGE.to_owned(),
         }
     }
 

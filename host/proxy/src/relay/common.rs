@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::closable_sender::ClosableSender;
+use super::lookalike;
 use super::request_state::StateKey;
 use crate::transport::Incoming;
 use crate::transport::server::Restart;
@@ -90,6 +91,27 @@ pub(super) struct Prelude {
     /// Whether a line that is no JSON-RPC has been reported already.
     pub(super) garbled: bool,
     pub(super) ended: CancellationToken,
+}
+
+/// Whether this is forwarded in every era: a notification, or no message at all.
+pub(super) fn is_for_the_client(incoming: &Incoming) -> bool {
+    let Incoming::Message(message) = incoming else { return false };
+    let head = Head::of(&message.line);
+    !matches!(head.kind(), Kind::Request | Kind::Response | Kind::Batch) && !lookalike::is_one(&message.line, &head)
+}
+
+/// Adds a message of the server to those that wait for its era. If [`MOST_EARLY`] wait already, the oldest is forwarded; `false` if it is one that
+/// not every era forwards, so that no more should be read.
+pub(super) async fn keep_early(early: &mut VecDeque<Incoming>, incoming: Incoming, to_front: &ClosableSender) -> bool {
+    early.push_back(incoming);
+    if early.len() <= MOST_EARLY {
+        return true;
+    }
+    let oldest = early.pop_front_if(|oldest| is_for_the_client(oldest));
+    let Some(Incoming::Message(oldest)) = oldest else { return false };
+    // If the client has gone, its side says so.
+    let _ = to_front.send(oldest).await;
+    true
 }
 
 /// The next message: first those that were read before, then those to come.

@@ -16,6 +16,7 @@ use super::action::Action;
 use super::bridge::legacy_to_modern;
 use super::closable_sender::ClosableSender;
 use super::common::{Failure, Prelude, create, next, refuse_length, report_garbage};
+use super::discover;
 use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::RelaySession;
@@ -107,8 +108,8 @@ async fn backward(
             Incoming::TooLong { head, bytes } => {
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            Incoming::Message(message) if silent.asked && SilenceWatch::is_answer(&message.line) => {
-                silent.answered(&message.line, &shared.session, &shared.to_back, &mut from_back);
+            Incoming::Message(message) if silent.asked && discover::is_answer(&message.line) => {
+                silent.answered(&message.line, &shared.session, &shared.to_back, (&mut said, &mut from_back));
                 true
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
@@ -118,8 +119,9 @@ async fn backward(
                 }
                 // It may speak the modern era alone.
                 Some(initialize) => {
-                    legacy_to_modern::splice_if_modern(&initialize, &shared.to_front, &shared.to_back, &mut from_back)
-                        .await
+                    let (to_front, to_back) = (&shared.to_front, &shared.to_back);
+                    let from_back = (&mut said, &mut from_back);
+                    legacy_to_modern::splice_if_modern(&initialize, to_front, to_back, from_back).await
                         || shared.server_says(message).await
                 }
             },
