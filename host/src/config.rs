@@ -136,7 +136,8 @@ impl Config {
         config.plugins = entries(&mut root, "plugins")?;
         config.budgets = spending::budgets(&mut root)?;
         // Budgets are kept in the ledger.
-        config.ledger = spending::ledger(&mut root)?.or_else(|| (!config.budgets.is_empty()).then(LedgerConfig::default));
+        config.ledger =
+            spending::ledger(&mut root)?.or_else(|| (!config.budgets.is_empty()).then(LedgerConfig::default));
         for block in ["mcpServers", "servers"] {
             root.section(block)?;
         }

@@ -100,12 +100,7 @@ mod tests {
 
     fn rates(input: &str, cache_read: &str, cache_write: &str, output: &str) -> Rates {
         let read = |text: &str| text.parse().unwrap();
-        Rates {
-            input: read(input),
-            cache_read: read(cache_read),
-            cache_write: read(cache_write),
-            output: read(output),
-        }
+        Rates { input: read(input), cache_read: read(cache_read), cache_write: read(cache_write), output: read(output) }
     }
 
     #[test]

@@ -84,7 +84,12 @@ impl RuntimeOptions {
     /// The process's environment, and the user's cache folder (`$XDG_CACHE_HOME/understudy` on Linux).
     #[must_use]
     pub fn from_env() -> Self {
-        Self { environment: Environment::process(), cache_folder: Engine::cache_folder(), state_folder: state_folder(), ..Self::default() }
+        Self {
+            environment: Environment::process(),
+            cache_folder: Engine::cache_folder(),
+            state_folder: state_folder(),
+            ..Self::default()
+        }
     }
 }
 

@@ -190,7 +190,9 @@ fn time(text: &str) -> Result<i64> {
     }
     let date = text.parse::<Date>().ok().and_then(|date| date.to_zoned_datetime(TimeZone::system()).ok());
     let Some(date) = date else {
-        bail!(UsageError(format!("`{text}` is no time: write a date (`2026-11-01`), a time (`2026-11-01T12:00:00Z`), or how long ago (`24h`)")));
+        bail!(UsageError(format!(
+            "`{text}` is no time: write a date (`2026-11-01`), a time (`2026-11-01T12:00:00Z`), or how long ago (`24h`)"
+        )));
     };
     Ok(date.timestamp().as_millisecond())
 }
@@ -203,9 +205,8 @@ async fn list(ledger: &Ledger, args: ListArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     if args.format.csv {
-        let heads = [
-            "id", "opened", "server", "tool", "client", "plugin", "model", "tokens", "cost", "outcome", "reason",
-        ];
+        let heads =
+            ["id", "opened", "server", "tool", "client", "plugin", "model", "tokens", "cost", "outcome", "reason"];
         let row = |row: &Row| {
             let (plugin, model) = asked(row);
             [

@@ -157,7 +157,11 @@ fn budget(key: &str, value: Value) -> Result<Budget, ConfigError> {
 pub(super) fn prices(section: &mut Section) -> Result<Vec<(String, Price)>, ConfigError> {
     let Some(prices) = section.section("prices")? else { return Ok(Vec::new()) };
     let path = section.key("prices");
-    prices.into_map().into_iter().map(|(model, value)| Ok((model.clone(), price(&format!("{path}.{model}"), value)?))).collect()
+    prices
+        .into_map()
+        .into_iter()
+        .map(|(model, value)| Ok((model.clone(), price(&format!("{path}.{model}"), value)?)))
+        .collect()
 }
 
 /// One price: `{ "input": "$3", "output": "$15", "cacheRead": "$0.30", "cacheWrite": "$3.75", "above": { "tokens": 200000, … } }`

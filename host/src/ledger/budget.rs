@@ -112,7 +112,15 @@ pub(super) async fn check(
         let reason = format!(
             "the budget{whose} of {limit} a {per} (`{key}`) has {left} left, and this request may take {needed}; {then}"
         );
-        Ok(Err(BudgetRefusal { budget: key.clone(), reason, of, limit, left, needed, anew: anew.map(|anew| anew.to_string()) }))
+        Ok(Err(BudgetRefusal {
+            budget: key.clone(),
+            reason,
+            of,
+            limit,
+            left,
+            needed,
+            anew: anew.map(|anew| anew.to_string()),
+        }))
     };
     let counts = [
         ("requests", "request", budget.requests, spent.requests, more.requests),
@@ -176,7 +184,8 @@ async fn counter(
         .bind(call)
         .fetch_one(&mut *connection)
         .await?;
-    let add = sqlx::query("INSERT INTO counters (scope, begins, ends, requests, tokens, cost) VALUES (?, ?, ?, ?, ?, ?)");
+    let add =
+        sqlx::query("INSERT INTO counters (scope, begins, ends, requests, tokens, cost) VALUES (?, ?, ?, ?, ?, ?)");
     add.bind(&scope).bind(begins).bind(ends).bind(requests).bind(tokens).bind(cost).execute(connection).await?;
     Ok(Amount { requests, tokens, cost: NanoDollars(cost) })
 }

@@ -137,12 +137,7 @@ fn link(before: &[u8], kind: Kind, request: i64, written: &Value) -> [u8; 32] {
 }
 
 /// Adds the link of a step that has just been written; `attempt`: its place among those of the request.
-pub(super) async fn add(
-    connection: &mut SqliteConnection,
-    kind: Kind,
-    request: i64,
-    attempt: i64,
-) -> sqlx::Result<()> {
+pub(super) async fn add(connection: &mut SqliteConnection, kind: Kind, request: i64, attempt: i64) -> sqlx::Result<()> {
     let last = sqlx::query_as("SELECT seq, hash FROM chain ORDER BY seq DESC LIMIT 1");
     let last: Option<(i64, Vec<u8>)> = last.fetch_optional(&mut *connection).await?;
     let (seq, before) = last.unwrap_or_default();
@@ -168,9 +163,8 @@ async fn verify(connection: &mut SqliteConnection, noted: Option<&str>) -> sqlx:
     let links: Vec<(i64, String, i64, Vec<u8>)> =
         sqlx::query_as("SELECT seq, kind, request, hash FROM chain ORDER BY seq").fetch_all(&mut *connection).await?;
     // Rows up to the last one that was pruned may be gone.
-    let pruned: Option<i64> = sqlx::query_scalar("SELECT max(request) FROM chain WHERE kind = 'prune'")
-        .fetch_one(&mut *connection)
-        .await?;
+    let pruned: Option<i64> =
+        sqlx::query_scalar("SELECT max(request) FROM chain WHERE kind = 'prune'").fetch_one(&mut *connection).await?;
     let present: Vec<i64> = sqlx::query_scalar("SELECT id FROM requests").fetch_all(&mut *connection).await?;
     let mut unchained: BTreeSet<i64> = present.iter().copied().collect();
     let (mut faults, mut before, mut expected) = (Vec::new(), Vec::new(), 1);

@@ -233,7 +233,8 @@ impl Ledger {
                 .fetch_one(&mut *transaction)
                 .await?;
             let Some(last) = last else { return Ok(0) };
-            let removed = sqlx::query("DELETE FROM requests WHERE id <= ?").bind(last).execute(&mut *transaction).await?;
+            let removed =
+                sqlx::query("DELETE FROM requests WHERE id <= ?").bind(last).execute(&mut *transaction).await?;
             let old = sqlx::query("DELETE FROM counters WHERE ends < ? OR begins = 0").bind(before);
             old.execute(&mut *transaction).await?;
             chain::add(&mut transaction, Kind::Prune, last, 0).await?;

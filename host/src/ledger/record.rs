@@ -117,14 +117,7 @@ impl Record {
                 .then(|| String::from_utf8_lossy(params).into_owned()),
             ..opening
         };
-        Self {
-            spending: Arc::clone(spending),
-            opening,
-            row: None,
-            charge: Charge::Nothing,
-            tries: 0,
-            is_closed: false,
-        }
+        Self { spending: Arc::clone(spending), opening, row: None, charge: Charge::Nothing, tries: 0, is_closed: false }
     }
 
     /// The models that the server wished for.
@@ -245,7 +238,8 @@ fn unknown_price(attempt: &Attempt, budget: &Budget) -> Error {
         "the budget `{}` counts money, and the price of {named} of the plugin `{plugin}` is not known; write it into the config: `{key}`: {{\"{model}\": {{\"input\": \"$3\", \"output\": \"$15\"}}}} (US dollars for a million tokens)",
         budget.key
     );
-    let data = serde_json::json!({ "budget": budget.key, "of": "money", "plugin": plugin, "model": model, "missing": key });
+    let data =
+        serde_json::json!({ "budget": budget.key, "of": "money", "plugin": plugin, "model": model, "missing": key });
     Error::Budget { reason, data: Box::new(data) }
 }
 

@@ -106,11 +106,7 @@ async fn reserve(
     budgets: &[Budget],
     now: &ZonedDateTime,
 ) -> sqlx::Result<Result<OpenRow, BudgetRefusal>> {
-    let scopes = Scopes {
-        server: opening.server.clone(),
-        plugin: attempt.plugin.clone(),
-        call: opening.call.clone(),
-    };
+    let scopes = Scopes { server: opening.server.clone(), plugin: attempt.plugin.clone(), call: opening.call.clone() };
     let at = now.timestamp().as_millisecond();
     let mut reserved = attempt.worst_case();
     let mut transaction = begin(connection).await?;
@@ -130,7 +126,9 @@ async fn reserve(
     let is_first = row.is_none();
     let mut row = match row {
         Some(row) => row,
-        None => OpenRow { id: open(&mut transaction, opening).await?, scopes: scopes.clone(), attempt: None, attempts: 0 },
+        None => {
+            OpenRow { id: open(&mut transaction, opening).await?, scopes: scopes.clone(), attempt: None, attempts: 0 }
+        }
     };
     let add = "INSERT INTO attempts (request, opened, plugin, plugin_sha256, model, reserved_tokens, reserved_cost, is_priced, tokens, cost)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -154,8 +152,7 @@ async fn reserve(
     transaction.commit().await?;
     row.scopes = scopes;
     row.attempts += 1;
-    row.attempt =
-        Some(OpenAttempt { id: added.last_insert_rowid(), opened: at, attempt: attempt.clone(), reserved });
+    row.attempt = Some(OpenAttempt { id: added.last_insert_rowid(), opened: at, attempt: attempt.clone(), reserved });
     Ok(Ok(row))
 }
 

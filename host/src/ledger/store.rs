@@ -109,7 +109,9 @@ pub enum LedgerError {
         path: String,
     },
     /// A later version of Understudy made it.
-    #[error("the ledger `{path}` has version {found}, and this program knows {VERSION}: use a newer Understudy, or set `ledger.path`")]
+    #[error(
+        "the ledger `{path}` has version {found}, and this program knows {VERSION}: use a newer Understudy, or set `ledger.path`"
+    )]
     Newer {
         /// Its file.
         path: String,

@@ -39,15 +39,7 @@ fn counted(input: u64, output: u64) -> Charge {
 }
 
 fn budget(per: Period) -> Budget {
-    Budget {
-        key: "budgets[0]".to_owned(),
-        server: None,
-        plugin: None,
-        per,
-        money: None,
-        tokens: None,
-        requests: None,
-    }
+    Budget { key: "budgets[0]".to_owned(), server: None, plugin: None, per, money: None, tokens: None, requests: None }
 }
 
 async fn memory() -> Ledger {
@@ -158,12 +150,18 @@ async fn the_next_plugin_is_another_attempt_of_one_request() {
 #[tokio::test]
 async fn a_changed_or_missing_row_is_found() {
     for (change, fault) in [
-        ("UPDATE requests SET server = 'x' WHERE id = 2", Fault::Changed { seq: 3, kind: "open".to_owned(), request: 2 }),
+        (
+            "UPDATE requests SET server = 'x' WHERE id = 2",
+            Fault::Changed { seq: 3, kind: "open".to_owned(), request: 2 },
+        ),
         ("UPDATE requests SET cost = 0 WHERE id = 2", Fault::Changed { seq: 4, kind: "close".to_owned(), request: 2 }),
         ("UPDATE attempts SET input = 0 WHERE id = 1", Fault::Changed { seq: 2, kind: "close".to_owned(), request: 1 }),
         ("DELETE FROM requests WHERE id = 1", Fault::MissingRow { request: 1 }),
         ("DELETE FROM chain WHERE seq = 2", Fault::MissingLink { seq: 2 }),
-        ("DELETE FROM chain WHERE seq > 4; DELETE FROM requests WHERE id = 3", Fault::NoSuchHead { head: String::new() }),
+        (
+            "DELETE FROM chain WHERE seq > 4; DELETE FROM requests WHERE id = 3",
+            Fault::NoSuchHead { head: String::new() },
+        ),
         ("DELETE FROM chain WHERE request = 3", Fault::Unchained { request: 3 }),
     ] {
         let ledger = memory().await;

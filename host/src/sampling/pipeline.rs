@@ -193,14 +193,20 @@ impl Pipeline {
             // Each plugin has its own `limits.deadline`; the rest of the request's is for the next one.
             let after = link.plugin.limits().deadline;
             let until = until.min(Instant::now() + after);
-            if let Some(record) = record {
-                record.reserve(attempt(link, &choice.model, &request)).await?;
-            }
-            let mut call = PluginCall::new(link, &self.http, &options.request_id, until, progress);
+            let reserved = match record.as_mut() {
+                Some(record) => {
+                    let attempt = attempt(link, &choice.model, &request);
+                    record.reserve(attempt.clone()).await?;
+                    Some((record, attempt))
+                }
+                None => None,
+            };
+            let mut call = PluginCall::new(link, &self.http, &options.request_id, until, progress, reserved);
             let outcome = tokio::time::timeout(after, call.answer(&request, &options)).await;
+            let sent = call.sent;
             if let Some(record) = record {
-                record.tried(call.sent);
-                record.charge(charge(link, call.sent, &outcome));
+                record.tried(sent);
+                record.charge(charge(link, sent, &outcome));
             }
             let secrets = link.secrets();
             let answer = match outcome {

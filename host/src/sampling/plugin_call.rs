@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{ConfiguredPlugin, hop, redaction};
 use crate::error::{Error, Limit};
+use crate::ledger::{Attempt, Charge, Record};
 use crate::outbound::redact::Tail;
 use crate::outbound::{EventStream, Http, ProviderResponse};
 use crate::retry;
@@ -24,6 +25,8 @@ pub(super) struct PluginCall<'a> {
     /// When the plugin's time is up.
     until: Instant,
     progress: Option<&'a mpsc::Sender<String>>,
+    /// The request's record, and what asking the provider may take, where the config has a ledger.
+    record: Option<(&'a mut Record, Attempt)>,
     /// How often the provider was asked; not of handlers, which ask by themselves.
     pub(super) sent: u32,
 }
@@ -35,8 +38,9 @@ impl<'a> PluginCall<'a> {
         id: &'a str,
         until: Instant,
         progress: Option<&'a mpsc::Sender<String>>,
+        record: Option<(&'a mut Record, Attempt)>,
     ) -> Self {
-        Self { link, http, id, until, progress, sent: 0 }
+        Self { link, http, id, until, progress, record, sent: 0 }
     }
 
     /// Lets the plugin answer: a handler by itself; a provider by `start`, then one exchange and what the plugin makes of it, as
@@ -76,7 +80,7 @@ impl<'a> PluginCall<'a> {
 
     /// A handler's answer. What failed in passing is tried again from the beginning, by a fresh instance.
     async fn handled(
-        &self,
+        &mut self,
         request: &Arc<wit::CreateMessageRequest>,
         options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
@@ -94,12 +98,18 @@ impl<'a> PluginCall<'a> {
     }
 
     /// Waits for the next attempt and numbers it; gives the error back where there is to be none.
-    async fn pause(&self, error: Error, attempt: u32) -> Result<u32, Error> {
+    async fn pause(&mut self, error: Error, attempt: u32) -> Result<u32, Error> {
         let left = self.until.saturating_duration_since(Instant::now());
         let retries = self.link.plugin.limits().retries;
         let error = redaction::redact_error(error, &self.link.secrets());
         let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
         let attempt = attempt + 1;
+        if let Some((record, again)) = &mut self.record
+            && error.may_have_cost()
+        {
+            record.charge(Charge::Unknown);
+            record.reserve(again.clone()).await?;
+        }
         tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
         timeline::wait("retry", tokio::time::sleep(wait)).await;
         Ok(attempt)

@@ -65,12 +65,16 @@ use understudy_plugin::{Provider, export_streaming_provider, http, state};
 use crate::again::First;
 use crate::binding::Digest;
 
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str = r#"{
+    "usage": {
+        "cacheRead":["/cache_read_input_tokens"],
+        "cacheWrite":["/cache_creation_input_tokens"]
+    }
+}"#;
+
 /// The plugin.
 #[derive(Debug)]
-/// Where the parts of the counts are in `usage.details`, for the host's ledger.
-const USAGE: &str =
-    r#"{"usage":{"cacheRead":["/cache_read_input_tokens"],"cacheWrite":["/cache_creation_input_tokens"]}}"#;
-
 pub struct Anthropic;
 
 export_streaming_provider!(Anthropic);

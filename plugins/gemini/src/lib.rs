@@ -69,12 +69,16 @@ use understudy_plugin::{Provider, export_streaming_provider, http, state};
 use crate::settings::Settings;
 use crate::stream::Chunks;
 
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str = r#"{
+    "usage": {
+        "cacheRead":["/cachedContentTokenCount"],
+        "reasoning":["/thoughtsTokenCount"]
+    }
+}"#;
+
 /// The plugin.
 #[derive(Debug)]
-/// Where the parts of the counts are in `usage.details`, for the host's ledger.
-const USAGE: &str =
-    r#"{"usage":{"cacheRead":["/cachedContentTokenCount"],"reasoning":["/thoughtsTokenCount"]}}"#;
-
 pub struct Gemini;
 
 export_streaming_provider!(Gemini);

@@ -156,11 +156,7 @@ impl From<Error> for Failure {
 }
 
 /// Answers one sampling request: the result as JSON.
-pub(super) async fn create(
-    sampler: &Sampler,
-    asked: SamplingRequest<'_>,
-    shown: &str,
-) -> Result<String, Failure> {
+pub(super) async fn create(sampler: &Sampler, asked: SamplingRequest<'_>, shown: &str) -> Result<String, Failure> {
     // A panic of ours must not leave the server waiting for ever.
     match AssertUnwindSafe(sampler.create_message_json(asked)).catch_unwind().await {
         Ok(Ok(result)) => Ok(result),

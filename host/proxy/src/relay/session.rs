@@ -301,8 +301,7 @@ impl RelaySession {
         let Some(sampler) = self.sampler() else { return Ok(()) };
         let mut with_client = self.with_client();
         let bytes = with_client.values().map(|asked| asked.params.len()).sum::<usize>();
-        sampler
-            .check_room(with_client.len() + 1, bytes + params.len())?;
+        sampler.check_room(with_client.len() + 1, bytes + params.len())?;
         with_client.insert(ids::key(id).into_owned(), WithClient { id: id.to_vec(), params: params.clone() });
         Ok(())
     }

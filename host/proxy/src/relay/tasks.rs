@@ -33,7 +33,6 @@ const POLL: u64 = 500;
 const MOST: usize = 256;
 const MOST_BYTES: usize = 64 << 20;
 
-
 /// The tasks of one session.
 #[derive(Debug, Default)]
 pub(super) struct Tasks(Mutex<TasksState>);

@@ -65,12 +65,7 @@ impl StatelessRelay {
     }
 
     /// Holds what the server requires to the rule, also where the client is to answer it.
-    fn hold(
-        &self,
-        call: &MultiRoundRequest,
-        required: &InputRequired,
-        line: &Bytes,
-    ) -> Result<HeldInput, Failure> {
+    fn hold(&self, call: &MultiRoundRequest, required: &InputRequired, line: &Bytes) -> Result<HeldInput, Failure> {
         let tools = self.rule.tools.as_deref();
         let called = call.tool().map(|call| call.tool);
         if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
