@@ -217,7 +217,7 @@ pub enum CompileLimit {
 }
 
 impl Error {
-    /// The JSON-RPC code (PROTOCOL "Errors, legacy").
+    /// The JSON-RPC code (MCP, "Error handling" of sampling).
     #[must_use]
     pub fn code(&self) -> i64 {
         match self {

@@ -15,6 +15,7 @@
 //! | `budget` | the budgets' periods and counters |
 //! | `chain` | the hashes that make a changed row evident |
 //! | `query` | reading rows and sums; pruning |
+//! | `tests` | all of it together |
 //! | `absent` | the substitute for the file without the feature `ledger` |
 
 #[cfg(not(feature = "ledger"))]
@@ -39,7 +40,7 @@ pub use absent::{Ledger, LedgerError};
 pub use chain::{Fault, Verified};
 pub use entry::{Attempt, BudgetRefusal, Charge, Opening, Outcome};
 #[cfg(feature = "ledger")]
-pub use query::{AttemptRow, Content, Filter, Group, Row, Sum};
+pub use query::{AttemptRow, Content, Filter, Group, RequestRow, Sum};
 #[cfg(feature = "ledger")]
 pub use store::{Ledger, LedgerError, MEMORY};
 

@@ -81,7 +81,7 @@ pub struct RuntimeOptions {
 }
 
 impl RuntimeOptions {
-    /// The process's environment, and the user's cache folder (`$XDG_CACHE_HOME/understudy` on Linux).
+    /// The process's environment, and the user's cache and state folders (`$XDG_CACHE_HOME/understudy` and `$XDG_STATE_HOME/understudy` on Linux).
     #[must_use]
     pub fn from_env() -> Self {
         Self {

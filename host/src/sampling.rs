@@ -345,6 +345,7 @@ impl Sampler {
     /// # Errors
     /// - [`Error::InvalidRequest`], [`Error::RequestTooLarge`]: the request breaks a rule of the protocol, or a limit
     /// - [`Error::TooOften`], [`Error::TooMany`], [`Error::TooMuch`]: there are too many requests of this server at once
+    /// - [`Error::Budget`]: a budget has too little left, or a model's price isn't known; [`Error::Ledger`]: it can't be recorded
     /// - [`Error::Deadline`]: there was no answer within `limits.deadline`
     /// - [`Error::Trap`], [`Error::Limit`], [`Error::Guest`], [`Error::Refused`], [`Error::BadAnswer`]: the plugin failed, or did what it may not
     /// - [`Error::Unreachable`], [`Error::ResponseTooLarge`], [`Error::BadStream`]: the provider can't be reached, or answers what can't be read

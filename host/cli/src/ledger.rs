@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::args::{GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
 use super::setup;
-use understudy::ledger::{Filter, Group, Ledger, Row, Sum, path_in};
+use understudy::ledger::{Filter, Group, Ledger, RequestRow, Sum, path_in};
 use understudy::runtime::state_folder;
 use understudy::text::one_line;
 
@@ -207,7 +207,7 @@ async fn list(ledger: &Ledger, args: ListArgs) -> Result<Outcome> {
     if args.format.csv {
         let heads =
             ["id", "opened", "server", "tool", "client", "plugin", "model", "tokens", "cost", "outcome", "reason"];
-        let row = |row: &Row| {
+        let row = |row: &RequestRow| {
             let (plugin, model) = asked(row);
             [
                 row.id.to_string(),
@@ -240,7 +240,7 @@ async fn list(ledger: &Ledger, args: ListArgs) -> Result<Outcome> {
 }
 
 /// The plugin and the model that were asked last.
-fn asked(row: &Row) -> (String, String) {
+fn asked(row: &RequestRow) -> (String, String) {
     row.attempts.last().map(|attempt| (attempt.plugin.clone(), attempt.model.clone())).unwrap_or_default()
 }
 
@@ -248,7 +248,7 @@ async fn show(ledger: &Ledger, id: i64, json: bool) -> Result<Outcome> {
     #[derive(Serialize)]
     struct Shown<'a> {
         #[serde(flatten)]
-        row: &'a Row,
+        row: &'a RequestRow,
         content: Option<&'a understudy::ledger::Content>,
     }
     let Some((row, content)) = ledger.row(id).await? else {

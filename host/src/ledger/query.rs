@@ -38,7 +38,7 @@ pub enum Group {
 
 /// A request.
 #[derive(Debug, Clone, Serialize)]
-pub struct Row {
+pub struct RequestRow {
     /// Its number.
     pub id: i64,
     /// When it came, RFC 3339, UTC.
@@ -135,7 +135,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the ledger can't be read.
-    pub async fn rows(&self, filter: &Filter) -> Result<Vec<Row>, LedgerError> {
+    pub async fn rows(&self, filter: &Filter) -> Result<Vec<RequestRow>, LedgerError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM requests");
         conditions(&mut query, filter, "requests");
         query.push(" ORDER BY id DESC");
@@ -164,7 +164,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the ledger can't be read.
-    pub async fn row(&self, id: i64) -> Result<Option<(Row, Option<Content>)>, LedgerError> {
+    pub async fn row(&self, id: i64) -> Result<Option<(RequestRow, Option<Content>)>, LedgerError> {
         let mut connection = self.lock().await;
         let read = async {
             let found = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id);
@@ -277,9 +277,9 @@ fn time(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds).map_or_else(|_| milliseconds.to_string(), |time| time.to_string())
 }
 
-fn request(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Row> {
+fn request(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<RequestRow> {
     let cost = NanoDollars(row.try_get("cost")?);
-    Ok(Row {
+    Ok(RequestRow {
         id: row.try_get("id")?,
         opened: time(row.try_get("opened")?),
         closed: row.try_get::<Option<i64>, _>("closed")?.map(time),

@@ -23,6 +23,7 @@ use crate::sandbox::Plugin;
 use crate::select;
 use crate::select::{Catalogue, Choice};
 use crate::text::one_line;
+use crate::timeline::wait;
 use crate::wit::understudy::plugin::types as wit;
 
 /// The plugin chain and the limits of one config generation.
@@ -71,7 +72,7 @@ impl Pipeline {
         }
     }
 
-    #[expect(clippy::unused_self, reason = "no part of a pipeline wants them yet")]
+    /// Whether anybody wants the circumstances of a request.
     pub(super) const fn wants_circumstances(&self) -> bool {
         self.spending.is_some()
     }
@@ -98,7 +99,7 @@ impl Pipeline {
         let outcome = self.admit(request, id, &mut record).await;
         match record {
             // An answer that can't be written down is none.
-            Some(record) => record.close(&outcome).await.and(outcome),
+            Some(record) => wait("ledger", record.close(&outcome)).await.and(outcome),
             None => outcome,
         }
     }
@@ -196,7 +197,7 @@ impl Pipeline {
             let reserved = match record.as_mut() {
                 Some(record) => {
                     let attempt = attempt(link, &choice.model, &request);
-                    record.reserve(attempt.clone()).await?;
+                    wait("ledger", record.reserve(attempt.clone())).await?;
                     Some((record, attempt))
                 }
                 None => None,

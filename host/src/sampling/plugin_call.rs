@@ -108,7 +108,7 @@ impl<'a> PluginCall<'a> {
             && error.may_have_cost()
         {
             record.charge(Charge::Unknown);
-            record.reserve(again.clone()).await?;
+            timeline::wait("ledger", record.reserve(again.clone())).await?;
         }
         tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
         timeline::wait("retry", tokio::time::sleep(wait)).await;
