@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::money::NanoDollars;
 use crate::price::{Price, Tokens};
 
 /// What is known of a request when its row is opened.
@@ -45,13 +44,6 @@ pub struct Attempt {
     pub most_input: u64,
     /// The most tokens of the answer.
     pub most_output: u64,
-}
-
-impl Attempt {
-    /// The most that it may cost, for whoever is asked.
-    pub(crate) fn most_cost(&self) -> Option<NanoDollars> {
-        self.price.map(|price| price.at_most(self.most_input, self.most_output))
-    }
 }
 
 /// What the provider counted, or is taken to have counted.

@@ -123,6 +123,35 @@ fn what_cannot_be_recorded_is_not_asked_unless_the_config_says_so() {
     }
 }
 
+#[test]
+fn doctor_says_what_servers_may_spend_under_the_example_configs() {
+    for (name, expected) in [
+        (
+            "careful.json",
+            "1024 tokens an answer, 10 requests in one tool call, 10 requests a minute; $0.05 a call for all servers together",
+        ),
+        (
+            "generous.json",
+            "32000 tokens an answer, 1000 requests in one tool call; $200.00 a month for all servers together",
+        ),
+    ] {
+        let place = Place::new();
+        let path = understudy_tests::peers::workspace().join("examples/configs").join(name);
+        let text = std::fs::read_to_string(path).unwrap();
+        let server = r#""mcpServers": { "code": { "command": "true" } }, "sampling""#;
+        let _ = place.file("understudy.json", text.replacen("\"sampling\"", server, 1));
+        let mut command = place.understudy(["doctor"]);
+        command.env("ANTHROPIC_API_KEY", KEY.1);
+        let said = run(command, "").ok().stdout;
+        assert!(said.contains(expected) && said.contains("the ledger will be"), "{said}");
+    }
+    let place = Place::new();
+    let _ = place.file("understudy.json", r#"{"mcpServers": {"code": {"command": "true"}}, "sampling": "echo"}"#);
+    let said = place.run(["doctor"]).ok().stdout;
+    assert!(said.contains("4096 tokens an answer, 100 requests in one tool call; no budget bounds it"), "{said}");
+    assert!(said.contains("nothing is recorded"), "{said}");
+}
+
 /// Sixteen processes at a time, one request each, some of them killed at any moment.
 #[test]
 fn no_budget_is_overspent_however_many_processes_ask_and_die() {
