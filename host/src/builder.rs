@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::check;
 use crate::config::{self, Config, CredentialConfig, CredentialSource, Limits, Sampling, SecretValue};
+use crate::guards::Guard;
 use crate::reload::{ReloadError, admit};
 use crate::runtime::{BuildError, Overrides, RuntimeOptions, SharedResources};
 use crate::sampling::{ConfiguredPlugin, Sampler};
@@ -167,6 +168,7 @@ struct Loaded {
     config: Config,
     rule: Sampling,
     chain: Vec<ConfiguredPlugin>,
+    guards: Vec<Guard>,
 }
 
 #[derive(Debug, Clone)]
@@ -298,11 +300,12 @@ impl SamplerBuilder {
         for source in sources {
             chain.push(shared.load(&self.plugin_of(&source, &config, &overrides, shared)?).await?);
         }
-        Ok(Loaded { config, rule, chain })
+        let guards = shared.guards(&config, &rule).await?;
+        Ok(Loaded { config, rule, chain, guards })
     }
 
-    fn finish(&self, Loaded { config, rule, chain }: Loaded, shared: &SharedResources) -> Sampler {
-        shared.sampler(&config, self.server.as_deref().unwrap_or("embedded"), &rule, chain)
+    fn finish(&self, Loaded { config, rule, chain, guards }: Loaded, shared: &SharedResources) -> Sampler {
+        shared.sampler(&config, self.server.as_deref().unwrap_or("embedded"), &rule, chain, guards)
     }
 
     fn read_config(&self) -> Result<Config, BuildError> {
@@ -376,6 +379,9 @@ impl Sampler {
         let loaded = recipe.load(shared).await?;
         for link in &loaded.chain {
             admit(&check::quick(link).await)?;
+        }
+        for guard in &loaded.guards {
+            admit(&check::quick_guard(guard).await)?;
         }
         self.replace_with(&recipe.finish(loaded, shared));
         Ok(())

@@ -1,10 +1,10 @@
-//! The plugins that come with Understudy: none without the feature `builtins`.
+//! The plugins and guards that come with Understudy: none without the feature `builtins`.
 
 #[cfg(feature = "builtins")]
-pub use understudy_plugins::{BUILT_IN, BuiltIn, PRICES, find};
+pub use understudy_plugins::{BUILT_IN, BuiltIn, GUARDS, PRICES, find, find_guard};
 
 #[cfg(not(feature = "builtins"))]
-pub use absent::{BUILT_IN, BuiltIn, PRICES, find};
+pub use absent::{BUILT_IN, BuiltIn, GUARDS, PRICES, find, find_guard};
 
 #[cfg(not(feature = "builtins"))]
 mod absent {
@@ -37,9 +37,18 @@ mod absent {
     /// Every built-in plugin.
     pub static BUILT_IN: &[BuiltIn] = &[];
 
+    /// Every built-in guard.
+    pub static GUARDS: &[BuiltIn] = &[];
+
     /// The built-in plugin of this name.
     #[must_use]
     pub fn find(_: &str) -> Option<&'static BuiltIn> {
+        None
+    }
+
+    /// The built-in guard of this name.
+    #[must_use]
+    pub fn find_guard(_: &str) -> Option<&'static BuiltIn> {
         None
     }
 }

@@ -12,10 +12,14 @@
 //! | `canned_responses` | canned responses of a provider, and what a plugin may make of them |
 //! | `resume` | what `resume` and `next` return for a response |
 //! | [`fixtures`] | conversations that the author wrote down |
+//! | `guard` | the checks of guards |
+//! | `guard_fixtures` | verdicts that their author wrote down |
 
 mod canned_responses;
 mod describe;
 pub mod fixtures;
+mod guard;
+mod guard_fixtures;
 pub mod report;
 mod requests;
 mod resume;
@@ -28,10 +32,11 @@ use bytesize::ByteSize;
 
 use crate::error::{Error, LoadError};
 use crate::sampling::ConfiguredPlugin;
-use crate::sandbox::World;
+use crate::sandbox::{Plugin, World};
 use crate::select::choose;
 use crate::text::list;
 use crate::wit::understudy::plugin::types as wit;
+pub use guard::{full_guard, quick_guard};
 use report::{ConformanceReport, Rule};
 
 /// What admission asks: the world, what the plugin says of itself, and one request.
@@ -62,7 +67,7 @@ pub async fn full(plugin: &ConfiguredPlugin, fixtures: Option<&Path>, update: bo
         conformance.answer(&asked).await;
         conformance.fixtures(fixtures, update).await;
     }
-    conformance.limits();
+    conformance.report.limits(&plugin.plugin);
     conformance.report
 }
 
@@ -84,6 +89,8 @@ pub fn refused(name: &str, error: &LoadError) -> Option<ConformanceReport> {
         | LoadError::Foreign { .. }
         | LoadError::Write { .. }
         | LoadError::Key { .. }
+        | LoadError::IsAGuard { .. }
+        | LoadError::NotAGuard { .. }
         | LoadError::Config(_)
         | LoadError::Compiler { .. }
         | LoadError::Engine { .. } => return None,
@@ -120,39 +127,7 @@ impl<'a> Conformance<'a> {
 
     /// What can be seen of a plugin without giving it a request.
     async fn loaded(&mut self) {
-        let plugin = &self.link.plugin;
-        let world = match plugin.info.world {
-            Ok(World::Provider { streaming: true }) => "provider, with streaming",
-            Ok(World::Handler) => "handler",
-            _ => "provider",
-        };
-        self.report
-            .kept(Rule::World, format!("{world} of understudy:plugin@0.1.0, {}", ByteSize::b(plugin.size as u64)));
-        let unserved = list(plugin.info.unserved());
-        if unserved.is_empty() {
-            let imports = match plugin.info.imports.len() {
-                0 => "none".to_owned(),
-                n => format!("{n}, all of them WASI's: inert"),
-            };
-            self.report.kept(Rule::Imports, imports);
-        } else {
-            self.report
-                .noted(Rule::Imports, format!("a plugin of its world doesn't get {unserved}: a call of it traps"));
-        }
-        let description = &plugin.description;
-        for odd in describe::odd(description) {
-            self.report.broken(Rule::Describe, odd);
-        }
-        self.report
-            .kept(Rule::Describe, format!("{} {}: {}", description.name, description.version, description.summary));
-        for _ in 0..2 {
-            match plugin.describe().await {
-                Ok(again) if format!("{again:?}") == format!("{description:?}") => {}
-                Ok(_) => self.report.broken(Rule::Constant, "`describe` said something else when it was asked again"),
-                Err(error) => self.report.broken(Rule::Constant, format!("asked again, `describe` failed: {error}")),
-            }
-        }
-        self.report.kept(Rule::Constant, "three times the same, each in a fresh instance");
+        self.report.loaded(&self.link.plugin).await;
     }
 
     fn skip_what_is_for_providers(&mut self) {
@@ -191,47 +166,9 @@ impl<'a> Conformance<'a> {
         }
     }
 
-    /// What the calls have used. Only now is all of it known.
-    fn limits(&mut self) {
-        let limits = self.link.plugin.limits();
-        let (mut most, mut parts) = (0.0_f64, Vec::new());
-        self.report.used = self.link.plugin.peak_usage();
-        for (call, used) in &self.report.used {
-            let (cpu, memory) = (used.cpu.as_secs_f64(), ByteSize::b(used.memory as u64));
-            #[expect(clippy::cast_precision_loss, reason = "a share, not an account")]
-            let share = (cpu / limits.cpu.as_secs_f64()).max(used.memory as f64 / limits.memory as f64);
-            most = most.max(share);
-            parts.push(format!("`{call}` {:.1} ms, {memory}", cpu * 1000.0));
-        }
-        let used = format!("at most {} (of {:?}, {})", parts.join("; "), limits.cpu, ByteSize::b(limits.memory as u64));
-        match most {
-            most if most > 0.75 => self.report.broken(Rule::Limits, used),
-            most if most > 0.25 => self.report.noted(Rule::Limits, used),
-            _ => self.report.kept(Rule::Limits, used),
-        }
-    }
-
     /// Holds the words of a guest's error to what people are to read.
     fn message(&mut self, place: &str, error: &wit::Error) {
-        let (text, extensions) = match error {
-            wit::Error::InvalidRequest(failure)
-            | wit::Error::Unsupported(failure)
-            | wit::Error::MalformedResponse(failure)
-            | wit::Error::Other(failure) => (&failure.message, &failure.extensions),
-            wit::Error::Provider(provider) => (&provider.message, &provider.extensions),
-        };
-        if text.trim().is_empty() {
-            self.report.broken(Rule::Messages, format!("{place}: the error's message is empty"));
-        } else if text.trim().contains(['\n', '\r']) || text.chars().any(|c| c.is_control() && c != '\n' && c != '\r') {
-            self.report
-                .broken(Rule::Messages, format!("{place}: the error's message isn't one line of text: {text:?}"));
-        } else if text.chars().count() > 2000 {
-            let count = text.chars().count();
-            self.report.broken(Rule::Messages, format!("{place}: the error's message holds {count} characters"));
-        }
-        if let Some(odd) = describe::extensions("error", extensions) {
-            self.report.broken(Rule::Messages, format!("{place}: {odd}"));
-        }
+        self.report.message(place, error);
     }
 
     /// Holds an answer to what a server can get.
@@ -244,6 +181,85 @@ impl<'a> Conformance<'a> {
         }
         if let Err(error) = self.link.finish(completion, tools) {
             self.report.broken(Rule::Results, format!("{place}: {error}"));
+        }
+    }
+}
+
+impl ConformanceReport {
+    /// What can be seen of a component without giving it anything.
+    async fn loaded(&mut self, plugin: &Plugin) {
+        let world = plugin.info.world.as_ref().map_or("provider", |world| world.name());
+        self.kept(Rule::World, format!("{world} of understudy:plugin@0.1.0, {}", ByteSize::b(plugin.size as u64)));
+        let unserved = list(plugin.info.unserved());
+        if unserved.is_empty() {
+            let imports = match plugin.info.imports.len() {
+                0 => "none".to_owned(),
+                n => format!("{n}, all of them WASI's: inert"),
+            };
+            self.kept(Rule::Imports, imports);
+        } else {
+            self.noted(Rule::Imports, format!("a plugin of its world doesn't get {unserved}: a call of it traps"));
+        }
+        let description = &plugin.description;
+        let is_guard = plugin.info.world == Ok(World::Guard);
+        for odd in describe::odd(description, is_guard) {
+            self.broken(Rule::Describe, odd);
+        }
+        self.kept(Rule::Describe, format!("{} {}: {}", description.name, description.version, description.summary));
+        for _ in 0..2 {
+            match plugin.describe().await {
+                Ok(again) if format!("{again:?}") == format!("{description:?}") => {}
+                Ok(_) => self.broken(Rule::Constant, "`describe` said something else when it was asked again"),
+                Err(error) => self.broken(Rule::Constant, format!("asked again, `describe` failed: {error}")),
+            }
+        }
+        self.kept(Rule::Constant, "three times the same, each in a fresh instance");
+    }
+
+    /// What the calls have used. Only now is all of it known.
+    fn limits(&mut self, plugin: &Plugin) {
+        let limits = plugin.limits();
+        let (mut most, mut parts) = (0.0_f64, Vec::new());
+        self.used = plugin.peak_usage();
+        for (call, used) in &self.used {
+            let (cpu, memory) = (used.cpu.as_secs_f64(), ByteSize::b(used.memory as u64));
+            #[expect(clippy::cast_precision_loss, reason = "a share, not an account")]
+            let share = (cpu / limits.cpu.as_secs_f64()).max(used.memory as f64 / limits.memory as f64);
+            most = most.max(share);
+            parts.push(format!("`{call}` {:.1} ms, {memory}", cpu * 1000.0));
+        }
+        let used = format!("at most {} (of {:?}, {})", parts.join("; "), limits.cpu, ByteSize::b(limits.memory as u64));
+        match most {
+            most if most > 0.75 => self.broken(Rule::Limits, used),
+            most if most > 0.25 => self.noted(Rule::Limits, used),
+            _ => self.kept(Rule::Limits, used),
+        }
+    }
+
+    /// Holds the words of a guest's error to what people are to read.
+    fn message(&mut self, place: &str, error: &wit::Error) {
+        let (text, extensions) = match error {
+            wit::Error::InvalidRequest(failure)
+            | wit::Error::Unsupported(failure)
+            | wit::Error::MalformedResponse(failure)
+            | wit::Error::Other(failure) => (&failure.message, &failure.extensions),
+            wit::Error::Provider(provider) => (&provider.message, &provider.extensions),
+        };
+        self.words(place, "error", text, extensions);
+    }
+
+    /// Holds words that people read to what they can: an error's, or the reason of a verdict.
+    fn words(&mut self, place: &str, record: &str, text: &str, extensions: &str) {
+        if text.trim().is_empty() {
+            self.broken(Rule::Messages, format!("{place}: the {record}'s message is empty"));
+        } else if text.trim().contains(['\n', '\r']) || text.chars().any(|c| c.is_control() && c != '\n' && c != '\r') {
+            self.broken(Rule::Messages, format!("{place}: the {record}'s message isn't one line of text: {text:?}"));
+        } else if text.chars().count() > 2000 {
+            let count = text.chars().count();
+            self.broken(Rule::Messages, format!("{place}: the {record}'s message holds {count} characters"));
+        }
+        if let Some(odd) = describe::extensions(record, extensions) {
+            self.broken(Rule::Messages, format!("{place}: {odd}"));
         }
     }
 }

@@ -16,6 +16,7 @@
 //! | `model` | servers, plugins, credentials |
 //! | `models` | a plugin's catalogue of models |
 //! | `allowed` | the origins that a handler plugin may reach |
+//! | `guards` | guards |
 //! | `sampling` | the rule for a server's sampling requests |
 //! | `limits` | the limits and their defaults |
 //! | `serve` | how `serve` listens |
@@ -30,6 +31,7 @@ mod error;
 mod expand;
 mod find;
 mod foreign;
+mod guards;
 mod limits;
 mod model;
 mod models;
@@ -51,6 +53,7 @@ pub use effects::Effects;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
 use foreign::{ServerEntry, servers};
+pub use guards::{Checked, GuardConfig, OnFailure};
 pub use limits::{Compile, Limits};
 pub use model::{
     ClientSharing, CredentialConfig, CredentialSource, PluginConfig, SecretValue, ServerConfig, Transport,
@@ -61,7 +64,7 @@ use section::Section;
 pub use section::wrong;
 pub use serve::{ListenAddress, Serve, TokenSource};
 pub(crate) use spending::price;
-pub use spending::{Budget, LedgerConfig, OnFailure, Period, Recorded};
+pub use spending::{Budget, LedgerConfig, OnLedgerFailure, Period, Recorded};
 
 use crate::reference::{Reference, SCHEME};
 use crate::text::did_you_mean;
@@ -97,6 +100,7 @@ pub struct Config {
     /// Where each of them stands, such as `mcpServers.code`.
     places: BTreeMap<String, String>,
     plugins: BTreeMap<String, Value>,
+    guards: BTreeMap<String, Value>,
     /// The digests of the files that it names, where it is used because its user trusts it.
     pins: Option<Arc<Pins>>,
 }
@@ -134,6 +138,7 @@ impl Config {
         let mut config = Self { path: Some(path.to_path_buf()), limits, ..Self::default() };
         config.sampling = sampling::sampling_of(&mut root, &mut config.warnings)?;
         config.plugins = entries(&mut root, "plugins")?;
+        config.guards = entries(&mut root, "guards")?;
         config.budgets = spending::budgets(&mut root)?;
         // Budgets are kept in the ledger.
         config.ledger =
@@ -171,6 +176,7 @@ impl Config {
         for (name, value) in &self.plugins {
             PluginConfig::parse(name, value.clone(), &self.limits, &self.trust)?;
         }
+        self.check_guards()?;
         let mut broken = Vec::new();
         for (name, value) in &self.servers {
             let place = self.place_of(name);
@@ -213,7 +219,7 @@ impl Config {
                 other => other,
             })?;
         }
-        Ok(())
+        self.check_guard_names(key, sampling)
     }
 
     /// The server of this name, its variables expanded by `env`.

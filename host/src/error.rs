@@ -163,6 +163,22 @@ pub enum Error {
         /// The fault.
         reason: String,
     },
+    /// A guard denies the request, or its answer.
+    #[error("denied by guard `{guard}`: {reason}")]
+    Denied {
+        /// The guard.
+        guard: String,
+        /// What it found, in its own words.
+        reason: String,
+    },
+    /// A guard failed, and the config doesn't say that this allows anything.
+    #[error("denied because guard `{guard}` failed: {reason}")]
+    GuardFailed {
+        /// The guard.
+        guard: String,
+        /// How.
+        reason: String,
+    },
     /// The credential can't be had.
     #[error("plugin `{plugin}`: {reason}")]
     Credential {
@@ -226,6 +242,7 @@ impl Error {
             | Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => {
                 code::INVALID_PARAMS
             }
+            Self::Denied { .. } => code::USER_REJECTED,
             _ => code::INTERNAL_ERROR,
         }
     }
@@ -276,6 +293,8 @@ impl Error {
             | Self::Budget { .. }
             | Self::Ledger { .. }
             | Self::Closed
+            | Self::Denied { .. }
+            | Self::GuardFailed { .. }
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
             // What one provider calls invalid another one may well take: each has limits of its own. What no provider takes, the
             // plugin itself refuses. After a content filter no other provider is asked: that would be asking until one answers.
@@ -398,6 +417,20 @@ pub enum LoadError {
         name: String,
         /// What it exports instead.
         reason: String,
+    },
+    /// It is a guard, and stands where a plugin answers.
+    #[error("`{name}` is a guard, which answers no request: write it into `guards` and name it in `sampling.guards`")]
+    IsAGuard {
+        /// Its name.
+        name: String,
+    },
+    /// It stands where a guard should, and is none.
+    #[error("`{name}` is no guard but a plugin (`{world}`): write it into `plugins` and name it in `sampling`")]
+    NotAGuard {
+        /// Its name.
+        name: String,
+        /// Its world.
+        world: &'static str,
     },
     /// The config says of it what doesn't go with its world.
     #[error("`plugins.{name}.{key}` {reason}")]

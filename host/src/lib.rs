@@ -64,6 +64,7 @@
 //! | [`reload`] | taking up changes of the config and of components |
 //! | `builder` | samplers for programs that embed the library |
 //! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
+//! | [`guards`] | components that judge requests and answers |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | `admission` | everything that a request waits for, and what it may contain |
 //! | [`scheduling`] | which request gets a core |
@@ -109,6 +110,7 @@ pub mod descriptors;
 pub mod environment;
 pub mod error;
 mod gauge;
+pub mod guards;
 pub mod http;
 pub mod ledger;
 pub mod money;

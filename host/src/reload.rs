@@ -257,10 +257,15 @@ impl Reloader {
             for link in &chain {
                 admit(&check::quick(link).await)?;
             }
-            fresh.push((sampler, shared.sampler(config, sampler.server(), &rule, chain)));
+            let guards = shared.guards(config, &rule).await?;
+            for guard in &guards {
+                admit(&check::quick_guard(guard).await)?;
+            }
+            fresh.push((sampler, shared.sampler(config, sampler.server(), &rule, chain, guards)));
         }
         for (sampler, fresh) in fresh {
             let (before, after) = (sampler.plugins(), fresh.plugins());
+            let (guarded, guards) = (sampler.guards(), fresh.guards());
             sampler.replace_with(&fresh);
             for (name, sha256) in after.iter().filter(|plugin| !before.contains(plugin)) {
                 tracing::warn!(
@@ -268,6 +273,9 @@ impl Reloader {
                     sha256,
                     "the plugin `{name}` has changed, and answers from now on"
                 );
+            }
+            for (name, sha256) in guards.iter().filter(|guard| !guarded.contains(guard)) {
+                tracing::warn!(server = sampler.server(), sha256, "the guard `{name}` has changed, and judges from now on");
             }
         }
         tracing::info!("the change is taken up");
@@ -286,9 +294,14 @@ impl FileSnapshot {
         let mut files: BTreeSet<PathBuf> = config.path.clone().into_iter().collect();
         for key in keys {
             // What is wrong with a server or a plugin is found when it is loaded.
-            let plugins = rule(config, overrides, key, env).ok().flatten().map(|rule| rule.plugins).unwrap_or_default();
+            let Some(rule) = rule(config, overrides, key, env).ok().flatten() else { continue };
             let of = |name: &String| Some(overrides.plugin(config, name, env).ok()?.watched()?.to_path_buf());
-            files.extend(plugins.iter().filter_map(of));
+            files.extend(rule.plugins.iter().filter_map(of));
+            let of = |name: &String| {
+                let guard = config.guard(name, |name| env.var(name)).ok()?;
+                Some(guard.component.watched()?.to_path_buf())
+            };
+            files.extend(rule.guards.iter().filter_map(of));
         }
         let mut trust: BTreeSet<PathBuf> = config.aside.iter().map(|aside| aside.path.clone()).collect();
         if config.origin == Origin::Folder || !trust.is_empty() {

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use crate::config::{self, Config, ConfigError, CredentialSource, LedgerConfig, Mode, Sampling};
 use crate::environment::Environment;
 use crate::error::LoadError;
+use crate::guards::Guard;
 use crate::ledger::SharedLedger;
 use crate::outbound::{Http, credential};
 use crate::sampling::{ConfiguredPlugin, Sampler};
@@ -188,6 +189,30 @@ impl SharedResources {
         ConfiguredPlugin::load(&self.engine()?, plugin, |name| self.environment().var(name)).await
     }
 
+    /// Loads a guard.
+    ///
+    /// # Errors
+    /// Why it can't be loaded.
+    pub async fn load_guard(&self, guard: &config::GuardConfig) -> Result<Guard, LoadError> {
+        Guard::load(&self.engine()?, guard).await
+    }
+
+    /// Loads what turns out to be a plugin or a guard: the component by one config or the other.
+    ///
+    /// # Errors
+    /// Why it can't be loaded.
+    pub async fn load_either(
+        &self,
+        plugin: &config::PluginConfig,
+        guard: &config::GuardConfig,
+    ) -> Result<Loaded, LoadError> {
+        match self.load(plugin).await {
+            Ok(plugin) => Ok(Loaded::Plugin(Box::new(plugin))),
+            Err(LoadError::IsAGuard { .. }) => Ok(Loaded::Guard(Box::new(self.load_guard(guard).await?))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Loads the plugins of a rule, first choice first. None if its mode is [`Mode::Off`].
     ///
     /// # Errors
@@ -211,19 +236,34 @@ impl SharedResources {
         Ok(chain)
     }
 
-    /// The sampler that these plugins make for the server of a name.
+    /// Loads the guards of a rule, in order. None if its mode is [`Mode::Off`].
+    ///
+    /// # Errors
+    /// Why one of them can't be loaded.
+    pub async fn guards(&self, config: &Config, rule: &Sampling) -> Result<Vec<Guard>, BuildError> {
+        let mut guards = Vec::new();
+        if rule.mode != Mode::Off {
+            for name in &rule.guards {
+                let guard = config.guard(name, |name| self.environment().var(name))?;
+                guards.push(self.load_guard(&guard).await?);
+            }
+        }
+        Ok(guards)
+    }
+
+    /// The sampler that these plugins and guards make for the server of a name.
     #[must_use]
-    pub fn sampler(&self, config: &Config, server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>) -> Sampler {
+    pub fn sampler(
+        &self,
+        config: &Config,
+        server: &str,
+        rule: &Sampling,
+        chain: Vec<ConfiguredPlugin>,
+        guards: Vec<Guard>,
+    ) -> Sampler {
         let ledger = self.ledger(config);
-        Sampler::in_environment(
-            server,
-            rule,
-            chain,
-            Arc::clone(&self.http),
-            config,
-            self.environment(),
-            ledger.as_ref(),
-        )
+        let http = Arc::clone(&self.http);
+        Sampler::in_environment(server, rule, chain, guards, http, config, self.environment(), ledger.as_ref())
     }
 
     /// The ledger that a config wants: the same for all servers, until the config says another one.
@@ -261,8 +301,18 @@ impl SharedResources {
                 tracing::warn!("the plugin `{}`: {remark}", link.plugin.name);
             }
         }
-        Ok(self.sampler(config, server, rule, chain))
+        let guards = self.guards(config, rule).await?;
+        Ok(self.sampler(config, server, rule, chain, guards))
     }
+}
+
+/// A component that has been loaded.
+#[derive(Debug)]
+pub enum Loaded {
+    /// A plugin.
+    Plugin(Box<ConfiguredPlugin>),
+    /// A guard.
+    Guard(Box<Guard>),
 }
 
 /// The rule of a server whose requests nobody answers.

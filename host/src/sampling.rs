@@ -29,12 +29,13 @@ use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::environment::Environment;
 use crate::error::{Error, LoadError};
+use crate::guards::{Guard, Guards};
 use crate::ledger::SharedLedger;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
 use crate::outbound::redact::Secret;
 use crate::outbound::{Http, ProviderClient};
-use crate::sandbox::{Engine, Plugin};
+use crate::sandbox::{Engine, Plugin, World};
 use crate::select;
 use crate::select::Catalogue;
 use crate::text::one_line;
@@ -148,6 +149,9 @@ impl ConfiguredPlugin {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, LoadError> {
         let plugin = Plugin::load(Arc::clone(engine), config).await?;
+        if plugin.info.world == Ok(World::Guard) {
+            return Err(LoadError::IsAGuard { name: plugin.name });
+        }
         let provider_client = ProviderClient::new(config, &plugin.description, env)?;
         let settings = serde_json::Value::Object(config.settings.clone()).to_string();
         let catalogue = Catalogue::new(config, &plugin.description);
@@ -212,10 +216,11 @@ impl ConfiguredPlugin {
 }
 
 impl Sampler {
-    /// A sampler for the server of this name; the first plugin of the chain is the first choice.
+    /// A sampler for the server of this name; the first plugin of the chain is the first choice. It has no guards: where the rule names some, it
+    /// answers no request.
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
-        Self::in_environment(server, rule, chain, http, config, &Environment::process(), None)
+        Self::in_environment(server, rule, chain, Vec::new(), http, config, &Environment::process(), None)
     }
 
     /// The same, with the variables of this environment for the config.
@@ -223,12 +228,14 @@ impl Sampler {
         server: &str,
         rule: &Sampling,
         chain: Vec<ConfiguredPlugin>,
+        guards: Vec<Guard>,
         http: Arc<Http>,
         config: &Config,
         env: &Environment,
         ledger: Option<&Arc<SharedLedger>>,
     ) -> Self {
-        let pipeline = Pipeline::new(server, rule, chain, http, config, env, ledger);
+        let guards = Guards::new(&rule.guards, guards);
+        let pipeline = Pipeline::new(server, rule, chain, guards, http, config, env, ledger);
         let (process, counter) = (std::process::id(), AtomicU64::new(1));
         let (server, pipeline) = (server.to_owned(), RwLock::new(Arc::new(pipeline)));
         Self { server, pipeline, process, counter, recipe: OnceLock::new(), requests: TaskTracker::new() }
@@ -274,6 +281,12 @@ impl Sampler {
     pub fn plugins(&self) -> Vec<(String, String)> {
         let of = |link: &ConfiguredPlugin| (link.plugin.name.clone(), link.plugin.sha256.clone());
         self.pipeline().chain.iter().map(of).collect()
+    }
+
+    /// The guards, in order: the name of each, and its component's digest.
+    #[must_use]
+    pub fn guards(&self) -> Vec<(String, String)> {
+        self.pipeline().guards.digests()
     }
 
     /// The environment variables that hold credentials of these plugins or any others of the config; the server's process doesn't inherit
@@ -350,6 +363,7 @@ impl Sampler {
     /// - [`Error::Trap`], [`Error::Limit`], [`Error::Guest`], [`Error::Refused`], [`Error::BadAnswer`]: the plugin failed, or did what it may not
     /// - [`Error::Unreachable`], [`Error::ResponseTooLarge`], [`Error::BadStream`]: the provider can't be reached, or answers what can't be read
     /// - [`Error::Credential`]: the credential is missing
+    /// - [`Error::Denied`], [`Error::GuardFailed`]: a guard denies the request or its answer, or has failed
     /// - [`Error::Closed`]: [`close`](Self::close) was called
     pub async fn create_message(&self, params: &CreateMessageRequestParams) -> Result<CreateMessageResult, Error> {
         let answer = self.create_message_json(SamplingParams::Parsed(params)).await?;

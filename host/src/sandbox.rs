@@ -17,10 +17,11 @@
 //! | `precompile` | making them |
 //! | `world` | what a component is, by its exports and imports |
 //! | `linker` | what a component's imports are linked to |
-//! | `linked` | a linked component of either world, and the config keys that go with it |
+//! | `linked` | a linked component of one of the worlds, and the config keys that go with it |
 //! | `provider_world` | calling provider plugins, which convert and do no I/O |
 //! | `exports` | the functions that these export |
 //! | `handler_world` | calling handler plugins, which make their own HTTP requests |
+//! | `guard_world` | calling guards, which judge requests and answers |
 //! | `wasi_http` | `wasi:http` for these |
 //! | `state` | the data of a store: limits and the inert WASI |
 //! | `output_limits` | how much a guest may hand to the host in one call |
@@ -34,6 +35,7 @@ mod disk_cache;
 mod engine;
 mod epoch;
 mod exports;
+mod guard_world;
 mod guest_stdio;
 mod handler_world;
 mod linked;
@@ -78,7 +80,7 @@ use wasi_http::HttpHooks;
 pub use world::{ComponentInfo, World};
 
 /// The functions that requests call.
-const FUNCTIONS: [&str; 4] = ["start", "resume", "next", "create-message"];
+const FUNCTIONS: [&str; 6] = ["start", "resume", "next", "create-message", "request", "answer"];
 
 /// A plugin, ready to be called.
 pub struct Plugin {
@@ -197,10 +199,11 @@ impl Plugin {
     /// # Errors
     /// A limit, or a trap.
     pub async fn describe(&self) -> Result<wit::Description, Error> {
-        if let Linked::Handler(handler) = &self.linked {
-            return self.describe_handler(handler).await;
+        match &self.linked {
+            Linked::Provider(_) => self.describe_provider().await,
+            Linked::Handler(handler) => self.describe_handler(handler).await,
+            Linked::Guard(guard) => self.describe_guard(guard).await,
         }
-        self.describe_provider().await
     }
 
     /// One call: a fresh store, an instance in it, and its end. `http` lets the guest make requests.

@@ -30,6 +30,18 @@ pub mod streaming {
     });
 }
 
+/// The world `guard-plugin`: a world of its own, so that all share the records.
+pub mod guard {
+    wasmtime::component::bindgen!({
+        inline: "package understudy:host; world guard { export understudy:plugin/guard@0.1.0; }",
+        path: "wit",
+        world: "understudy:host/guard",
+        with: { "understudy:plugin/types": super::understudy::plugin::types },
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+}
+
 /// The world `handler-plugin`: a world of its own, so that all share the records.
 pub mod handler {
     wasmtime::component::bindgen!({

@@ -1,4 +1,4 @@
-//! Compiles the built-in plugins, and packs them.
+//! Compiles the built-in plugins and guards, and packs them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use understudy_componentize::{Guest, build, list};
 
 /// What is bundled: the folders beside this one.
-const PLUGINS: [BuiltIn; 6] = [
+const BUNDLED: [BuiltIn; 7] = [
     BuiltIn::without_credential("echo"),
     BuiltIn::without_credential("extractive"),
     BuiltIn {
@@ -28,7 +28,11 @@ const PLUGINS: [BuiltIn; 6] = [
         credentials: &[("GOOGLE_API_KEY", None), ("GEMINI_API_KEY", None)],
     },
     BuiltIn { name: "ollama", secrets: &["OLLAMA_API_KEY"], credentials: &[("OLLAMA_API_KEY", None)] },
+    BuiltIn::without_credential("secrets"),
 ];
+
+/// Those among them that are guards.
+const GUARDS: [&str; 1] = ["secrets"];
 
 struct BuiltIn {
     name: &'static str,
@@ -51,14 +55,14 @@ fn packed(folder: &Path) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
     }
     println!("cargo::rerun-if-changed={}", folder.display());
     let read = |plugin: &BuiltIn| std::fs::read(folder.join(format!("{}.wasm", plugin.name)));
-    Ok(Some(PLUGINS.iter().map(read).collect::<Result<_, _>>()?))
+    Ok(Some(BUNDLED.iter().map(read).collect::<Result<_, _>>()?))
 }
 
 /// The components of the plugins whose folders lie beside this one.
 fn compiled(here: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let workspace = here.join("../..").canonicalize()?;
-    let packages = PLUGINS.map(|plugin| format!("understudy-plugin-{}", plugin.name));
-    let named = PLUGINS.iter().zip(&packages);
+    let packages = BUNDLED.map(|plugin| format!("understudy-plugin-{}", plugin.name));
+    let named = BUNDLED.iter().zip(&packages);
     let guests: Vec<Guest> =
         named.map(|(plugin, package)| Guest { package, folder: PathBuf::from("plugins").join(plugin.name) }).collect();
     build(&workspace, &guests)
@@ -73,11 +77,13 @@ fn main() -> anyhow::Result<()> {
         Some(components) => components,
         None => compiled(&here)?,
     };
-    let entries = PLUGINS.into_iter().zip(components).map(|(plugin, component)| {
+    let entries = BUNDLED.into_iter().zip(components).map(|(plugin, component)| {
         let BuiltIn { name, secrets, credentials } = plugin;
         let (size, sha256) = (component.len(), hex::encode(Sha256::digest(&component)));
         let facts = format!("size: {size}, sha256: {sha256:?}, secrets: &{secrets:?}, credentials: &{credentials:?}, ");
         (name, facts, compress_to_vec(&component, LEVEL))
     });
-    list("BuiltIn", "packed", entries)
+    let (guards, plugins): (Vec<_>, Vec<_>) = entries.partition(|(name, ..)| GUARDS.contains(name));
+    list("list.rs", "BuiltIn", "packed", plugins)?;
+    list("guards.rs", "BuiltIn", "packed", guards)
 }

@@ -30,7 +30,17 @@ pub fn write(name: &str, folder: &std::path::Path) -> PathBuf {
 /// The guest `planted` with this in its place for a fault: the word of one, or `version …`.
 #[must_use]
 pub fn planted(word: &str) -> Vec<u8> {
-    let mut bytes = component("planted").to_vec();
+    with_word("planted", word)
+}
+
+/// The guest `guard` of this version.
+#[must_use]
+pub fn guard(version: &str) -> Vec<u8> {
+    with_word("guard", version)
+}
+
+fn with_word(name: &str, word: &str) -> Vec<u8> {
+    let mut bytes = component(name).to_vec();
     let finds: Vec<usize> = memchr::memmem::find_iter(&bytes, b"planted=none    ").collect();
     let [place] = finds[..] else { panic!("the guest has one place for its fault") };
     let padded = format!("{word:39}");

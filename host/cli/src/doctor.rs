@@ -14,7 +14,7 @@ use super::output::{Outcome, note, out};
 use super::setup;
 use entry::Entry;
 use understudy::check;
-use understudy::config::{Config, CredentialSource, Mode, Sampling, Transport};
+use understudy::config::{Config, CredentialSource, Mode, OnFailure, Sampling, Transport};
 use understudy::outbound::credential::{CLEAN_ENVIRONMENT, Credential};
 use understudy::outbound::redact::{SHORTEST_CUT, SHORTEST_SECRET};
 use understudy::runtime::{BuildError, Overrides};
@@ -79,6 +79,7 @@ pub(super) async fn run(global: &GlobalArgs, args: DoctorArgs) -> Result<Outcome
     used.extend(config.sampling().iter().flat_map(|rule| rule.plugins.clone()));
     used.extend(args.sampling.plugin.iter().cloned());
     let variables = plugins(&config, &used, &args, &mut report).await?;
+    guards(&config, &args, &mut report).await?;
     if !variables.is_empty() {
         notable(&format!("{} in this environment, and {CLEAN_ENVIRONMENT}", are_set(&variables)))?;
     }
@@ -172,11 +173,55 @@ fn is_there(command: &str, cwd: Option<&Path>) -> bool {
 
 fn who_answers(sampling: &Sampling) -> String {
     let chain = understudy::text::list(sampling.plugins.iter().map(String::as_str));
+    let guards = understudy::text::list(sampling.guards.iter().map(String::as_str));
+    let guarded = if sampling.guards.is_empty() { String::new() } else { format!(", guarded by {guards}") };
     match sampling.mode {
         Mode::Off => "sampling passes through (`mode` is `off`)".to_owned(),
-        Mode::Always => format!("{chain} answers, whatever the client can"),
-        Mode::Fallback => format!("the client answers if it can, else {chain}"),
+        Mode::Always => format!("{chain} answers, whatever the client can{guarded}"),
+        Mode::Fallback => format!("the client answers if it can, else {chain}{guarded}"),
     }
+}
+
+/// The guards that are configured, or that a rule names.
+async fn guards(config: &Config, args: &DoctorArgs, report: &mut Report) -> Result<()> {
+    let rules = config.server_names().filter_map(|name| config.server(name, setup::env).ok()?.sampling);
+    let rules: Vec<Sampling> = rules.chain(config.sampling().cloned()).collect();
+    let used: BTreeSet<&str> = rules.iter().flat_map(|rule| &rule.guards).map(String::as_str).collect();
+    let names: BTreeSet<&str> = used.iter().copied().chain(config.guard_names()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    out("guards")?;
+    let shared = setup::shared_resources(Scheduling::default());
+    for name in names {
+        let loaded = match config.guard(name, setup::env) {
+            Ok(guard) => shared.load_guard(&guard).await.map_err(BuildError::from),
+            Err(error) => Err(error.into()),
+        };
+        let guard = match loaded {
+            Ok(guard) => guard,
+            Err(error) => {
+                report.trouble(&format!("`{name}`: {error}"))?;
+                continue;
+            }
+        };
+        for (rule, how) in check::quick_guard(&guard).await.breaches() {
+            let how = how.join("; ");
+            report.trouble(&format!("`{name}` breaks the rule `{}`: {how}; {}", rule.name(), rule.remedy()))?;
+        }
+        let summary = format!("`{name}`: {}", guard.plugin.description.summary);
+        match (used.contains(name), guard.on_failure()) {
+            (true, OnFailure::Deny) => fine(&summary)?,
+            (true, OnFailure::Allow) => {
+                notable(&format!("{summary}; where it fails, requests go on unguarded (`onFailure` is `allow`)"))?;
+            }
+            (false, _) => notable(&format!("{summary}; no rule names it in `sampling.guards`"))?,
+        }
+    }
+    if rules.iter().any(|rule| !rule.guards.is_empty() && rule.mode == Mode::Fallback) && args.sampling.mode.is_none() {
+        notable("a client that can sample answers itself, and no guard looks at that (`\"mode\": \"always\"` has all guarded)")?;
+    }
+    Ok(())
 }
 
 /// The plugins; the variables that hold their credentials.

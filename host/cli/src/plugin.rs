@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use super::args::{GlobalArgs, SamplingArgs, UsageError};
 use super::output::{Outcome, out};
 use super::setup;
-use understudy::config;
+use understudy::config::{self, Checked, Config, GuardConfig, OnFailure};
+use understudy::guards::Guard;
 use understudy::outbound::egress_policy::EgressPolicy;
-use understudy::runtime::{BuildError, Overrides};
+use understudy::runtime::{BuildError, Loaded, Overrides, SharedResources};
 use understudy::sampling::ConfiguredPlugin;
-use understudy::sandbox::{Plugin, World};
+use understudy::sandbox::Plugin;
 use understudy::scheduling::Scheduling;
 use understudy::select::choose;
 use understudy::text::{list, one_line};
@@ -25,7 +26,7 @@ use understudy::wit::understudy::plugin::types as wit;
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginVerb {
-    /// List the config's plugins and the built-in ones, and say whether each can serve
+    /// List the config's plugins and guards and the built-in ones, and say whether each can serve
     List {
         /// Write the list as JSON
         #[arg(long)]
@@ -41,7 +42,7 @@ pub(super) enum PluginVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Check a plugin: its world, canonical requests, canned answers, the author's fixtures, its limits
+    /// Check a plugin or a guard: its world, canonical requests, canned answers, the author's fixtures, its limits
     Check(check::CheckArgs),
     /// Compile a plugin ahead of time, for this machine and this version of Understudy
     Compile(compile::CompileArgs),
@@ -151,6 +152,19 @@ async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
         };
         rows.push(row);
     }
+    for name in setup::guard_names(&config) {
+        let row = match guard(&config, &shared, &name).await {
+            Ok((component, guard)) => json!({
+                "name": name, "component": component, "world": "guard", "serves": true,
+                "version": guard.plugin.description.version, "summary": guard.plugin.description.summary, "missing": [],
+            }),
+            Err(error) => {
+                sound = false;
+                json!({ "name": name, "world": "guard", "serves": false, "error": error.to_string() })
+            }
+        };
+        rows.push(row);
+    }
     if as_json {
         out(&format!("{:#}", Value::Array(rows)))?;
     } else {
@@ -167,7 +181,7 @@ async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
                     names if names.is_empty() => "; a handler that may reach nothing".to_owned(),
                     names => format!("; a handler that may reach {}", names.join(", ")),
                 });
-                let allow = allow.unwrap_or_default();
+                let allow = if text("world") == "guard" { "; a guard".to_owned() } else { allow.unwrap_or_default() };
                 format!("{}  ({} {}){allow}{missing}", text("summary"), text("component"), text("version"))
             };
             out(&format!("{:14} {what}", text("name")))?;
@@ -176,12 +190,26 @@ async fn all(global: &GlobalArgs, as_json: bool) -> Result<Outcome> {
     Ok(if sound { Outcome::Done } else { Outcome::Failed })
 }
 
+/// A guard, and where its component is.
+async fn guard(config: &Config, shared: &SharedResources, name: &str) -> Result<(String, Guard), BuildError> {
+    let guard = config.guard(name, setup::env)?;
+    let loaded = shared.load_guard(&guard).await?;
+    Ok((guard.component.component, loaded))
+}
+
 async fn inspect(global: &GlobalArgs, name: &str, as_json: bool) -> Result<Outcome> {
     let config = setup::config(global)?;
     let shared = setup::shared_resources(Scheduling::default());
-    let plugin = Overrides::default().plugin(&config, name, shared.environment())?;
-    let loaded = shared.load(&plugin).await?;
-    let facts = facts(&plugin, &loaded);
+    let guard = setup::guard(&config, name)?;
+    let plugin = match &guard {
+        Some(guard) => guard.component.clone(),
+        None => Overrides::default().plugin(&config, name, shared.environment())?,
+    };
+    let guard = guard.unwrap_or_else(|| GuardConfig::of(plugin.clone()));
+    let facts = match shared.load_either(&plugin, &guard).await? {
+        Loaded::Plugin(loaded) => facts(&plugin, &loaded),
+        Loaded::Guard(loaded) => guard_facts(&plugin, &loaded),
+    };
     if as_json {
         out(&format!("{facts:#}"))?;
     } else {
@@ -222,12 +250,35 @@ fn reaches(guarded: &EgressPolicy) -> Vec<String> {
 }
 
 fn world(plugin: &Plugin) -> &'static str {
-    match plugin.info.world {
-        Ok(World::Provider { streaming: false }) => "provider",
-        Ok(World::Provider { streaming: true }) => "provider, with streaming",
-        Ok(World::Handler) => "handler",
-        Err(_) => "none",
-    }
+    plugin.info.world.as_ref().map_or("none", |world| world.name())
+}
+
+fn guard_facts(config: &config::PluginConfig, guard: &Guard) -> Value {
+    let (plugin, description) = (&guard.plugin, &guard.plugin.description);
+    let limits = plugin.limits();
+    let memory = bytesize::ByteSize::b(limits.memory as u64);
+    let checks: Vec<&str> =
+        Checked::ALL.into_iter().filter(|what| guard.checks(*what)).map(|what| what.name()).collect();
+    json!({
+        "name": plugin.name,
+        "component": config.component,
+        "size": plugin.size,
+        "sha256": plugin.sha256,
+        "world": world(plugin),
+        "imports": plugin.info.imports,
+        "exports": plugin.info.exports,
+        "describes": format!("{} {}: {}", description.name, description.version, description.summary),
+        "checks": checks,
+        "onFailure": if guard.on_failure() == OnFailure::Allow { "allow" } else { "deny" },
+        "settings": description.settings_schema,
+        "can": [
+            format!("read, deny and change each {} that it is given, within what `wit/guard.wit` allows", checks.join(" and ")),
+            format!("use {memory} of memory and {:?} of CPU time a call", limits.cpu),
+            "make no HTTP request, and see no file, environment or network".to_owned(),
+        ],
+        "pinned": config.sha256.is_some() || config.reference().is_some(),
+        "trust": config.trust,
+    })
 }
 
 fn facts(config: &config::PluginConfig, loaded: &ConfiguredPlugin) -> Value {

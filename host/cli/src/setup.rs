@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerArgs, UsageError};
 use super::progress;
 use crate::client::{self, Client};
-use understudy::config::{Aside, Config, Mode, Origin, Sampling};
+use understudy::config::{Aside, Config, GuardConfig, Mode, Origin, Sampling};
 use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
 use understudy::runtime::{BuildError, RuntimeOptions, SharedResources};
@@ -169,6 +169,24 @@ pub(super) fn plugin_names(config: &Config) -> Vec<String> {
         }
     }
     names
+}
+
+/// The names of all guards: the config's, then the built-in ones that it says nothing of.
+pub(super) fn guard_names(config: &Config) -> Vec<String> {
+    let mut names: Vec<String> = config.guard_names().map(str::to_owned).collect();
+    names.extend(understudy_plugins::GUARDS.iter().map(|guard| guard.name.to_owned()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The guard that a name means, unless it is no guard's, or a plugin's too.
+pub(super) fn guard(config: &Config, name: &str) -> Result<Option<GuardConfig>> {
+    let is_guard = guard_names(config).iter().any(|known| known == name);
+    if !is_guard || plugin_names(config).iter().any(|known| known == name) {
+        return Ok(None);
+    }
+    Ok(Some(config.guard(name, env)?))
 }
 
 /// Says which config is used, and what was left aside: to everybody what the current folder has a part in.

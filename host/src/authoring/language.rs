@@ -30,6 +30,8 @@ pub enum NewWorld {
     Provider,
     /// The whole answer, with HTTP requests of its own.
     Handler,
+    /// Judging requests and answers.
+    Guard,
 }
 
 impl Language {
@@ -83,7 +85,11 @@ impl FromStr for NewWorld {
         match text {
             "provider" => Ok(Self::Provider),
             "handler" => Ok(Self::Handler),
-            _ => Err(format!("must be `provider` or `handler`{}", did_you_mean(text, ["provider", "handler"]))),
+            "guard" => Ok(Self::Guard),
+            _ => {
+                let hint = did_you_mean(text, ["provider", "handler", "guard"]);
+                Err(format!("must be `provider`, `handler` or `guard`{hint}"))
+            }
         }
     }
 }

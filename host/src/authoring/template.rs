@@ -45,6 +45,15 @@ pub enum TemplateError {
         /// The language.
         language: Language,
     },
+    /// There is no such template of a guard.
+    #[error(
+        "there is no template for a guard in {language}, only in `rust` and `python`; the contract of guards is in `wit/guard.wit`, which \
+         every language with component tooling can export"
+    )]
+    NoGuard {
+        /// The language.
+        language: Language,
+    },
     /// A file can't be written.
     #[error(transparent)]
     Write(#[from] ContractError),
@@ -56,10 +65,11 @@ type File = (&'static str, &'static str);
 /// Texts to replace: the examples' names, and their references to files outside of their folders.
 const EXAMPLE: &str = "example-plugin";
 const EXAMPLE_IN_SNAKE_CASE: &str = "example_plugin";
-const MOVED: [(&str, &str); 4] = [
+const MOVED: [(&str, &str); 5] = [
     ("../../../plugins/sdk", "sdk/understudy-plugin"),
     ("../../../wit", "wit"),
     ("../fixtures", "fixtures"),
+    ("../guard-fixtures", "fixtures"),
     // The handler's example has a name of its own.
     ("javascript-handler", EXAMPLE),
 ];
@@ -153,14 +163,20 @@ impl Beginning {
             (NewWorld::Provider, Language::C) => parts::C,
             (NewWorld::Handler, Language::JavaScript) => parts::JAVASCRIPT_HANDLER,
             (NewWorld::Handler, Language::Rust) => parts::RUST_HANDLER,
+            (NewWorld::Guard, Language::Rust) => parts::RUST_GUARD,
+            (NewWorld::Guard, Language::Python) => parts::PYTHON_GUARD,
+            (NewWorld::Guard, language) => return Err(TemplateError::NoGuard { language }),
             (NewWorld::Handler, language) => return Err(TemplateError::NoHandler { language }),
         };
         Ok(files.iter().copied().chain([(".gitignore", IGNORED)]).collect())
     }
 
     fn as_they_are(&self) -> impl Iterator<Item = File> {
-        let is_provider = self.world == NewWorld::Provider;
-        let fixtures = if is_provider { parts::FIXTURES } else { &[] };
+        let fixtures = match self.world {
+            NewWorld::Provider => parts::FIXTURES,
+            NewWorld::Guard => parts::GUARD_FIXTURES,
+            NewWorld::Handler => &[],
+        };
         let sdk = if self.language == Language::Rust {
             [parts::SDK, parts::SDK_PLUGIN, parts::SDK_MCP_TYPES]
         } else {
@@ -207,7 +223,7 @@ mod tests {
     #[test]
     fn no_template_refers_to_what_is_not_in_the_new_folder() {
         for language in Language::ALL {
-            for world in [NewWorld::Provider, NewWorld::Handler] {
+            for world in [NewWorld::Provider, NewWorld::Handler, NewWorld::Guard] {
                 let beginning = Beginning { name: "my-own".to_owned(), language, world };
                 for (path, content) in beginning.files().unwrap_or_default() {
                     let filled = beginning.fill(content);

@@ -8,7 +8,7 @@ use url::Url;
 use crate::wit::understudy::plugin::types as wit;
 
 /// The faults of a description; none if it is consistent.
-pub(super) fn odd(description: &wit::Description) -> Vec<String> {
+pub(super) fn odd(description: &wit::Description, is_guard: bool) -> Vec<String> {
     let mut odd = Vec::new();
     for (field, text, required) in [
         ("name", description.name.as_str(), true),
@@ -18,7 +18,15 @@ pub(super) fn odd(description: &wit::Description) -> Vec<String> {
     ] {
         odd.extend(line(field, text, required));
     }
-    for word in &description.accepts {
+    for word in description.accepts.iter().filter(|_| is_guard) {
+        if !matches!(word.as_str(), "request" | "answer") {
+            odd.push(format!("`checks` holds the word `{word}`; the host knows `request` and `answer`"));
+        }
+    }
+    if is_guard && description.accepts.is_empty() {
+        odd.push("`checks` is empty: name `request`, `answer` or both".to_owned());
+    }
+    for word in description.accepts.iter().filter(|_| !is_guard) {
         if !matches!(word.as_str(), "image" | "audio" | "tools") {
             odd.push(format!("`accepts` holds the word `{word}`; the host knows `image`, `audio` and `tools`"));
         }

@@ -16,6 +16,11 @@ use crate::wit::understudy::plugin::types as wit;
 
 understudy_mcp_types::fixture_conversions!(crate::wit::understudy::plugin::types);
 
+/// A guest's error as fixtures have it.
+pub(super) fn guest_error_json(error: &wit::Error) -> Value {
+    error_json(error)
+}
+
 /// What came of a folder of fixtures.
 #[derive(Debug, Default)]
 pub struct Ran {
@@ -39,12 +44,22 @@ const KEYS: [&str; 7] = ["request", "options", "exchanges", "result", "usage", "
 /// # Errors
 /// If the folder can't be read, or holds none.
 pub async fn run_all(plugin: &ConfiguredPlugin, folder: &Path, update: bool) -> Result<Ran, String> {
+    run_folder(folder, update, &KEYS, async |fixture| run(plugin, fixture).await).await
+}
+
+/// Runs every `*.json` in the folder, whose keys are these.
+pub(super) async fn run_folder(
+    folder: &Path,
+    update: bool,
+    keys: &[&str],
+    run: impl AsyncFn(&Value) -> Result<Value, String>,
+) -> Result<Ran, String> {
     let mut ran = Ran::default();
     for file in files(folder)? {
         ran.count += 1;
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let outcome = match read(&file) {
-            Ok(fixture) => run(plugin, &fixture).await.map(|outcome| (fixture, outcome)),
+        let outcome = match read(&file, keys) {
+            Ok(fixture) => run(&fixture).await.map(|outcome| (fixture, outcome)),
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -76,12 +91,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn read(file: &Path) -> Result<Value, String> {
+fn read(file: &Path, known: &[&str]) -> Result<Value, String> {
     let text = crate::trust::file::read(file, LARGEST)?.ok_or_else(|| "it is not there".to_owned())?;
     let fixture: Map<String, Value> =
         serde_json::from_slice(&text).map_err(|e| format!("it is not a JSON object: {e}"))?;
-    if let Some(key) = fixture.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!("it has the key `{key}`{}", crate::text::did_you_mean(key, KEYS)));
+    if let Some(key) = fixture.keys().find(|key| !known.contains(&key.as_str())) {
+        let hint = crate::text::did_you_mean(key, known.iter().copied());
+        return Err(format!("it has the key `{key}`{hint}"));
     }
     Ok(Value::Object(fixture))
 }

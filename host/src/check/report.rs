@@ -107,7 +107,9 @@ impl Rule {
                 "on `closed`, return `done` or an `error`; `malformed-response` for a message that can't be read"
             }
             Self::Messages => "name the cause and the remedy on one line; the server is told the message as it stands",
-            Self::Results => "fill the result as `create-message-result` in `types.wit` says",
+            Self::Results => {
+                "fill the result as `create-message-result` in `types.wit` says; a guard changes only what `guard.wit` allows"
+            }
             Self::Fixtures => {
                 "mend the plugin; or, where the new outcome is right, write it into the fixture with `--update`"
             }

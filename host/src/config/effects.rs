@@ -31,6 +31,7 @@ enum EffectKind {
     Key,
     Serve,
     Answer,
+    Guard,
     Limit,
 }
 
@@ -66,6 +67,7 @@ impl Effects {
             effects.server(&name, &value);
         }
         entries(config.get("plugins")).for_each(|(name, plugin)| effects.plugin(name, plugin));
+        entries(config.get("guards")).for_each(|(name, guard)| effects.guard(name, guard));
         effects.rule("sampling requests", config);
         effects.keys(config);
         if config.get("limits").is_some() {
@@ -114,6 +116,7 @@ impl Effects {
             EffectKind::Key => format!("trust keys ({shown})"),
             EffectKind::Serve => "decide where `serve` listens".to_owned(),
             EffectKind::Answer => "decide who answers sampling requests".to_owned(),
+            EffectKind::Guard => format!("configure {number} guard{s} ({shown})"),
             EffectKind::Limit => "set limits".to_owned(),
         }
     }
@@ -175,6 +178,18 @@ impl Effects {
         }
     }
 
+    fn guard(&mut self, name: &str, guard: &Value) {
+        let shown = quoted(name, SHORT);
+        if crate::builtins::find_guard(name).is_some() && guard.get("component").is_some() {
+            self.add(EffectKind::Replace, name, format!("stand in the place of the built-in guard `{shown}`"));
+        }
+        if let Some(component) = text(guard, "component").filter(|component| !component.starts_with("builtin:")) {
+            self.load_as(component, "guard", &shown);
+        }
+        self.keys(guard);
+        self.add(EffectKind::Guard, name, format!("configure the guard `{shown}` ({})", quoted(&guard.to_string(), LONG)));
+    }
+
     /// Where a secret comes from.
     fn secret(&mut self, key: &str, source: Option<&Value>) {
         let Some(source) = source else { return };
@@ -214,8 +229,12 @@ impl Effects {
     }
 
     fn load(&mut self, component: &str, plugin: &str) {
+        self.load_as(component, "plugin", plugin);
+    }
+
+    fn load_as(&mut self, component: &str, what: &str, name: &str) {
         let from = if component.starts_with(SCHEME) { "the registry's component" } else { "the component" };
-        let words = format!("load {from} `{}` as the plugin `{plugin}`", quoted(component, LONG));
+        let words = format!("load {from} `{}` as the {what} `{name}`", quoted(component, LONG));
         self.add(EffectKind::Load, component, words);
     }
 
@@ -326,6 +345,9 @@ mod tests {
                 "reach `https://x`, read `k`",
             ),
             (json!({"plugins": {"p": {"settings": {"a": ["${A}"]}}}}), "read 1 environment variable (`A`)"),
+            (json!({"guards": {"g": {"component": "./g.wasm"}}}), "load `./g.wasm`, configure 1 guard (`g`)"),
+            (json!({"guards": {"secrets": {"onFailure": "allow"}}}), "configure 1 guard (`secrets`)"),
+            (json!({"guards": {"secrets": {"component": "builtin:secrets"}}}), "replace the built-in `secrets`, configure"),
             (json!({"trust": ["cosign.pub"]}), "trust keys (`cosign.pub`)"),
             (json!({"limits": {"cpu": "1 h"}}), "set limits"),
         ] {

@@ -63,4 +63,14 @@ pub enum ConfigError {
         /// All of them.
         known: String,
     },
+    /// No guard of this name.
+    #[error("there is no guard `{name}`{hint}: there are {known}; write it into `guards`")]
+    UnknownGuard {
+        /// The name.
+        name: String,
+        /// The nearest one, in words, or nothing.
+        hint: String,
+        /// All of them.
+        known: String,
+    },
 }

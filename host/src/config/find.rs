@@ -153,7 +153,7 @@ impl Config {
         let expanded = |text: &str| expand::text(text, env);
         let texts = |list: Option<&Value>| super::section::strings(list.unwrap_or(&Value::Null)).unwrap_or_default();
         let mut paths: Vec<String> = self.trust.iter().map(|key| key.to_string_lossy().into_owned()).collect();
-        for plugin in self.plugins.values() {
+        for plugin in self.plugins.values().chain(self.guards.values()) {
             let component = plugin.get("component").and_then(Value::as_str).and_then(expanded);
             paths.extend(component.filter(|path| !path.starts_with(SCHEME) && !path.starts_with(model::BUILT_IN)));
             paths.extend(texts(plugin.get(model::TRUST)).iter().filter_map(|key| expanded(key)));

@@ -11,6 +11,7 @@ use super::models::Models;
 use super::sampling::{Sampling, sampling_of};
 use super::section::Section;
 use super::{ConfigError, Limits};
+use crate::builtins::BuiltIn;
 use crate::children::Withheld;
 use crate::environment::Environment;
 use crate::price::Price;
@@ -278,9 +279,39 @@ impl PluginConfig {
 
     pub(super) fn parse(name: &str, value: Value, limits: &Limits, trust: &[PathBuf]) -> Result<Self, ConfigError> {
         let mut section = Section::of(&format!("plugins.{name}"), value)?;
+        let plugin = Self::component(name, &mut section, limits, trust, ("plugin", crate::builtins::BUILT_IN))?;
+        let allow = Allowed::all(&mut section)?;
+        let mut plugin = Self {
+            model: section.string("model")?,
+            models: Models::take(&mut section)?,
+            prices: super::spending::prices(&mut section)?,
+            endpoint: section.string("endpoint")?,
+            endpoints: section.texts("endpoints")?,
+            credential: section.section("credential")?.map(CredentialConfig::parse).transpose()?,
+            allow,
+            headers: section.texts("headers")?,
+            ..plugin
+        };
+        if let Some(allow) = &mut plugin.allow {
+            Allowed::take_credential(allow, &mut plugin.credential, &section)?;
+        }
+        section.finish()?;
+        Ok(plugin)
+    }
+
+    /// What the config says of any component, a plugin's or a guard's: where it is, its settings and limits. Of `built_in`, a word for what it
+    /// is, and the ones that come with Understudy.
+    pub(super) fn component(
+        name: &str,
+        section: &mut Section,
+        limits: &Limits,
+        trust: &[PathBuf],
+        (kind, built_in): (&str, &[BuiltIn]),
+    ) -> Result<Self, ConfigError> {
+        let names = || built_in.iter().map(|plugin| plugin.name);
         let component = match section.string("component")? {
             Some(component) => component,
-            None if crate::builtins::find(name).is_some() => format!("{BUILT_IN}{name}"),
+            None if names().any(|built_in| built_in == name) => format!("{BUILT_IN}{name}"),
             None => {
                 let ways = "is missing: write `builtin:NAME`, a component's path, or `oci://REGISTRY/NAME:TAG`";
                 return Err(section.wrong("component", ways));
@@ -292,12 +323,11 @@ impl PluginConfig {
             return Err(section.wrong("component", &format!("is wrong: {reason}")));
         }
         if let Some(built_in) = component.strip_prefix(BUILT_IN)
-            && crate::builtins::find(built_in).is_none()
+            && !names().any(|name| name == built_in)
         {
-            let names = || crate::builtins::BUILT_IN.iter().map(|plugin| plugin.name);
             let hint = crate::text::did_you_mean(built_in, names());
             let known = crate::text::list(names());
-            return Err(section.wrong("component", &format!("names no built-in plugin{hint}; there are {known}")));
+            return Err(section.wrong("component", &format!("names no built-in {kind}{hint}; there are {known}")));
         }
         let limits = match section.section("limits")? {
             Some(section) => limits.clone().with_plugin(section)?,
@@ -311,16 +341,7 @@ impl PluginConfig {
             Some(own) => own.into_iter().map(PathBuf::from).collect(),
             None => trust.to_vec(),
         };
-        let allow = Allowed::all(&mut section)?;
-        let mut plugin = Self {
-            model: section.string("model")?,
-            models: Models::take(&mut section)?,
-            prices: super::spending::prices(&mut section)?,
-            endpoint: section.string("endpoint")?,
-            endpoints: section.texts("endpoints")?,
-            credential: section.section("credential")?.map(CredentialConfig::parse).transpose()?,
-            allow,
-            headers: section.texts("headers")?,
+        let plugin = Self {
             settings: section.section("settings")?.map(Section::into_map).unwrap_or_default(),
             imports_allowed: match section.string("imports")?.as_deref() {
                 None | Some("inert") => true,
@@ -332,14 +353,10 @@ impl PluginConfig {
             limits,
             ..Self::new(name, component, Limits::default())
         };
-        if let Some(allow) = &mut plugin.allow {
-            Allowed::take_credential(allow, &mut plugin.credential, &section)?;
-        }
         let is_digest = |digest: &String| digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
         if plugin.sha256.as_ref().is_some_and(|digest| !is_digest(digest)) {
             return Err(section.wrong("sha256", "must be 64 hexadecimal digits"));
         }
-        section.finish()?;
         Ok(plugin)
     }
 }

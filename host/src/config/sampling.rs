@@ -20,6 +20,8 @@ const TOOL_ROUNDS: u32 = 64;
 pub struct Sampling {
     /// The chain of plugins, first choice first.
     pub plugins: Vec<String>,
+    /// The guards that look at each request and its answer, in this order. Default none.
+    pub guards: Vec<String>,
     /// Whether the client or the plugin answers first.
     pub mode: Mode,
     /// `maxTokens` of a request is lowered to this. `None`, the default, is 4,096 for a server; see [`Sampling::most_tokens`].
@@ -83,6 +85,7 @@ impl Sampling {
     pub fn by(plugins: Vec<String>) -> Self {
         Self {
             plugins,
+            guards: Vec::new(),
             mode: Mode::Fallback,
             max_tokens: None,
             requests_per_call: REQUESTS_PER_CALL,
@@ -158,6 +161,7 @@ impl Sampling {
         };
         let sampling = Self {
             mode,
+            guards: section.strings("guards")?.unwrap_or_default(),
             max_tokens: section.count("maxTokens")?,
             requests_per_call: section.count("requestsPerCall")?.unwrap_or(REQUESTS_PER_CALL),
             tool_rounds: section.number("toolRounds")?.unwrap_or(TOOL_ROUNDS),

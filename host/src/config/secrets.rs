@@ -30,7 +30,7 @@ impl Config {
                 collect(server.get(key), &mut given, everywhere);
             }
         }
-        for plugin in self.plugins.values() {
+        for plugin in self.plugins.values().chain(self.guards.values()) {
             collect(plugin.get("settings"), &mut given, everywhere);
         }
         Withheld::built_in().and(self.withheld_from_servers(env)).with_parts(given)

@@ -19,8 +19,8 @@ pub struct LedgerConfig {
     pub record: Recorded,
     /// How long contents are kept, if they are. Default 30 days.
     pub keep: Option<Duration>,
-    /// What happens to a request that can't be recorded. Default [`OnFailure::Refuse`].
-    pub on_failure: OnFailure,
+    /// What happens to a request that can't be recorded. Default [`OnLedgerFailure::Refuse`].
+    pub on_failure: OnLedgerFailure,
 }
 
 /// What is kept of requests and answers.
@@ -35,7 +35,7 @@ pub enum Recorded {
 
 /// What happens where the ledger fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFailure {
+pub enum OnLedgerFailure {
     /// What can't be recorded isn't asked.
     #[default]
     Refuse,
@@ -105,8 +105,8 @@ pub(super) fn ledger(root: &mut Section) -> Result<Option<LedgerConfig>, ConfigE
         },
         keep: section.duration("keep")?,
         on_failure: match section.string("onFailure")?.as_deref() {
-            None | Some("refuse") => OnFailure::Refuse,
-            Some("allow") => OnFailure::Allow,
+            None | Some("refuse") => OnLedgerFailure::Refuse,
+            Some("allow") => OnLedgerFailure::Allow,
             Some(_) => return Err(section.wrong("onFailure", "must be `refuse` or `allow`")),
         },
     };

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::entry::{Attempt, Charge, Closing, Opening, Outcome};
 use super::{Ledger, LedgerError, OpenRow};
-use crate::config::{Budget, Config, LedgerConfig, OnFailure, Recorded};
+use crate::config::{Budget, Config, LedgerConfig, OnLedgerFailure, Recorded};
 use crate::error::Error;
 use crate::text::one_line;
 
@@ -60,7 +60,7 @@ pub(crate) struct Spending {
     ledger: Arc<SharedLedger>,
     budgets: Vec<Budget>,
     recorded: Recorded,
-    on_failure: OnFailure,
+    on_failure: OnLedgerFailure,
     has_warned: AtomicBool,
 }
 
@@ -81,8 +81,8 @@ impl Spending {
     /// What a failure of the ledger means for a request.
     fn failed(&self, error: &LedgerError) -> Result<(), Error> {
         match self.on_failure {
-            OnFailure::Refuse => Err(Error::Ledger { reason: one_line(&error.to_string(), 500) }),
-            OnFailure::Allow => {
+            OnLedgerFailure::Refuse => Err(Error::Ledger { reason: one_line(&error.to_string(), 500) }),
+            OnLedgerFailure::Allow => {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         "{error}; requests are answered all the same, and no budget counts them (`ledger.onFailure`; said once)"

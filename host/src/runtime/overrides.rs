@@ -59,6 +59,15 @@ impl Overrides {
         Ok(self.apply(config.plugin(name, |name| env.var(name))?, env))
     }
 
+    /// A guard with these settings.
+    #[must_use]
+    pub fn applied(&self, mut guard: config::GuardConfig) -> config::GuardConfig {
+        for (key, value) in &self.settings {
+            put(&mut guard.component.settings, key, value.clone());
+        }
+        guard
+    }
+
     /// A plugin with these values.
     pub(crate) fn apply(&self, mut plugin: config::PluginConfig, env: &Environment) -> config::PluginConfig {
         plugin.environment = env.clone();

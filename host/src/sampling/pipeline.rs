@@ -15,6 +15,7 @@ use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::guards::{self, Guards};
 use crate::ledger::{Attempt, Charge, Opening, Record, SharedLedger, Spending, input_tokens};
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
@@ -32,6 +33,7 @@ pub(super) struct Pipeline {
     server: String,
     pub(super) rule: Sampling,
     pub(super) chain: Vec<ConfiguredPlugin>,
+    pub(super) guards: Guards,
     /// The environment variables that the server's process doesn't inherit.
     pub(super) withheld: Withheld,
     http: Arc<Http>,
@@ -47,6 +49,7 @@ impl Pipeline {
         server: &str,
         rule: &Sampling,
         chain: Vec<ConfiguredPlugin>,
+        guards: Guards,
         http: Arc<Http>,
         config: &Config,
         env: &Environment,
@@ -65,6 +68,7 @@ impl Pipeline {
                 .withheld_from_servers(|name| env.var(name))
                 .and(Withheld::credentials(chain.iter().flat_map(variables))),
             chain,
+            guards,
             http,
             admission: Admission::new(rule, limits, deadline, active_requests, scheduling),
             spending: Spending::new(config, server, ledger),
@@ -73,8 +77,8 @@ impl Pipeline {
     }
 
     /// Whether anybody wants the circumstances of a request.
-    pub(super) const fn wants_circumstances(&self) -> bool {
-        self.spending.is_some()
+    pub(super) fn wants_circumstances(&self) -> bool {
+        self.spending.is_some() || self.guards.check_requests() || self.guards.check_answers()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.
@@ -143,7 +147,7 @@ impl Pipeline {
         until: Instant,
         record: &mut Option<Record>,
     ) -> Result<String, Error> {
-        let SamplingRequest { params, context, progress, .. } = request;
+        let SamplingRequest { params, context, progress, circumstances, .. } = request;
         let request = parse(params)?;
         self.admission.policy.check(&request)?;
         let mut request = self.admission.policy.clamp(&self.server, request);
@@ -155,21 +159,28 @@ impl Pipeline {
             let names: Vec<&str> = hints.filter_map(|hint| hint.name.as_deref()).collect();
             record.wishes(&names.join(", "));
         }
-        self.ask_chain(request, id, until, progress.as_ref(), record).await
+        self.ask_chain(request, &circumstances, id, until, progress.as_ref(), record).await
     }
 
     /// Asks the plugins in order until one answers; its result, JSON.
     async fn ask_chain(
         &self,
         request: CreateMessageRequestParams,
+        circumstances: &Circumstances,
         id: &str,
         until: Instant,
         progress: Option<&mpsc::Sender<String>>,
         record: &mut Option<Record>,
     ) -> Result<String, Error> {
+        let mut request = Arc::new(wit::CreateMessageRequest::from(request));
+        if self.guards.check_requests() {
+            let known = self.known_to_guards(circumstances, id, None);
+            request = self.guards.request(request, &known).await?.without_asking()?;
+        }
+        // What a guard may still refuse isn't shown as it arrives.
+        let progress = progress.filter(|_| !self.guards.check_answers());
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
-        let request = Arc::new(wit::CreateMessageRequest::from(request));
         let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
         let choices = select::choose(&catalogues, request.model_preferences.as_ref());
         if let Some(dearer) = choices.iter().find_map(|choice| choice.dearer.as_ref())
@@ -222,10 +233,32 @@ impl Pipeline {
                 (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
                     tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
                 }
+                (Ok(answer), _) if self.guards.check_answers() => {
+                    let known = self.known_to_guards(circumstances, id, Some((choice, link)));
+                    return self.guards.answer(answer, tools.as_deref(), &known).await?.without_asking();
+                }
                 (answer, _) => return answer,
             }
         }
         Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
+    }
+
+    /// What guards are told of a request besides its content: of an answer, also who gave it.
+    fn known_to_guards(
+        &self,
+        circumstances: &Circumstances,
+        id: &str,
+        answered: Option<(&Choice, &ConfiguredPlugin)>,
+    ) -> Arc<guards::Circumstances> {
+        Arc::new(guards::Circumstances {
+            server: self.server.clone(),
+            client: circumstances.client.clone(),
+            tool: circumstances.call.as_ref().map(|call| call.tool.clone()),
+            request_id: id.to_owned(),
+            model: answered.map(|(choice, _)| choice.model.clone()),
+            plugin: answered.map(|(_, link)| link.plugin.name.clone()),
+            extensions: "{}".to_owned(),
+        })
     }
 
     fn options(&self, choice: &Choice, link: &ConfiguredPlugin, id: &str) -> wit::Options {

@@ -41,7 +41,7 @@ impl Plugin {
     pub fn egress_policy(&self) -> Option<&EgressPolicy> {
         match &self.linked {
             Linked::Handler(handler) => Some(&handler.egress_policy),
-            Linked::Provider(_) => None,
+            Linked::Provider(_) | Linked::Guard(_) => None,
         }
     }
 
@@ -55,7 +55,7 @@ impl Plugin {
         options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
         let Linked::Handler(HandlerWorld { pre, egress_policy }) = &self.linked else {
-            let reason = "it is a provider plugin, which has no `create-message`".to_owned();
+            let reason = "it is no handler plugin, and has no `create-message`".to_owned();
             return Err(Error::Refused { plugin: self.name.clone(), reason });
         };
         let handler_http = Arc::new(HandlerHttp::new(Arc::clone(egress_policy)));

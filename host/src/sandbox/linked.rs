@@ -1,4 +1,4 @@
-//! A linked component of either world, and the config keys that go with that world.
+//! A linked component of one of the worlds, and the config keys that go with that world.
 
 use std::sync::Arc;
 
@@ -6,16 +6,18 @@ use wasmtime::component::InstancePre;
 
 use super::World;
 use super::exports::Exports;
+use super::guard_world::GuardWorld;
 use super::handler_world::HandlerWorld;
 use super::state::StoreData;
 use crate::config;
 use crate::error::LoadError;
 use crate::text::one_line;
 
-/// A component, linked to its imports and ready to be instantiated, of either world.
+/// A component, linked to its imports and ready to be instantiated, of one of the worlds.
 pub(super) enum Linked {
     Provider(Arc<Exports>),
     Handler(HandlerWorld),
+    Guard(GuardWorld),
 }
 
 impl Linked {
@@ -30,11 +32,12 @@ impl Linked {
                 Ok(Self::Provider(Arc::new(Exports::find(linked, streaming).map_err(not_a_plugin)?)))
             }
             World::Handler => Ok(Self::Handler(HandlerWorld::new(linked, config, not_a_plugin)?)),
+            World::Guard => Ok(Self::Guard(GuardWorld::new(linked).map_err(not_a_plugin)?)),
         }
     }
 }
 
-/// Refuses config keys that belong to plugins of the other world.
+/// Refuses config keys that belong to plugins of another world.
 pub(super) fn check_keys(config: &config::PluginConfig, world: World) -> Result<(), LoadError> {
     let wrong = |key, reason: &str| Err(LoadError::Key { name: config.name.clone(), key, reason: reason.to_owned() });
     let instead = "is for provider plugins, and this one is a handler: it makes its HTTP requests itself; name the origins that it may \
@@ -50,7 +53,8 @@ pub(super) fn check_keys(config: &config::PluginConfig, world: World) -> Result<
         World::Handler if config.credential.is_some() => {
             wrong("credential", "goes nowhere: this is a handler plugin, and `allow` names no origin")
         }
-        World::Provider { .. } | World::Handler => Ok(()),
+        // A guard's entry has no such key, and as a plugin it is refused.
+        World::Provider { .. } | World::Handler | World::Guard => Ok(()),
     }
 }
 

@@ -100,8 +100,8 @@ impl Plugin {
     fn exports(&self, call: &'static str) -> Result<Arc<Exports>, Error> {
         match &self.linked {
             Linked::Provider(exports) => Ok(Arc::clone(exports)),
-            Linked::Handler(_) => {
-                let reason = format!("it is a handler plugin, which has no `{call}`");
+            Linked::Handler(_) | Linked::Guard(_) => {
+                let reason = format!("it is no provider plugin, and has no `{call}`");
                 Err(Error::Refused { plugin: self.name.clone(), reason })
             }
         }

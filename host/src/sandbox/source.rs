@@ -92,7 +92,8 @@ impl ComponentBytes {
 }
 
 fn find(config: &config::PluginConfig, built_in: &str) -> Result<&'static BuiltIn, LoadError> {
-    crate::builtins::find(built_in).ok_or_else(|| LoadError::World {
+    let found = crate::builtins::find(built_in).or_else(|| crate::builtins::find_guard(built_in));
+    found.ok_or_else(|| LoadError::World {
         name: config.name.clone(),
         reason: format!("there is no built-in plugin `{built_in}`"),
     })

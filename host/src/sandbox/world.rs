@@ -28,6 +28,21 @@ pub enum World {
     },
     /// Exports `handler`.
     Handler,
+    /// Exports `guard`.
+    Guard,
+}
+
+impl World {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provider { streaming: false } => "provider",
+            Self::Provider { streaming: true } => "provider, with streaming",
+            Self::Handler => "handler",
+            Self::Guard => "guard",
+        }
+    }
 }
 
 impl ComponentInfo {
@@ -80,11 +95,13 @@ fn is_more_than_types(engine: &Engine, instance: &ComponentInstance) -> bool {
 
 fn world(exports: &[String]) -> Result<World, String> {
     let has = |name: &str| exports.iter().any(|export| *export == format!("{PACKAGE}{name}{VERSION}"));
-    match (has("provider"), has("handler")) {
-        (true, false) => Ok(World::Provider { streaming: has("streaming") }),
-        (false, true) => Ok(World::Handler),
-        (true, true) => Err("it exports both `provider` and `handler`, and can only be one of them".to_owned()),
-        (false, false) => {
+    match (has("provider"), has("handler"), has("guard")) {
+        (true, false, false) => Ok(World::Provider { streaming: has("streaming") }),
+        (false, true, false) => Ok(World::Handler),
+        (false, false, true) => Ok(World::Guard),
+        (true, true, false) => Err("it exports both `provider` and `handler`, and can only be one of them".to_owned()),
+        (_, _, true) => Err("it exports `guard` beside `provider` or `handler`, and can only be one of them".to_owned()),
+        (false, false, false) => {
             let other = exports.iter().find(|export| export.starts_with(PACKAGE));
             Err(match other {
                 Some(other) => format!("it exports `{other}`, and this host knows {PACKAGE}provider{VERSION}"),
@@ -92,7 +109,8 @@ fn world(exports: &[String]) -> Result<World, String> {
                 None => {
                     let names = crate::text::list(exports.iter().take(5).map(String::as_str));
                     format!(
-                        "it exports {names}, and neither `{PACKAGE}provider{VERSION}` nor `{PACKAGE}handler{VERSION}`"
+                        "it exports {names}, and neither `{PACKAGE}provider{VERSION}` nor `{PACKAGE}handler{VERSION}` nor \
+                         `{PACKAGE}guard{VERSION}`"
                     )
                 }
             })
@@ -116,6 +134,9 @@ mod tests {
         assert_eq!(of(&[provider, "understudy:plugin/streaming@0.1.0"]), Ok(World::Provider { streaming: true }));
         assert_eq!(of(&["exports", handler]), Ok(World::Handler));
         assert!(of(&[provider, handler]).unwrap_err().contains("can only be one"));
+        let guard = "understudy:plugin/guard@0.1.0";
+        assert_eq!(of(&[guard, "exports"]), Ok(World::Guard));
+        assert!(of(&[guard, provider]).unwrap_err().contains("can only be one"));
         assert!(of(&["understudy:plugin/provider@0.9.0"]).unwrap_err().contains("this host knows"));
         assert!(of(&["wasi:cli/run@0.2.0"]).unwrap_err().contains("it exports `wasi:cli/run@0.2.0`"));
     }

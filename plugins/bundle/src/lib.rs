@@ -1,4 +1,4 @@
-//! Understudy's built-in plugins, compiled to WebAssembly from their sources beside this crate.
+//! Understudy's built-in plugins and guards, compiled to WebAssembly from their sources beside this crate.
 
 /// A plugin that comes with Understudy.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +37,20 @@ pub const PRICES: &str = include_str!("../prices.json");
 #[expect(clippy::unreadable_literal, reason = "the sizes, which the build writes")]
 pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/list.rs"));
 
+/// Every built-in guard.
+#[expect(clippy::unreadable_literal, reason = "the sizes, which the build writes")]
+pub static GUARDS: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/guards.rs"));
+
 /// The built-in plugin of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static BuiltIn> {
     BUILT_IN.iter().find(|plugin| plugin.name == name)
+}
+
+/// The built-in guard of this name.
+#[must_use]
+pub fn find_guard(name: &str) -> Option<&'static BuiltIn> {
+    GUARDS.iter().find(|guard| guard.name == name)
 }
 
 #[cfg(test)]
@@ -49,7 +59,7 @@ mod tests {
 
     #[test]
     fn each_is_what_it_was_before_it_was_packed() {
-        for plugin in super::BUILT_IN {
+        for plugin in super::BUILT_IN.iter().chain(super::GUARDS) {
             let component = plugin.component();
             let found = (component.len(), hex::encode(Sha256::digest(&component)));
             assert_eq!(found, (plugin.size, plugin.sha256.to_owned()), "{}", plugin.name);

@@ -49,20 +49,25 @@ pub fn build(workspace: &Path, guests: &[Guest]) -> Result<Vec<Vec<u8>>> {
     guests.iter().map(component).collect()
 }
 
-/// Writes `OUT_DIR/list.rs`, an array of `ENTRY { name, …, BYTES }`: BYTES is the field that holds the last of each, and … are
+/// Writes `OUT_DIR/FILE`, an array of `ENTRY { name, …, BYTES }`: BYTES is the field that holds the last of each, and … are
 /// other fields.
 ///
 /// # Errors
 /// If it can't be written.
-pub fn list<'a>(entry: &str, bytes: &str, of: impl IntoIterator<Item = (&'a str, String, Vec<u8>)>) -> Result<()> {
+pub fn list<'a>(
+    file: &str,
+    entry: &str,
+    bytes: &str,
+    of: impl IntoIterator<Item = (&'a str, String, Vec<u8>)>,
+) -> Result<()> {
     let mut list = String::from("&[\n");
     for (name, others, content) in of {
         fs::write(out()?.join(name), content)?;
-        let file = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))");
-        writeln!(list, "    {entry} {{ name: {name:?}, {others}{bytes}: {file} }},")?;
+        let included = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))");
+        writeln!(list, "    {entry} {{ name: {name:?}, {others}{bytes}: {included} }},")?;
     }
     list.push(']');
-    fs::write(out()?.join("list.rs"), list)?;
+    fs::write(out()?.join(file), list)?;
     Ok(())
 }
 

@@ -14,9 +14,11 @@
 //! | `result` | `CreateMessageResult`, and its shape for the asking server |
 //! | `wit` | the mapping onto the contract's records |
 //! | `fixture` | a conversation with a plugin as JSON, for tests |
+//! | `guarded` | what a guard judges as JSON, for tests |
 
 mod content;
 mod fixture;
+mod guarded;
 mod object;
 mod request;
 mod result;
@@ -34,9 +36,10 @@ pub use request::{
 pub use result::{BadJson, CreateMessageResult, ShapeError};
 pub use validate::Invalid;
 
-/// What the macros [`wit_conversions`] and [`fixture_conversions`] need.
+/// What the macros [`wit_conversions`], [`fixture_conversions`] and [`guard_conversions`] need.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::fixture::{body_of_bytes, bytes_of_body, status_of};
+    pub use crate::guarded::{circumstance, put, put_all, value_of, verdict};
     pub use crate::wit::{MOST_TOKENS, empty_object, object_from_plugin, text_of, to_json};
 }

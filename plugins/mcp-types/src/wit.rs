@@ -35,8 +35,8 @@ pub fn text_of(json: Json) -> String {
 #[doc(hidden)]
 pub const MOST_TOKENS: u32 = i32::MAX as u32;
 
-/// Implements `From<CreateMessageRequestParams>` for the contract's request, and `TryFrom` of the contract's result for
-/// [`CreateMessageResult`](crate::CreateMessageResult), for the records generated in the given module.
+/// Implements `From<CreateMessageRequestParams>` for the contract's request, and `From` and `TryFrom` between
+/// [`CreateMessageResult`](crate::CreateMessageResult) and the contract's result, for the records generated in the given module.
 #[macro_export]
 macro_rules! wit_conversions {
     ($($types:tt)+) => {
@@ -177,6 +177,17 @@ macro_rules! wit_conversions {
                         }),
                         meta: p.meta.map(text_of),
                         extensions: p.extensions.map_or_else(|| "{}".to_owned(), text_of),
+                    }
+                }
+            }
+
+            impl From<m::CreateMessageResult> for w::CreateMessageResult {
+                fn from(r: m::CreateMessageResult) -> Self {
+                    w::CreateMessageResult {
+                        content: r.content.into_iter().map(block).collect(),
+                        model: r.model,
+                        stop_reason: r.stop_reason,
+                        meta: r.meta.map(text_of),
                     }
                 }
             }

@@ -32,6 +32,19 @@ pub mod streaming {
     });
 }
 
+/// The world `guard-plugin`: a world of its own, so that all share the records.
+pub mod guard {
+    wit_bindgen::generate!({
+        inline: "package understudy:sdk; world guard { export understudy:plugin/guard@0.1.0; }",
+        path: "../../wit",
+        world: "understudy:sdk/guard",
+        pub_export_macro: true,
+        export_macro_name: "export_guard_world",
+        with: { "understudy:plugin/types@0.1.0": crate::bindings::understudy::plugin::types },
+        additional_derives: [PartialEq],
+    });
+}
+
 /// The world `handler-plugin`: a world of its own, so that all share the records.
 pub mod handler {
     wit_bindgen::generate!({

@@ -1,4 +1,4 @@
-//! Write an Understudy sampling plugin in Rust.
+//! Write an Understudy sampling plugin, or a guard, in Rust.
 //!
 //! Implement [`Provider`] for a type of yours, hand the type to [`export_provider!`], build for `wasm32-wasip2`, and the
 //! component is ready; or for `wasm32-unknown-unknown`, and `understudy plugin componentize` makes one that imports nothing (that is what
@@ -12,6 +12,8 @@
 //! | [`blocks`] | content blocks, whoever the provider is |
 //! | [`error`] | the typed errors, one function each |
 //! | [`forced`] | tools that must be called, for models that can't be forced to |
+//! | [`guard_texts`] | every text of a request or an answer, to be looked at and changed |
+//! | `guard_testing` | fixtures of a guard: a request or an answer, and the verdict |
 //! | [`http`] | JSON bodies, headers and `retry-after` |
 //! | [`ids`] | ids of tool calls that a provider doesn't allow |
 //! | [`json`] | long texts in JSON, written quickly |
@@ -28,6 +30,7 @@
 //! | [`stream`] | answers that come as a stream |
 //! | [`text`] | content in words |
 //! | [`turns`] | consecutive messages of one role together |
+//! | [`verdict`] | a guard's verdicts |
 //! | `testing` | fixtures: request in, HTTP request expected, HTTP answer, result expected |
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
@@ -38,6 +41,9 @@ pub mod bindings;
 pub mod blocks;
 pub mod error;
 pub mod forced;
+#[cfg(feature = "testing")]
+pub mod guard_testing;
+pub mod guard_texts;
 mod halves;
 pub mod http;
 pub mod ids;
@@ -57,8 +63,10 @@ pub mod stream;
 pub mod testing;
 pub mod text;
 pub mod turns;
+pub mod verdict;
 
 pub use bindings::exports::understudy::plugin::provider::Guest as Provider;
+pub use bindings::guard::exports::understudy::plugin::guard::Guest as Guard;
 pub use bindings::handler::exports::understudy::plugin::handler::Guest as Handler;
 pub use bindings::understudy::plugin::types;
 
@@ -90,5 +98,14 @@ macro_rules! export_handler {
     ($plugin:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__export_handler_impl!($plugin with_types_in $crate::bindings::handler);
+    };
+}
+
+/// Makes a type that implements [`Guard`] the guard of this component.
+#[macro_export]
+macro_rules! export_guard {
+    ($guard:ident) => {
+        #[cfg(target_family = "wasm")]
+        $crate::__export_guard_impl!($guard with_types_in $crate::bindings::guard);
     };
 }

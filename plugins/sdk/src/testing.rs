@@ -36,6 +36,11 @@ use crate::types::{Completion, CreateMessageRequest, Error, Framing, Header, Htt
 understudy_mcp_types::wit_conversions!(crate::types);
 understudy_mcp_types::fixture_conversions!(crate::types);
 
+/// An error as fixtures have it.
+pub(crate) fn guest_error_json(error: &Error) -> Value {
+    error_json(error)
+}
+
 /// MCP's `CreateMessageRequestParams` as a plugin gets them.
 ///
 /// # Panics
@@ -144,7 +149,7 @@ fn no_stream(_: Vec<u8>, _: &[Event]) -> (Outcome, String) {
     panic!("the plugin asks for a stream: check it by `check_streaming_fixtures`")
 }
 
-fn check_all(folder: &Path, run: impl Fn(&Value) -> Value) {
+pub(crate) fn check_all(folder: &Path, run: impl Fn(&Value) -> Value) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -8,6 +8,7 @@
 //! | `answers` | a provider's answers, to the plugins natively | `resume_…` |
 //! | `sampling` | a server's parameters; a plugin's results | `sampling_…`, `start_…`, `json_rpc` |
 //! | `config` | a config file | `config` |
+//! | `guards` | what a guard makes of requests and answers | `guard_verdicts` |
 //! | `relay` | what client and server say | `relay` |
 //! | `stream` | a provider's stream, as the host reads it | `stream` |
 //! | `wit` | what a component returns, as the canonical ABI has it | `wit_…` |
@@ -16,6 +17,8 @@
 pub mod answers;
 #[cfg(feature = "host")]
 pub mod config;
+#[cfg(feature = "host")]
+pub mod guards;
 #[cfg(feature = "host")]
 pub mod relay;
 pub mod sampling;

@@ -35,7 +35,7 @@ fn said_of(change: Option<(&str, &str, &str)>) -> String {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     fs::create_dir(place.path().join("wit")).unwrap_or_else(|e| panic!("{e}"));
-    for name in ["handler.wit", "provider.wit", "types.wit", "world.wit"] {
+    for name in ["guard.wit", "handler.wit", "provider.wit", "types.wit", "world.wit"] {
         let text = read(&ours.join(name));
         let text = match change {
             Some((file, from, to)) if file == name => {

@@ -81,6 +81,7 @@ fn the_schema_knows_just_the_keys_that_the_program_knows() {
     assert_eq!(known(&plugin(credential)), properties(&defs["credential"]));
     let allow = json!({"component": "x.wasm", "allow": [{"origin": "https://a.example", "zzzzzzzzz": 1}]});
     assert_eq!(known(&plugin(allow)), properties(&defs["allowed"]["oneOf"][1]));
+    assert_eq!(known(&json!({"guards": {"secrets": {"zzzzzzzzz": 1}}})), properties(&defs["guard"]));
     let limits = json!({"component": echo, "limits": {"zzzzzzzzz": 1}});
     assert_eq!(known(&plugin(limits)), properties(&defs["pluginLimits"]));
     let compile = json!({"component": echo, "limits": {"compile": {"zzzzzzzzz": 1}}});
@@ -141,6 +142,7 @@ fn the_tables_of_keys_and_limits_are_the_schemas() {
         ("threshold", &model[2]),
         ("credential", &defs["credential"]),
         ("allowed", &defs["allowed"]["oneOf"][1]),
+        ("guard", &defs["guard"]),
         ("serve", &top["serve"]),
         ("ledger", &top["ledger"]["oneOf"][1]),
         ("budget", &defs["budget"]),
@@ -254,6 +256,9 @@ fn a_config_that_the_program_refuses_does_not_fit_the_schema() {
         json!({"plugins": {"p": {"component": "builtin:echo", "sha256": "abc"}}}),
         json!({"plugins": {"p": {"component": "x.wasm", "allow": "https://a.example"}}}),
         json!({"plugins": {"p": {"component": "x.wasm", "allow": [{"private": true}]}}}),
+        json!({"guards": {"secrets": {"onFailure": "ask"}}}),
+        json!({"guards": {"secrets": {"checks": []}}}),
+        json!({"sampling": {"use": "echo", "guards": "secrets"}}),
         json!({"mcpServers": {"s": {"args": []}}}),
         json!({"mcpServers": {"s": {"command": "cat", "clients": "many"}}}),
         json!({"serve": {"listen": "8765"}}),

@@ -8,6 +8,7 @@ mod conversations;
 mod docs;
 mod embedding;
 mod examples;
+mod guards;
 mod handler;
 mod house;
 mod ledger;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use understudy_tests::author::written;
 use understudy_tests::peers::Listening;
 use understudy_tests::program::{Place, run};
-use understudy_tests::session::sampling;
+use understudy_tests::session::{Session, sampling};
 
 /// The key that LiteLLM wants.
 const KEY: &str = "sk-understudy-test-0123456789";
@@ -96,4 +96,42 @@ fn a_plugin_in_go_from_an_empty_folder_to_an_answer() {
 #[test]
 fn a_plugin_in_c_from_an_empty_folder_to_an_answer() {
     from_an_empty_folder_to_an_answer("c");
+}
+
+/// A guard from `plugin new` to a denied request and a changed answer, through the proxy.
+fn from_an_empty_folder_to_a_denied_request(language: &str) {
+    let place = Place::new();
+    let name = format!("my-guard-in-{language}");
+    let component = written(&place, &name, language, "guard");
+    let folder = component.parent().unwrap_or(&component);
+
+    let mut check = place.understudy(["plugin", "check", &format!("{name}.wasm"), "--json"]);
+    check.current_dir(folder);
+    let check = run(check, "");
+    let report: Value =
+        serde_json::from_str(&check.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", check.stdout, check.stderr));
+    assert_eq!((report["passed"].as_bool(), check.code()), (Some(true), 0), "{language}: {report:#}");
+    let fixtures = report["rules"].as_array().into_iter().flatten().find(|rule| rule["rule"] == "fixtures");
+    assert!(fixtures.is_some_and(|rule| rule["said"][0].as_str().is_some_and(|said| said.starts_with("6 in "))), "{report:#}");
+
+    let guard = json!({ "component": component, "settings": { "words": ["Project Larch"] } });
+    let rule = json!({ "use": "echo", "mode": "always", "guards": ["mine"] });
+    let config = place.file("understudy.json", json!({ "guards": { "mine": guard }, "sampling": rule }).to_string());
+    let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
+    session.say(&sampling(1, "how late is Project Larch?"));
+    let denied = session.hear();
+    let said = "denied by guard `mine`: the request holds a word of `settings.words`; the server `cat` may not send it to a model";
+    assert_eq!((&denied["error"]["code"], &denied["error"]["message"]), (&json!(-1), &json!(said)), "{denied}");
+    session.say(&sampling(2, "how late is the larch?"));
+    assert_eq!(session.hear()["result"]["content"]["text"], "how late is the larch?");
+}
+
+#[test]
+fn a_guard_in_rust_from_an_empty_folder_to_a_denied_request() {
+    from_an_empty_folder_to_a_denied_request("rust");
+}
+
+#[test]
+fn a_guard_in_python_from_an_empty_folder_to_a_denied_request() {
+    from_an_empty_folder_to_a_denied_request("python");
 }

@@ -57,13 +57,22 @@ fn a_new_plugin_has_every_file_of_its_example_the_contract_and_the_fixtures() {
             assert!(place.path().join(folder).join(&file).is_file(), "{example}: {}", file.display());
         }
     }
+    for (language, example) in [("rust", "rust-guard"), ("python", "python-guard")] {
+        let name = format!("guard-in-{language}");
+        let _ = place.run(["plugin", "new", &name, "--lang", language, "--world", "guard"]).ok();
+        for (from, to) in [(example, ""), ("guard-fixtures", "fixtures")] {
+            for file in known(&format!("examples/plugins/{from}")) {
+                assert!(place.path().join(&name).join(to).join(&file).is_file(), "{from}: {}", file.display());
+            }
+        }
+    }
     let package = read(&place.path().join("mine/package.json"));
     assert!(package.contains("--wit wit ") && package.contains("\"mine\""), "{package}");
 }
 
 #[test]
 fn what_the_examples_refer_to_is_there_and_what_the_guest_crate_needs_is_said_once() {
-    for language in LANGUAGES.into_iter().chain(["rust-handler"]) {
+    for language in LANGUAGES.into_iter().chain(["rust-handler", "rust-guard", "python-guard"]) {
         let folder = workspace().join("examples/plugins").join(language);
         for file in known(&format!("examples/plugins/{language}")) {
             let text = read(&folder.join(&file));
@@ -84,7 +93,7 @@ fn what_the_examples_refer_to_is_there_and_what_the_guest_crate_needs_is_said_on
 fn what_cant_be_begun_is_refused_with_cause_and_remedy_and_nothing_is_left_behind() {
     let place = Place::new();
     let _ = place.file("taken", "");
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["taken", "--lang", "rust"], "`taken` exists already; choose another name"),
         (
             &["My-Plugin", "--lang", "go"],
@@ -94,11 +103,12 @@ fn what_cant_be_begun_is_refused_with_cause_and_remedy_and_nothing_is_left_behin
         (&["../x", "--lang", "go"], "must begin with a letter"),
         (&["test", "--lang", "rust"], "a compiler or a library has the name already"),
         (&["x", "--lang", "pyhton"], "there is no template for `pyhton` (did you mean `python`?); there are `rust`"),
-        (&["x", "--lang", "go", "--world", "handlr"], "must be `provider` or `handler` (did you mean `handler`?)"),
+        (&["x", "--lang", "go", "--world", "handlr"], "must be `provider`, `handler` or `guard` (did you mean `handler`?)"),
         (
             &["x", "--lang", "go", "--world", "handler"],
             "no template for a handler in go, only in `rust` and `javascript`",
         ),
+        (&["x", "--lang", "c", "--world", "guard"], "no template for a guard in c, only in `rust` and `python`"),
     ];
     for (args, said) in cases {
         let run = place.run([&["plugin", "new"][..], args].concat());

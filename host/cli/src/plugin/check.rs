@@ -10,13 +10,14 @@ use crate::output::{Outcome, out};
 use crate::setup;
 use understudy::check;
 use understudy::check::report::ConformanceReport;
-use understudy::runtime::Overrides;
+use understudy::config::GuardConfig;
+use understudy::runtime::{Loaded, Overrides};
 use understudy::scheduling::Scheduling;
 
 /// Arguments of `plugin check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// A component's path, a name from the config, or a built-in's name
+    /// A component's path, a name from the config, or a built-in's name; a plugin or a guard
     #[arg(value_name = "FILE")]
     plugin: String,
     /// Write the report as JSON
@@ -40,7 +41,12 @@ pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome>
     let config = setup::config(global)?;
     let shared = setup::shared_resources(Scheduling::default());
     let overrides = Overrides { model: args.model, settings: args.set, ..Overrides::default() };
-    let plugin = overrides.plugin(&config, &args.plugin, shared.environment())?;
+    // A name can be a guard's; of a file, its exports tell.
+    let guard = setup::guard(&config, &args.plugin)?;
+    let plugin = match &guard {
+        Some(guard) => guard.component.clone(),
+        None => overrides.plugin(&config, &args.plugin, shared.environment())?,
+    };
     if let Some(folder) = args.fixtures.as_deref().filter(|folder| !folder.is_dir()) {
         return Err(UsageError(format!("`--fixtures`: `{}` is not a folder", folder.display())).into());
     }
@@ -52,8 +58,10 @@ pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome>
         )
         .into());
     }
-    let report = match shared.load(&plugin).await {
-        Ok(loaded) => check::full(&loaded, fixtures.as_deref(), args.update).await,
+    let guard = guard.unwrap_or_else(|| GuardConfig::of(plugin.clone()));
+    let report = match shared.load_either(&plugin, &overrides.applied(guard)).await {
+        Ok(Loaded::Plugin(loaded)) => check::full(&loaded, fixtures.as_deref(), args.update).await,
+        Ok(Loaded::Guard(guard)) => check::full_guard(&guard, fixtures.as_deref(), args.update).await,
         Err(error) => match check::refused(&plugin.name, &error) {
             Some(report) => report,
             None => return Err(error.into()),

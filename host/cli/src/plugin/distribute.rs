@@ -11,7 +11,7 @@ use url::Url;
 use crate::args::{GlobalArgs, UsageError};
 use crate::output::{Outcome, note, out};
 use crate::setup;
-use understudy::config::{self, Config};
+use understudy::config::{self, Config, GuardConfig, PluginConfig};
 use understudy::error::LoadError;
 use understudy::reference::{Digest, Reference};
 use understudy::registry::RegistryError;
@@ -20,7 +20,7 @@ use understudy::registry::layout::Artifact;
 use understudy::registry::lock::Lock;
 use understudy::registry::pull::{Pull, Pulled};
 use understudy::registry::store::ComponentStore;
-use understudy::runtime::Overrides;
+use understudy::runtime::{Loaded, Overrides};
 use understudy::scheduling::Scheduling;
 use understudy::trust::file;
 
@@ -155,7 +155,10 @@ fn keep_trust(config: &Config, path: &Path, lock: &Lock) {
 fn named(config: &Config) -> Result<Vec<WantedComponent>> {
     let mut wanted = Vec::new();
     for name in config.plugin_names() {
-        wanted.extend(of(config, name)?);
+        wanted.extend(of(&config.plugin(name, setup::env)?)?);
+    }
+    for name in config.guard_names() {
+        wanted.extend(of(&config.guard(name, setup::env)?.component)?);
     }
     Ok(wanted)
 }
@@ -164,7 +167,8 @@ fn named(config: &Config) -> Result<Vec<WantedComponent>> {
 fn typed(config: &Config, references: &[String]) -> Result<Vec<WantedComponent>> {
     let mut wanted = Vec::new();
     for name in references {
-        let one = of(config, name)?;
+        let guard = setup::guard(config, name)?.map(|guard| guard.component);
+        let one = of(&guard.map_or_else(|| config.plugin(name, setup::env), Ok)?)?;
         wanted.push(
             one.ok_or_else(|| UsageError(format!("`{name}` is not in a registry: write `oci://REGISTRY/NAME:TAG`")))?,
         );
@@ -172,11 +176,10 @@ fn typed(config: &Config, references: &[String]) -> Result<Vec<WantedComponent>>
     Ok(wanted)
 }
 
-fn of(config: &Config, name: &str) -> Result<Option<WantedComponent>> {
-    let plugin = config.plugin(name, setup::env)?;
+fn of(plugin: &PluginConfig) -> Result<Option<WantedComponent>> {
     let Some(reference) = plugin.reference() else { return Ok(None) };
     let reference = Reference::parse(reference).map_err(UsageError)?;
-    Ok(Some(WantedComponent { reference, trust: plugin.trust, most: plugin.limits.component }))
+    Ok(Some(WantedComponent { reference, trust: plugin.trust.clone(), most: plugin.limits.component }))
 }
 
 fn took_too_long(reference: &Reference) -> RegistryError {
@@ -200,14 +203,17 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
     let shared = setup::shared_resources(Scheduling::default());
     let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     // What can't serve isn't for others either.
-    let loaded = shared.load(&plugin).await?;
+    let loaded = match shared.load_either(&plugin, &GuardConfig::of(plugin.clone())).await? {
+        Loaded::Plugin(loaded) => loaded.plugin,
+        Loaded::Guard(loaded) => loaded.plugin,
+    };
     let component = understudy::sandbox::read_component(&plugin)?;
-    if Digest::of(&component).hex() != loaded.plugin.sha256 {
+    if Digest::of(&component).hex() != loaded.sha256 {
         let reason =
             "it was compiled ahead of time for this machine, or has changed meanwhile; push the component itself";
         return Err(UsageError(format!("`{}`: {reason}", plugin.component)).into());
     }
-    let description = &loaded.plugin.description;
+    let description = &loaded.description;
     let said = [
         ("org.opencontainers.image.title", &description.name),
         ("org.opencontainers.image.version", &description.version),
@@ -216,7 +222,7 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
     let mut annotations: BTreeMap<_, _> = said.map(|(key, value)| (key.to_owned(), value.clone())).into();
     annotations.extend(args.annotation);
     let file = plugin.file().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let shape = &loaded.plugin.info;
+    let shape = &loaded.info;
     let artifact = Artifact {
         component,
         exports: shape.exports.clone(),

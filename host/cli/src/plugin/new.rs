@@ -20,7 +20,7 @@ pub(crate) struct NewArgs {
     /// The language: rust, typescript, javascript, python, go or c
     #[arg(long, value_name = "LANGUAGE")]
     lang: Language,
-    /// `provider` (the host makes the HTTP requests) or `handler` (the plugin makes them)
+    /// `provider` (the host makes the HTTP requests), `handler` (the plugin makes them) or `guard` (judges requests and answers)
     #[arg(long, value_name = "WORLD", default_value = "provider")]
     world: NewWorld,
 }
