@@ -268,6 +268,8 @@ impl Error {
                 | Self::TooMuch { .. }
                 | Self::Budget { .. }
                 | Self::Ledger { .. }
+                | Self::Denied { .. }
+                | Self::GuardFailed { .. }
         )
     }
 
