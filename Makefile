@@ -8,7 +8,7 @@ RUNS ?= 1000000
 RACE = understudy-peer-native/race,understudy-peer-sandboxed/race
 RACED = race race-understudy race-native race-rmcp-client race-server race-provider
 
-.PHONY: demo test unit lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-peers
+.PHONY: demo test unit lint deny soak bench bench-growth bench-attacks bench-check bench-record fuzz fuzz-brief raced race-understudy setup setup-rust setup-lint setup-peers
 
 # The features of the whole workspace, so that `make test` compiles nothing of it again; of the programs only the two that are shown.
 demo: setup-rust
@@ -17,6 +17,7 @@ demo: setup-rust
 
 # The peers are installed while the tests compile. `UNDERSTUDY_BUILT` tells the tests that the programs are up to date.
 test: setup-rust
+	$(CARGO) fetch --locked
 	tests/peers/setup.sh & $(CARGO) build --workspace --bins && $(CARGO) test --workspace --no-run && wait $$!
 	UNDERSTUDY_BUILT=1 $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
 	$(CARGO) test --workspace --doc
@@ -26,7 +27,8 @@ test: setup-rust
 unit: setup-rust
 	$(CARGO) test --workspace --lib
 
-lint: setup-rust
+# The features of fuzz targets and races turn on nothing of others' crates, so clippy and `make test` share build scripts and macros.
+lint: setup-rust setup-lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features understudy-fuzz/host,$(RACE) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
@@ -89,6 +91,10 @@ setup: setup-rust setup-peers
 # The compile target of the built-in plugins.
 setup-rust:
 	.ci/setup-rust
+
+# Clippy and rustfmt.
+setup-lint:
+	.ci/setup-lint
 
 # Other people's MCP servers, clients and providers, which the tests run against.
 setup-peers:

@@ -375,6 +375,7 @@ impl Sampler {
         let recipe = self.recipe().and_then(|recipe| recipe.downcast::<SamplerBuilder>().ok());
         let recipe = recipe.ok_or(ReloadError::NotBuilt)?;
         let shared = recipe.shared.as_ref().ok_or(ReloadError::NotBuilt)?;
+        shared.compile_in_background();
         let loaded = recipe.load(shared).await?;
         for link in &loaded.chain {
             admit(&check::quick(link).await)?;
@@ -387,7 +388,8 @@ impl Sampler {
     }
 }
 
-#[cfg(all(test, feature = "builtins"))]
+#[cfg(feature = "builtins")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::builtins;

@@ -249,6 +249,7 @@ impl Reloader {
     /// Loads everything by this config, and then changes over.
     async fn change_over(&mut self, config: &Config) -> Result<(), ReloadError> {
         let (overrides, shared) = (&self.overrides, &self.shared);
+        shared.compile_in_background();
         let mut fresh = Vec::new();
         for ServedSampler { key, sampler } in &self.served {
             let rule = rule(config, overrides, key, shared.environment())?.unwrap_or_else(unanswered);

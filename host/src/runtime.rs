@@ -10,14 +10,16 @@ mod overrides;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
 
-use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling};
+use crate::config::{self, Config, ConfigError, CredentialSource, LedgerConfig, Mode, Sampling};
 use crate::environment::Environment;
 use crate::error::LoadError;
 use crate::guards::Guard;
+use crate::ledger::SharedLedger;
 use crate::outbound::{Http, credential};
 use crate::sampling::{ConfiguredPlugin, Sampler};
 use crate::sandbox::{Engine, EngineOptions};
@@ -67,6 +69,8 @@ pub struct RuntimeOptions {
     pub environment: Environment,
     /// The folder that keeps compiled components between runs. Without one, each run compiles what it loads.
     pub cache_folder: Option<PathBuf>,
+    /// The folder that holds the ledger, unless the config names its file. Without one, requests of a config with a ledger or budgets are refused.
+    pub state_folder: Option<PathBuf>,
     /// A program that compiles components in a process of its own, held to `limits.compile`: it must pass its arguments on to
     /// [`crate::sandbox::compile_for_parent`] when the first is [`crate::sandbox::COMPILE`]. Without one, components are compiled in this process,
     /// and refused if that looks as if it took seconds.
@@ -78,23 +82,36 @@ pub struct RuntimeOptions {
 }
 
 impl RuntimeOptions {
-    /// The process's environment, and the user's cache folder (`$XDG_CACHE_HOME/understudy` on Linux).
+    /// The process's environment, and the user's cache and state folders (`$XDG_CACHE_HOME/understudy` and `$XDG_STATE_HOME/understudy` on Linux).
     #[must_use]
     pub fn from_env() -> Self {
-        Self { environment: Environment::process(), cache_folder: Engine::cache_folder(), ..Self::default() }
+        Self {
+            environment: Environment::process(),
+            cache_folder: Engine::cache_folder(),
+            state_folder: state_folder(),
+            ..Self::default()
+        }
     }
 }
 
 impl fmt::Debug for RuntimeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { environment: _, cache_folder, compiler, on_compile: _, scheduling } = self;
+        let Self { environment: _, cache_folder, state_folder, compiler, on_compile: _, scheduling } = self;
         let mut shown = f.debug_struct("RuntimeOptions");
         shown
             .field("cache_folder", cache_folder)
+            .field("state_folder", state_folder)
             .field("compiler", compiler)
             .field("scheduling", scheduling)
             .finish_non_exhaustive()
     }
+}
+
+/// The user's folder for Understudy's state: in `$XDG_STATE_HOME`, or else the local data folder.
+#[must_use]
+pub fn state_folder() -> Option<PathBuf> {
+    let folder = dirs::state_dir().or_else(dirs::data_local_dir).filter(|folder| folder.is_absolute())?;
+    Some(folder.join("understudy"))
 }
 
 /// What the plugins of all servers share: the engine, and the connections to providers.
@@ -103,8 +120,12 @@ pub struct SharedResources {
     options: RuntimeOptions,
     /// Made when the first plugin needs it.
     engine: Mutex<Option<Arc<Engine>>>,
+    /// Whether requests are being answered while components are compiled.
+    in_background: AtomicBool,
     /// With its connections to providers: servers that ask the same one needn't each have a connection and a handshake.
     http: Arc<Http>,
+    /// Made when the first server needs it.
+    ledger: Mutex<Option<(LedgerConfig, Arc<SharedLedger>)>>,
 }
 
 impl Default for SharedResources {
@@ -118,7 +139,8 @@ impl SharedResources {
     #[must_use]
     pub fn new(options: RuntimeOptions) -> Self {
         let http = Arc::new(Http::in_environment(&options.environment));
-        Self { options, engine: Mutex::default(), http }
+        let in_background = AtomicBool::default();
+        Self { options, engine: Mutex::default(), in_background, http, ledger: Mutex::default() }
     }
 
     /// Where variables are looked up.
@@ -144,7 +166,19 @@ impl SharedResources {
         if let Some(on_compile) = self.options.on_compile.clone() {
             engine.observe_compiling(Box::new(move |name, size| on_compile(name, size)));
         }
+        if self.in_background.load(Ordering::Relaxed) {
+            engine.compile_in_background();
+        }
         Ok(Arc::clone(made.insert(engine)))
+    }
+
+    /// Components are compiled at a low priority from now on: a reload takes cores that requests want.
+    pub(crate) fn compile_in_background(&self) {
+        let made = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_background.store(true, Ordering::Relaxed);
+        if let Some(engine) = &*made {
+            engine.compile_in_background();
+        }
     }
 
     /// Loads one plugin.
@@ -227,7 +261,23 @@ impl SharedResources {
         chain: Vec<ConfiguredPlugin>,
         guards: Vec<Guard>,
     ) -> Sampler {
-        Sampler::in_environment(server, rule, chain, guards, Arc::clone(&self.http), config, self.environment())
+        let ledger = self.ledger(config);
+        let http = Arc::clone(&self.http);
+        Sampler::in_environment(server, rule, chain, guards, http, config, self.environment(), ledger.as_ref())
+    }
+
+    /// The ledger that a config wants: the same for all servers, until the config says another one.
+    fn ledger(&self, config: &Config) -> Option<Arc<SharedLedger>> {
+        let wanted = config.ledger.as_ref()?;
+        let mut made = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, ledger)) = &*made
+            && of == wanted
+        {
+            return Some(Arc::clone(ledger));
+        }
+        let ledger = Arc::new(SharedLedger::new(wanted, self.options.state_folder.as_deref()));
+        *made = Some((wanted.clone(), Arc::clone(&ledger)));
+        Some(ledger)
     }
 
     /// Loads the plugins of a rule and makes a sampler of them. What keeps a plugin from answering (a missing credential, no model) is logged as
@@ -309,5 +359,18 @@ mod tests {
         let two = shared.load_sampler(&config, "two", &rule, &overrides).await.unwrap();
         assert_eq!(Arc::strong_count(&shared.http), 3);
         drop((one, two));
+    }
+
+    #[test]
+    fn the_first_start_compiles_at_full_speed_and_a_reload_in_the_background() {
+        let shared = SharedResources::default();
+        let engine = shared.engine().unwrap();
+        assert!(!engine.compiles_in_background());
+        shared.compile_in_background();
+        assert!(engine.compiles_in_background());
+        // No plugin was there at the start, so neither was an engine.
+        let shared = SharedResources::default();
+        shared.compile_in_background();
+        assert!(shared.engine().unwrap().compiles_in_background());
     }
 }

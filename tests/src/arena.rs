@@ -205,6 +205,7 @@ impl Arena {
     /// # Panics
     /// If it isn't.
     pub async fn load_bomb(&self) {
+        self.engine.compile_in_background();
         let outcome = ConfiguredPlugin::load(&self.engine, &self.bomb, |_| None).await;
         let error = outcome.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("`limits.compile.time`"), "{error}");

@@ -1,4 +1,5 @@
 //! A program outside of this workspace that embeds the library without any of its features, as somebody else would write it.
+#![expect(clippy::panic, reason = "a test may panic")]
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -33,7 +33,7 @@ pub(super) struct DemoArgs {
 
 /// The example server of `examples/servers/summarize`.
 const SERVER: &str = "summarize-server";
-const TEXT: &str = include_str!("../../../examples/texts/origin-of-species.txt");
+const TEXT: &str = include_str!("demo/origin-of-species.txt");
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 

@@ -10,7 +10,8 @@
 //! | number | its digits; compared as a number |
 //! | whole number beyond ±(2^53 - 1), array, object | none is sent or required; one that is sent must say the value's JSON |
 //!
-//! A tool whose schema breaks the rules is invalid: a client doesn't call it, and a server enforces none of its headers.
+//! Only arguments of the types string, integer and boolean can have a header. A tool whose schema breaks the rules is invalid: a client doesn't
+//! call it, and a server enforces none of its headers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,6 +25,9 @@ use crate::message::Parts;
 
 /// The key of a schema that names an argument's header.
 pub const KEY: &str = "x-mcp-header";
+
+/// The types whose values can have a header. Not `number`: two programs may write the same fraction differently.
+const TYPES: [&str; 3] = ["string", "integer", "boolean"];
 
 /// The most tools whose headers are remembered.
 const MOST_TOOLS: usize = 16 * 1024;
@@ -271,9 +275,8 @@ fn look(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Param>) -> Resul
         if path.is_empty() {
             return Err(format!("`{KEY}` stands at the top of its schema"));
         }
-        // The official SDKs and their conformance suite let `number` pass, which the specification's text doesn't.
-        let types = ["string", "integer", "boolean", "number"];
-        if !schema.get("type").and_then(Value::as_str).is_some_and(|kind| types.contains(&kind)) {
+        let kind = schema.get("type").and_then(Value::as_str);
+        if !kind.is_some_and(|kind| TYPES.contains(&kind)) {
             return Err(format!("`{place}` has an `{KEY}`, and is neither a string nor an integer nor a boolean"));
         }
         let name = name.as_str().filter(|name| is_token(name));
@@ -429,6 +432,8 @@ mod tests {
             property(json!({"type": "string", "x-mcp-header": "a b"})),
             property(json!({"type": "string", "x-mcp-header": 5})),
             property(json!({"type": "object", "x-mcp-header": "A"})),
+            property(json!({"type": "number", "x-mcp-header": "A"})),
+            property(json!({"type": ["integer", "null"], "x-mcp-header": "A"})),
             property(json!({"x-mcp-header": "A"})),
             property(json!({"type": "array", "items": {"type": "string", "x-mcp-header": "A"}})),
             json!({"x-mcp-header": "A", "type": "string"}),

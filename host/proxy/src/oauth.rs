@@ -1,23 +1,23 @@
-//! OAuth 2.1 towards servers that want to know who asks: the user says yes once, in a browser (`understudy auth`), and what comes of
-//! that is kept in the user's config folder and renewed when it expires.
+//! OAuth 2.1 towards servers that require it: the user consents once, in a browser (`understudy auth`). The tokens are stored in the user's config
+//! folder, and renewed when they expire.
 //!
-//! A login belongs to the authorization server that issued it. Issuer, token endpoint, client and its way to say who it is are kept with the login,
-//! and a renewal, which holds secrets, goes to that very endpoint: what the server says of itself later is not asked for.
+//! A login belongs to the authorization server that issued it. Issuer, token endpoint, client and its authentication method are stored with the
+//! login. A renewal holds secrets and goes to the stored endpoint; the server's current metadata is not consulted.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `challenge` | what a server says to who asks without a token |
-//! | `zone`, `endpoint` | where a server may send us, and which pages are opened |
+//! | `challenge` | the challenge with which a server refuses a request without a token |
+//! | `zone`, `endpoint` | the URLs that a server may name, and the pages that are opened |
 //! | `web` | all requests of a login |
-//! | `wish` | what the user wants of a login |
+//! | `wish` | the options of a login |
 //! | `discovery` | finding the authorization server (RFC 9728, RFC 8414) |
-//! | `authority` | what is known of it, and kept |
-//! | `registration` | a client of our own there (RFC 7591) |
-//! | `pending` | a login in the making: PKCE, resource indicators (RFC 8707), the answer's issuer (RFC 9207) |
-//! | `callback` | where the browser comes back to |
-//! | `grant` | what is asked of the token endpoint |
-//! | `store` | what is kept of a login |
-//! | `error` | why there is no login |
+//! | `authority` | its metadata, and the part that is stored |
+//! | `registration` | registering a client there (RFC 7591) |
+//! | `pending` | a login that waits for its user: PKCE, resource indicators (RFC 8707), the answer's issuer (RFC 9207) |
+//! | `callback` | the page to which the browser is redirected |
+//! | `grant` | requests to the token endpoint |
+//! | `store` | the file in which a login is stored |
+//! | `error` | errors of a login |
 
 mod authority;
 mod callback;
@@ -53,10 +53,11 @@ pub use wish::Wish;
 /// A token that expires sooner than this is renewed first.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// A token that this process has just got isn't renewed again when the server refuses it: a server could keep its issuer busy otherwise.
+/// A token that this process got more recently than this isn't renewed when the server refuses it: otherwise a server could have the issuer flooded
+/// with renewals.
 const NEW: Duration = Duration::from_mins(1);
 
-/// A user's login at a server, whether there is one or not.
+/// The user's login at a server, which may be missing.
 #[derive(Debug)]
 pub struct Login {
     url: Url,
@@ -64,15 +65,15 @@ pub struct Login {
     found: Mutex<TokenStatus>,
 }
 
-/// What is known of the login's token.
+/// The state of the login's token.
 #[derive(Debug, Default)]
 enum TokenStatus {
-    /// Nobody has looked.
+    /// The file has not been read.
     #[default]
     Unknown,
-    /// There is none: asked for again only if the server wants one. With a login that is of no use, why that is.
+    /// There is none; the file is read again only if the server requires a token. With the reason, if there is a login that can't be used.
     None(Option<String>),
-    /// This one.
+    /// The token.
     Some(Token),
 }
 
@@ -81,7 +82,7 @@ struct Token {
     access: SecretString,
     expires: Option<SystemTime>,
     issuer: Option<String>,
-    /// When this process got it, if it did.
+    /// When this process got it; `None` if another process did.
     got: Option<Instant>,
 }
 
@@ -105,7 +106,7 @@ impl Token {
 }
 
 impl Login {
-    /// The login at the server at a URL. `None` where there is no config folder to keep it in.
+    /// The login at the server at a URL. `None` where there is no config folder to store it in.
     #[must_use]
     pub fn at(url: &Url) -> Option<Self> {
         Some(Self { url: url.clone(), store: LoginStore::of(url)?, found: Mutex::default() })
@@ -121,14 +122,14 @@ impl Login {
         }
     }
 
-    /// Another token than the one that the server has refused.
+    /// A token to replace the one that the server has refused.
     pub(crate) async fn other_than(&self, refused: Option<&SecretString>) -> Option<SecretString> {
         let mut found = self.found.lock().await;
         match &*found {
-            // Somebody else has been refused, and has found another meanwhile.
+            // Another request was refused as well, and has replaced it meanwhile.
             TokenStatus::Some(token) if token.is_other_than(refused) && token.is_good() => Some(token.access.clone()),
             TokenStatus::Some(token) if !token.is_other_than(refused) && token.is_new() => {
-                // Its user may have logged in again meanwhile, by another process.
+                // The user may have logged in again meanwhile, by another process.
                 let token = self.kept_other_than(refused)?;
                 let access = token.access.clone();
                 *found = TokenStatus::Some(token);
@@ -138,13 +139,13 @@ impl Login {
         }
     }
 
-    /// The token that is kept, if it is another one than that, and good.
+    /// The stored token, if it is another one and has not expired.
     fn kept_other_than(&self, refused: Option<&SecretString>) -> Option<Token> {
         let kept = self.store.read().ok()??;
         Token::of(&kept).filter(|token| token.is_other_than(refused) && token.is_good())
     }
 
-    /// Why the server lets nobody in though there is a login; `None` without one.
+    /// Why the login can't be used; `None` without a login.
     pub(crate) async fn trouble(&self) -> Option<String> {
         match &*self.found.lock().await {
             TokenStatus::Some(token) => {
@@ -156,9 +157,9 @@ impl Login {
         }
     }
 
-    /// Reads the token that is kept, or renews it.
+    /// Reads the stored token, or renews it.
     async fn find(&self, found: &mut TokenStatus, refused: Option<&SecretString>) -> Option<SecretString> {
-        // A renewal that has begun is finished even if its caller goes away: it ends what the one before has given.
+        // A renewal that has begun is finished even if its caller is cancelled: it invalidates the refresh token before it.
         let renewal = tokio::spawn(renewed(self.store.clone(), self.url.clone(), refused.cloned()));
         let token = renewal.await.unwrap_or_else(|e| Err(Error::NoRenewal(e.to_string())));
         *found = match token {
@@ -176,26 +177,26 @@ impl Login {
         }
     }
 
-    /// Begins a login; it ends where `callback` is.
+    /// Begins a login, which ends when the browser is redirected to `callback`.
     ///
     /// # Errors
-    /// If the server wants none, or its authorization server isn't as it should be.
+    /// If the server requires none, or its authorization server can't be found or used.
     pub async fn begin(&self, wish: &Wish, callback: &Callback) -> Result<Pending, Error> {
         Pending::begin(&self.url, &self.store, wish, callback).await
     }
 
-    /// Forgets the login; whether there was one.
+    /// Removes the login; whether there was one.
     ///
     /// # Errors
-    /// If what is kept can't be removed.
+    /// If the file can't be removed.
     pub async fn forget(&self) -> Result<bool, Error> {
         let turn = self.store.turn().await?;
         self.store.remove(&turn)
     }
 }
 
-/// The token that is kept if it is of use, or else a new one; `None` without a login. One at a time makes a new one, in whichever process: who has
-/// waited looks first whether the work is done.
+/// The stored token if it is valid, otherwise a new one; `None` without a login. One task at a time renews it, across all processes: a task that has
+/// waited for its turn reads the file first.
 async fn renewed(store: LoginStore, url: Url, refused: Option<SecretString>) -> Result<Option<Token>, Error> {
     let is_of_use = |token: &Token| token.is_other_than(refused.as_ref()) && token.is_good();
     let Some(kept) = store.read()? else { return Ok(None) };
@@ -215,7 +216,7 @@ async fn renewed(store: LoginStore, url: Url, refused: Option<SecretString>) -> 
     Ok(Token::of(&kept).map(|token| Token { got: Some(Instant::now()), ..token }))
 }
 
-/// Makes new tokens of a login, where it was made.
+/// Renews the tokens of a login at the token endpoint that is stored with it.
 async fn renew(url: &Url, kept: &mut Kept) -> Result<(), Error> {
     let refresh_token = kept.tokens().and_then(|tokens| tokens.refresh_token.clone()).filter(|token| !token.is_empty());
     let refresh_token = refresh_token.ok_or_else(|| Error::NoRenewal("it came without a refresh token".to_owned()))?;
@@ -231,8 +232,7 @@ async fn renew(url: &Url, kept: &mut Kept) -> Result<(), Error> {
     Ok(())
 }
 
-/// The authorization server of a login that an older version has kept without its endpoint: what its issuer itself says, and never what the server
-/// says.
+/// The authorization server of a login that an older version stored without its endpoint: from the issuer's own metadata, never from the server's.
 async fn of_older(web: &Web, kept: &Kept) -> Result<authority::Authority, Error> {
     let unknown = "an older version has kept it without the issuer that it belongs to";
     let issuer = kept.issuer().ok_or_else(|| Error::NoRenewal(unknown.to_owned()))?;

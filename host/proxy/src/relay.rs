@@ -48,6 +48,8 @@ mod request_state;
 mod session;
 mod tasks;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use mcp::{Envelope, Head, Kind, method};
 use serde_json::Value;
@@ -58,7 +60,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::transport::{Duplex, Incoming};
 use closable_sender::ClosableSender;
 pub use common::{Clients, RelayOptions, SamplingHandler};
-use common::{MOST_EARLY, Prelude, refuse_length, report_garbage};
+use common::{MOST_EARLY, Prelude, is_for_the_client, refuse_length, report_garbage};
 pub use request_state::{StateKey, WeakKeyError};
 use session::RelaySession;
 use understudy::config::Mode;
@@ -97,7 +99,8 @@ impl Relay {
 pub async fn speaks_stateless(side: &mut Duplex) -> bool {
     // No client is there yet to get its other messages.
     let nobody = ClosableSender::new(mpsc::channel(1).0);
-    discover::discover(&side.outgoing, &mut side.incoming, &nobody, &discover::own_meta()).await.is_some()
+    let early = &mut VecDeque::new();
+    discover::discover(&side.outgoing, &mut side.incoming, early, &nobody, &discover::own_meta()).await.is_some()
 }
 
 /// `_meta` of a stateless request of our own client.
@@ -137,8 +140,8 @@ async fn run(
 
 /// Waits for the client's first message, or the end of the server's output.
 ///
-/// A server may write something before that: a banner, a line of its log, a notification. These are forwarded at once. Requests and responses
-/// wait until the era is known; a sampling request tells it.
+/// A server may write something before that: a banner, a line of its log, a notification. These are forwarded at once. Requests and responses, and
+/// what comes after them, wait until the era is known; a sampling request tells it.
 async fn first_message(front: &mut Duplex, back: &mut Duplex, limit: usize, ended: CancellationToken) -> Prelude {
     let mut prelude = Prelude { ended, ..Prelude::default() };
     loop {
@@ -150,20 +153,21 @@ async fn first_message(front: &mut Duplex, back: &mut Duplex, limit: usize, ende
             }
             said = back.incoming.recv() => said,
         };
+        let Some(said) = said else { return prelude };
+        let passes = prelude.by_back.is_empty() && is_for_the_client(&said);
         match said {
-            None => return prelude,
-            Some(Incoming::Message(message)) if is_for_the_client(&message.line) => {
+            Incoming::Message(message) if passes => {
                 report_garbage(&message.line, &mut prelude.garbled);
                 // If the client has gone, its side says so.
                 let _ = front.outgoing.send(message).await;
             }
             // A message that is dropped is reported alike in every era.
-            Some(Incoming::TooLong { head, bytes }) => {
+            Incoming::TooLong { head, bytes } => {
                 let (to_back, to_front) =
                     (ClosableSender::new(back.outgoing.clone()), ClosableSender::new(front.outgoing.clone()));
                 refuse_length(limit, "server", &head, bytes, &to_back, &to_front).await;
             }
-            Some(other) => {
+            other @ Incoming::Message(_) => {
                 // Only a stateful server sends one, and it is answered here.
                 let asks = matches!(&other, Incoming::Message(message) if asks_for_sampling(&message.line));
                 prelude.by_back.push_back(other);
@@ -179,10 +183,4 @@ async fn first_message(front: &mut Duplex, back: &mut Duplex, limit: usize, ende
 fn asks_for_sampling(line: &Bytes) -> bool {
     let head = Head::of(line);
     head.is_request(method::SAMPLING_CREATE_MESSAGE) || head.kind() == Kind::Batch
-}
-
-/// Whether a line is forwarded in every era: a notification, or no message at all.
-fn is_for_the_client(line: &Bytes) -> bool {
-    let head = Head::of(line);
-    !matches!(head.kind(), Kind::Request | Kind::Response | Kind::Batch) && !lookalike::is_one(line, &head)
 }

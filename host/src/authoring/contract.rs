@@ -1,4 +1,4 @@
-//! Bindings of the contract for languages whose compilers know nothing of components, and components of what they compile to.
+//! Bindings of the contract for languages whose compilers don't support components, and the conversion of their core modules to components.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::trust::file;
 /// What the adapter for the older WASI stands for.
 const PREVIEW1: &str = adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
 
-/// Why there are no bindings, or no component.
+/// An error in making bindings or a component.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The contract can't be read.
@@ -25,7 +25,7 @@ pub enum ContractError {
         /// The cause.
         reason: String,
     },
-    /// The contract can't be put into the language's words.
+    /// Bindings of the contract can't be generated for the language.
     #[error("can't make bindings of the contract in `{folder}`: {reason}")]
     Bindings {
         /// The folder.
@@ -41,7 +41,7 @@ pub enum ContractError {
         /// The cause.
         cause: io::Error,
     },
-    /// The module isn't one that a component can be made of.
+    /// The module can't be converted to a component.
     #[error("no component can be made of `{path}`: {reason}")]
     Module {
         /// The file.
@@ -51,16 +51,16 @@ pub enum ContractError {
     },
 }
 
-/// The languages that bindings are made for here. The others' own tools make them.
+/// The languages that bindings are made for here. Other languages have tools of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bindings {
-    /// A header and a source for C, and an object that says which world it is.
+    /// A header and a source file for C, and an object file that names the world.
     C,
     /// Packages for Go: the folder `bindings` of the module `understudy`.
     Go,
 }
 
-/// The Go module that a plugin is, and whose folder `bindings` holds what is generated: its names stand in there.
+/// The module name of a plugin in Go. The generated code in the module's folder `bindings` contains it.
 const GO_MODULE: &str = "understudy";
 
 /// Writes the bindings of a world of the contract in `wit` into the folder `out`.
@@ -88,8 +88,8 @@ pub fn bindings(language: Bindings, wit: &Path, world: &str, out: &Path) -> Resu
     })
 }
 
-/// Go's generator (0.61.1) asks for a return area as large as the largest result and aligned as the strictest one, which its own allocator
-/// refuses where the one is no multiple of the other.
+/// Rounds up the size of the return area in generated Go code. The generator (0.61.1) writes the size of the largest result and the alignment of the
+/// strictest one; its own allocator refuses a size that is no multiple of the alignment.
 fn with_whole_return_area(exports: &str) -> String {
     let begin = "witRuntime.Allocate(&staticPinner, ";
     let rounded = exports.split_once(begin).and_then(|(before, rest)| {
@@ -99,10 +99,10 @@ fn with_whole_return_area(exports: &str) -> String {
     rounded.unwrap_or_else(|| exports.to_owned())
 }
 
-/// Makes a component of the core module in the file. Where the module doesn't say itself which world it is of, it is this one.
+/// Converts the core module in the file to a component. `world` is its world, unless the module itself names one.
 ///
 /// # Errors
-/// If it can't be one.
+/// If it can't be converted.
 pub fn componentize(module: &Path, wit: &Path, world: &str, out: &Path) -> Result<(), ContractError> {
     let path = || module.display().to_string();
     let failed = |reason: String| ContractError::Module { path: path(), reason };
@@ -116,7 +116,7 @@ pub fn componentize(module: &Path, wit: &Path, world: &str, out: &Path) -> Resul
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true);
     let encoded = encoder.module(&bytes).and_then(|encoder| {
-        // The adapter's revision of WASI needn't go with one that a module names which doesn't want the adapter.
+        // A module that doesn't need the adapter may name another revision of WASI than the adapter's.
         if says.is_of_preview1 {
             encoder.adapter(PREVIEW1, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?.encode()
         } else {
@@ -135,7 +135,7 @@ fn read(wit: &Path, world: &str) -> Result<(Resolve, WorldId), ContractError> {
     Ok((resolve, id))
 }
 
-/// Reading a pipe in the contract's folder, or in that of what it depends on, could take for ever.
+/// Refuses folders that contain anything but files and folders, dependencies included: reading a pipe could block for ever.
 fn only_files(wit: &Path) -> io::Result<()> {
     for folder in [wit.to_path_buf(), wit.join("deps")].iter().filter(|folder| folder.is_dir()) {
         for entry in std::fs::read_dir(folder)? {
@@ -148,12 +148,12 @@ fn only_files(wit: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What a core module says of itself.
+/// The properties of a core module.
 #[derive(Default)]
 struct Module {
-    /// It holds the world that it is of, as Rust's do.
+    /// Whether it contains its world, as Rust's modules do.
     says_its_world: bool,
-    /// It wants the WASI of before there were components.
+    /// Whether it imports WASI preview 1.
     is_of_preview1: bool,
 }
 
@@ -180,7 +180,7 @@ impl Module {
     }
 }
 
-/// Writes a file, and the folders that it is in.
+/// Writes a file, and creates its folders.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), ContractError> {
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| file::write(path, content));
     written.map_err(|cause| ContractError::File { path: path.display().to_string(), cause })

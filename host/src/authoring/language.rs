@@ -1,4 +1,4 @@
-//! The languages that a plugin can be begun in.
+//! The languages that have a template.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ pub enum NewWorld {
     /// Conversion alone: the host makes the HTTP requests.
     #[default]
     Provider,
-    /// The whole job, with HTTP requests of its own.
+    /// The whole answer, with HTTP requests of its own.
     Handler,
     /// Judging requests and answers.
     Guard,

@@ -1,5 +1,5 @@
-//! A new plugin's folder. The templates are the examples in `examples/plugins`, which build where they are; what they refer to in this
-//! repository stands in the new folder instead.
+//! Creating a new plugin's folder. The templates are the examples in `examples/plugins`, which build where they are. The files of this repository
+//! that they refer to are copied into the new folder.
 
 mod parts;
 
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::contract::{ContractError, write};
 use super::language::{Language, NewWorld};
 
-/// A plugin to be begun.
+/// A new plugin.
 #[derive(Debug, Clone)]
 pub struct Beginning {
-    /// Its name, and its folder's.
+    /// Its name, and that of its folder.
     pub name: String,
     /// The language that it is written in.
     pub language: Language,
@@ -19,16 +19,16 @@ pub struct Beginning {
     pub world: NewWorld,
 }
 
-/// Why a folder isn't made.
+/// Why a folder can't be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// Something is there already.
+    /// The path exists already.
     #[error("`{folder}` exists already; choose another name, or remove it first")]
     Exists {
         /// The folder.
         folder: String,
     },
-    /// A name that some language can't take.
+    /// The name isn't valid in every language.
     #[error("`{name}` can't be a plugin's name: {reason}; an example of one is `my-provider`")]
     Name {
         /// The name.
@@ -59,10 +59,10 @@ pub enum TemplateError {
     Write(#[from] ContractError),
 }
 
-/// A file of a template, and what is in it.
+/// A file of a template: its path and its content.
 type File = (&'static str, &'static str);
 
-/// What the examples are called, and what they refer to outside of their folders.
+/// Texts to replace: the examples' names, and their references to files outside of their folders.
 const EXAMPLE: &str = "example-plugin";
 const EXAMPLE_IN_SNAKE_CASE: &str = "example_plugin";
 const MOVED: [(&str, &str); 5] = [
@@ -76,7 +76,7 @@ const MOVED: [(&str, &str); 5] = [
 
 const IGNORED: &str = "/target/\n/build/\n/bindings/\n*.wasm\n.venv/\nnode_modules/\n__pycache__/\n";
 
-/// Names that compilers or their libraries have already.
+/// Names that compilers or their libraries use.
 const TAKEN: [&str; 12] = [
     "alloc",
     "build",
@@ -93,10 +93,10 @@ const TAKEN: [&str; 12] = [
 ];
 
 impl Beginning {
-    /// Writes the folder into another; its path.
+    /// Creates the folder in `into`, and returns its path.
     ///
     /// # Errors
-    /// If the name can't be one, there is no such template, or something is there already.
+    /// If the name isn't valid, there is no such template, or the path exists already.
     pub fn write(&self, into: &Path) -> Result<PathBuf, TemplateError> {
         self.check()?;
         let folder = into.join(&self.name);
@@ -106,7 +106,7 @@ impl Beginning {
         for (path, content) in self.files()? {
             write(&folder.join(path), self.fill(content).as_bytes())?;
         }
-        // What is the contract's, or the guest crate's, stands there as it is.
+        // Files of the contract and of the guest crate are copied unchanged.
         for (path, content) in self.as_they_are() {
             write(&folder.join(path), content.as_bytes())?;
         }
@@ -122,7 +122,7 @@ impl Beginning {
         }
     }
 
-    /// The component that this makes.
+    /// The component that this command makes.
     #[must_use]
     pub fn component(&self) -> String {
         match (self.world, self.language) {
@@ -191,7 +191,7 @@ impl Beginning {
     }
 }
 
-/// Whether Rust has the word for itself. The other languages take a name as a text.
+/// Whether the word is a keyword of Rust. The other templates use the name in strings only.
 fn syn_keyword(name: &str) -> bool {
     const WORDS: [&str; 44] = [
         "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",

@@ -27,7 +27,7 @@ pub(crate) const CUT: &str = "[credential]";
 /// Shorter values, in bytes, aren't redacted in responses: a word like `ollama` may occur in one.
 pub const SHORTEST_CUT: usize = 16;
 
-/// Still shorter values, in bytes, aren't secrets: `x` and `ollama` are placeholders for local servers.
+/// Values shorter than this, in bytes, aren't secrets: `x` and `ollama` are placeholders for local servers.
 pub const SHORTEST_SECRET: usize = 8;
 
 /// Larger bodies, in bytes, are searched on a blocking thread, so that other requests proceed meanwhile.
@@ -57,7 +57,7 @@ impl Secret {
         self.expose().len() >= SHORTEST_CUT
     }
 
-    /// Where a text contains the value in any encoding, or three quarters of it: in order, without overlaps.
+    /// The ranges of a text that contain the value in any encoding, or three quarters of it: in order, without overlaps.
     #[must_use]
     pub fn spans(&self, text: &[u8]) -> Vec<Range<usize>> {
         if self.is_cut() { Search::new(self.expose().as_bytes()).spans(text) } else { Vec::new() }
@@ -85,7 +85,7 @@ impl Secret {
     pub fn redact_part(&self, text: String) -> String {
         match String::from_utf8(self.redact(text.into_bytes())) {
             Ok(text) => text,
-            // Three quarters of a value may end within a character.
+            // A redacted range may end within a character.
             Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
         }
     }
@@ -96,7 +96,7 @@ impl Secret {
         self.expose().len() >= SHORTEST_SECRET
     }
 
-    /// The text without the value, also where that is too short to be cut out of answers: for messages and logs.
+    /// The text without the value, even if that is too short to be redacted in responses: for messages and logs.
     #[must_use]
     pub fn redact_text(&self, text: &str) -> String {
         let shortened = if self.is_secret() { text.replace(self.expose(), CUT) } else { text.to_owned() };
@@ -111,7 +111,7 @@ impl Secret {
     }
 }
 
-/// Why a compressed response isn't passed on.
+/// The error for a compressed response, which can't be searched.
 pub(super) fn compressed_reason(origin: &str) -> String {
     format!("{origin} answers compressed, so that the credential can't be cut out")
 }
@@ -121,7 +121,7 @@ pub(super) fn compressed_reason(origin: &str) -> String {
 pub struct Redact(Option<Arc<Secret>>);
 
 impl Redact {
-    /// Redacts this one, if there is one.
+    /// Redacts this credential, if there is one.
     #[must_use]
     pub fn new(secret: Option<Arc<Secret>>) -> Self {
         Self(secret)
@@ -137,7 +137,7 @@ impl Redact {
         !self.0.as_ref().is_some_and(|secret| secret.is_in_name(name))
     }
 
-    /// Whether an answer of this coding can't be looked through.
+    /// Whether a response with this content coding can't be searched.
     pub(super) fn is_defeated_by(&self, coding: Option<&HeaderValue>) -> bool {
         let is_coded = coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
         is_coded && self.0.as_ref().is_some_and(|secret| secret.is_cut())
@@ -148,7 +148,7 @@ impl Redact {
         match &self.0 {
             Some(secret) if bytes.len() > LARGE => {
                 let secret = Arc::clone(secret);
-                // Where it can't be looked through, it isn't handed on.
+                // A body that can't be searched isn't passed on.
                 tokio::task::spawn_blocking(move || secret.redact(bytes)).await.unwrap_or_default()
             }
             Some(secret) => secret.redact(bytes),
@@ -164,10 +164,10 @@ impl Redact {
         }
     }
 
-    /// What goes into a header or a message.
+    /// A text for a header or a message.
     pub(super) fn words(&self, text: String) -> String {
         match &self.0 {
-            // No way to spell it is shorter than what is taken for the value.
+            // A shorter text can't hold three quarters of the value.
             Some(secret) if text.len() * 4 >= secret.expose().len() * 3 => secret.redact_text(&text),
             _ => text,
         }

@@ -9,6 +9,7 @@
 //! | `parent` | starting the child and reading its result |
 //! | `child` | what the child does |
 //! | `cancel` | cancelling work on another thread |
+//! | `threads` | the threads that compile, and their priority |
 //!
 //! | what is compiled | by whom | where |
 //! | --- | --- | --- |
@@ -19,12 +20,11 @@
 mod cancel;
 mod child;
 mod parent;
+mod threads;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread;
-
-use rayon::ThreadPool;
 
 pub(super) use cancel::{CancelFlag, CancelOnDrop};
 pub use child::{COMPILE, compile_for_parent};
@@ -33,8 +33,9 @@ use parent::CompileOutcome;
 use super::complexity::{self, CompileSite, ComplexityError};
 use crate::config::Compile;
 use crate::error::{CompileLimit, LoadError};
-use crate::scheduling::priority::{self, Niceness};
 use crate::text::one_line;
+pub(super) use threads::CompilePriority;
+use threads::CompilerThreads;
 
 /// A component to compile.
 pub(super) struct CompileJob<'a> {
@@ -50,8 +51,11 @@ pub(super) struct CompileJob<'a> {
     pub(super) cancel: &'a CancelFlag,
 }
 
+#[derive(Default)]
 pub(super) struct Compiler {
-    threads: ThreadPool,
+    threads: CompilerThreads,
+    /// Whether requests are being answered while it compiles.
+    in_background: AtomicBool,
     /// The program that compiles components which aren't built in.
     program: OnceLock<PathBuf>,
     /// Held while a child compiles: several children could use `limits.compile.memory` each.
@@ -59,8 +63,13 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    pub(super) fn new() -> Result<Self, rayon::ThreadPoolBuildError> {
-        Ok(Self { threads: threads()?, program: OnceLock::new(), one_at_a_time: Mutex::default() })
+    /// Compiles at a low priority from now on.
+    pub(super) fn use_background(&self) {
+        self.in_background.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn priority(&self) -> CompilePriority {
+        if self.in_background.load(Ordering::Relaxed) { CompilePriority::Low } else { CompilePriority::Normal }
     }
 
     /// Compiles in children from now on, which run this program.
@@ -81,7 +90,7 @@ impl Compiler {
         self.check(job, CompileSite::Child)?;
         let outcome = {
             let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-            parent::compile(program, job)
+            parent::compile(program, job, self.priority())
         };
         let limit = |limit| Err(LoadError::CompileLimit { name: job.name.to_owned(), limit });
         let failed = |reason: &str| LoadError::Compiler { name: job.name.to_owned(), reason: one_line(reason, 500) };
@@ -105,25 +114,27 @@ impl Compiler {
 
     fn check(&self, job: &CompileJob, site: CompileSite) -> Result<(), LoadError> {
         // It reads every instruction.
-        self.threads.install(|| complexity::check(job.bytes, site)).map_err(|found| match found {
+        self.run(job, || complexity::check(job.bytes, site))?.map_err(|found| match found {
             ComplexityError::TooMuch(reason) => LoadError::TooComplex { name: job.name.to_owned(), reason },
             ComplexityError::Broken(reason) => not_a_component(job, &reason),
         })
     }
 
     fn compile_here(&self, engine: &wasmtime::Engine, job: &CompileJob) -> Result<Vec<u8>, LoadError> {
-        let compiled = self.threads.install(|| engine.precompile_component(job.bytes));
+        let compiled = self.run(job, || engine.precompile_component(job.bytes))?;
         compiled.map_err(|e| not_a_component(job, &format!("{e:#}")))
+    }
+
+    /// Runs this on the threads that compile.
+    fn run<T: Send>(&self, job: &CompileJob, work: impl FnOnce() -> T + Send) -> Result<T, LoadError> {
+        let threads = self.threads.of(self.priority()).map_err(|e| LoadError::Compiler {
+            name: job.name.to_owned(),
+            reason: format!("its threads can't be started: {e}"),
+        })?;
+        Ok(threads.install(work))
     }
 }
 
 fn not_a_component(job: &CompileJob, reason: &str) -> LoadError {
     LoadError::NotAComponent { name: job.name.to_owned(), reason: one_line(reason, 500) }
-}
-
-/// The threads that compile: one fewer than there are cores, with a lower priority.
-fn threads() -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
-    let threads = thread::available_parallelism().map_or(1, |threads| threads.get().saturating_sub(1).max(1));
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    builder.thread_name(|_| "compiler".to_owned()).start_handler(|_| priority::lower(Niceness::Compilers)).build()
 }

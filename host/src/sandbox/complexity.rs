@@ -1,6 +1,6 @@
 //! An estimate of what a component costs the compiler: one pass before the compilation, at a hundredth of its cost.
 //!
-//! It refuses at once what is known to take long. The bound itself is the compiler's own process with its limits (`compiler`).
+//! It refuses components that are known to take long. The bound itself is the limits of the compiler's own process (`compiler`).
 //!
 //! The largest component that is known to be a plugin (componentize-py's 0.25.1, 18 MB) has 13,482 functions, the largest of 427 KB, 40 parts, 109
 //! instances and 9,795 items: not a quarter of any of these.
@@ -19,18 +19,19 @@ const FUNCTIONS: u64 = 250_000;
 const BODY: usize = 2 << 20;
 /// Core modules and components, one in another included.
 const PARTS: usize = 1_000;
-/// Instances, core instances included, that it makes of them.
+/// Instances that a component makes of them, core instances included.
 const INSTANCES: u64 = 10_000;
-/// Types, imports, exports, aliases and canonical functions of all of it.
+/// Types, imports, exports, aliases and canonical functions of the whole component.
 const ITEMS: u64 = 1_000_000;
 
-/// What one function may cost, and all of a component's together, where the compiler has a process of its own. Of components that JavaScript's,
-/// Python's and Go's toolchains make, the largest function costs 14,161, 114,076, 293,502 and 7,780, and all of them 327,302, 2,137,650, 5,210,457
-/// and 345,065. A function of 45,000 in loops compiles within a second or two, one of 180,000 takes more than ten.
+/// The most that one function may cost, and all functions of a component together, where the compiler has a process of its own. In components of the
+/// toolchains for JavaScript, Python and Go, the largest function costs 14,161 `loops`, 114,076 `joins`, 293,502 `reach` and 7,780 `passed`, and all
+/// functions together 327,302, 2,137,650, 5,210,457 and 345,065. A function with 45,000 `loops` compiles in one or two seconds, one with 180,000 in
+/// more than ten.
 const MOST_OF_ONE: Cost = Cost { loops: 50_000, joins: 1_000_000, reach: 5_000_000, passed: 200_000 };
 const MOST_OF_ALL: Cost = Cost { loops: 2_000_000, joins: 20_000_000, reach: 50_000_000, passed: 4_000_000 };
 
-/// Where it is compiled.
+/// Where a component is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CompileSite {
     /// In a child, which has limits.
@@ -40,7 +41,7 @@ pub(super) enum CompileSite {
 }
 
 impl CompileSite {
-    /// What may be asked of the compiler there.
+    /// The most that a component may cost there.
     fn of(self, most: Cost) -> Cost {
         match self {
             Self::Child => most,
@@ -52,16 +53,16 @@ impl CompileSite {
 /// Why a component isn't compiled.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ComplexityError {
-    /// There is more in it than the compiler is asked to take.
+    /// It costs the compiler more than a bound allows.
     TooMuch(String),
     /// It can't be read.
     Broken(String),
 }
 
-/// Looks a component through.
+/// Checks a component.
 ///
 /// # Errors
-/// What exceeds a bound, or why it is no component.
+/// [`ComplexityError::TooMuch`] names the bound that is exceeded; [`ComplexityError::Broken`] says why the bytes are no component.
 pub(super) fn check(bytes: &[u8], site: CompileSite) -> Result<(), ComplexityError> {
     let (mut functions, mut parts, mut instances, mut items) = (0_u64, 0, 0_u64, 0_u64);
     let (mut signatures, mut all) = (Signatures::default(), Cost::default());
@@ -148,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// A component with modules of so many functions, each of so many instructions.
+    /// A component with this many modules of this many functions, each of this many instructions.
     fn component(modules: usize, functions: usize, instructions: usize) -> Vec<u8> {
         let mut module = Module::new();
         let (mut types, mut list, mut code) = (TypeSection::new(), FunctionSection::new(), CodeSection::new());

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, PoolingAllocationConfig, Store, UpdateDeadline};
 
-use super::compiler::{CompileJob, Compiler};
+use super::compiler::{CompileJob, CompilePriority, Compiler};
 use super::component_cache::{ComponentCache, LoadedComponent};
 use super::disk_cache::DiskCache;
 use super::epoch::EpochThread;
@@ -101,7 +101,6 @@ impl Engine {
             .ok();
         let engines = pooled.iter().chain([&on_demand]).cloned().collect();
         let epoch = EpochThread::start(engines).map_err(|e| failed(e.to_string()))?;
-        let compiler = Compiler::new().map_err(|e| failed(e.to_string()))?;
         let disk_cache = DiskCache::new(cache, &on_demand);
         let pool_size = usize::try_from(size).unwrap_or_default();
         Ok(Arc::new(Self {
@@ -112,7 +111,7 @@ impl Engine {
             component_cache: ComponentCache::default(),
             pool_size,
             pool_permits: Arc::new(Semaphore::new(pool_size)),
-            compiler,
+            compiler: Compiler::default(),
             scheduling,
             long_running: Arc::new(LongRunningPool::new(scheduling)),
             active_requests: Arc::default(),
@@ -136,6 +135,17 @@ impl Engine {
     /// those whose estimated cost is at most half of what a child may take.
     pub fn compile_in_children(&self, program: PathBuf) {
         self.compiler.use_children(program);
+    }
+
+    /// Compiles at a low priority from now on, because requests are answered at the same time. Until then a client waits for its plugin.
+    pub fn compile_in_background(&self) {
+        self.compiler.use_background();
+    }
+
+    /// Whether it compiles at a low priority.
+    #[must_use]
+    pub fn compiles_in_background(&self) -> bool {
+        self.compiler.priority() == CompilePriority::Low
     }
 
     /// The component with this digest, from a cache, or made by `compile`. That may take seconds: not for a runtime's worker thread.

@@ -3,6 +3,7 @@
 //! An input is a byte that says who answers and how it ends, then lines: those that begin with `>` are the client's, with `<` the server's; at
 //! a `.` all that is under way comes to its end first. To every line spaces and tabs are added that number it, so that what passes can be told
 //! from what the relay says itself.
+#![expect(clippy::indexing_slicing, reason = "an absent member of a JSON value is `null`")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -403,7 +404,7 @@ fn same_but_for_what_is_declared(said: &Said, heard: &[u8]) -> bool {
     }
     let common = said.line.iter().zip(heard).take_while(|(a, b)| a == b).count();
     // Where what is inserted ends as it begins, what is common reaches into it.
-    let is_insertion = heard.len() > said.line.len() && heard.ends_with(&said.line[common..]);
+    let is_insertion = heard.len() > said.line.len() && heard.ends_with(said.line.split_at(common).1);
     let mut values = [&said.line[..], heard].map(|line| serde_json::from_slice::<Value>(line).unwrap_or_default());
     // What is `null` is replaced.
     let has_null = memchr::memmem::find(&said.line, b"null").is_some();

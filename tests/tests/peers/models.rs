@@ -17,7 +17,7 @@ use understudy_tests::standin::{Standin, calls, exchange};
 const KEY: &str = "sk-understudy-test-0123456789";
 
 /// A catalogue is long, and this machine may be busy.
-const LONG: Duration = Duration::from_secs(300);
+const LONG: Duration = Duration::from_mins(5);
 
 /// The models of a plugin's catalogue; Ollama has none, for its models are the user's.
 fn catalogue(plugin: &str) -> Vec<String> {

@@ -144,6 +144,9 @@ fn the_tables_of_keys_and_limits_are_the_schemas() {
         ("allowed", &defs["allowed"]["oneOf"][1]),
         ("guard", &defs["guard"]),
         ("serve", &top["serve"]),
+        ("ledger", &top["ledger"]["oneOf"][1]),
+        ("budget", &defs["budget"]),
+        ("price", &defs["rates"]),
     ];
     for (name, object) in config {
         check_documented(workspace().join("docs/guide/config.md"), &format!("config: {name}"), &table(object));
@@ -176,6 +179,9 @@ fn kind(property: &Value) -> String {
         let kind = match name {
             "size" | "duration" | "count" | "secret" | "origin" => name,
             "share" => "number, 0 to 1",
+            "money" => "amount",
+            "number" => "whole number, 0 or more",
+            "budget" => "[budget](#budgets)",
             "sampling" => "rule",
             "names" => "name or list",
             "trust" => "list of texts",
@@ -308,6 +314,33 @@ fn every_link_leads_to_a_file_and_an_anchor_that_exist() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+#[test]
+fn every_link_of_the_book_leads_to_a_part_of_it() {
+    let docs = workspace().join("docs").canonicalize().unwrap_or_default();
+    let pages: BTreeSet<PathBuf> = pages_in_summary().filter_map(|page| page.canonicalize().ok()).collect();
+    let mut outside = Vec::new();
+    for page in &pages {
+        let links = markdown::links(&read(page)).into_iter().filter(|link| !link.contains("://"));
+        for link in links.filter(|link| !link.starts_with('#')) {
+            let path = link.split_once('#').map_or(link.as_str(), |(path, _)| path);
+            let target = page.with_file_name(path).canonicalize().unwrap_or_default();
+            // mdBook copies what isn't Markdown, and only makes pages of what the summary lists.
+            let is_page = target.extension().is_some_and(|ending| ending == "md");
+            let is_part = if is_page { pages.contains(&target) } else { target.starts_with(&docs) && target.is_file() };
+            if !is_part {
+                outside.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(outside.is_empty(), "name these files by their path in the repository, without a link: {outside:#?}");
+}
+
+/// The pages of the book.
+fn pages_in_summary() -> impl Iterator<Item = PathBuf> {
+    let docs = workspace().join("docs");
+    markdown::links(&read("docs/SUMMARY.md")).into_iter().map(move |link| docs.join(link))
+}
+
 /// The repository's Rust files, relative to it, with their texts.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -378,8 +411,7 @@ fn every_test_that_the_threat_model_names_exists() {
 #[test]
 fn every_page_of_the_book_is_in_its_summary() {
     let docs = workspace().join("docs");
-    let listed: BTreeSet<PathBuf> =
-        markdown::links(&read("docs/SUMMARY.md")).into_iter().map(|link| docs.join(link)).collect();
+    let listed: BTreeSet<PathBuf> = pages_in_summary().collect();
     let pages = markdown::files().into_iter().filter(|file| file.starts_with(&docs));
     let pages: BTreeSet<PathBuf> = pages.filter(|page| !page.ends_with("SUMMARY.md")).collect();
     assert_eq!(listed, pages);

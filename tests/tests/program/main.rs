@@ -11,6 +11,7 @@ mod examples;
 mod guards;
 mod handler;
 mod house;
+mod ledger;
 mod modern;
 mod param_headers;
 mod process;

@@ -466,6 +466,53 @@ async fn what_a_server_says_before_the_clients_first_message_chooses_no_era() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_before_its_era_is_known_reaches_the_client_in_order() {
+    let log = |n: usize| json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": n } });
+    let refusal =
+        |id: &Value| json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "no such method" } });
+    // More than wait: the oldest are forwarded meanwhile.
+    for (most, era) in [(3, EraChoice::Sessions), (75, EraChoice::Sessions), (75, EraChoice::Client)] {
+        let rule = Sampling { mode: Mode::Fallback, era, ..Sampling::by(vec!["echo".to_owned()]) };
+        let mut relayed = Relayed::by(rule, None).await;
+        relayed.client.say(&call(1, &json!({}), &json!({}))).await;
+        let mut probe = relayed.server.hear().await;
+        let mut logs = 0..most;
+        if era == EraChoice::Sessions {
+            assert_eq!(probe["method"], "initialize");
+            relayed.server.say(&log(logs.start)).await;
+            logs.start += 1;
+            relayed.server.say(&refusal(&probe["id"])).await;
+            probe = relayed.server.hear().await;
+        }
+        assert_eq!(probe["method"], "server/discover");
+        for n in logs {
+            relayed.server.say(&log(n)).await;
+        }
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "result": discovered() })).await;
+        assert_eq!(relayed.server.hear().await["method"], "tools/call");
+        relayed.server.say(&log(most)).await;
+        for n in 0..=most {
+            assert_eq!(relayed.client.hear().await["params"]["data"], n);
+        }
+    }
+    // A client with a session hears them after the answer to `initialize`, whichever that is.
+    for speaks_stateless in [true, false] {
+        let mut relayed = Relayed::new(Mode::Fallback).await;
+        let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
+        relayed.client.say(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params })).await;
+        let initialize = relayed.server.hear().await;
+        relayed.server.say(&refusal(&initialize["id"])).await;
+        let probe = relayed.server.hear().await;
+        relayed.server.say(&log(0)).await;
+        let answer = json!({ "jsonrpc": "2.0", "id": probe["id"], "result": discovered() });
+        relayed.server.say(&if speaks_stateless { answer } else { refusal(&probe["id"]) }).await;
+        let answered = relayed.client.hear().await;
+        assert_eq!((&answered["id"], answered["result"].is_object()), (&json!(0), speaks_stateless), "{answered}");
+        assert_eq!(relayed.client.hear().await["params"]["data"], 0);
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_sessions_refuses_initialize_in_whatever_code() {
     for code in [-32601, -32602, -32600, -32022, -32000, 0] {
         let mut relayed = Relayed::new(Mode::Fallback).await;

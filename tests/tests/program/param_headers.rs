@@ -21,7 +21,7 @@ enum Header {
 }
 
 /// The cases: the schema of the argument `v`, its value as JSON, and the header.
-const CASES: [(&str, &str, Header); 19] = [
+const CASES: [(&str, &str, Header); 20] = [
     (r#"{"type":"string"}"#, r#""us-west1""#, Header::Says("us-west1")),
     (r#"{"type":"string"}"#, r#""süd""#, Header::Says("=?base64?c8O8ZA==?=")),
     (r#"{"type":"string"}"#, r#"" padded ""#, Header::Says("=?base64?IHBhZGRlZCA=?=")),
@@ -42,6 +42,7 @@ const CASES: [(&str, &str, Header); 19] = [
     // Annotations that may not be.
     (r#"{"type":"object"}"#, r#"{"x":1}"#, Header::Invalid),
     (r#"{"type":"array"}"#, r#"["x"]"#, Header::Invalid),
+    (r#"{"type":"number"}"#, "1.5", Header::Invalid),
     ("{}", r#""x""#, Header::Invalid),
     (r#"{"type":"array","items":{"type":"string","x-mcp-header":"W"}}"#, r#"["x"]"#, Header::Invalid),
 ];

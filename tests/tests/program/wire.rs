@@ -1,5 +1,5 @@
 //! What real clients and servers write that isn't quite the protocol, and that the official SDKs take.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -234,7 +234,7 @@ fn scripted(lines: &[String]) -> Vec<String> {
     for (n, line) in lines.iter().enumerate() {
         // `initialized` comes behind the first.
         script.push_str(if n == 1 { "read l; read l; " } else { "read l; " });
-        script.push_str(&format!("printf '%s\\n' '{line}'; "));
+        script.extend(["printf '%s\\n' '", line, "'; "]);
     }
     script.push_str("read l");
     ["sh", "-c", &script].map(str::to_owned).to_vec()

@@ -1,4 +1,4 @@
-//! Who issues the tokens of a login: what is kept of the authorization server, so that whatever belongs to the login goes there and nowhere else.
+//! The authorization server of a login, as it is stored: the login's secrets are sent to its endpoints only.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,9 +14,9 @@ pub(super) struct Authority {
     pub(super) issuer: String,
     /// Where codes and refresh tokens are exchanged; the client's secret goes there alone.
     pub(super) token_endpoint: Url,
-    /// How the client says who it is.
+    /// How the client authenticates.
     pub(super) authentication: Authentication,
-    /// What the tokens are for (RFC 8707); not known of logins that older versions have kept.
+    /// The resource that the tokens are for (RFC 8707); missing in logins that older versions stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) resource: Option<String>,
     /// Where clients are registered.
@@ -27,11 +27,11 @@ pub(super) struct Authority {
     pub(super) revocation_endpoint: Option<Url>,
 }
 
-/// How a client says who it is at the token endpoint (RFC 7591 section 2).
+/// How a client authenticates at the token endpoint (RFC 7591 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Authentication {
-    /// By its name alone.
+    /// Not at all: a public client sends its id alone.
     None,
     /// By its secret, in a header.
     ClientSecretBasic,
@@ -53,7 +53,7 @@ impl Authentication {
     }
 }
 
-/// What an authorization server's metadata says, as far as it matters here, and each URL of it looked at.
+/// The part of an authorization server's metadata that is used here. Each of its URLs has been checked.
 #[derive(Debug, Clone)]
 pub(super) struct Metadata {
     pub(super) issuer: String,
@@ -62,14 +62,14 @@ pub(super) struct Metadata {
     pub(super) registration_endpoint: Option<Url>,
     pub(super) revocation_endpoint: Option<Url>,
     pub(super) scopes: Vec<String>,
-    /// The kinds of client authentication; none if it doesn't say.
+    /// The methods of client authentication; `None` if the metadata doesn't list them.
     pub(super) authentications: Option<Vec<Authentication>>,
     /// Whether each answer names its issuer (RFC 9207).
     pub(super) names_issuer: bool,
 }
 
 impl Metadata {
-    /// What the document says. `issuer` has been compared already.
+    /// Reads the document, whose `issuer` has been compared already.
     pub(super) fn of(server: &Server, issuer: String, document: &Map<String, Value>) -> Result<Self, Error> {
         let text = |key: &str| document.get(key).and_then(Value::as_str);
         let list =
@@ -83,7 +83,7 @@ impl Metadata {
         let token_endpoint = server.allows("token endpoint", needed("token_endpoint")?)?;
         let registration_endpoint = text("registration_endpoint").filter(|text| !text.is_empty());
         let registration_endpoint = registration_endpoint.map(|text| server.allows("registration endpoint", text));
-        // Nothing is sent there yet, so one that is of no use is no reason not to log in.
+        // Nothing is sent there yet, so a login doesn't fail because of a URL that can't be used.
         let revocation_endpoint =
             text("revocation_endpoint").and_then(|text| server.allows("revocation endpoint", text).ok());
         if list("response_types_supported").is_some_and(|mut types| !types.any(|kind| kind == "code")) {
@@ -106,7 +106,7 @@ impl Metadata {
         })
     }
 
-    /// How a client with a secret says who it is, unless its registration says otherwise. The header is what each server has to take (RFC 6749
+    /// How a client with a secret authenticates, unless its registration says otherwise. Each server must accept the header (RFC 6749
     /// section 2.3.1).
     pub(super) fn authentication(&self) -> Authentication {
         let has = |kind| self.authentications.as_ref().is_some_and(|kinds| kinds.contains(&kind));
@@ -117,7 +117,7 @@ impl Metadata {
         }
     }
 
-    /// What is kept of it with a login.
+    /// The part that is stored with a login.
     pub(super) fn authority(&self, authentication: Authentication, resource: Option<String>) -> Authority {
         Authority {
             issuer: self.issuer.clone(),

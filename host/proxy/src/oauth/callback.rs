@@ -1,5 +1,5 @@
-//! Where the browser comes back to: a page on this machine, for one login. Anybody on this machine can connect to it, and any web page can send
-//! its visitors there, so only the answer that knows the login's `state` ends the waiting, and nobody else can hold it up.
+//! The redirect URI of one login: a page on this machine. Any user of the machine can connect to it, and any web page can send its visitors there. So
+//! only a request with the login's `state` ends the wait, and other connections can't delay it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ use url::form_urlencoded;
 
 const PATH: &str = "/callback";
 
-/// So many connections are open at once; a newer one ends the oldest.
+/// The most connections that are open at once; a newer one ends the oldest.
 const MOST_CONNECTIONS: usize = 64;
 
 /// How long a connection may last: a request is a few hundred bytes, and so is the page.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the browser may take to read the page.
 const PATIENCE_WITH_THE_PAGE: Duration = Duration::from_secs(2);
 
-/// How long nobody is let in after somebody couldn't be.
+/// How long no connection is accepted after one couldn't be.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The page.
@@ -59,7 +59,7 @@ impl Callback {
         format!("http://{}{PATH}", self.address)
     }
 
-    /// Waits for the browser to come back from the login with this state; the query that it brought.
+    /// Waits for the browser's redirect from the login with this state; its query.
     pub async fn wait(self, state: &str) -> String {
         let (sender, mut came) = mpsc::channel(1);
         let mut connections = Connections::default();
@@ -77,7 +77,7 @@ impl Callback {
                         let connection = serve(TokioIo::new(stream), Arc::clone(&state), sender.clone());
                         connections.add(tokio::spawn(connection).abort_handle());
                     }
-                    // There may be no descriptor left, for the moment.
+                    // For the moment there may be no descriptor left.
                     Err(error) => {
                         tracing::debug!("the browser can't be let in: {error}");
                         tokio::time::sleep(PAUSE).await;
@@ -88,7 +88,7 @@ impl Callback {
     }
 }
 
-/// Connections that are open. They end with this.
+/// The open connections. Dropping this closes them.
 #[derive(Default)]
 struct Connections(VecDeque<AbortHandle>);
 
@@ -124,17 +124,17 @@ async fn serve(stream: TokioIo<TcpStream>, state: Arc<str>, came: mpsc::Sender<C
         let (response, query) = answer(&request, &state);
         let closed = query.is_some().then(|| closed.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some((query, closed)) = query.zip(closed.flatten()) {
-            // One is enough.
+            // The first one is enough.
             let _ = came.try_send((query, closed));
         }
         ready(Ok::<_, Infallible>(response))
     });
     let connection = hyper::server::conn::http1::Builder::new().keep_alive(false).serve_connection(stream, service);
-    // A browser that goes away gets no page.
+    // A browser that closes the connection gets no page.
     let _ = tokio::time::timeout(PATIENCE, connection).await;
 }
 
-/// The page, and what was brought if it is this login's answer.
+/// The page, and the query if it is this login's answer.
 fn answer(request: &Request<Incoming>, state: &str) -> (Response<Full<Bytes>>, Option<String>) {
     let query = request.uri().query().unwrap_or_default();
     let is_here = request.uri().authority().is_none() && is_loopback(request.headers());
@@ -153,7 +153,7 @@ fn answer(request: &Request<Incoming>, state: &str) -> (Response<Full<Bytes>>, O
     (page(status, text), query)
 }
 
-/// Whether the `Host` is this machine's. A name that resolves here, of somebody's web page, is not.
+/// Whether the `Host` is this machine's address. The name of a web page that resolves to this machine (DNS rebinding) is not.
 fn is_loopback(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };

@@ -1,15 +1,15 @@
-//! What a server says to a request that it refuses (`WWW-Authenticate`): where its metadata is, and which scopes it wants.
+//! The challenge in a server's refusal (`WWW-Authenticate`): where its metadata is, and which scopes it requires.
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
-/// What the `Bearer` challenge says (RFC 6750 section 3, RFC 9728 section 5.1).
+/// The `Bearer` challenge (RFC 6750 section 3, RFC 9728 section 5.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Challenge {
-    /// Where the resource's metadata is, as spelt.
+    /// The URL of the resource's metadata, as the server wrote it.
     pub resource_metadata: Option<String>,
-    /// The scopes that are wanted.
+    /// The scopes that are required.
     pub scopes: Vec<String>,
-    /// What is wrong.
+    /// The error code.
     pub error: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl Challenge {
             .find_map(|value| Self::parse(&String::from_utf8_lossy(value.as_bytes())))
     }
 
-    /// The first challenge of the scheme `Bearer` in a header's value. Of a parameter that is there twice, the first counts.
+    /// The first challenge of the scheme `Bearer` in a header's value. If a parameter is repeated, the first one counts.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let mut rest = value;
@@ -60,14 +60,14 @@ impl Challenge {
         }
     }
 
-    /// Whether the token is good, and not good enough.
+    /// Whether the token is valid but lacks a scope.
     #[must_use]
     pub fn is_insufficient_scope(&self) -> bool {
         self.error.as_deref() == Some("insufficient_scope")
     }
 }
 
-/// The scopes in a list with blanks between.
+/// The scopes of a list that is separated by blanks.
 pub(super) fn scopes(list: &str) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in list.split_ascii_whitespace() {
@@ -83,7 +83,7 @@ enum Item<'a> {
     Parameter(&'a str, String),
 }
 
-/// The next scheme or parameter (RFC 9110 section 11.6.1). What is neither is passed over.
+/// The next scheme or parameter (RFC 9110 section 11.6.1). Anything else is skipped.
 fn next<'a>(rest: &mut &'a str) -> Option<Item<'a>> {
     loop {
         *rest = rest.trim_start_matches([' ', '\t', ',']);
@@ -93,7 +93,7 @@ fn next<'a>(rest: &mut &'a str) -> Option<Item<'a>> {
         let end = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at_checked(end)?;
         if word.is_empty() {
-            // A text that belongs to nothing names no scheme.
+            // A text outside of a parameter names no scheme.
             match rest.strip_prefix('"') {
                 Some(quoted) => *rest = quoted_string(quoted).1,
                 None => skip(rest),
@@ -124,7 +124,7 @@ fn skip(rest: &mut &str) {
     *rest = characters.as_str();
 }
 
-/// A quoted string without its first quotation mark, and what comes after it.
+/// Reads a quoted string from behind its first quotation mark; the string, and the rest.
 fn quoted_string(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.chars();

@@ -1,5 +1,5 @@
-//! Finding the authorization server of a server: the resource's metadata (RFC 9728) names it, its own metadata (RFC 8414, or that of `OpenID` Connect)
-//! names its endpoints. A server of MCP's first revision has the latter alone, or none at all, and is its own authorization server.
+//! Finding the authorization server of a server. The resource's metadata (RFC 9728) names it, and its own metadata (RFC 8414, or that of `OpenID`
+//! Connect) names its endpoints. A server of MCP's revision 2025-03-26 has only the latter, or neither, and is its own authorization server.
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -15,18 +15,18 @@ const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-/// How many authorization servers of a document are tried.
+/// The most authorization servers of a document that are tried.
 const MOST_SERVERS: usize = 8;
 
-/// What was found.
+/// The authorization server, and how it was found.
 #[derive(Debug)]
 pub(super) struct DiscoveredServer {
     pub(super) metadata: Metadata,
-    /// What the tokens are for.
+    /// The resource that the tokens are for.
     pub(super) resource: String,
     /// The scopes that the resource's metadata names.
     pub(super) scopes: Vec<String>,
-    /// Whether the server is only supposed to be its own authorization server: it has said nothing.
+    /// Whether it is an assumption that the server is its own authorization server, because it has no metadata.
     pub(super) is_assumed: bool,
 }
 
@@ -55,7 +55,7 @@ struct Resource {
 
 async fn resource(web: &Web, challenge: Option<&Challenge>) -> Result<Option<Resource>, Error> {
     if let Some(named) = challenge.and_then(|challenge| challenge.resource_metadata.as_deref()) {
-        // A path alone is within the server.
+        // A path without an origin is the server's own.
         let named = if named.starts_with('/') && !named.starts_with("//") {
             with_path(web.server.url(), named).into()
         } else {
@@ -64,7 +64,7 @@ async fn resource(web: &Web, challenge: Option<&Challenge>) -> Result<Option<Res
         let url = web.server.allows("resource metadata", &named)?;
         let document = web.get("resource metadata", &url).await?;
         if let Some(read) = read_resource(&web.server, &url, &document) {
-            // The server itself has named it, so there is nothing better.
+            // The server itself has named this document, so no other is tried.
             return read.map(Some);
         }
     }
@@ -78,7 +78,7 @@ async fn resource(web: &Web, challenge: Option<&Challenge>) -> Result<Option<Res
         let document = web.get("resource metadata", &url).await?;
         match read_resource(&web.server, &url, &document) {
             Some(Ok(resource)) => return Ok(Some(resource)),
-            // It may be that of another path of the same origin.
+            // It may be the metadata of another path of the same origin.
             Some(Err(error)) => tracing::debug!("{error}"),
             None => {}
         }
@@ -110,18 +110,18 @@ fn read_resource(server: &Server, url: &Url, document: &Document) -> Option<Resu
     Some(Ok(Resource { name: name.to_owned(), servers, scopes: list("scopes_supported") }))
 }
 
-/// Whether a resource of this name is the one at a URL: the same, or what its path is in.
+/// Whether a resource identifier covers a URL: it is the same, or its path contains the URL's.
 fn is_of(name: &str, url: &Url) -> bool {
     let Ok(name) = Url::parse(name) else { return false };
     if name.origin() != url.origin() || name.fragment().is_some() {
         return false;
     }
-    // With a slash at its end or without, it is the same: the SDKs' servers write either.
+    // A slash at the end makes no difference: the SDKs' servers write it or leave it out.
     let path = name.path().strip_suffix('/').unwrap_or(name.path());
     url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The metadata of the first of these authorization servers that has some.
+/// The metadata of the first of these authorization servers that publishes it.
 async fn first_of(web: &Web, issuers: &[String]) -> Result<Metadata, Error> {
     let mut reasons = Vec::new();
     for issuer in issuers.iter().take(MOST_SERVERS).map(|issuer| identifier(issuer.trim())) {
@@ -134,8 +134,8 @@ async fn first_of(web: &Web, issuers: &[String]) -> Result<Metadata, Error> {
     Err(Error::NoAuthorizationServer(reasons.join("; ")))
 }
 
-/// The issuer identifier that is meant. Some servers name the URL of the metadata in its place, which says whose they have to be; any other
-/// URL is an identifier.
+/// The issuer identifier that a resource's metadata means. Some servers write the URL of the issuer's metadata, from which the issuer follows; any
+/// other URL is an identifier.
 fn identifier(named: &str) -> String {
     let Ok(url) = Url::parse(named) else { return named.to_owned() };
     let path = url.path();
@@ -170,7 +170,7 @@ async fn beside(web: &Web) -> Result<Option<Metadata>, Error> {
     let path = server.path().trim_matches('/');
     let mut wanted = vec![(with_path(server, OAUTH), origin.clone()), (with_path(server, OPENID), origin.clone())];
     if !path.is_empty() {
-        // Servers with a path may have it for that path, or for their whole origin.
+        // A server with a path may publish it for that path, or for the whole origin.
         let issuer = format!("{origin}/{path}");
         let with_path = [format!("{OAUTH}/{path}"), format!("{OPENID}/{path}"), format!("/{path}{OPENID}")];
         wanted.splice(0..0, with_path.map(|path| (self::with_path(server, &path), issuer.clone())));
@@ -183,12 +183,12 @@ async fn beside(web: &Web) -> Result<Option<Metadata>, Error> {
             Err(error) => trouble = trouble.or(Some(error)),
         }
     }
-    // What is there and wrong isn't passed over for what is only supposed.
+    // Invalid metadata is an error: the assumption is made only if there is none.
     trouble.map_or(Ok(None), Err)
 }
 
-/// The metadata at a URL, if there is some. It has to be of the issuer that was asked for (RFC 8414 section 3.3): a document of anybody's could
-/// name another's.
+/// The metadata at a URL, if there is any. Its `issuer` must be the one that was asked for (RFC 8414 section 3.3): otherwise an attacker's document
+/// could name another issuer.
 async fn metadata(web: &Web, url: &Url, issuer: &str) -> Result<Option<Metadata>, Error> {
     let document = web.get("authorization server metadata", url).await?;
     let Some(object) = document.object().filter(|_| document.status.is_success()) else { return Ok(None) };
@@ -204,7 +204,7 @@ fn read_metadata(server: &Server, url: &Url, issuer: &str, document: &Map<String
     Metadata::of(server, found.to_owned(), document)
 }
 
-/// Where an issuer's metadata may be, in the order in which they are tried (MCP 2025-11-25, authorization server metadata discovery).
+/// The URLs of an issuer's metadata, in the order in which they are tried (MCP 2025-11-25, authorization server metadata discovery).
 fn candidates(issuer: &Url) -> Vec<Url> {
     let path = issuer.path().trim_matches('/');
     let paths = if path.is_empty() {
@@ -215,7 +215,7 @@ fn candidates(issuer: &Url) -> Vec<Url> {
     paths.iter().map(|path| with_path(issuer, path)).collect()
 }
 
-/// What a server of MCP's revision 2025-03-26 has that says nothing of itself.
+/// The default endpoints of MCP's revision 2025-03-26, for a server without metadata.
 fn assumed(server: &Server) -> Result<Metadata, Error> {
     let at = |path: &str| Value::String(with_path(server.url(), path).into());
     let document = [
@@ -281,7 +281,7 @@ mod tests {
             ("https://as.example/.well-known/oauth-authorization-server/tenant", "https://as.example/tenant"),
             ("https://as.example/tenant/.well-known/openid-configuration", "https://as.example/tenant"),
             ("https://as.example/.well-known/openid-configuration", "https://as.example"),
-            // These look like metadata, are identifiers like others, and their documents have to say so.
+            // These look like URLs of metadata and are identifiers: their documents must name them as the issuer.
             ("https://rs.example/.well-known/x", "https://rs.example/.well-known/x"),
             (
                 "https://rs.example/.well-known/oauth-authorization-serverx",

@@ -1,5 +1,5 @@
-//! Which URLs are gone to when a server, or its authorization server, names them. Each request of a login passes `Server::allows`, and what is
-//! opened in a browser passes `page` beside it: whatever the documents say, nothing else is asked, told or opened.
+//! Checks of the URLs that a server or its authorization server names. `Server::allows` checks the URL of each request of a login, and `page` also
+//! checks what is opened in a browser. No other URL is requested or opened, whatever the documents name.
 
 use url::Url;
 
@@ -7,7 +7,7 @@ use super::error::Error;
 use super::zone::{Said, Zone};
 use understudy::text::one_line;
 
-/// How much of a URL that is refused is shown.
+/// The most characters of a refused URL that are shown.
 const SHOWN: usize = 200;
 
 /// The server that a login is for.
@@ -18,7 +18,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at this URL, which is in this zone.
+    /// The server at this URL, in this zone.
     #[must_use]
     pub fn new(mut url: Url, zone: Zone) -> Self {
         url.set_fragment(None);
@@ -33,12 +33,12 @@ impl Server {
         url.origin() == self.url.origin()
     }
 
-    /// The URL that this text is, if requests may go there: by `https:`, or by `http:` within this machine or to a private server's own
-    /// origin; to no address that the server may not name (those that names stand for are checked when they are connected to); without a
-    /// user name, control characters, blanks, backslashes or a fragment.
+    /// Parses a URL to which requests may go: `https:`, or `http:` within this machine or to a private server's own origin; an address that
+    /// the server may name (the addresses of a host name are checked when the connection is made); no user name, control character, blank,
+    /// backslash or fragment.
     ///
     /// # Errors
-    /// [`Error::Refused`] if they may not; `what` says what the text was named as.
+    /// [`Error::Refused`] if they may not; `what` says what the URL is for.
     pub fn allows(&self, what: &'static str, text: &str) -> Result<Url, Error> {
         let refused = |reason: &str| refused(what, text, reason);
         let url = parse(text).map_err(|reason| refused(&reason))?;
@@ -58,18 +58,18 @@ impl Server {
         Ok(url)
     }
 
-    /// The same for a page that the user's browser is to open.
+    /// Parses the URL of a page that the user's browser opens.
     ///
     /// # Errors
-    /// [`Error::Refused`] if it is not to be opened.
+    /// [`Error::Refused`] if it may not be opened.
     pub(super) fn page(&self, what: &'static str, text: &str) -> Result<Url, Error> {
         self.allows(what, text)?;
         page(what, text)
     }
 }
 
-/// The URL that this text is, if it is a web page: `https:`, or `http:` on this machine, without a user name or anything that isn't part of
-/// a URL. The desktop has handlers for other schemes that act without asking.
+/// Parses the URL of a web page: `https:`, or `http:` on this machine, without a user name or characters that aren't part of a URL. The desktop has
+/// handlers for other schemes, some of which act without asking.
 pub(super) fn page(what: &'static str, text: &str) -> Result<Url, Error> {
     let refused = |reason: &str| refused(what, text, reason);
     let url = parse(text).map_err(|reason| refused(&reason))?;
@@ -79,7 +79,7 @@ pub(super) fn page(what: &'static str, text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// A URL as a document has to spell it. The parser makes a URL of nearly everything; what it would mend is refused here.
+/// Parses a URL strictly: the parser corrects nearly every text, and a text that it would correct is refused here.
 fn parse(text: &str) -> Result<Url, String> {
     if text.chars().any(|c| !c.is_ascii_graphic() || c == '\\') {
         return Err("holds blanks, control characters, backslashes or letters that aren't ASCII".to_owned());
@@ -107,8 +107,8 @@ fn refused(what: &'static str, text: &str, reason: &str) -> Error {
     Error::Refused { what, shown: one_line(text, SHOWN), reason: reason.to_owned() }
 }
 
-/// Whether two issuer identifiers are the same: character by character (RFC 8414 section 3.3), but that an origin may have the slash of its
-/// empty path or not, which parsers add.
+/// Whether two issuer identifiers are the same, character by character (RFC 8414 section 3.3). Only the slash of an empty path, which parsers add,
+/// makes no difference.
 #[must_use]
 pub fn is_same_issuer(one: &str, other: &str) -> bool {
     fn without_slash(issuer: &str) -> &str {

@@ -1,4 +1,4 @@
-//! Why there is no login, or none that helps.
+//! Errors of a login.
 
 use url::Url;
 
@@ -6,10 +6,10 @@ use url::Url;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A URL that the server or its authorization server names, and that isn't gone to.
+    /// The server or its authorization server names a URL to which no request may go.
     #[error("the {what} `{shown}` is not used: it {reason}")]
     Refused {
-        /// What it is named as.
+        /// What the URL is for.
         what: &'static str,
         /// The URL, fit to be shown.
         shown: String,
@@ -24,15 +24,15 @@ pub enum Error {
         /// Why there is none.
         reason: String,
     },
-    /// An answer that is none.
+    /// An answer that can't be used.
     #[error("`{url}` {reason}")]
     Odd {
         /// What was asked for.
         url: Url,
-        /// What it answers.
+        /// The answer.
         reason: String,
     },
-    /// The resource's metadata (RFC 9728) is another's, or says nothing.
+    /// The resource's metadata (RFC 9728) is for another resource, or names no authorization server.
     #[error("the metadata of the server at `{url}` {reason}")]
     Resource {
         /// Where the metadata is.
@@ -40,33 +40,33 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The authorization server's metadata (RFC 8414) is another's.
+    /// The authorization server's metadata (RFC 8414) names another issuer.
     #[error("the metadata at `{url}` is of the issuer `{found}`, and was asked for `{expected}`")]
     Issuer {
         /// Where the metadata is.
         url: Url,
-        /// Whose metadata it says it is; empty if it doesn't say.
+        /// The issuer that it names; empty if it names none.
         found: String,
-        /// Whose it should be.
+        /// The issuer that it must name.
         expected: String,
     },
     /// None of the authorization servers that the resource names can be used.
     #[error("none of the authorization servers that the server names can be used: {0}")]
     NoAuthorizationServer(String),
-    /// The server names another issuer than the one that the login that is kept belongs to.
+    /// The server names another issuer than that of the stored login.
     #[error(
         "the login that is kept belongs to the issuer `{kept}`, and the server {now}, which would get {what}; \
          if that is meant, forget the login first (`--forget`), then log in with `understudy auth`"
     )]
     OtherIssuer {
-        /// The issuer of the login that is kept.
+        /// The issuer of the stored login.
         kept: String,
-        /// What the server names in its place.
+        /// The issuer that the server names now.
         now: String,
-        /// What would go to it.
+        /// What would be sent to that issuer.
         what: &'static str,
     },
-    /// The authorization server can't do what is needed.
+    /// The authorization server lacks a feature that is needed.
     #[error("the authorization server `{issuer}` {reason}")]
     Unsupported {
         /// The authorization server.
@@ -74,15 +74,15 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
-    /// The authorization server, or the user there, says no.
+    /// The authorization server refuses, or the user does on its page.
     #[error("`{issuer}` says no: {reason}")]
     Denied {
         /// The authorization server.
         issuer: String,
-        /// What it says.
+        /// Its error.
         reason: String,
     },
-    /// The browser has come back with what is not the answer to this login.
+    /// The browser was redirected with an answer that doesn't belong to this login.
     #[error("the browser came back with what is no answer of `{issuer}`: {reason}")]
     Callback {
         /// The authorization server.
@@ -90,10 +90,10 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The login can't be renewed at all.
+    /// The login can't be renewed.
     #[error("{0}")]
     NoRenewal(String),
-    /// What is kept can't be read, or nothing can be kept.
+    /// The file of the login can't be read or written.
     #[error("{0}")]
     Store(String),
 }

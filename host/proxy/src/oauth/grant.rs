@@ -1,4 +1,4 @@
-//! What is asked of the token endpoint: tokens for a code, or for a refresh token (RFC 6749 sections 4.1.3 and 6).
+//! Requests to the token endpoint: tokens for a code, or for a refresh token (RFC 6749 sections 4.1.3 and 6).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,16 +12,16 @@ use super::error::Error;
 use super::web::{Document, Form, Web};
 use understudy::text::one_line;
 
-/// How much of what an authorization server says is shown.
+/// The most characters of an authorization server's error that are shown.
 const SHOWN: usize = 200;
 
-/// What the token endpoint gives.
+/// The token endpoint's answer.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Tokens {
     pub(super) access_token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) token_type: Option<String>,
-    /// How long it is good for from when it was given, in seconds; for as long as it is taken, if the server doesn't say.
+    /// How long the token is valid from the answer on, in seconds; until the server refuses it, if this is missing.
     #[serde(default, deserialize_with = "seconds", skip_serializing_if = "Option::is_none")]
     pub(super) expires_in: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,8 +30,8 @@ pub(super) struct Tokens {
     pub(super) scope: Option<String>,
 }
 
-/// A number of seconds, as a number or as text: some servers write `"3600"`, or `3600.0`. What is neither is as good as nothing, and so is what is
-/// over at once: by `0` or `-1` servers say that a token doesn't expire.
+/// Reads a number of seconds, as a number or as text: some servers write `"3600"` or `3600.0`. Any other value counts as missing. So do `0` and
+/// `-1`, with which servers say that a token doesn't expire.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     let number = match &value {
@@ -43,7 +43,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     Ok(number.filter(|number| number.is_finite() && *number > 0.0).map(|number| number.min(f64::from(u32::MAX)) as u64))
 }
 
-/// Scopes with spaces between; some servers list them. What is neither is as good as nothing.
+/// Reads scopes: separated by spaces, or an array, which some servers write. Any other value counts as missing.
 fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Option::<Value>::deserialize(deserializer)? {
         Some(Value::String(text)) => Some(text),
@@ -52,7 +52,7 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     })
 }
 
-/// Who asks.
+/// The client that asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client<'a> {
     pub(super) id: &'a str,
@@ -101,11 +101,11 @@ async fn ask(
     tokens(&authority.issuer, &document)
 }
 
-/// The form, with what says who asks.
+/// The form, with the client's authentication.
 fn form(authentication: Authentication, client: Client<'_>, fields: &[(&str, &str)]) -> Form {
     let mut body = Serializer::new(String::new());
     body.extend_pairs(fields);
-    // Servers on MCP's Python SDK look for it there, whatever the header says.
+    // Servers on MCP's Python SDK read the id from the form even if there is a header.
     body.append_pair("client_id", client.id);
     let mut authorization = None;
     match (authentication, client.secret) {
@@ -116,7 +116,7 @@ fn form(authentication: Authentication, client: Client<'_>, fields: &[(&str, &st
     Form { body: body.finish(), authorization }
 }
 
-/// Name and secret are encoded as in a form before they are put together (RFC 6749 section 2.3.1).
+/// Id and secret are form-encoded before they are joined (RFC 6749 section 2.3.1).
 fn basic(id: &str, secret: &str) -> Option<HeaderValue> {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let together = STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)));
@@ -130,11 +130,11 @@ fn tokens(issuer: &str, document: &Document) -> Result<Tokens, Error> {
     if !document.status.is_success() {
         return Err(denied(refusal(document)));
     }
-    // The reason could show what is in it.
+    // The parser's error could show a token.
     let tokens = serde_json::from_slice::<Tokens>(&document.body).ok();
     let tokens = tokens.filter(|tokens| !tokens.access_token.is_empty());
     let none = || {
-        // Some servers say no with a status of success.
+        // Some servers refuse with a status of success.
         let is_refusal = document.object().is_some_and(|object| object.get("error").is_some_and(Value::is_string));
         if is_refusal {
             refusal(document)
@@ -150,7 +150,7 @@ fn tokens(issuer: &str, document: &Document) -> Result<Tokens, Error> {
     Ok(tokens)
 }
 
-/// What a refusal says (RFC 6749 section 5.2).
+/// The error in a refusal (RFC 6749 section 5.2).
 pub(super) fn refusal(document: &Document) -> String {
     let status = document.status;
     if status.is_redirection() {

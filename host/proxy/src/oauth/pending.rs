@@ -1,4 +1,4 @@
-//! A login that is being made: a page for the user, and what comes back from it.
+//! A login that waits for its user: the page to open, and the redirect that ends it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,12 +37,12 @@ pub struct Pending {
 
 impl Pending {
     pub(super) async fn begin(url: &Url, store: &LoginStore, wish: &Wish, callback: &Callback) -> Result<Self, Error> {
-        // What can't be kept isn't begun.
+        // A login that can't be stored isn't begun.
         drop(store.turn().await?);
         let web = Web::of(url).await?;
         let challenge = web.challenge().await;
         let found = discover(&web, challenge.as_ref()).await?;
-        // One that can't be used is about to be written anew.
+        // A stored login that can't be read will be replaced.
         let kept = store.read().unwrap_or_default();
         let before =
             kept.as_ref().and_then(Kept::issuer).filter(|before| !is_same_issuer(before, &found.metadata.issuer));
@@ -80,34 +80,34 @@ impl Pending {
         Ok(Self { web, store, metadata, client, resource, scopes, page, state, verifier, callback, before })
     }
 
-    /// Where the user says yes: a web page, and nothing else.
+    /// The web page on which the user consents.
     #[must_use]
     pub fn page(&self) -> &Url {
         &self.page
     }
 
-    /// What the answer to this login knows, and nobody else.
+    /// The secret that only the answer to this login contains.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.state
     }
 
-    /// Who issues the login.
+    /// The issuer of the login.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.metadata.issuer
     }
 
-    /// The issuer of the login that is kept, if it is another: the server has changed it, or somebody has.
+    /// The issuer of the stored login, if it is another: the server, or an attacker, has changed it.
     #[must_use]
     pub fn issuer_before(&self) -> Option<&str> {
         self.before.as_deref()
     }
 
-    /// The browser has come back with this query: the login is made and kept.
+    /// Ends the login with the query of the browser's redirect: exchanges its code, and stores the tokens.
     ///
     /// # Errors
-    /// If the user said no, or it isn't the answer of this authorization server.
+    /// If the user refused, or the answer isn't this authorization server's.
     pub async fn finish(self, query: &str) -> Result<(), Error> {
         let issuer = &self.metadata.issuer;
         let wrong = |reason: String| Error::Callback { issuer: issuer.clone(), reason };
@@ -139,7 +139,7 @@ impl Pending {
         let is_guessed =
             self.metadata.authentications.is_none() && authority.authentication == Authentication::ClientSecretBasic;
         if is_guessed && matches!(&tokens, Err(Error::Denied { reason, .. }) if reason.starts_with("invalid_client")) {
-            // The header is what each server has to take, and some take the form only. It goes to the same endpoint.
+            // Each server must accept the header, and yet some accept the form only. Both go to the same endpoint.
             authority.authentication = Authentication::ClientSecretPost;
             tokens = exchange(&self.web, &authority, client, &code, verifier, &self.callback).await;
         }
@@ -157,8 +157,8 @@ impl std::fmt::Debug for Pending {
     }
 }
 
-/// The server names another issuer than the login's. What belongs to that one, its client's secret and more scopes for its login, isn't for
-/// another, and a server that says nothing any more doesn't become one. A new login, with a new client, is the user's to make.
+/// The server names another issuer than the login's. The login's client secret and scopes must not go to another issuer, nor to the server itself if
+/// it has stopped naming one. The user has to make a new login, with a new client.
 fn stays(before: &str, found: &DiscoveredServer, wish: &Wish) -> Result<(), Error> {
     let what = if wish.client_secret.is_some() {
         "the client's secret"
@@ -177,8 +177,8 @@ fn stays(before: &str, found: &DiscoveredServer, wish: &Wish) -> Result<(), Erro
     Err(Error::OtherIssuer { kept: before.to_owned(), now, what })
 }
 
-/// The scopes to ask for: the user's and those granted already, which aren't to be lost by asking for more; or else those that the server wants, by
-/// its challenge or by its metadata.
+/// The scopes to ask for: the user's and those granted already, so that asking for more loses none; without these, the scopes that the server's
+/// challenge or metadata names.
 fn choose(wish: &Wish, granted: Vec<String>, challenge: Challenge, found: &DiscoveredServer) -> Vec<String> {
     let mut chosen = wish.scopes.clone();
     if chosen.is_empty() {
@@ -187,7 +187,7 @@ fn choose(wish: &Wish, granted: Vec<String>, challenge: Challenge, found: &Disco
         chosen.extend(granted);
     }
     let offline = "offline_access";
-    // Without it some servers give no refresh token.
+    // Without this scope some servers give no refresh token.
     if !chosen.is_empty() && found.metadata.scopes.iter().any(|scope| scope == offline) {
         chosen.push(offline.to_owned());
     }

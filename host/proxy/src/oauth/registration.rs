@@ -10,7 +10,7 @@ use super::web::Web;
 /// What a user can do where no client is registered.
 const OWN_CLIENT: &str = "register one there, and name it with `--client-id` (and `--client-secret`, if it has one; and `--port`, if its callback has a fixed one)";
 
-/// A client of the authorization server's.
+/// A client that is registered with the authorization server.
 #[derive(Clone)]
 pub(super) struct Registered {
     pub(super) id: String,
@@ -18,7 +18,7 @@ pub(super) struct Registered {
     pub(super) authentication: Authentication,
 }
 
-/// Registers a client that comes back to this URL.
+/// Registers a client with this redirect URI.
 pub(super) async fn register(
     web: &Web,
     metadata: &Metadata,
@@ -34,7 +34,8 @@ pub(super) async fn register(
         "redirect_uris": [callback],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        // A program on its user's machine can't keep a secret. Servers that list no such clients register them all the same, or give a secret.
+        // A program on the user's machine can't keep a secret. Servers whose metadata doesn't list public clients register them nevertheless, or
+        // give a secret.
         "token_endpoint_auth_method": Authentication::None.name(),
         "application_type": "native",
     });
@@ -53,7 +54,7 @@ pub(super) async fn register(
     let secret = text("client_secret").map(str::to_owned);
     let said = text("token_endpoint_auth_method").and_then(Authentication::by_name);
     let authentication = match said {
-        // A secret that isn't to be used would not have been given.
+        // A server that gives a secret expects it.
         Some(Authentication::None) | None if secret.is_some() => metadata.authentication(),
         _ if secret.is_none() => Authentication::None,
         said => said.unwrap_or(Authentication::None),

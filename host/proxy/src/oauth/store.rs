@@ -1,4 +1,4 @@
-//! What is kept of a login: a file of the user's alone for each server, in the user's config folder.
+//! The stored logins: a file for each server in the user's config folder, which only the user can read.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use understudy::private;
 /// How long another process may take to renew or make the login.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How often is looked whether it is done: the kernel tells nobody of a lock's end without keeping a thread.
+/// How often the lock is tried: waiting for it in the kernel would block a thread.
 const BETWEEN: Duration = Duration::from_millis(20);
 
 /// The file of one server's login.
@@ -26,7 +26,7 @@ pub(super) struct LoginStore {
     url: Url,
 }
 
-/// What is in it.
+/// Its content.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// The server.
@@ -35,12 +35,13 @@ pub(super) struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
     pub(super) credentials: Credentials,
-    /// Whose login it is. Files of versions that renewed a login wherever the server said have none.
+    /// The login's authorization server. Files of old versions, which took the token endpoint from the server's metadata at each renewal, have
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) authority: Option<Authority>,
 }
 
-/// The tokens, and who they were given to.
+/// The tokens, and the client that they were given to.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Credentials {
     client_id: String,
@@ -56,7 +57,7 @@ pub(super) struct Credentials {
 }
 
 impl Kept {
-    /// A login that has just been made.
+    /// A new login.
     pub(super) fn new(
         url: &Url,
         client: Client<'_>,
@@ -80,7 +81,7 @@ impl Kept {
         kept
     }
 
-    /// Takes what a token endpoint has given. A refresh token that it doesn't give anew is good for the next time, too.
+    /// Takes the answer of a token endpoint. Without a new refresh token in it, the one before stays valid.
     pub(super) fn take(&mut self, mut tokens: Tokens) {
         let credentials = &mut self.credentials;
         let before = credentials.token_response.take().and_then(|tokens| tokens.refresh_token);
@@ -115,7 +116,7 @@ impl Kept {
     }
 }
 
-/// The turn to change a login: nobody else changes it until this is dropped.
+/// The lock of a login: no other task or process changes it until this is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     _lock: File,
@@ -135,26 +136,26 @@ impl LoginStore {
         Self { path: folder.join(format!("{host}-{digest:016x}.json")), url }
     }
 
-    /// What is kept, if there is something.
+    /// The stored login, if there is one.
     ///
     /// # Errors
-    /// If it can't be used; the error names the file and the remedy.
+    /// If the file can't be used; the error names it and the remedy.
     pub(super) fn read(&self) -> Result<Option<Kept>, Error> {
         let unusable = |why: &str| Error::Store(format!("the login in `{}` is not used: {why}", self.path.display()));
         let Some(bytes) = private::read(&self.path).map_err(|why| unusable(&why))? else { return Ok(None) };
-        // The reason could show what is in it.
+        // The parser's error could show a token.
         let kept: Kept = serde_json::from_slice(&bytes).map_err(|_| unusable("it is none"))?;
         Ok(Some(kept).filter(|kept| kept.url == self.url))
     }
 
-    /// Writes a login, whose turn it is.
+    /// Writes a login, whose lock is held.
     pub(super) fn write(&self, _turn: &Turn, kept: &Kept) -> Result<(), Error> {
         let failed = |why: String| Error::Store(format!("the login can't be kept in `{}`: {why}", self.path.display()));
         let text = serde_json::to_vec(kept).map_err(|e| failed(e.to_string()))?;
         private::write(&self.path, &[&text]).map_err(|e| failed(e.to_string()))
     }
 
-    /// Removes what is kept; whether there was something.
+    /// Removes the stored login; whether there was one.
     pub(super) fn remove(&self, _turn: &Turn) -> Result<bool, Error> {
         match std::fs::remove_file(&self.path) {
             Ok(()) => Ok(true),
@@ -163,8 +164,8 @@ impl LoginStore {
         }
     }
 
-    /// Waits for a turn to change the login: a renewal ends what the one before it has given, in whichever process, and none may be written over
-    /// what somebody has made since.
+    /// Waits for the lock of the login. A renewal invalidates the tokens before it, in every process, so an older answer must not overwrite a newer
+    /// one.
     pub(super) async fn turn(&self) -> Result<Turn, Error> {
         let path = self.path.with_extension("lock");
         let failed = |why: String| Error::Store(format!("`{}` can't be locked: {why}", path.display()));

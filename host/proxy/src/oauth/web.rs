@@ -1,5 +1,5 @@
-//! The requests of a login. All of them are made here, so that none goes where the server may not send it: the URL is looked at by
-//! `Server::allows`, the addresses behind its name when it is connected to, and no redirect is followed but of a document within its origin.
+//! The requests of a login. All of them are made here, so that none goes where the server may not send it: `Server::allows` checks the URL, and the
+//! addresses of its host are checked when the connection is made. Only redirects of a document within its origin are followed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use understudy::http::{builder, error_chain, is_loopback};
 /// How long a request may take, its answer included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the server may take to say what it wants; without that, its metadata is looked for where such things usually are.
+/// How long the server may take to send its challenge; without one, its metadata is looked up at the well-known URLs.
 const PATIENCE_WITH_THE_CHALLENGE: Duration = Duration::from_secs(10);
 
 /// How large a document may be.
 const MOST: usize = 1024 * 1024;
 
-/// So many redirects of a document are followed.
+/// The most redirects of a document that are followed.
 const MOST_REDIRECTS: usize = 5;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
-/// The way to the places that a server may name.
+/// The client for URLs that a server names.
 #[derive(Debug)]
 pub(super) struct Web {
     pub(super) server: Server,
     client: reqwest::Client,
-    /// For this machine, which no proxy is asked about.
+    /// The client for this machine, without a proxy.
     direct: reqwest::Client,
 }
 
@@ -49,14 +49,14 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// The JSON object that it is.
+    /// The answer as a JSON object.
     pub(super) fn object(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
         serde_json::from_slice(&self.body).ok()
     }
 }
 
 impl Web {
-    /// The server's name is resolved once: where it is then is where it stays, and what says which zone it is in.
+    /// Resolves the server's name once: the addresses determine its zone, and stay its addresses for the whole login.
     pub(super) async fn of(url: &Url) -> Result<Self, Error> {
         let addresses = addresses(url).await;
         let zone = match Said::by(url) {
@@ -76,7 +76,7 @@ impl Web {
         if is_loopback(url) { &self.direct } else { &self.client }
     }
 
-    /// What the server says to a request without a token.
+    /// The server's answer to a request without a token.
     pub(super) async fn challenge(&self) -> Option<Challenge> {
         let url = self.server.url();
         let either = HeaderValue::from_static("application/json, text/event-stream");
@@ -101,7 +101,7 @@ impl Web {
             let to = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
             let Some(to) = to.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned()) else {
                 let status = response.status();
-                // Whether it has the document isn't known, and nothing else is to be taken for it.
+                // Whether the server has the document isn't known, so no other document may take its place.
                 if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
                     return Err(odd(&url, &format!("answers HTTP {status}")));
                 }
@@ -132,7 +132,7 @@ impl Web {
     }
 }
 
-/// A form, and the header that says who sends it.
+/// A form, and the header that authenticates the client.
 pub(super) struct Form {
     pub(super) body: String,
     pub(super) authorization: Option<HeaderValue>,
@@ -161,14 +161,14 @@ pub(super) fn odd(url: &Url, reason: &str) -> Error {
     Error::Odd { url: url.clone(), reason: reason.to_owned() }
 }
 
-/// The addresses that the server's name stands for; none if it is an address itself, or a name that only a proxy knows.
+/// The addresses of the server's name; none if it is an address itself, or a name that only a proxy can resolve.
 async fn addresses(url: &Url) -> Vec<SocketAddr> {
     let Some(Host::Domain(name)) = url.host() else { return Vec::new() };
     let found = tokio::time::timeout(PATIENCE_WITH_THE_CHALLENGE, tokio::net::lookup_host((name, 0))).await;
     found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default()
 }
 
-/// The hosts of the proxies that the environment names. What a proxy connects to can't be seen from here.
+/// The hosts of the proxies that the environment names. The address that a proxy connects to can't be checked here.
 fn proxies() -> Vec<String> {
     let variables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let named = variables.iter().filter_map(|variable| std::env::var(variable).ok());
@@ -176,7 +176,7 @@ fn proxies() -> Vec<String> {
     urls.filter_map(|url| Some(Url::parse(&url).ok()?.host_str()?.to_ascii_lowercase())).collect()
 }
 
-/// A name that stands for no address that the server may name.
+/// None of a name's addresses may be named by the server.
 #[derive(Debug, thiserror::Error)]
 #[error("`{name}` stands for {address}, an address that only a server of the same network may name")]
 struct Prohibited {
@@ -188,7 +188,7 @@ struct Prohibited {
 #[derive(Debug, Clone)]
 struct Resolver {
     zone: Zone,
-    /// The server's own name and what it stands for: the user has named it.
+    /// The server's own name and its addresses: the user has named it.
     own: String,
     addresses: Vec<SocketAddr>,
     proxies: Vec<String>,
@@ -197,13 +197,13 @@ struct Resolver {
 impl Resolver {
     fn new(zone: Zone, own: String, addresses: Vec<SocketAddr>, proxies: Vec<String>) -> Self {
         let mut resolver = Self { zone, own: String::new(), addresses: Vec::new(), proxies };
-        // A name of public and of other addresses is a public server's, and gone to at its public ones.
+        // A name with public and other addresses belongs to a public server: connect to the public ones only.
         resolver.addresses = resolver.allowed(&own, addresses.clone()).unwrap_or(addresses);
         resolver.own = own;
         resolver
     }
 
-    /// Of the addresses that a name stands for, those to connect to.
+    /// The addresses of a name that may be connected to.
     fn allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Prohibited> {
         if self.proxies.iter().any(|proxy| proxy == name) {
             return Ok(found);

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use understudy::http::resolver::is_public;
 
-/// Where a server is. Each zone may name what is in it, and in those before it.
+/// Where a server is. A server may name addresses in its zone and in the zones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Zone {
     /// On the public internet.
@@ -19,7 +19,7 @@ pub enum Zone {
 
 impl Zone {
     /// The zone of an address; `None` for those that no server may name: link-local (a cloud's metadata among them), unspecified, multicast,
-    /// reserved, and those that lead to a private one in disguise.
+    /// reserved, and addresses of IPv6 that embed a private one.
     #[must_use]
     pub fn of(address: IpAddr) -> Option<Self> {
         let address = address.to_canonical();
@@ -39,29 +39,29 @@ impl Zone {
         is_private.then_some(Self::Private)
     }
 
-    /// The zone of addresses that are all one server's: the least that any of them allows.
+    /// The zone of a server with several addresses: the one that allows the least.
     pub(super) fn of_all(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         addresses.into_iter().map(|address| Self::of(address).unwrap_or(Self::Public)).min().unwrap_or(Self::Public)
     }
 
-    /// Whether a server here may name this address.
+    /// Whether a server in this zone may name this address.
     #[must_use]
     pub fn may_name(self, address: IpAddr) -> bool {
         Self::of(address).is_some_and(|other| other <= self)
     }
 }
 
-/// AWS has its metadata at a unique local address.
+/// The address of AWS's metadata service, which is a unique local one.
 fn is_unique_local(address: Ipv6Addr) -> bool {
     address.segments()[0] & 0xfe00 == 0xfc00 && address != Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)
 }
 
-/// What a URL says by itself of the addresses behind it. Names of this machine are as good as its address (RFC 6761).
+/// The zone that follows from a URL without resolving its name. Names of this machine count as its address (RFC 6761).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     Address(IpAddr),
     Loopback,
-    /// It is a name, and what it stands for is seen when it is connected to.
+    /// A name, whose addresses are checked when the connection is made.
     Name,
 }
 

@@ -1,5 +1,5 @@
 //! What the server is doing: its instructions, and the calls of its tools that are going on. Kept only where the config asks for
-//! it: what may be attached to a server's request (`context`), or when it may ask at all (`tools`).
+//! it: what may be attached to a server's request (`context`), when it may ask at all (`tools`), or what is written down of it (`ledger`).
 //!
 //! Where several clients share the server, a request is attached the call that the transport assigns it to, and no other; and `tools` must name
 //! the tool of every call that is going on, since each of them may be the cause.
@@ -74,7 +74,8 @@ impl ServerActivity {
             [only] if !self.clients.are_several() => Some(only),
             _ => None,
         };
-        let call = own.or(only).map(|known| CallInProgress { id: call_id(known.number), tool: known.call.tool.clone() });
+        let call =
+            own.or(only).map(|known| CallInProgress { id: call_id(known.number), tool: known.call.tool.clone() });
         Circumstances { client: state.client.clone(), call }
     }
 
@@ -205,7 +206,10 @@ mod tests {
         server(&activity, r#"{"id":1,"error":{"code":1,"message":""}}"#);
         from_client(&activity, r#"{"method":"notifications/cancelled","params":{"requestId":"1"}}"#);
         assert_eq!(tools(&activity), ["c {}"]);
-        from_client(&activity, r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#);
+        from_client(
+            &activity,
+            r#"[{"id":7,"method":"tools/call","params":{"name":"e"}}, {"id":8,"method":"ping"}, [1]]"#,
+        );
         assert!(activity.calls_one_of(&["x".to_owned(), "e".to_owned()]) && !activity.calls_one_of(&["a".to_owned()]));
         server(&activity, r#"[{"id":7,"result":{}}]"#);
         // The server's own requests have ids of their own.

@@ -1,5 +1,6 @@
 //! `server/discover`: asking a server whether it speaks the stateless revision, and what it answers.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::closable_sender::ClosableSender;
+use super::common::keep_early;
 use crate::transport::{Incoming, Message};
 use understudy::text::one_line;
 
@@ -19,28 +21,36 @@ pub(super) const DISCOVER_ID: &[u8] = b"\"understudy-discover\"";
 /// How long a server may take to answer it. The SDKs' clients wait as long: 10 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks a server for its `DiscoverResult`; `None` if it doesn't speak the stateless revision. Its other messages go to the client.
+/// Asks a server for its `DiscoverResult`; `None` if it doesn't speak the stateless revision. Its other messages wait in `early`, behind those that
+/// wait there already.
 pub(super) async fn discover(
     to_back: &mpsc::Sender<Message>,
     from_back: &mut mpsc::Receiver<Incoming>,
+    early: &mut VecDeque<Incoming>,
     to_front: &ClosableSender,
     meta: &RawObject,
 ) -> Option<RawObject> {
     to_back.send(discover_request(meta).into()).await.ok()?;
     let answer = async {
         while let Some(incoming) = from_back.recv().await {
-            let Incoming::Message(message) = incoming else { continue };
-            let head = Head::of(&message.line);
-            if head.kind() == Kind::Response && matches!(head.id(), Some(DISCOVER_ID)) {
-                return Some(message.line);
+            let other = match incoming {
+                Incoming::Message(message) if is_answer(&message.line) => return Some(message.line),
+                other => other,
+            };
+            if !keep_early(early, other, to_front).await {
+                break;
             }
-            // Whatever else it says is the client's.
-            to_front.send(message).await;
         }
         None
     };
     let line = tokio::time::timeout(PATIENCE, answer).await.ok()??;
     parse_discover(&line)
+}
+
+/// Whether a line answers our `server/discover`.
+pub(super) fn is_answer(line: &Bytes) -> bool {
+    let head = Head::of(line);
+    head.kind() == Kind::Response && head.id() == Some(DISCOVER_ID)
 }
 
 /// Our `server/discover`.

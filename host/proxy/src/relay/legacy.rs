@@ -15,7 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::action::Action;
 use super::bridge::legacy_to_modern;
 use super::closable_sender::ClosableSender;
-use super::common::{Prelude, create, next, refuse_length, report_garbage};
+use super::common::{Failure, Prelude, create, next, refuse_length, report_garbage};
+use super::discover;
 use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::RelaySession;
@@ -107,8 +108,8 @@ async fn backward(
             Incoming::TooLong { head, bytes } => {
                 refuse_length(shared.limit, "server", &head, bytes, &shared.to_back, &shared.to_front).await
             }
-            Incoming::Message(message) if silent.asked && SilenceWatch::is_answer(&message.line) => {
-                silent.answered(&message.line, &shared.session, &shared.to_back, &mut from_back);
+            Incoming::Message(message) if silent.asked && discover::is_answer(&message.line) => {
+                silent.answered(&message.line, &shared.session, &shared.to_back, (&mut said, &mut from_back));
                 true
             }
             Incoming::Message(message) => match shared.session.refused_initialize(&message.line) {
@@ -118,8 +119,9 @@ async fn backward(
                 }
                 // It may speak the modern era alone.
                 Some(initialize) => {
-                    legacy_to_modern::splice_if_modern(&initialize, &shared.to_front, &shared.to_back, &mut from_back)
-                        .await
+                    let (to_front, to_back) = (&shared.to_front, &shared.to_back);
+                    let from_back = (&mut said, &mut from_back);
+                    legacy_to_modern::splice_if_modern(&initialize, to_front, to_back, from_back).await
                         || shared.server_says(message).await
                 }
             },
@@ -296,10 +298,10 @@ impl StatefulRelay {
             (Arc::clone(&self.session), id.clone(), message.related_request_id.clone());
         let (to_front, to_back) = (self.to_front.clone(), self.to_back.clone());
         let asking = async move {
-            let turn = sampler.wait_for_rate(params.len()).await.map_err(|error| (error.code(), error.to_string()));
+            let turn = sampler.wait_for_rate(params.len()).await.map_err(Failure::from);
             match turn.and_then(|()| session.goes_to_client(&key, &params)) {
                 Ok(()) => (to_front, message),
-                Err((code, reason)) => (to_back, error_line(&key, code, &reason).into()),
+                Err(failure) => (to_back, failure.line(&key).into()),
             }
         };
         let begun = self.answers.begin(id.clone(), related_request_id, asking);
@@ -312,10 +314,10 @@ impl StatefulRelay {
 }
 
 /// The response that an answer makes.
-fn answer_line(id: &[u8], answer: Result<String, (i64, String)>) -> Bytes {
+fn answer_line(id: &[u8], answer: Result<String, Failure>) -> Bytes {
     match answer {
         Ok(result) => result_line(id, &result),
-        Err((code, message)) => error_line(id, code, &message),
+        Err(failure) => failure.line(id),
     }
 }
 

@@ -12,7 +12,7 @@ use mcp::{Envelope, Head, Kind, RawObject, code, error_line, method};
 
 use super::bridge::modern_to_legacy;
 use super::closable_sender::ClosableSender;
-use super::common::{MOST_EARLY, Prelude, RelayOptions};
+use super::common::{MOST_EARLY, Prelude, RelayOptions, is_for_the_client};
 use super::discover::{DISCOVER_ID, discover, discover_request, initialize_refusal, parse_discover};
 use super::modern;
 use super::session::RelaySession;
@@ -40,11 +40,12 @@ pub(super) async fn negotiate(
     let to_front = ClosableSender::new(front.outgoing.clone());
     let is_session_first = by.0.era == EraChoice::Sessions;
     if !is_session_first {
-        if discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some() {
+        let early = &mut prelude.by_back;
+        if discover(&back.outgoing, &mut back.incoming, early, &to_front, &meta).await.is_some() {
             drop(again);
             return modern::run(front, back, by, options, (first, prelude)).await;
         }
-        start_again_if_ended(&mut back, &mut again, method::SERVER_DISCOVER).await;
+        start_again_if_ended(&mut back, early, &mut again, method::SERVER_DISCOVER).await;
     }
     let session = RelaySession::new(Some(by.clone()), options.clients);
     let initialize = modern_to_legacy::initialize(&session, options.clients, &meta);
@@ -59,8 +60,9 @@ pub(super) async fn negotiate(
     let is_stateless = match &refusal {
         None => true,
         Some(_) if is_session_first => {
-            start_again_if_ended(&mut back, &mut again, method::INITIALIZE).await;
-            discover(&back.outgoing, &mut back.incoming, &to_front, &meta).await.is_some()
+            let early = &mut prelude.by_back;
+            start_again_if_ended(&mut back, early, &mut again, method::INITIALIZE).await;
+            discover(&back.outgoing, &mut back.incoming, early, &to_front, &meta).await.is_some()
         }
         Some(_) => false,
     };
@@ -76,15 +78,24 @@ pub(super) async fn negotiate(
     }
 }
 
-/// Restarts, once, a server that has ended: some end when they are asked in the way of an era that they don't speak.
-async fn start_again_if_ended(back: &mut Duplex, again: &mut Option<Restart>, asked: &str) {
+/// Restarts, once, a server that has ended: some end when they are asked in the way of an era that they don't speak. What it had asked or answered
+/// until then is forgotten.
+async fn start_again_if_ended(
+    back: &mut Duplex,
+    early: &mut VecDeque<Incoming>,
+    again: &mut Option<Restart>,
+    asked: &str,
+) {
     if !(back.incoming.is_closed() && back.incoming.is_empty()) {
         return;
     }
     if let Some(again) = again.take() {
         tracing::info!("the server has ended when it was asked `{asked}`: it is started again, for the other era");
         match again.start().await {
-            Ok(side) => *back = side,
+            Ok(side) => {
+                *back = side;
+                early.retain(is_for_the_client);
+            }
             Err(error) => tracing::warn!("the server can't be started again: {error}"),
         }
     }
@@ -104,7 +115,7 @@ enum InitializeOutcome {
 async fn try_initialize(
     initialize: Bytes,
     back: &mut Duplex,
-    said: &mut VecDeque<Incoming>,
+    early: &mut VecDeque<Incoming>,
     meta: &RawObject,
     patience: Duration,
 ) -> InitializeOutcome {
@@ -114,7 +125,7 @@ async fn try_initialize(
     }
     let mut probed = false;
     // What only a session has may have been said already.
-    while !said.iter().any(is_of_session) && said.len() < MOST_EARLY {
+    while !early.iter().any(is_of_session) && early.len() < MOST_EARLY {
         let incoming = match tokio::time::timeout(patience, back.incoming.recv()).await {
             Ok(Some(incoming)) => incoming,
             Ok(None) => return ended(),
@@ -141,13 +152,13 @@ async fn try_initialize(
                     if let Some(why) = initialize_refusal(&message.line) {
                         return InitializeOutcome::Refused(why);
                     }
-                    said.push_back(incoming);
+                    early.push_back(incoming);
                     return InitializeOutcome::Session;
                 }
                 _ => {}
             }
         }
-        said.push_back(incoming);
+        early.push_back(incoming);
     }
     InitializeOutcome::Session
 }

@@ -2,10 +2,10 @@
 
 use super::File;
 
-/// Files of a folder, relative to the workspace.
+/// Files of a folder, relative to the workspace; in a package from a registry, to its `templates` (`build.rs`).
 macro_rules! files {
     ($folder:literal as $place:literal: $($file:literal),* $(,)?) => {
-        &[$((concat!($place, $file), include_str!(concat!("../../../../", $folder, "/", $file)))),*]
+        &[$((concat!($place, $file), include_str!(concat!(env!("UNDERSTUDY_TEMPLATES"), "/", $folder, "/", $file)))),*]
     };
 }
 

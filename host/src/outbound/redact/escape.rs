@@ -1,9 +1,9 @@
-//! One escape sequence of the languages that text on the web is written in: JSON, URLs, HTML, C and its relatives, MIME.
+//! One escape sequence of JSON, URLs, HTML, C and related languages, or MIME.
 
-/// What an escape sequence stands for, and how many bytes it has. `None` as its byte: nothing (a joined line, a NUL of UTF-16).
+/// The byte that an escape sequence stands for, and the sequence's length in bytes. `None` stands for no byte (a joined line, a NUL of UTF-16).
 pub(super) type Escape = (Option<u8>, usize);
 
-/// HTML's names for characters of ASCII, without those of letters and digits: there are none.
+/// HTML's names for ASCII characters. Letters and digits have none.
 const NAMED: [(&[u8], u8); 38] = [
     (b"amp", b'&'),
     (b"apos", b'\''),
@@ -45,7 +45,7 @@ const NAMED: [(&[u8], u8); 38] = [
     (b"verbar", b'|'),
 ];
 
-/// The escape sequence that the text begins with: of JSON and C (`\/`, `\u002f`, `\u{2f}`, `\x2f`, `\057`), a URL (`%2f`, `%u002f`)
+/// The escape sequence at the beginning of the text: of JSON and C (`\/`, `\u002f`, `\u{2f}`, `\x2f`, `\057`), a URL (`%2f`, `%u002f`)
 /// or HTML (`&#47;`, `&#x2f;`, `&sol;`).
 pub(super) fn escape(text: &[u8]) -> Option<Escape> {
     // A NUL is half of a character of UTF-16.
@@ -66,7 +66,7 @@ fn any(text: &[u8]) -> Option<Escape> {
     }
 }
 
-/// The escape sequence of MIME's quoted-printable that the text begins with: `=2F`, or a line that goes on.
+/// The escape sequence of MIME's quoted-printable at the beginning of the text: `=2F`, or a soft line break.
 pub(super) fn quoted(text: &[u8]) -> Option<Escape> {
     match text {
         [b'=', b'\r', b'\n', ..] => Some((None, 3)),
@@ -110,7 +110,7 @@ fn named(text: &[u8]) -> Option<(u8, usize)> {
     NAMED.iter().find(|(known, _)| *known == name).map(|(_, byte)| (*byte, length + 1))
 }
 
-/// The character of this many digits, if it is one of the first 256.
+/// The character whose code has this many digits, if it is one of the first 256.
 fn code(text: &[u8], digits: usize, radix: u32) -> Option<u8> {
     let digits = text.get(..digits).filter(|digits| !digits.is_empty())?;
     let value = digits

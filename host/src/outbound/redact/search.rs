@@ -1,9 +1,8 @@
-//! Finding a value in text, however it is spelt there.
+//! Finding a value in text, in any encoding.
 //!
-//! A server that repeats what it was sent escapes or encodes it as its format wants, and a proxy or a log in between does so once more. So the
-//! layers are taken off one after the other ([`View`]), up to [`DEPTH`] of them in any order, and the value is looked for behind each. That
-//! is done only near what could be such a layer: an escape sequence of a character that matters, or a long row of digits. The time
-//! that it takes grows as the text does.
+//! A server that repeats a value escapes or encodes it in its own format, and a proxy or a log may do so again. So the search removes up to [`DEPTH`]
+//! layers of encoding in any order, one at a time ([`View`]), and looks for the value behind each. It does so only near hints of a layer: an escape
+//! sequence of a relevant character, or a long row of digits. Its time grows linearly with the text.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -13,26 +12,26 @@ use memchr::memmem;
 use super::escape::{escape, quoted};
 use super::view::View;
 
-/// How many layers are taken off.
+/// The most layers that are removed.
 const DEPTH: usize = 4;
 
-/// How many bytes a byte of the value has in any spelling that is found: so far around a hint is looked.
+/// The most bytes that encode one byte of the value. It determines how far around a hint the search goes.
 const LONGEST: usize = 16;
 
-/// The bytes that are searched at a time, which bounds the memory of what is decoded.
+/// The bytes that are searched at a time, which bounds the memory of decoded text.
 const PART: usize = 64 << 10;
 
-/// The least number of Base64 characters in a row that are decoded: fewer are words.
+/// The fewest Base64 characters in a row that are decoded: shorter rows are words.
 const WORD: usize = 16;
 
-/// A value that is looked for.
+/// A value to search for.
 pub(super) struct Search<'a> {
     value: &'a [u8],
     /// The number of its bytes in a row that count as a match: three quarters.
     enough: usize,
     /// What every such piece holds.
     middle: memmem::Finder<'a>,
-    /// The characters that an escape sequence must stand for to be a hint.
+    /// An escape sequence is a hint if it stands for one of these characters.
     matters: [bool; 256],
 }
 
@@ -41,7 +40,7 @@ impl<'a> Search<'a> {
         let enough = (value.len() * 3).div_ceil(4);
         let middle = value.get(value.len() - enough..enough).unwrap_or(value);
         let mut matters = [false; 256];
-        // Beside its own, those of Base64 and of digits, and those that begin an escape sequence themselves.
+        // The value's own, those of Base64 and of digits, and those that begin an escape sequence.
         for (byte, matters) in (0..=u8::MAX).zip(&mut matters) {
             *matters = byte.is_ascii_alphanumeric() || b"+/=%&\\".contains(&byte);
         }
@@ -53,7 +52,7 @@ impl<'a> Search<'a> {
         Self { value, enough, middle: memmem::Finder::new(middle), matters }
     }
 
-    /// Where the value stands, or three quarters of it: in order, and apart from one another.
+    /// The ranges that contain the value, or three quarters of it: in order, without overlaps.
     pub(super) fn spans(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         self.plain(text, |span| found.push(span));
@@ -68,12 +67,12 @@ impl<'a> Search<'a> {
         merged(found)
     }
 
-    /// Looks at text as it is, and at what is behind each layer that it may have: one layer after the other, and no text twice, in
-    /// whatever order its layers were taken off.
+    /// Searches the text itself, and the text behind each layer that it may have, layer after layer. A text that results from several orders of
+    /// layers is searched once.
     fn behind(&self, view: View, found: &mut dyn FnMut(Range<usize>)) {
         let (mut level, mut seen) = (vec![view], HashSet::new());
         for depth in (0..=DEPTH).rev() {
-            // Behind the last layer nothing else is looked for.
+            // Behind the last layer no further layer is looked for.
             let may = |bytes: &[u8]| {
                 self.middle.find(bytes).is_some()
                     || (depth > 1 && is_text(bytes) && self.hints(bytes, true).next().is_some())
@@ -95,7 +94,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The value, and pieces of it that are large enough, as they are.
+    /// The value, and large enough pieces of it, without any encoding.
     fn plain(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {
         let (edge, length) = (self.value.len() - self.enough, self.value.len());
         let middle = 2 * self.enough - length;
@@ -113,7 +112,7 @@ impl<'a> Search<'a> {
                 found(at - left..from);
             }
         }
-        // A value that repeats itself may have been found beside where it stands.
+        // In a value with repetitions, a piece may match beside the value itself.
         if is_whole {
             for at in memmem::find_iter(text, self.value) {
                 found(at..at + length);
@@ -121,7 +120,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Places at which the value may be spelt otherwise, in any order; behind a layer, more of them are looked at.
+    /// Places at which the value may be encoded, in any order. Behind a layer, more places count.
     fn hints<'t>(&'t self, text: &'t [u8], is_inner: bool) -> impl Iterator<Item = Range<usize>> + 't {
         let matters = move |byte: u8| self.matters.get(usize::from(byte)).is_some_and(|matters| *matters);
         let rest = move |at: usize| text.get(at..).unwrap_or_default();
@@ -133,15 +132,15 @@ impl<'a> Search<'a> {
             Some(b'\\') => of_backslash(*at),
             _ => escape(rest(*at)).is_some_and(|(byte, _)| byte.is_none_or(matters)),
         });
-        // A line that goes on may have its end escaped.
+        // The end of a continued line may be escaped.
         let quoteds = memchr::memchr_iter(b'=', text).filter(move |at| match rest(*at) {
             [_, b'\\', b'n' | b'r' | b'u' | b'\\', ..] | [_, b'%', b'0', ..] | [_, b'&', b'#', ..] => true,
             rest => quoted(rest).is_some_and(|(byte, _)| byte.is_none_or(matters)),
         });
         let is_wide = move |at: &usize| matches!(rest(*at), [0, one, 0, other, 0, ..] if *one != 0 && *other != 0);
         let wide = memchr::memchr_iter(0, text).filter(is_wide);
-        // A row that is too short for the value may go on in the next line, whose beginning may be spelt otherwise, too. The ids in an answer
-        // don't.
+        // A row that is too short for the value may continue in the next line, whose beginning may be encoded as well. An id in an answer
+        // doesn't.
         let least = self.enough * 4 / 3;
         let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
         let is_end = |byte: &u8| matches!(byte, b'\\' | b'%' | b'&' | b';' | b'=' | b'\r' | b'\n');
@@ -162,7 +161,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Rows of at least so many characters of a kind. It looks at one in so many.
+/// Rows of at least this many characters of a kind. Only one character in this many is examined.
 struct Rows<'t, F> {
     text: &'t [u8],
     least: usize,
@@ -190,8 +189,8 @@ impl<F: Fn(u8) -> bool> Iterator for Rows<'_, F> {
     }
 }
 
-/// Whether what a layer stands for may have another. An image in Base64, or digits read from the wrong one on, is as good as random: half of its
-/// bytes are beyond ASCII.
+/// Whether decoded bytes may have another layer. An image in Base64, or digits decoded from the wrong one on, gives random bytes, half of which are
+/// beyond ASCII.
 fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().filter(|byte| !byte.is_ascii()).count() * 4 <= bytes.len()
 }
@@ -200,18 +199,18 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
-/// Of lists of bytes, in hexadecimal or decimal digits, and of what is between them, escaped or not.
+/// The characters of lists of bytes, in hexadecimal or decimal digits, and of their separators, escaped or not.
 fn is_of_numbers(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte.is_ascii_whitespace() || b"xXnrtu{}:;,-\\\"'%&#".contains(&byte)
 }
 
-/// What lies around hints, within the text.
+/// The ranges around hints, within the text.
 fn windows(hints: impl Iterator<Item = Range<usize>>, reach: usize, length: usize) -> Vec<Range<usize>> {
     let mut around: Vec<Range<usize>> = Vec::new();
     for hint in hints {
         let (start, end) = (hint.start.saturating_sub(reach), (hint.end + reach).min(length));
         match around.last_mut() {
-            // Most come in order, and many in a text that has any.
+            // A text with hints has many, and most come in order.
             Some(last) if last.start <= start && start <= last.end => last.end = last.end.max(end),
             _ => around.push(start..end),
         }
@@ -219,7 +218,7 @@ fn windows(hints: impl Iterator<Item = Range<usize>>, reach: usize, length: usiz
     merged(around)
 }
 
-/// In order; those that overlap as one.
+/// Sorts ranges, and joins those that overlap.
 fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     spans.sort_unstable_by_key(|span| (span.start, span.end));
     let mut merged: Vec<Range<usize>> = Vec::with_capacity(spans.len());

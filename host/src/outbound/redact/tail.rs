@@ -14,10 +14,10 @@ const BEGINNING: usize = 4;
 #[derive(Debug)]
 pub struct Tail {
     secrets: Vec<Arc<Secret>>,
-    /// The end of what has been sent, and what is held back behind it.
+    /// The end of the text that has been sent, and behind it the text that is held back.
     text: String,
     sent: usize,
-    /// Up to here, what is held back has been sent as redacted.
+    /// The held-back text up to here has been sent as redacted.
     cut: usize,
 }
 
@@ -28,7 +28,7 @@ impl Tail {
         Self { secrets, text: String::new(), sent: 0, cut: 0 }
     }
 
-    /// Adds a piece; the text that may be sent now.
+    /// Adds a piece, and returns the text that may be sent now.
     #[must_use]
     pub fn push(&mut self, more: String) -> String {
         if self.secrets.is_empty() {
@@ -39,7 +39,7 @@ impl Tail {
         self.go_on(self.text.len() - held)
     }
 
-    /// What was held back until the end.
+    /// The rest, at the end of the text.
     #[must_use]
     pub fn rest(&mut self) -> String {
         self.go_on(self.text.len())
@@ -79,7 +79,7 @@ impl Tail {
     }
 }
 
-/// How many bytes at the text's end may be the beginning of a value: as it is, in hexadecimal digits or in Base64.
+/// The number of bytes at the text's end that may begin a value, plain, in hexadecimal digits or in Base64.
 fn beginning(text: &str, value: &str) -> usize {
     let hex = hex::encode(value);
     let spellings = [value, &hex, &hex.to_uppercase(), &BASE64_STANDARD.encode(value)];

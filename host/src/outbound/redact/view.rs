@@ -1,4 +1,4 @@
-//! Text as it reads when one layer of its spelling is taken off, with the place of each byte in the text that it came from.
+//! Text with one layer of encoding removed, and the place of each of its bytes in the original text.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -17,7 +17,7 @@ enum Digit {
     Value(u8),
     /// A separator of this many characters.
     Between(usize),
-    /// What fills up the end of a row.
+    /// Padding at the end of a row.
     Padding,
     Other,
 }
@@ -27,25 +27,25 @@ enum Digit {
 struct Row {
     values: Vec<u8>,
     at: Vec<usize>,
-    /// The last character of what fills up the row, if something does.
+    /// The last character of the padding, if there is any.
     filled: Option<usize>,
 }
 
 impl View {
-    /// The original. It has no more bytes than a `u32` counts.
+    /// The original, which must have fewer than 2^32 bytes.
     pub(super) fn of(text: &[u8]) -> Self {
         let at = (0..u32::try_from(text.len()).unwrap_or(u32::MAX)).map(|at| (at, at.saturating_add(1)));
         Self { bytes: text.to_vec(), at: at.collect() }
     }
 
-    /// Where these bytes stand in the original.
+    /// The range of these bytes in the original.
     pub(super) fn place(&self, bytes: &Range<usize>) -> Range<usize> {
         let first = self.at.get(bytes.start).map_or(0, |(start, _)| *start);
         let last = bytes.end.checked_sub(1).and_then(|last| self.at.get(last)).map_or(first, |(_, end)| *end);
         first as usize..last as usize
     }
 
-    /// What tells it from other views: its text and where that is from.
+    /// The identity of a view: its text, and the place of that in the original.
     pub(super) fn mark(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.bytes, self.at.first(), self.at.last()).hash(&mut hasher);
@@ -93,12 +93,12 @@ impl View {
         is_other.then_some(read)
     }
 
-    /// What rows of at least so many digits of Base64 stand for, beginning at each of them, where it `may` be of interest.
+    /// Decodes rows of at least this many Base64 digits, from each digit on that gives another alignment, and keeps the results that `may` matter.
     pub(super) fn base64(&self, least: usize, may: impl Fn(&[u8]) -> bool) -> Vec<Self> {
         self.rows(least, base64_digit).iter().flat_map(|row| self.decoded(row, 6, &may)).collect()
     }
 
-    /// The same for hexadecimal digits.
+    /// Decodes rows of hexadecimal digits likewise.
     pub(super) fn hex(&self, least: usize, may: impl Fn(&[u8]) -> bool) -> Vec<Self> {
         self.rows(least, hex_digit).iter().flat_map(|row| self.decoded(row, 4, &may)).collect()
     }
@@ -119,7 +119,7 @@ impl View {
                     row.filled = Some(at);
                 }
                 _ => {
-                    // What ends a row may begin another.
+                    // The character that ends a row may begin another.
                     length = usize::from(!is_full);
                     is_full = false;
                     let row = std::mem::take(&mut row);
@@ -135,7 +135,7 @@ impl View {
         }
     }
 
-    /// The bytes of a row of digits, beginning at each digit that another alignment comes of.
+    /// Decodes a row of digits from each digit on that gives another alignment.
     fn decoded(&self, row: &Row, bits: usize, may: impl Fn(&[u8]) -> bool) -> Vec<Self> {
         let ways = if bits == 6 { 4 } else { 2 };
         let mut views = Vec::new();
@@ -157,7 +157,7 @@ impl View {
         views
     }
 
-    /// The bytes of which lists of decimal numbers tell; lists of at least so many.
+    /// Decodes lists of at least this many decimal numbers.
     pub(super) fn decimals(&self, least: usize) -> Option<Self> {
         let (mut read, mut list, mut at) = (Self::default(), Self::default(), 0);
         let is_between = |byte: &u8| matches!(byte, b',' | b' ' | b'\n' | b'\r' | b'\t');

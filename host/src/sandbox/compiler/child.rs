@@ -10,8 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
 
 use super::super::engine;
-use super::threads;
-use crate::scheduling::priority::{self, Niceness};
+use super::threads::{self, CompilePriority};
 
 /// The argument that makes this program a compiler. It is private, and no verb.
 pub const COMPILE: &str = "--compile-for-parent";
@@ -43,9 +42,11 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         text.and_then(|text| text.parse().ok()).ok_or_else(|| io::Error::other("a limit is missing"))
     };
     let (memory, seconds) = (number()?, number()?);
+    let priority = arguments.next().and_then(|argument| CompilePriority::of_argument(&argument));
+    let priority = priority.ok_or_else(|| io::Error::other("the priority is missing"))?;
     close_all_but_streams();
     bound(memory, seconds)?;
-    priority::lower(Niceness::Compilers);
+    priority.apply();
     let mut stdin = io::stdin();
     let mut size = [0; size_of::<u64>()];
     stdin.read_exact(&mut size)?;
@@ -57,7 +58,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     }
     end_with_parent()?;
     let engine = wasmtime::Engine::new(&engine::config()).map_err(|e| io::Error::other(format!("{e:#}")))?;
-    let threads = threads().map_err(no_memory)?;
+    let threads = threads::start(priority).map_err(no_memory)?;
     let mut stdout = io::stdout().lock();
     match threads.install(|| engine.precompile_component(&component)) {
         Ok(artefact) => {

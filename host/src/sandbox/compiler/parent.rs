@@ -7,7 +7,7 @@
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::CompileJob;
 use super::child::{COMPILE, COMPILED, DIGEST, NO_MEMORY, REFUSED};
+use super::threads::CompilePriority;
 use crate::children;
+use crate::config::Compile;
 
 /// The outcome of compiling in a child.
 pub(super) enum CompileOutcome {
@@ -47,8 +49,8 @@ enum ChildEvent {
 ///
 /// # Errors
 /// If no child can be started.
-pub(super) fn compile(program: &Path, job: &CompileJob) -> io::Result<CompileOutcome> {
-    let (mut child, pipe) = start(program, job)?;
+pub(super) fn compile(program: &Path, job: &CompileJob, priority: CompilePriority) -> io::Result<CompileOutcome> {
+    let (mut child, pipe) = start(command(program, job.limits, priority))?;
     let Some(stdin) = child.stdin.take() else { return Err(io::Error::other("it has no stdin")) };
     let (tell, told) = channel();
     job.cancel.on_cancel({
@@ -92,14 +94,19 @@ pub(super) fn compile(program: &Path, job: &CompileJob) -> io::Result<CompileOut
     })
 }
 
-/// Starts the child: it inherits nothing but its three streams.
-fn start(program: &Path, job: &CompileJob) -> io::Result<(Child, PipeReader)> {
-    let (reader, writer) = io::pipe()?;
+/// The child's program and arguments.
+fn command(program: &Path, limits: &Compile, priority: CompilePriority) -> Command {
     let mut command = children::bare(program);
     // Part of a second is a whole one.
-    let seconds = job.limits.cpu.as_secs().saturating_add(u64::from(job.limits.cpu.subsec_nanos() > 0));
-    command.arg(COMPILE).args([job.limits.memory.to_string(), seconds.to_string()]);
+    let seconds = limits.cpu.as_secs().saturating_add(u64::from(limits.cpu.subsec_nanos() > 0));
+    command.arg(COMPILE).args([limits.memory.to_string(), seconds.to_string()]).arg(priority.argument());
     command.env(NO_EAGER_COMMIT.0, NO_EAGER_COMMIT.1).current_dir("/");
+    command
+}
+
+/// Starts the child: it inherits nothing but its three streams.
+fn start(mut command: Command) -> io::Result<(Child, PipeReader)> {
+    let (reader, writer) = io::pipe()?;
     command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
     // With the command go our own ends of the pipe.
     Ok((command.spawn()?, reader))
@@ -143,4 +150,21 @@ fn judge(output: &[u8], status: ExitStatus, most: usize) -> CompileOutcome {
         return CompileOutcome::Cpu;
     }
     CompileOutcome::Died(format!("the compiler ended with {status}: {}", said.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_child_is_told_its_limits_and_its_priority() {
+        let limits = Compile { time: Duration::from_secs(9), cpu: Duration::from_millis(1_500), memory: 1 << 20 };
+        for (priority, argument) in [(CompilePriority::Normal, "normal"), (CompilePriority::Low, "low")] {
+            let command = command(Path::new("/program"), &limits, priority);
+            assert_eq!(command.get_args().collect::<Vec<_>>(), [COMPILE, "1048576", "2", argument]);
+            assert_eq!(command.get_args().last().and_then(CompilePriority::of_argument), Some(priority));
+        }
+    }
 }

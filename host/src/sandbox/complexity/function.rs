@@ -1,21 +1,21 @@
-//! What one function asks of the compiler, beyond what its size says.
+//! The cost of compiling one function, beyond its size.
 //!
-//! Cranelift turns a function's locals into values. Where control flow joins, each local that may differ is passed on as a parameter, by each
-//! of the branches that lead there; the register allocator's time grows faster than the number of these. A few bytes of code can ask for
-//! thousands: loops in one another, each repeated from the innermost, in which all locals change.
+//! Cranelift turns a function's locals into values. Where control flow joins, each branch passes each local that may differ as a parameter; the
+//! register allocator's time grows faster than the number of these. A few bytes of code can cause thousands: nested loops whose innermost body
+//! branches to each of them and changes all locals.
 
 use wasmparser::{BlockType, FunctionBody, Operator, Result};
 
 use super::signatures::Signatures;
 
-/// What compiling a function, or a whole component, costs.
+/// The cost of compiling a function, or a whole component.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cost {
     /// Values passed to the beginnings of loops.
     pub(super) loops: u64,
-    /// Values passed to the ends of blocks and conditions, at most: whether anybody reads them there isn't looked at.
+    /// Values passed to the ends of blocks and conditions. An upper bound: values that are never read there count too.
     pub(super) joins: u64,
-    /// For each local that is read, the blocks that lie between that and its last use.
+    /// For each read of a local, the blocks between it and the use before.
     pub(super) reach: u64,
     /// Parameters and results of calls, blocks and branches.
     pub(super) passed: u64,
@@ -30,10 +30,10 @@ impl Cost {
     }
 }
 
-/// The most locals of a function, parameters included, that validation lets pass.
+/// The most locals of a function, parameters included, that validation allows.
 const LOCALS: u32 = 50_000;
 
-/// What a function costs. One pass; each operator costs a few steps, whatever is in the others.
+/// The cost of a function, in one pass: the number of steps for an operator doesn't depend on the others.
 pub(super) fn cost(body: &FunctionBody, index: u32, signatures: &Signatures) -> Result<Cost> {
     let (params, results) = signatures.of_function(index);
     let mut locals = params;
@@ -48,14 +48,14 @@ pub(super) fn cost(body: &FunctionBody, index: u32, signatures: &Signatures) -> 
     Ok(walk.cost)
 }
 
-/// Where a function's text is looked at: positions are numbers of operators, from 1 on.
+/// The state of the pass. Positions are numbers of operators, from 1 on.
 struct Walk {
     now: u32,
     /// Basic blocks so far.
     block: u32,
     open: Vec<Construct>,
     locals: Vec<Local>,
-    /// Locals that were written, with the write before that was certain to have been done: for the end of what they were written in.
+    /// Written locals, each with the certain write before: it is restored at the end of the construct in which the local was written.
     writes: Vec<(u32, u32)>,
     cost: Cost,
 }
@@ -63,14 +63,14 @@ struct Walk {
 #[derive(Debug, Clone, Copy, Default)]
 struct Local {
     written: u32,
-    /// The last write that every way to here has come through; 0 is the function's beginning.
+    /// The last write that is on every path to here; 0 is the function's beginning.
     certain: u32,
     read: u32,
     /// The block of its last use.
     block: u32,
 }
 
-/// A block, loop or condition that isn't at its end yet.
+/// A block, loop or condition whose end has not been reached.
 #[derive(Debug, Clone, Copy, Default)]
 struct Construct {
     start: u32,
@@ -80,7 +80,7 @@ struct Construct {
     takes: u32,
     branches: u64,
     written: Count,
-    /// Locals whose value from before is read in it.
+    /// Locals whose value from before the construct is read in it.
     from_before: Count,
     /// Where its `writes` begin.
     writes: usize,
@@ -94,7 +94,7 @@ enum ConstructKind {
     If,
 }
 
-/// How many locals something was done to within a construct; and of those, how many the one around it has counted by itself.
+/// The number of locals that are read or written within a construct, and how many of them the construct around it has already counted.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     all: u64,
@@ -102,7 +102,7 @@ struct Count {
 }
 
 impl Count {
-    /// An inner construct has ended.
+    /// Adds an inner construct that has ended.
     fn join(&mut self, inner: Self) {
         self.all = self.all.saturating_add(inner.all.saturating_sub(inner.known_around));
     }
@@ -159,7 +159,7 @@ impl Walk {
     fn end(&mut self) {
         let Some(done) = self.open.pop() else { return };
         let (written, from_before) = (done.written.all, done.from_before.all);
-        // Another way leads to the beginning of a loop, from before it; to the end of a condition, from both of its sides.
+        // The beginning of a loop is also entered from before it, and the end of a condition from both of its sides.
         let ways = |beside: u64| if done.branches + beside > 1 { done.branches + beside } else { 0 };
         let (ways, joins) = match done.kind {
             ConstructKind::Loop if done.branches > 0 => (ways(1), written.min(from_before)),
@@ -171,7 +171,7 @@ impl Walk {
         let sum = if done.kind == ConstructKind::Loop { &mut self.cost.loops } else { &mut self.cost.joins };
         *sum = sum.saturating_add(values);
         self.cost.passed = self.cost.passed.saturating_add(u64::from(done.carries) + u64::from(done.takes));
-        // What comes after a loop has come through its end, and so has what comes after a block that nothing branches to.
+        // Control flow reaches the code after a loop through the loop's end only; so it does after a block that nothing branches to.
         let is_join = done.kind == ConstructKind::If || done.kind == ConstructKind::Block && done.branches > 0;
         if is_join {
             self.forget(done.writes);
@@ -209,7 +209,7 @@ impl Walk {
         (local.read, local.block) = (self.now, self.block);
     }
 
-    /// What was written from there on may not have been.
+    /// The writes from there on are not certain.
     fn forget(&mut self, from: usize) {
         while self.writes.len() > from {
             let Some((index, certain)) = self.writes.pop() else { return };
@@ -259,7 +259,7 @@ mod tests {
         [LocalGet(local), I64Const(1), I64Add, LocalSet(local)]
     }
 
-    /// So many loops in one another, with so many locals that change in the innermost, which goes on with any of them.
+    /// `depth` nested loops. `locals` change in the innermost, which branches to each loop.
     fn nest(depth: u32, locals: u32) -> Function {
         let mut all = vec![Instruction::Loop(Type::Empty); depth as usize];
         all.extend((0..locals).flat_map(change));
@@ -289,7 +289,7 @@ mod tests {
         };
         assert_eq!(around(&[set.as_slice(), &used].concat()), 0);
         assert_eq!(around(&[used.as_slice(), &set].concat()), 2);
-        // It may be jumped over.
+        // A branch may skip it.
         let maybe = [[Block(Type::Empty), I32Const(1), BrIf(0)].as_slice(), &set, &[End], &used].concat();
         assert_eq!(around(&maybe), 2);
         let read_within = [[Block(Type::Empty), I32Const(1), BrIf(0)].as_slice(), &set, &used, &[End], &used].concat();
@@ -321,7 +321,7 @@ mod tests {
             all.extend(change(local));
         }
         all.extend(vec![Instruction::End; 100_000]);
-        // Nothing goes back to their beginnings.
+        // Nothing branches back to their beginnings.
         assert_eq!(of(&function(50_000, &all)).loops, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! How many values the functions of a core module take and give.
+//! The numbers of parameters and results of a core module's functions.
 
 use wasmparser::{
     BlockType, CompositeInnerType, FunctionSectionReader, ImportSectionReader, Result, TypeRef, TypeSectionReader,

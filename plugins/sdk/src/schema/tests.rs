@@ -147,7 +147,7 @@ fn names_of_properties_go_there_and_back_wherever_they_stand() {
 fn references_stay_or_are_put_in_place() {
     let inlining = Rule { inlines: true, ..Rule::ANY };
     let schema = r##"{"type":"object","properties":{"a":{"$ref":"#/$defs/A","description":"x"},"t":{"$ref":"#/$defs/T"}},"$defs":{"A":{"type":"array","items":{"$ref":"#/$defs/B"}},"B":{"type":"string"},"T":{"properties":{"t":{"$ref":"#/$defs/T"}}}}}"##;
-    assert_eq!(strict(schema), schema.replace(r#""T":{"properties""#, r#""T":{"properties""#));
+    assert_eq!(strict(schema), schema);
     let (inlined, _) = fitted(schema, &inlining);
     assert!(inlined.contains(r#""a":{"description":"x","type":"array","items":{"type":"string"}}"#), "{inlined}");
     assert!(inlined.contains(r##""t":{"$ref":"#/$defs/T"}"##), "{inlined}");

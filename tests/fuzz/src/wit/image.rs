@@ -76,10 +76,10 @@ impl Memory {
 
     fn put(&mut self, at: usize, value: &Value) {
         match value {
-            Number(bytes, number) => self.write(at, &number.to_le_bytes()[..*bytes]),
+            Number(bytes, number) => self.write(at, number.to_le_bytes().into_iter().take(*bytes)),
             Text(text) => {
                 let place = self.room(1, text.len());
-                self.write(place, text.as_bytes());
+                self.write(place, text.bytes());
                 self.point(at, place, text.len());
             }
             List(items) => {
@@ -99,7 +99,7 @@ impl Memory {
                 }
             }
             Choice(tag, (align, _), payload) => {
-                self.write(at, &[*tag]);
+                self.write(at, [*tag]);
                 if let Some(payload) = payload {
                     self.put(at + align, payload);
                 }
@@ -115,12 +115,14 @@ impl Memory {
 
     fn point(&mut self, at: usize, place: usize, length: usize) {
         let number = |n: usize| u32::try_from(n).unwrap_or_default();
-        self.write(at, &(self.base + number(place)).to_le_bytes());
-        self.write(at + 4, &number(length).to_le_bytes());
+        self.write(at, (self.base + number(place)).to_le_bytes());
+        self.write(at + 4, number(length).to_le_bytes());
     }
 
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    fn write(&mut self, at: usize, bytes: impl IntoIterator<Item = u8>) {
+        for (place, byte) in self.bytes.iter_mut().skip(at).zip(bytes) {
+            *place = byte;
+        }
     }
 }
 

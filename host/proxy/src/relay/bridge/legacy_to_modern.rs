@@ -11,7 +11,7 @@
 mod input_requests;
 mod subscriptions;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 use mcp::build::{cancelled_line, implementation};
@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use super::Open;
 use crate::relay::capabilities::Declared;
 use crate::relay::closable_sender::ClosableSender;
+use crate::relay::common::next;
 use crate::relay::discover;
 use crate::relay::multi_round::{self, InputRequired, MultiRoundRequest};
 use crate::transport::{Incoming, Message, QUEUE};
@@ -36,26 +37,28 @@ pub(crate) fn meta_of(initialize: &Bytes) -> RawObject {
     request_meta(params.get("clientInfo"), params.get("capabilities"))
 }
 
-/// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is.
+/// The server has refused the client's `initialize`. If it speaks the modern era, the bridge is put between it and the relay; whether it is. `early`
+/// are the server's messages that were read and not relayed yet; those that come meanwhile are added.
 pub(crate) async fn splice_if_modern(
     initialize: &Bytes,
     to_front: &ClosableSender,
     to_back: &ClosableSender,
-    from_back: &mut mpsc::Receiver<Incoming>,
+    (early, from_back): (&mut VecDeque<Incoming>, &mut mpsc::Receiver<Incoming>),
 ) -> bool {
     let Some(sender) = to_back.sender() else { return false };
-    match discover::discover(&sender, from_back, to_front, &meta_of(initialize)).await {
-        Some(discovered) => splice(initialize, discovered, to_back, from_back),
+    match discover::discover(&sender, from_back, early, to_front, &meta_of(initialize)).await {
+        Some(discovered) => splice(initialize, discovered, to_back, (early, from_back)),
         None => false,
     }
 }
 
-/// Puts the bridge between the relay and a server that has said this of itself; whether it is there.
+/// Puts the bridge between the relay and a server that has said this of itself; whether it is there. The server's messages in `early` go through it
+/// first.
 pub(crate) fn splice(
     initialize: &Bytes,
     discovered: RawObject,
     to_back: &ClosableSender,
-    from_back: &mut mpsc::Receiver<Incoming>,
+    (early, from_back): (&mut VecDeque<Incoming>, &mut mpsc::Receiver<Incoming>),
 ) -> bool {
     let Some(sender) = to_back.sender() else { return false };
     let Some(params) = Parts::of(initialize).ok().and_then(|parts| RawObject::of(parts.params?)) else { return false };
@@ -64,7 +67,7 @@ pub(crate) fn splice(
     // Long, so that a relay that answers the server while it reads never waits for a bridge that waits for it.
     let (relay_says, from_relay) = mpsc::channel(64 * QUEUE);
     to_back.redirect(relay_says);
-    let servers = std::mem::replace(from_back, relays);
+    let servers = (std::mem::take(early), std::mem::replace(from_back, relays));
     let bridge = LegacyToModern {
         to_relay,
         to_back: sender,
@@ -127,7 +130,7 @@ impl LegacyToModern {
         mut self,
         id: Vec<u8>,
         mut from_relay: mpsc::Receiver<Message>,
-        mut from_back: mpsc::Receiver<Incoming>,
+        (mut early, mut from_back): (VecDeque<Incoming>, mpsc::Receiver<Incoming>),
     ) {
         let mut open = self.initialized(&id).await;
         while open.is_some() {
@@ -136,7 +139,7 @@ impl LegacyToModern {
                     Some(message) => self.client_says(message).await,
                     None => None,
                 },
-                incoming = from_back.recv() => match incoming {
+                incoming = next(&mut early, &mut from_back) => match incoming {
                     Some(Incoming::Message(message)) => self.server_says(message).await,
                     Some(Incoming::TooLong { head, bytes }) => self.too_long(head, bytes).await,
                     None => None,

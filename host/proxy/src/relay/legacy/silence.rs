@@ -1,7 +1,8 @@
 //! A server that leaves `initialize` unanswered.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
-use mcp::{Head, Kind};
 use tokio::sync::mpsc;
 
 use crate::relay::bridge::legacy_to_modern;
@@ -45,24 +46,20 @@ impl SilenceWatch {
         }
     }
 
-    pub(super) fn is_answer(line: &Bytes) -> bool {
-        let head = Head::of(line);
-        head.kind() == Kind::Response && head.id() == Some(discover::DISCOVER_ID)
-    }
-
-    /// The server speaks the modern era, or doesn't. If it has answered `initialize` meanwhile, that stands.
+    /// The server speaks the modern era, or doesn't. If it has answered `initialize` meanwhile, that stands. `early` are its messages that were
+    /// read and not relayed yet.
     pub(super) fn answered(
         &mut self,
         line: &Bytes,
         session: &RelaySession,
         to_back: &ClosableSender,
-        from_back: &mut mpsc::Receiver<Incoming>,
+        (early, from_back): (&mut VecDeque<Incoming>, &mut mpsc::Receiver<Incoming>),
     ) {
         self.asked = false;
         if let Some(discovered) = discover::parse_discover(line)
             && let Some(initialize) = session.take_initialize()
         {
-            legacy_to_modern::splice(&initialize, discovered, to_back, from_back);
+            legacy_to_modern::splice(&initialize, discovered, to_back, (early, from_back));
         }
     }
 }
