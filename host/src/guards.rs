@@ -228,7 +228,7 @@ fn failure(error: &Error, guard: &str) -> String {
 /// The guards of one server's rule, in order.
 #[derive(Debug, Default)]
 pub struct Guards {
-    guards: Vec<Guard>,
+    chain: Vec<Guard>,
     /// A guard of the rule that isn't here: nothing may pass without it.
     missing: Option<String>,
     checks_requests: bool,
@@ -242,7 +242,7 @@ impl Guards {
         let missing = named.iter().find(|name| !guards.iter().any(|guard| guard.name() == *name)).cloned();
         let checks = |what| missing.is_some() || guards.iter().any(|guard| guard.checks(what));
         let (checks_requests, checks_answers) = (checks(Checked::Request), checks(Checked::Answer));
-        Self { guards, missing, checks_requests, checks_answers }
+        Self { chain: guards, missing, checks_requests, checks_answers }
     }
 
     /// Whether one of them looks at requests.
@@ -260,7 +260,7 @@ impl Guards {
     /// The guards: the name of each, and its component's digest.
     #[must_use]
     pub fn digests(&self) -> Vec<(String, String)> {
-        self.guards.iter().map(|guard| (guard.plugin.name.clone(), guard.plugin.sha256.clone())).collect()
+        self.chain.iter().map(|guard| (guard.plugin.name.clone(), guard.plugin.sha256.clone())).collect()
     }
 
     /// Has each of them judge a request.
@@ -324,7 +324,7 @@ impl Guards {
             Some(guard) => {
                 Err(Error::GuardFailed { guard: guard.clone(), reason: "it has not been loaded".to_owned() })
             }
-            None => Ok(self.guards.iter().filter(move |guard| guard.checks(what))),
+            None => Ok(self.chain.iter().filter(move |guard| guard.checks(what))),
         }
     }
 }

@@ -155,9 +155,8 @@ impl<'a> GuardChecks<'a> {
 
     /// What is known once everything has been judged.
     fn done(&mut self) {
-        let judged = |what, said: &str| match self.guard.checks(what) {
-            true => said.to_owned(),
-            false => format!("it doesn't check the {}", what.name()),
+        let judged = |what, said: &str| {
+            if self.guard.checks(what) { said.to_owned() } else { format!("it doesn't check the {}", what.name()) }
         };
         let (requests, answers) = (
             judged(Checked::Request, "every canonical request has a verdict"),
