@@ -155,11 +155,7 @@ impl Guard {
     }
 
     /// Holds what a guard has changed to what it may.
-    fn held<T>(
-        &self,
-        verdict: Verdict<T>,
-        check: impl Fn(&T) -> Result<(), String>,
-    ) -> Result<Verdict<Arc<T>>, Error> {
+    fn held<T>(&self, verdict: Verdict<T>, check: impl Fn(&T) -> Result<(), String>) -> Result<Verdict<Arc<T>>, Error> {
         let held = |changed: T| match check(&changed) {
             Ok(()) => Ok(Arc::new(changed)),
             Err(reason) => {
@@ -195,7 +191,10 @@ impl Guard {
             }
             Ok(Verdict::Ask(reason, changed)) => {
                 let reason = in_words(reason);
-                tracing::info!(request = id, "the guard `{guard}` wants somebody to be asked about the {what}: {reason}");
+                tracing::info!(
+                    request = id,
+                    "the guard `{guard}` wants somebody to be asked about the {what}: {reason}"
+                );
                 left.questions.push(Question { guard: guard.clone(), reason });
                 if let Some(changed) = changed {
                     left.value = changed;
@@ -293,7 +292,8 @@ impl Guards {
         tools: Option<&[String]>,
         circumstances: &Arc<Circumstances>,
     ) -> Result<Guarded<String>, Error> {
-        let unreadable = |guard: &Guard, reason: String| Error::GuardFailed { guard: guard.plugin.name.clone(), reason };
+        let unreadable =
+            |guard: &Guard, reason: String| Error::GuardFailed { guard: guard.plugin.name.clone(), reason };
         let guards: Vec<&Guard> = self.checking(Checked::Answer)?.collect();
         let Some(first) = guards.first() else { return Ok(Guarded { value: answer, questions: Vec::new() }) };
         let parsed = CreateMessageResult::from_json(answer.as_bytes());
@@ -312,7 +312,10 @@ impl Guards {
         let changed = CreateMessageResult::try_from(Arc::unwrap_or_clone(value)).map_err(|e| e.to_string());
         let changed = changed.and_then(|changed| changed.shape(tools).map_err(|e| e.to_string()));
         let changed = changed.and_then(|changed| serde_json::to_string(&changed).map_err(|e| e.to_string()));
-        Ok(Guarded { value: changed.map_err(|reason| unreadable(first, one_line(&reason, LONGEST_REASON)))?, questions })
+        Ok(Guarded {
+            value: changed.map_err(|reason| unreadable(first, one_line(&reason, LONGEST_REASON)))?,
+            questions,
+        })
     }
 
     /// Those that look at this.

@@ -275,7 +275,11 @@ impl Reloader {
                 );
             }
             for (name, sha256) in guards.iter().filter(|guard| !guarded.contains(guard)) {
-                tracing::warn!(server = sampler.server(), sha256, "the guard `{name}` has changed, and judges from now on");
+                tracing::warn!(
+                    server = sampler.server(),
+                    sha256,
+                    "the guard `{name}` has changed, and judges from now on"
+                );
             }
         }
         tracing::info!("the change is taken up");

@@ -205,10 +205,10 @@ impl SharedResources {
         &self,
         plugin: &config::PluginConfig,
         guard: &config::GuardConfig,
-    ) -> Result<Loaded, LoadError> {
+    ) -> Result<PluginOrGuard, LoadError> {
         match self.load(plugin).await {
-            Ok(plugin) => Ok(Loaded::Plugin(Box::new(plugin))),
-            Err(LoadError::IsAGuard { .. }) => Ok(Loaded::Guard(Box::new(self.load_guard(guard).await?))),
+            Ok(plugin) => Ok(PluginOrGuard::Plugin(Box::new(plugin))),
+            Err(LoadError::IsAGuard { .. }) => Ok(PluginOrGuard::Guard(Box::new(self.load_guard(guard).await?))),
             Err(error) => Err(error),
         }
     }
@@ -308,7 +308,7 @@ impl SharedResources {
 
 /// A component that has been loaded.
 #[derive(Debug)]
-pub enum Loaded {
+pub enum PluginOrGuard {
     /// A plugin.
     Plugin(Box<ConfiguredPlugin>),
     /// A guard.

@@ -219,7 +219,9 @@ async fn guards(config: &Config, args: &DoctorArgs, report: &mut Report) -> Resu
         }
     }
     if rules.iter().any(|rule| !rule.guards.is_empty() && rule.mode == Mode::Fallback) && args.sampling.mode.is_none() {
-        notable("a client that can sample answers itself, and no guard looks at that (`\"mode\": \"always\"` has all guarded)")?;
+        notable(
+            "a client that can sample answers itself, and no guard looks at that (`\"mode\": \"always\"` has all guarded)",
+        )?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::setup;
 use understudy::config::{self, Checked, Config, GuardConfig, OnFailure};
 use understudy::guards::Guard;
 use understudy::outbound::egress_policy::EgressPolicy;
-use understudy::runtime::{BuildError, Loaded, Overrides, SharedResources};
+use understudy::runtime::{BuildError, Overrides, PluginOrGuard, SharedResources};
 use understudy::sampling::ConfiguredPlugin;
 use understudy::sandbox::Plugin;
 use understudy::scheduling::Scheduling;
@@ -207,8 +207,8 @@ async fn inspect(global: &GlobalArgs, name: &str, as_json: bool) -> Result<Outco
     };
     let guard = guard.unwrap_or_else(|| GuardConfig::of(plugin.clone()));
     let facts = match shared.load_either(&plugin, &guard).await? {
-        Loaded::Plugin(loaded) => facts(&plugin, &loaded),
-        Loaded::Guard(loaded) => guard_facts(&plugin, &loaded),
+        PluginOrGuard::Plugin(loaded) => facts(&plugin, &loaded),
+        PluginOrGuard::Guard(loaded) => guard_facts(&plugin, &loaded),
     };
     if as_json {
         out(&format!("{facts:#}"))?;

@@ -187,7 +187,11 @@ impl Effects {
             self.load_as(component, "guard", &shown);
         }
         self.keys(guard);
-        self.add(EffectKind::Guard, name, format!("configure the guard `{shown}` ({})", quoted(&guard.to_string(), LONG)));
+        self.add(
+            EffectKind::Guard,
+            name,
+            format!("configure the guard `{shown}` ({})", quoted(&guard.to_string(), LONG)),
+        );
     }
 
     /// Where a secret comes from.
@@ -347,7 +351,10 @@ mod tests {
             (json!({"plugins": {"p": {"settings": {"a": ["${A}"]}}}}), "read 1 environment variable (`A`)"),
             (json!({"guards": {"g": {"component": "./g.wasm"}}}), "load `./g.wasm`, configure 1 guard (`g`)"),
             (json!({"guards": {"secrets": {"onFailure": "allow"}}}), "configure 1 guard (`secrets`)"),
-            (json!({"guards": {"secrets": {"component": "builtin:secrets"}}}), "replace the built-in `secrets`, configure"),
+            (
+                json!({"guards": {"secrets": {"component": "builtin:secrets"}}}),
+                "replace the built-in `secrets`, configure",
+            ),
             (json!({"trust": ["cosign.pub"]}), "trust keys (`cosign.pub`)"),
             (json!({"limits": {"cpu": "1 h"}}), "set limits"),
         ] {

@@ -29,7 +29,10 @@ pub fn of_request(before: &wit::CreateMessageRequest, after: &wit::CreateMessage
     } = after;
     if *max_tokens > before.max_tokens || *max_tokens == 0 {
         let before = before.max_tokens;
-        return wrong("max-tokens", &format!("was changed from {before} to {max_tokens}; it may only be lowered, to 1 at least"));
+        return wrong(
+            "max-tokens",
+            &format!("was changed from {before} to {max_tokens}; it may only be lowered, to 1 at least"),
+        );
     }
     if *include_context != before.include_context {
         return stays("include-context");
@@ -138,9 +141,8 @@ fn tool_list(before: Option<&[wit::Tool]>, after: Option<&[wit::Tool]>) -> Held 
         let Some(known) = rest.find(|known| known.name == tool.name) else {
             return wrong(&place, &format!("is `{}`, which the request has not, or not in this place", tool.name));
         };
-        let schema = |field: &str, before: Option<&str>, after: Option<&str>| {
-            object(&format!("{place}.{field}"), before, after)
-        };
+        let schema =
+            |field: &str, before: Option<&str>, after: Option<&str>| object(&format!("{place}.{field}"), before, after);
         schema("input-schema", Some(&known.input_schema), Some(&tool.input_schema))?;
         schema("output-schema", known.output_schema.as_deref(), tool.output_schema.as_deref())?;
         extras(&place, &known.extras, &tool.extras)?;

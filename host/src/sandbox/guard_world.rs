@@ -38,8 +38,7 @@ impl Plugin {
         settings: &Arc<String>,
     ) -> Result<verdicts::RequestVerdict, Error> {
         let pre = self.guard("request")?;
-        let (request, circumstances, settings) =
-            (Arc::clone(request), Arc::clone(circumstances), Arc::clone(settings));
+        let (request, circumstances, settings) = (Arc::clone(request), Arc::clone(circumstances), Arc::clone(settings));
         let call = |mut store: Store<StoreData>| async move {
             let instance = pre.instantiate_async(&mut store).await?;
             let guard = instance.understudy_plugin_guard();

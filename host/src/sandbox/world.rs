@@ -100,7 +100,9 @@ fn world(exports: &[String]) -> Result<World, String> {
         (false, true, false) => Ok(World::Handler),
         (false, false, true) => Ok(World::Guard),
         (true, true, false) => Err("it exports both `provider` and `handler`, and can only be one of them".to_owned()),
-        (_, _, true) => Err("it exports `guard` beside `provider` or `handler`, and can only be one of them".to_owned()),
+        (_, _, true) => {
+            Err("it exports `guard` beside `provider` or `handler`, and can only be one of them".to_owned())
+        }
         (false, false, false) => {
             let other = exports.iter().find(|export| export.starts_with(PACKAGE));
             Err(match other {

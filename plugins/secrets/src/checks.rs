@@ -76,10 +76,13 @@ pub(crate) fn looks_random(body: &str) -> bool {
     // As much of it as tells.
     let body = body.get(..LOOKED_AT).unwrap_or(body);
     let lower = body.to_ascii_lowercase();
-    let dummies = ["example", "xxxx", "....", "****", "your", "placeholder", "redacted", "dummy", "abcdefghij", "0123456789"];
+    let dummies =
+        ["example", "xxxx", "....", "****", "your", "placeholder", "redacted", "dummy", "abcdefghij", "0123456789"];
     let distinct = {
         let mut seen = [false; 256];
-        body.bytes().filter(|byte| !std::mem::replace(seen.get_mut(usize::from(*byte)).unwrap_or(&mut false), true)).count()
+        body.bytes()
+            .filter(|byte| !std::mem::replace(seen.get_mut(usize::from(*byte)).unwrap_or(&mut false), true))
+            .count()
     };
     // A random text of 16 hexadecimal digits or more has 6 distinct ones but for one in a million.
     distinct >= 6.min(body.len()) && !dummies.iter().any(|dummy| lower.contains(dummy))
@@ -90,8 +93,7 @@ pub(crate) fn looks_random(body: &str) -> bool {
 /// Source: RFC 7519, section 3, and RFC 7515, section 4.1.1.
 pub(crate) fn is_jwt(body: &str) -> bool {
     let mut parts = body.split('.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(header), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return false;
     };
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn dummies_are_no_secrets() {
-        for dummy in ["xxxxxxxxxxxxxxxxxxxx", "EXAMPLEKEY1234567890", "aaaaaaaaaaaaaaaaaaaaa", "your-key-here-0000000"] {
+        for dummy in ["xxxxxxxxxxxxxxxxxxxx", "EXAMPLEKEY1234567890", "aaaaaaaaaaaaaaaaaaaaa", "your-key-here-0000000"]
+        {
             assert!(!looks_random(dummy), "{dummy}");
         }
         assert!(looks_random("q8Zr1LxW0aPm"));

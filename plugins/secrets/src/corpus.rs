@@ -43,7 +43,8 @@ fn age_data(random: &mut Random) -> String {
     let step = |check: u32, value: u32| {
         let top = check >> 25;
         let mut next = (check & 0x01FF_FFFF) << 5 ^ value;
-        for (bit, generator) in [0x3B6A_57B2, 0x2650_8E6D, 0x1EA1_19FA, 0x3D42_33DD, 0x2A14_62B3].into_iter().enumerate()
+        for (bit, generator) in
+            [0x3B6A_57B2, 0x2650_8E6D, 0x1EA1_19FA, 0x3D42_33DD, 0x2A14_62B3].into_iter().enumerate()
         {
             if top >> bit & 1 == 1 {
                 next ^= generator;
@@ -51,7 +52,8 @@ fn age_data(random: &mut Random) -> String {
         }
         next
     };
-    let head = hrp.iter().map(|byte| u32::from(byte >> 5)).chain([0]).chain(hrp.iter().map(|byte| u32::from(byte & 31)));
+    let head =
+        hrp.iter().map(|byte| u32::from(byte >> 5)).chain([0]).chain(hrp.iter().map(|byte| u32::from(byte & 31)));
     let check = head.chain(data.iter().copied()).chain([0; 6]).fold(1, step) ^ 1;
     let checksum = (0..6).map(|n| check >> (5 * (5 - n)) & 31);
     let letter = |value: u32| alphabet.chars().nth(value as usize).unwrap().to_ascii_uppercase();
@@ -90,7 +92,8 @@ fn shapes(random: &mut Random) -> Vec<(&'static str, String, String)> {
         all.push((token.kind, String::new(), format!("{}{made}", token.prefix)));
     }
     for infix in INFIXES {
-        let (left, right) = (random.text(infix.left.0, *infix.left.1.start()), random.text(infix.right.0, *infix.right.1.start()));
+        let (left, right) =
+            (random.text(infix.left.0, *infix.left.1.start()), random.text(infix.right.0, *infix.right.1.start()));
         let left = if infix.kind == "Azure client secret" { format!("a1b{}", random.below(10)) } else { left };
         let right = right.replace(['.', '-', '~', '/', '+', '='], "x");
         all.push((infix.kind, String::new(), format!("{left}{}{right}", infix.mark)));
@@ -110,9 +113,17 @@ fn shapes(random: &mut Random) -> Vec<(&'static str, String, String)> {
     }
     for scheme in ["postgres", "postgresql+asyncpg", "mysql", "mongodb+srv", "redis", "amqps"] {
         let password = random.text(Of::Alnum, 16);
-        all.push(("password in a database URL", format!("{scheme}://app:"), format!("{password}\u{0}@db.internal:5432/x")));
+        all.push((
+            "password in a database URL",
+            format!("{scheme}://app:"),
+            format!("{password}\u{0}@db.internal:5432/x"),
+        ));
     }
-    all.push(("password in a URL", "https://deploy:".to_owned(), format!("{}\u{0}@git.internal/x.git", random.text(Of::Alnum, 20))));
+    all.push((
+        "password in a URL",
+        "https://deploy:".to_owned(),
+        format!("{}\u{0}@git.internal/x.git", random.text(Of::Alnum, 20)),
+    ));
     all
 }
 
@@ -185,7 +196,12 @@ pub(crate) fn falses() -> Vec<String> {
         for of in [Of::Hex, Of::Alnum, Of::Word, Of::Base64, Of::Digits, Of::Upper] {
             for _ in 0..20 {
                 let made = random.text(of, length);
-                all.extend([made.clone(), format!("digest={made}"), format!("{{\"id\": \"{made}\"}}"), format!("id-{made}.png")]);
+                all.extend([
+                    made.clone(),
+                    format!("digest={made}"),
+                    format!("{{\"id\": \"{made}\"}}"),
+                    format!("id-{made}.png"),
+                ]);
             }
         }
     }

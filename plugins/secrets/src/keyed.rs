@@ -47,7 +47,9 @@ pub(crate) fn find(text: &str, before: Option<&str>, found: &mut Vec<Finding>) {
 
 impl Keyed {
     fn fits(&self, value: &str) -> bool {
-        value.len() == self.length && self.value.run(value.as_bytes(), self.length) == self.length && looks_random(value)
+        value.len() == self.length
+            && self.value.run(value.as_bytes(), self.length) == self.length
+            && looks_random(value)
     }
 }
 

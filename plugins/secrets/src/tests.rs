@@ -37,15 +37,20 @@ fn recall() -> (usize, usize, Vec<String>) {
 /// The tree's own texts: sources, documents, fixtures.
 fn own_texts() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut folders: Vec<PathBuf> = ["host", "plugins", "docs", "wit", "examples"].map(|folder| root.join(folder)).to_vec();
+    let mut folders: Vec<PathBuf> =
+        ["host", "plugins", "docs", "wit", "examples"].map(|folder| root.join(folder)).to_vec();
     let mut texts = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type().unwrap().is_dir() && !["target", "node_modules", ".venv", "packed"].contains(&name.as_str()) {
+            if entry.file_type().unwrap().is_dir()
+                && !["target", "node_modules", ".venv", "packed"].contains(&name.as_str())
+            {
                 folders.push(path);
-            } else if ["rs", "md", "wit", "json", "txt", "toml", "py"].iter().any(|ending| name.ends_with(&format!(".{ending}")))
+            } else if ["rs", "md", "wit", "json", "txt", "toml", "py"]
+                .iter()
+                .any(|ending| name.ends_with(&format!(".{ending}")))
                 && let Ok(text) = std::fs::read_to_string(&path)
             {
                 texts.push((path, text));
@@ -58,7 +63,12 @@ fn own_texts() -> Vec<(PathBuf, String)> {
 /// What the documentation says of the corpus.
 fn measured() -> String {
     let (hits, cases, missed) = recall();
-    assert!(missed.len() * 200 <= cases, "{} of {cases} are missed:\n{}", missed.len(), missed[..missed.len().min(20)].join("\n"));
+    assert!(
+        missed.len() * 200 <= cases,
+        "{} of {cases} are missed:\n{}",
+        missed.len(),
+        missed[..missed.len().min(20)].join("\n")
+    );
     let falses = falses();
     let wrong: Vec<&String> = falses.iter().filter(|text| !found(text).is_empty()).collect();
     assert!(wrong.len() * 500 <= falses.len(), "{} false alarms: {:?}", wrong.len(), &wrong[..wrong.len().min(20)]);
@@ -66,10 +76,33 @@ fn measured() -> String {
     let rate = |part: usize, whole: usize| format!("{:.2} %", 100.0 * part as f64 / whole as f64);
     let _ = writeln!(table, "| corpus | cases | found | rate |");
     let _ = writeln!(table, "| --- | ---: | ---: | ---: |");
-    let _ = writeln!(table, "| secrets of {} kinds, each in up to 9 surroundings | {cases} | {hits} | {} |", kinds().count(), rate(hits, cases));
+    let _ = writeln!(
+        table,
+        "| secrets of {} kinds, each in up to 9 surroundings | {cases} | {hits} | {} |",
+        kinds().count(),
+        rate(hits, cases)
+    );
     let wrong = wrong.len();
-    let _ = writeln!(table, "| texts without a secret: dummies, digests, random texts, public keys | {} | {wrong} | {} |", falses.len(), rate(wrong, falses.len()));
+    let _ = writeln!(
+        table,
+        "| texts without a secret: dummies, digests, random texts, public keys | {} | {wrong} | {} |",
+        falses.len(),
+        rate(wrong, falses.len())
+    );
     table
+}
+
+/// A list in lines of a hundred columns.
+fn wrapped(begin: &str, items: impl Iterator<Item = String>) -> String {
+    let (mut text, mut column) = (begin.to_owned(), begin.len());
+    let all = items.collect::<Vec<_>>().join(", ") + ".";
+    for word in all.split(' ') {
+        let is_full = column + 1 + word.len() > 100;
+        text.push(if is_full { '\n' } else { ' ' });
+        text.push_str(word);
+        column = if is_full { word.len() } else { column + 1 + word.len() };
+    }
+    text
 }
 
 #[test]
@@ -79,8 +112,7 @@ fn the_guide_has_the_rates_that_are_measured() {
     let (begin, end) = ("<!-- measured -->\n", "<!-- end of what is measured -->");
     let (before, rest) = text.split_once(begin).unwrap();
     let (written, after) = rest.split_once(end).unwrap();
-    let names = kinds().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
-    let table = format!("\n{}\nThe kinds: {names}.\n\n", measured());
+    let table = format!("\n{}\n{}\n\n", measured(), wrapped("The kinds:", kinds().map(|kind| format!("`{kind}`"))));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&page, format!("{before}{begin}{table}{end}{after}")).unwrap();
     } else {
@@ -137,8 +169,20 @@ fn the_name_of_a_value_in_json_stands_before_it() {
 #[test]
 fn time_grows_with_the_text_and_not_faster() {
     for part in [
-        "-----BEGIN RSA PRIVATE KEY-----", "a://b:c@", "https://b:c@", "ghp_", "=", "accountkey=", "eyJ.", "\\n", "1:AA", "Q~", "AZDO",
-        "PuTTY-User-Key-File-", "-us", "AGE-PLUGIN-",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "a://b:c@",
+        "https://b:c@",
+        "ghp_",
+        "=",
+        "accountkey=",
+        "eyJ.",
+        "\\n",
+        "1:AA",
+        "Q~",
+        "AZDO",
+        "PuTTY-User-Key-File-",
+        "-us",
+        "AGE-PLUGIN-",
     ] {
         let text = part.repeat(200_000 / part.len());
         let began = std::time::Instant::now();

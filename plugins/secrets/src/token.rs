@@ -88,7 +88,8 @@ impl Token {
             return None;
         }
         let rest = text.get(begin + run..)?;
-        let after = ["\\r\\n", "\\n", "\r\n", "\n", "\\\r\n", "\\\n"].iter().find_map(|mark| rest.strip_prefix(*mark))?;
+        let after =
+            ["\\r\\n", "\\n", "\r\n", "\n", "\\\r\n", "\\\n"].iter().find_map(|mark| rest.strip_prefix(*mark))?;
         let next = after.trim_start_matches([' ', '\t']);
         let more = self.body.run(next.as_bytes(), self.length.end() + 4);
         let body = format!("{}{}", text.get(begin..begin + run)?, next.get(..more)?);

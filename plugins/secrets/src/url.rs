@@ -6,14 +6,46 @@ use crate::find::Finding;
 
 /// Schemes of databases and brokers.
 const DATABASES: [&str; 18] = [
-    "postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "redis", "rediss", "amqp", "amqps", "mssql",
-    "sqlserver", "cockroachdb", "clickhouse", "neo4j", "bolt", "cassandra", "nats",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "mongodb",
+    "mongodb+srv",
+    "redis",
+    "rediss",
+    "amqp",
+    "amqps",
+    "mssql",
+    "sqlserver",
+    "cockroachdb",
+    "clickhouse",
+    "neo4j",
+    "bolt",
+    "cassandra",
+    "nats",
 ];
 const OTHERS: [&str; 8] = ["https", "http", "ftp", "ftps", "sftp", "smtp", "smtps", "ldaps"];
 /// What people write where a password belongs.
 const DUMMIES: [&str; 18] = [
-    "password", "passwd", "pass", "pwd", "secret", "user", "username", "postgres", "root", "admin", "guest", "test", "token",
-    "mysecretpassword", "changeme", "example", "pw", "x-oauth-basic",
+    "password",
+    "passwd",
+    "pass",
+    "pwd",
+    "secret",
+    "user",
+    "username",
+    "postgres",
+    "root",
+    "admin",
+    "guest",
+    "test",
+    "token",
+    "mysecretpassword",
+    "changeme",
+    "example",
+    "pw",
+    "x-oauth-basic",
 ];
 
 pub(crate) fn find(text: &str, found: &mut Vec<Finding>) {
@@ -52,5 +84,9 @@ fn is_password(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let stands_for_one = text.starts_with(['$', '%', '[', ':']) && !text.starts_with("%2") || text.contains("***");
     let is_one_letter = text.chars().all(|c| text.starts_with(c));
-    text.len() >= 4 && !DUMMIES.contains(&lower.as_str()) && !stands_for_one && !is_one_letter && !lower.contains("your")
+    text.len() >= 4
+        && !DUMMIES.contains(&lower.as_str())
+        && !stands_for_one
+        && !is_one_letter
+        && !lower.contains("your")
 }

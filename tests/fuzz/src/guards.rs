@@ -56,7 +56,22 @@ impl Deeds<'_> {
 
     /// A text: one that means something somewhere, or the input's own.
     fn text(&mut self) -> String {
-        let known = ["", "{}", "[]", "{", "null", "1", "{\"type\":\"hologram\"}", "{\"type\":1}", "auto", "any", "t", "u", "\"", "AAAA"];
+        let known = [
+            "",
+            "{}",
+            "[]",
+            "{",
+            "null",
+            "1",
+            "{\"type\":\"hologram\"}",
+            "{\"type\":1}",
+            "auto",
+            "any",
+            "t",
+            "u",
+            "\"",
+            "AAAA",
+        ];
         match known.get(self.below(known.len() + 4)) {
             Some(text) => (*text).to_owned(),
             None => {
@@ -77,7 +92,11 @@ impl Deeds<'_> {
     }
 
     fn block(&mut self) -> wit::ContentBlock {
-        let media = |deeds: &mut Self| wit::MediaContent { data: deeds.text(), mime_type: deeds.text(), extras: deeds.extras() };
+        let media = |deeds: &mut Self| wit::MediaContent {
+            data: deeds.text(),
+            mime_type: deeds.text(),
+            extras: deeds.extras(),
+        };
         match self.below(6) {
             0 => wit::ContentBlock::Text(wit::TextContent { text: self.text(), extras: self.extras() }),
             1 => wit::ContentBlock::Image(media(self)),
@@ -154,7 +173,10 @@ impl Deeds<'_> {
             0 => request.max_tokens = u32::from(self.byte()),
             1 => request.system_prompt = self.option(),
             2 => request.include_context = self.option(),
-            3 => request.temperature = Some(f64::from_bits(u64::from_le_bytes([self.byte(), 0, 0, 0, 0, 0, self.byte(), self.byte()]))),
+            3 => {
+                request.temperature =
+                    Some(f64::from_bits(u64::from_le_bytes([self.byte(), 0, 0, 0, 0, 0, self.byte(), self.byte()])))
+            }
             4 => request.stop_sequences.push(self.text()),
             5 => request.metadata = self.option(),
             6 => request.meta = self.option(),
@@ -229,7 +251,8 @@ fn parsed(json: &Value) -> Result<CreateMessageRequestParams, String> {
 /// Changes a request and an answer as the input says, and holds what the host lets through to what a guard may do.
 pub fn judged(input: &[u8]) {
     let mut deeds = Deeds(input);
-    let params = parsed(&serde_json::from_str(PARAMS).unwrap_or_else(|e| panic!("{e}"))).unwrap_or_else(|e| panic!("{e}"));
+    let params =
+        parsed(&serde_json::from_str(PARAMS).unwrap_or_else(|e| panic!("{e}"))).unwrap_or_else(|e| panic!("{e}"));
     let before = wit::CreateMessageRequest::from(params);
     let mut after = before.clone();
     for _ in 0..=deeds.below(4) {

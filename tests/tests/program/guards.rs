@@ -208,7 +208,8 @@ fn the_built_in_guard_denies_and_redacts_secrets_without_quoting_them() {
     let place = Place::new();
     let asks = format!("why does {} not work?", token());
     let answer = asked(&mut session(&place, &[("secrets", json!({}))]), &asks);
-    let said = "denied by guard `secrets`: it holds what looks like a secret (GitHub token in `messages[0].content[0].text`)";
+    let said =
+        "denied by guard `secrets`: it holds what looks like a secret (GitHub token in `messages[0].content[0].text`)";
     assert_eq!(refused(&answer), (-1, said));
     let redact = json!({ "settings": { "action": "redact" } });
     let answer = asked(&mut session(&place, &[("secrets", redact)]), &asks);
@@ -218,7 +219,10 @@ fn the_built_in_guard_denies_and_redacts_secrets_without_quoting_them() {
     let config = place.file("understudy.json", config.to_string());
     let mut session = Session::start(&place, &["--config", &config.to_string_lossy()], &["cat"]);
     let answer = asked(&mut session, &asks);
-    assert_eq!(refused(&answer).1, "denied by guard `secrets`: it holds what looks like a secret (GitHub token in `content[0].text`)");
+    assert_eq!(
+        refused(&answer).1,
+        "denied by guard `secrets`: it holds what looks like a secret (GitHub token in `content[0].text`)"
+    );
     let (_, _, log) = session.end();
     assert!(!log.contains(&token()), "{log}");
 }
@@ -240,11 +244,22 @@ fn the_user_is_told_of_guards_and_of_what_is_wrong_with_them() {
     // A guard answers nothing, and a plugin guards nothing.
     let component = place.path().join("guard.wasm").to_string_lossy().into_owned();
     let sampled = run(place.understudy(["sample", "--plugin", &component]), &sampling(1, "x")["params"].to_string());
-    assert!(sampled.stderr.contains("is a guard, which answers no request: write it into `guards`"), "{}", sampled.stderr);
+    assert!(
+        sampled.stderr.contains("is a guard, which answers no request: write it into `guards`"),
+        "{}",
+        sampled.stderr
+    );
     let echo = guests::write("streaming", place.path());
     let config = configured(&place, &[("mine", json!({ "component": echo }))]);
-    let sampled = run(place.understudy(["sample", "--config", &config.to_string_lossy()]), &sampling(1, "x")["params"].to_string());
-    assert!(sampled.stderr.contains("`mine` is no guard but a plugin (`provider, with streaming`)"), "{}", sampled.stderr);
+    let sampled = run(
+        place.understudy(["sample", "--config", &config.to_string_lossy()]),
+        &sampling(1, "x")["params"].to_string(),
+    );
+    assert!(
+        sampled.stderr.contains("`mine` is no guard but a plugin (`provider, with streaming`)"),
+        "{}",
+        sampled.stderr
+    );
 }
 
 #[test]
@@ -268,7 +283,8 @@ fn the_kit_checks_guards() {
     std::fs::create_dir(&fixtures).unwrap();
     let fixture = |verdict: &str| {
         let request = &sampling(1, "cedar")["params"];
-        let fixture = json!({ "request": request, "settings": { "do": "deny" }, "verdict": verdict, "reason": "no cedars here" });
+        let fixture =
+            json!({ "request": request, "settings": { "do": "deny" }, "verdict": verdict, "reason": "no cedars here" });
         std::fs::write(fixtures.join("deny.json"), fixture.to_string()).unwrap();
         place.run(["plugin", "check", &component])
     };

@@ -112,7 +112,10 @@ fn from_an_empty_folder_to_a_denied_request(language: &str) {
         serde_json::from_str(&check.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", check.stdout, check.stderr));
     assert_eq!((report["passed"].as_bool(), check.code()), (Some(true), 0), "{language}: {report:#}");
     let fixtures = report["rules"].as_array().into_iter().flatten().find(|rule| rule["rule"] == "fixtures");
-    assert!(fixtures.is_some_and(|rule| rule["said"][0].as_str().is_some_and(|said| said.starts_with("6 in "))), "{report:#}");
+    assert!(
+        fixtures.is_some_and(|rule| rule["said"][0].as_str().is_some_and(|said| said.starts_with("6 in "))),
+        "{report:#}"
+    );
 
     let guard = json!({ "component": component, "settings": { "words": ["Project Larch"] } });
     let rule = json!({ "use": "echo", "mode": "always", "guards": ["mine"] });

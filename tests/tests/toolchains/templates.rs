@@ -103,7 +103,10 @@ fn what_cant_be_begun_is_refused_with_cause_and_remedy_and_nothing_is_left_behin
         (&["../x", "--lang", "go"], "must begin with a letter"),
         (&["test", "--lang", "rust"], "a compiler or a library has the name already"),
         (&["x", "--lang", "pyhton"], "there is no template for `pyhton` (did you mean `python`?); there are `rust`"),
-        (&["x", "--lang", "go", "--world", "handlr"], "must be `provider`, `handler` or `guard` (did you mean `handler`?)"),
+        (
+            &["x", "--lang", "go", "--world", "handlr"],
+            "must be `provider`, `handler` or `guard` (did you mean `handler`?)",
+        ),
         (
             &["x", "--lang", "go", "--world", "handler"],
             "no template for a handler in go, only in `rust` and `javascript`",

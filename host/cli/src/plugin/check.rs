@@ -11,7 +11,7 @@ use crate::setup;
 use understudy::check;
 use understudy::check::report::ConformanceReport;
 use understudy::config::GuardConfig;
-use understudy::runtime::{Loaded, Overrides};
+use understudy::runtime::{Overrides, PluginOrGuard};
 use understudy::scheduling::Scheduling;
 
 /// Arguments of `plugin check`.
@@ -60,8 +60,8 @@ pub(super) async fn run(global: &GlobalArgs, args: CheckArgs) -> Result<Outcome>
     }
     let guard = guard.unwrap_or_else(|| GuardConfig::of(plugin.clone()));
     let report = match shared.load_either(&plugin, &overrides.applied(guard)).await {
-        Ok(Loaded::Plugin(loaded)) => check::full(&loaded, fixtures.as_deref(), args.update).await,
-        Ok(Loaded::Guard(guard)) => check::full_guard(&guard, fixtures.as_deref(), args.update).await,
+        Ok(PluginOrGuard::Plugin(loaded)) => check::full(&loaded, fixtures.as_deref(), args.update).await,
+        Ok(PluginOrGuard::Guard(guard)) => check::full_guard(&guard, fixtures.as_deref(), args.update).await,
         Err(error) => match check::refused(&plugin.name, &error) {
             Some(report) => report,
             None => return Err(error.into()),

@@ -20,7 +20,7 @@ use understudy::registry::layout::Artifact;
 use understudy::registry::lock::Lock;
 use understudy::registry::pull::{Pull, Pulled};
 use understudy::registry::store::ComponentStore;
-use understudy::runtime::{Loaded, Overrides};
+use understudy::runtime::{Overrides, PluginOrGuard};
 use understudy::scheduling::Scheduling;
 use understudy::trust::file;
 
@@ -204,8 +204,8 @@ pub(super) async fn push(global: &GlobalArgs, args: PushArgs) -> Result<Outcome>
     let plugin = Overrides::default().plugin(&config, &args.plugin, shared.environment())?;
     // What can't serve isn't for others either.
     let loaded = match shared.load_either(&plugin, &GuardConfig::of(plugin.clone())).await? {
-        Loaded::Plugin(loaded) => loaded.plugin,
-        Loaded::Guard(loaded) => loaded.plugin,
+        PluginOrGuard::Plugin(loaded) => loaded.plugin,
+        PluginOrGuard::Guard(loaded) => loaded.plugin,
     };
     let component = understudy::sandbox::read_component(&plugin)?;
     if Digest::of(&component).hex() != loaded.sha256 {

@@ -34,8 +34,7 @@ pub(super) const RUST_HANDLER: &[File] = files!(
     "examples/plugins/rust-handler" as "": "Cargo.toml", "Makefile", "README.md", "rust-toolchain.toml", "src/http.rs", "src/lib.rs"
 );
 
-pub(super) const RUST_GUARD: &[File] =
-    files!("examples/plugins/rust-guard" as "": "Cargo.toml", "Makefile", "README.md", "rust-toolchain.toml", "src/lib.rs");
+pub(super) const RUST_GUARD: &[File] = files!("examples/plugins/rust-guard" as "": "Cargo.toml", "Makefile", "README.md", "rust-toolchain.toml", "src/lib.rs");
 
 pub(super) const PYTHON_GUARD: &[File] =
     files!("examples/plugins/python-guard" as "": "Makefile", "README.md", "app.py", "requirements.txt");
@@ -45,7 +44,8 @@ pub(super) const GUARD_FIXTURES: &[File] = files!(
     "redact-answer.json", "wrong-setting.json"
 );
 
-pub(super) const WIT: &[File] = files!("wit" as "wit/": "guard.wit", "handler.wit", "provider.wit", "types.wit", "world.wit");
+pub(super) const WIT: &[File] =
+    files!("wit" as "wit/": "guard.wit", "handler.wit", "provider.wit", "types.wit", "world.wit");
 
 pub(super) const FIXTURES: &[File] = files!(
     "examples/plugins/fixtures" as "fixtures/": "answer-not-json.json", "answer-without-text.json", "audio.json", "error-rate-limited.json",

@@ -46,7 +46,11 @@ impl Guard for Tested {
         }
     }
 
-    fn request(mut request: CreateMessageRequest, told: Circumstances, settings: String) -> Result<RequestVerdict, Error> {
+    fn request(
+        mut request: CreateMessageRequest,
+        told: Circumstances,
+        settings: String,
+    ) -> Result<RequestVerdict, Error> {
         let Settings { deed, only } = settings::parse(&settings)?;
         if only == "answer" {
             return Ok(RequestVerdict::Allow);
