@@ -17,6 +17,7 @@ demo: setup-rust
 
 # The peers are installed while the tests compile. `UNDERSTUDY_BUILT` tells the tests that the programs are up to date.
 test: setup-rust
+	$(CARGO) fetch --locked
 	tests/peers/setup.sh & $(CARGO) build --workspace --bins && $(CARGO) test --workspace --no-run && wait $$!
 	UNDERSTUDY_BUILT=1 $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
 	$(CARGO) test --workspace --doc

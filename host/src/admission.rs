@@ -126,6 +126,11 @@ impl Admission {
         tokio::time::timeout(after, stages).await.map_err(|_| Error::Deadline { after })?
     }
 
+    /// The longest that a request takes.
+    pub(crate) const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Stage 2.
     fn enqueue(&self, size: usize) -> Result<Queued<'_>, Error> {
         let (bytes, sum) = GaugeGuard::add(&self.bytes, size);

@@ -1,10 +1,10 @@
 //! The plugins that come with Understudy: none without the feature `builtins`.
 
 #[cfg(feature = "builtins")]
-pub use understudy_plugins::{BUILT_IN, BuiltIn, find};
+pub use understudy_plugins::{BUILT_IN, BuiltIn, PRICES, find};
 
 #[cfg(not(feature = "builtins"))]
-pub use absent::{BUILT_IN, BuiltIn, find};
+pub use absent::{BUILT_IN, BuiltIn, PRICES, find};
 
 #[cfg(not(feature = "builtins"))]
 mod absent {
@@ -30,6 +30,9 @@ mod absent {
             Vec::new()
         }
     }
+
+    /// The prices of their models.
+    pub const PRICES: &str = "{}";
 
     /// Every built-in plugin.
     pub static BUILT_IN: &[BuiltIn] = &[];

@@ -19,6 +19,7 @@
 //! | `sampling` | the rule for a server's sampling requests |
 //! | `limits` | the limits and their defaults |
 //! | `serve` | how `serve` listens |
+//! | `spending` | the ledger, budgets, prices |
 //! | `secrets` | the environment variables that children don't inherit |
 //! | `effects` | what a config would do, by its text alone |
 //! | `error` | what can be wrong with a config |
@@ -36,6 +37,7 @@ mod sampling;
 mod secrets;
 mod section;
 mod serve;
+mod spending;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,8 @@ pub use sampling::{Attached, EraChoice, Mode, Sampling};
 use section::Section;
 pub use section::wrong;
 pub use serve::{ListenAddress, Serve, TokenSource};
+pub(crate) use spending::price;
+pub use spending::{Budget, LedgerConfig, OnFailure, Period, Recorded};
 
 use crate::reference::{Reference, SCHEME};
 use crate::text::did_you_mean;
@@ -81,6 +85,10 @@ pub struct Config {
     pub broken: Vec<String>,
     /// The limits.
     pub limits: Limits,
+    /// What the ledger keeps; `None` where nothing asks for one.
+    pub ledger: Option<LedgerConfig>,
+    /// The budgets.
+    pub budgets: Vec<Budget>,
     sampling: Option<Sampling>,
     serve: Option<Value>,
     state_key: Option<Value>,
@@ -126,6 +134,10 @@ impl Config {
         let mut config = Self { path: Some(path.to_path_buf()), limits, ..Self::default() };
         config.sampling = sampling::sampling_of(&mut root, &mut config.warnings)?;
         config.plugins = entries(&mut root, "plugins")?;
+        config.budgets = spending::budgets(&mut root)?;
+        // Budgets are kept in the ledger.
+        config.ledger =
+            spending::ledger(&mut root)?.or_else(|| (!config.budgets.is_empty()).then(LedgerConfig::default));
         for block in ["mcpServers", "servers"] {
             root.section(block)?;
         }
@@ -142,6 +154,10 @@ impl Config {
         root.take("$schema");
         root.finish_leniently(&mut config.warnings, !is_another_clients)?;
         config.check()?;
+        if let Some(mut ledger) = config.ledger.take() {
+            ledger.path = ledger.path.map(|path| PathBuf::from(config.beside(&path.to_string_lossy())));
+            config.ledger = Some(ledger);
+        }
         if let Some(mut sampling) = config.sampling.take() {
             config.name_beside(&mut sampling);
             config.sampling = Some(sampling);
@@ -163,6 +179,17 @@ impl Config {
             broken.extend(checked.err().map(|error| error.to_string()));
         }
         self.broken = broken;
+        for Budget { key, server, plugin, .. } in &self.budgets {
+            let unknown = |what: &str, name: &str, known: &BTreeMap<String, Value>| {
+                let hint = did_you_mean(name, known.keys().map(String::as_str));
+                format!("`{key}` is for the {what} `{name}`, which the config doesn't name{hint}")
+            };
+            let no_server = server.as_ref().filter(|name| !self.servers.contains_key(*name));
+            warnings.extend(no_server.map(|name| unknown("server", name, &self.servers)));
+            let is_known = |name: &String| self.plugins.contains_key(name) || crate::builtins::find(name).is_some();
+            let no_plugin = plugin.as_ref().filter(|name| !is_known(name));
+            warnings.extend(no_plugin.map(|name| unknown("plugin", name, &self.plugins)));
+        }
         self.check_names("sampling", self.sampling.as_ref())?;
         self.serve.clone().map(Serve::parse).transpose()?;
         self.state_key.clone().map(state_key).transpose()?;

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use mcp::code;
+use serde_json::Value;
 
 #[cfg(feature = "registry")]
 use crate::registry::RegistryError;
@@ -69,6 +70,20 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
+    /// A budget hasn't enough left for the request, or doesn't know what it costs.
+    #[error("{reason}")]
+    Budget {
+        /// The budget, what is left of it and when it begins anew; or what is missing.
+        reason: String,
+        /// The same for programs: the error's `data`.
+        data: Box<Value>,
+    },
+    /// The request can't be recorded, and so isn't asked.
+    #[error("{reason}; nothing is asked that can't be recorded (`ledger.onFailure`)")]
+    Ledger {
+        /// What is wrong with the ledger.
+        reason: String,
+    },
     /// The sampler was closed before the request.
     #[error("the sampler is closed, and answers no further request")]
     Closed,
@@ -125,6 +140,8 @@ pub enum Error {
         origin: String,
         /// The cause.
         reason: String,
+        /// Whether the request may have reached it.
+        sent: bool,
     },
     /// The provider's answer is larger than the config allows.
     #[error("plugin `{plugin}`: the answer from {origin} is larger than `limits.responseBody` allows ({most} bytes)")]
@@ -200,7 +217,7 @@ pub enum CompileLimit {
 }
 
 impl Error {
-    /// The JSON-RPC code (PROTOCOL "Errors, legacy").
+    /// The JSON-RPC code (MCP, "Error handling" of sampling).
     #[must_use]
     pub fn code(&self) -> i64 {
         match self {
@@ -213,6 +230,40 @@ impl Error {
         }
     }
 
+    /// The error's `data`, for programs.
+    #[must_use]
+    pub fn data(&self) -> Option<&Value> {
+        match self {
+            Self::Budget { data, .. } => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Whether a rule of the config refused the request, rather than that something failed.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidRequest { .. }
+                | Self::RequestTooLarge { .. }
+                | Self::TooOften { .. }
+                | Self::TooMany { .. }
+                | Self::TooMuch { .. }
+                | Self::Budget { .. }
+                | Self::Ledger { .. }
+        )
+    }
+
+    /// Whether a provider may have charged for what ended so, if it was asked.
+    #[must_use]
+    pub const fn may_have_cost(&self) -> bool {
+        match self {
+            Self::Guest { error: wit::Error::Provider(provider), .. } => provider.status.is_none(),
+            Self::Unreachable { sent, .. } => *sent,
+            _ => true,
+        }
+    }
+
     /// Whether the next plugin of the chain should be tried.
     #[must_use]
     pub fn is_for_the_next_plugin(&self) -> bool {
@@ -222,6 +273,8 @@ impl Error {
             | Self::TooOften { .. }
             | Self::TooMany { .. }
             | Self::TooMuch { .. }
+            | Self::Budget { .. }
+            | Self::Ledger { .. }
             | Self::Closed
             | Self::Guest { error: wit::Error::InvalidRequest(_), .. } => false,
             // What one provider calls invalid another one may well take: each has limits of its own. What no provider takes, the

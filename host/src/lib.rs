@@ -46,6 +46,7 @@
 //! | `builtins` | the built-in plugins; building them needs the target `wasm32-unknown-unknown` | yes |
 //! | `rmcp` | a client handler for the Rust SDK of MCP | no |
 //! | `registry` | components from OCI registries (`oci://…`) | no |
+//! | `ledger` | a record of what was asked and spent, and budgets | no |
 //! | `watch` | changes of files are noticed by themselves | no |
 //! | `authoring` | templates, bindings and components for authors of plugins | no |
 //!
@@ -77,6 +78,9 @@
 //! | `reference` | references to components in registries, and digests |
 //! | `no_registry` | the substitute for `reference` without the feature `registry` |
 //! | [`wit`] | the types of the WIT worlds, generated |
+//! | [`ledger`] | what was asked and what it cost; budgets (feature `ledger`) |
+//! | [`money`] | US dollars, counted exactly |
+//! | [`price`] | what a model's tokens cost |
 //! | [`error`] | what can go wrong, and its JSON-RPC code |
 //! | `authoring` | what authors of plugins need |
 //! | [`check`] | the conformance checks of plugins |
@@ -106,9 +110,12 @@ pub mod environment;
 pub mod error;
 mod gauge;
 pub mod http;
+pub mod ledger;
+pub mod money;
 #[cfg(not(feature = "registry"))]
 mod no_registry;
 pub mod outbound;
+pub mod price;
 pub mod private;
 #[cfg(feature = "registry")]
 pub mod reference;

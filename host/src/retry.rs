@@ -47,7 +47,7 @@ mod tests {
     }
 
     fn unreachable() -> Error {
-        Error::Unreachable { plugin: String::new(), origin: String::new(), reason: String::new() }
+        Error::Unreachable { plugin: String::new(), origin: String::new(), reason: String::new(), sent: false }
     }
 
     #[test]

@@ -15,9 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
 
-use crate::config::{self, Config, ConfigError, CredentialSource, Mode, Sampling};
+use crate::config::{self, Config, ConfigError, CredentialSource, LedgerConfig, Mode, Sampling};
 use crate::environment::Environment;
 use crate::error::LoadError;
+use crate::ledger::SharedLedger;
 use crate::outbound::{Http, credential};
 use crate::sampling::{ConfiguredPlugin, Sampler};
 use crate::sandbox::{Engine, EngineOptions};
@@ -67,6 +68,8 @@ pub struct RuntimeOptions {
     pub environment: Environment,
     /// The folder that keeps compiled components between runs. Without one, each run compiles what it loads.
     pub cache_folder: Option<PathBuf>,
+    /// The folder that holds the ledger, unless the config names its file. Without one, requests of a config with a ledger or budgets are refused.
+    pub state_folder: Option<PathBuf>,
     /// A program that compiles components in a process of its own, held to `limits.compile`: it must pass its arguments on to
     /// [`crate::sandbox::compile_for_parent`] when the first is [`crate::sandbox::COMPILE`]. Without one, components are compiled in this process,
     /// and refused if that looks as if it took seconds.
@@ -78,23 +81,36 @@ pub struct RuntimeOptions {
 }
 
 impl RuntimeOptions {
-    /// The process's environment, and the user's cache folder (`$XDG_CACHE_HOME/understudy` on Linux).
+    /// The process's environment, and the user's cache and state folders (`$XDG_CACHE_HOME/understudy` and `$XDG_STATE_HOME/understudy` on Linux).
     #[must_use]
     pub fn from_env() -> Self {
-        Self { environment: Environment::process(), cache_folder: Engine::cache_folder(), ..Self::default() }
+        Self {
+            environment: Environment::process(),
+            cache_folder: Engine::cache_folder(),
+            state_folder: state_folder(),
+            ..Self::default()
+        }
     }
 }
 
 impl fmt::Debug for RuntimeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { environment: _, cache_folder, compiler, on_compile: _, scheduling } = self;
+        let Self { environment: _, cache_folder, state_folder, compiler, on_compile: _, scheduling } = self;
         let mut shown = f.debug_struct("RuntimeOptions");
         shown
             .field("cache_folder", cache_folder)
+            .field("state_folder", state_folder)
             .field("compiler", compiler)
             .field("scheduling", scheduling)
             .finish_non_exhaustive()
     }
+}
+
+/// The user's folder for Understudy's state: in `$XDG_STATE_HOME`, or else the local data folder.
+#[must_use]
+pub fn state_folder() -> Option<PathBuf> {
+    let folder = dirs::state_dir().or_else(dirs::data_local_dir).filter(|folder| folder.is_absolute())?;
+    Some(folder.join("understudy"))
 }
 
 /// What the plugins of all servers share: the engine, and the connections to providers.
@@ -107,6 +123,8 @@ pub struct SharedResources {
     in_background: AtomicBool,
     /// With its connections to providers: servers that ask the same one needn't each have a connection and a handshake.
     http: Arc<Http>,
+    /// Made when the first server needs it.
+    ledger: Mutex<Option<(LedgerConfig, Arc<SharedLedger>)>>,
 }
 
 impl Default for SharedResources {
@@ -120,7 +138,8 @@ impl SharedResources {
     #[must_use]
     pub fn new(options: RuntimeOptions) -> Self {
         let http = Arc::new(Http::in_environment(&options.environment));
-        Self { options, engine: Mutex::default(), in_background: AtomicBool::default(), http }
+        let in_background = AtomicBool::default();
+        Self { options, engine: Mutex::default(), in_background, http, ledger: Mutex::default() }
     }
 
     /// Where variables are looked up.
@@ -195,7 +214,30 @@ impl SharedResources {
     /// The sampler that these plugins make for the server of a name.
     #[must_use]
     pub fn sampler(&self, config: &Config, server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>) -> Sampler {
-        Sampler::in_environment(server, rule, chain, Arc::clone(&self.http), config, self.environment())
+        let ledger = self.ledger(config);
+        Sampler::in_environment(
+            server,
+            rule,
+            chain,
+            Arc::clone(&self.http),
+            config,
+            self.environment(),
+            ledger.as_ref(),
+        )
+    }
+
+    /// The ledger that a config wants: the same for all servers, until the config says another one.
+    fn ledger(&self, config: &Config) -> Option<Arc<SharedLedger>> {
+        let wanted = config.ledger.as_ref()?;
+        let mut made = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, ledger)) = &*made
+            && of == wanted
+        {
+            return Some(Arc::clone(ledger));
+        }
+        let ledger = Arc::new(SharedLedger::new(wanted, self.options.state_folder.as_deref()));
+        *made = Some((wanted.clone(), Arc::clone(&ledger)));
+        Some(ledger)
     }
 
     /// Loads the plugins of a rule and makes a sampler of them. What keeps a plugin from answering (a missing credential, no model) is logged as

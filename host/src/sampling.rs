@@ -6,10 +6,12 @@
 //! | `plugin_call` | one plugin's part: its calls, the HTTP exchanges between them, retries |
 //! | `circumstances` | what is known of a request besides its parameters |
 //! | `context` | the context that a server may have attached (`includeContext`) |
+//! | `costs` | what a plugin's provider counts and charges |
 //! | `redaction` | results and errors without the plugin's credentials |
 
 mod circumstances;
 mod context;
+mod costs;
 mod pipeline;
 mod plugin_call;
 mod redaction;
@@ -27,6 +29,7 @@ use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::environment::Environment;
 use crate::error::{Error, LoadError};
+use crate::ledger::SharedLedger;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
 use crate::outbound::redact::Secret;
@@ -39,6 +42,7 @@ use crate::timeline;
 use crate::wit::understudy::plugin::types as wit;
 pub use circumstances::{CallInProgress, Circumstances};
 pub use context::{Context, ToolCall};
+pub use costs::Costs;
 use pipeline::Pipeline;
 
 understudy_mcp_types::wit_conversions!(crate::wit::understudy::plugin::types);
@@ -67,6 +71,8 @@ pub struct ConfiguredPlugin {
     pub provider_client: ProviderClient,
     /// The plugin's models.
     pub catalogue: Catalogue,
+    /// What its provider counts and charges.
+    pub costs: Costs,
     /// The plugin's settings, a JSON object.
     pub settings: String,
 }
@@ -145,7 +151,8 @@ impl ConfiguredPlugin {
         let provider_client = ProviderClient::new(config, &plugin.description, env)?;
         let settings = serde_json::Value::Object(config.settings.clone()).to_string();
         let catalogue = Catalogue::new(config, &plugin.description);
-        Ok(Self { plugin, provider_client, catalogue, settings })
+        let costs = Costs::new(config, &plugin.description, &provider_client, plugin.egress_policy().is_some());
+        Ok(Self { plugin, provider_client, catalogue, costs, settings })
     }
 
     /// What keeps the plugin from answering, as far as it is known without asking its provider.
@@ -208,7 +215,7 @@ impl Sampler {
     /// A sampler for the server of this name; the first plugin of the chain is the first choice.
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
-        Self::in_environment(server, rule, chain, http, config, &Environment::process())
+        Self::in_environment(server, rule, chain, http, config, &Environment::process(), None)
     }
 
     /// The same, with the variables of this environment for the config.
@@ -219,8 +226,9 @@ impl Sampler {
         http: Arc<Http>,
         config: &Config,
         env: &Environment,
+        ledger: Option<&Arc<SharedLedger>>,
     ) -> Self {
-        let pipeline = Pipeline::new(server, rule, chain, http, config, env);
+        let pipeline = Pipeline::new(server, rule, chain, http, config, env, ledger);
         let (process, counter) = (std::process::id(), AtomicU64::new(1));
         let (server, pipeline) = (server.to_owned(), RwLock::new(Arc::new(pipeline)));
         Self { server, pipeline, process, counter, recipe: OnceLock::new(), requests: TaskTracker::new() }
@@ -337,6 +345,7 @@ impl Sampler {
     /// # Errors
     /// - [`Error::InvalidRequest`], [`Error::RequestTooLarge`]: the request breaks a rule of the protocol, or a limit
     /// - [`Error::TooOften`], [`Error::TooMany`], [`Error::TooMuch`]: there are too many requests of this server at once
+    /// - [`Error::Budget`]: a budget has too little left, or a model's price isn't known; [`Error::Ledger`]: it can't be recorded
     /// - [`Error::Deadline`]: there was no answer within `limits.deadline`
     /// - [`Error::Trap`], [`Error::Limit`], [`Error::Guest`], [`Error::Refused`], [`Error::BadAnswer`]: the plugin failed, or did what it may not
     /// - [`Error::Unreachable`], [`Error::ResponseTooLarge`], [`Error::BadStream`]: the provider can't be reached, or answers what can't be read

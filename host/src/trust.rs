@@ -4,7 +4,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | this one | the list, a file in the user's state folder |
-//! | `file` | reading files of untrusted folders: bounded, and never blocking |
+//! | `file` | reading and writing files of untrusted folders: bounded, following no link, and never blocking |
 //! | `pins` | the digests of the files that a trusted config names |
 
 pub mod file;

@@ -1,6 +1,7 @@
 //! `understudy doctor`: what is configured, what is missing, in words; and the entry that a client's config wants.
 
 mod entry;
+mod spending;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -81,6 +82,10 @@ pub(super) async fn run(global: &GlobalArgs, args: DoctorArgs) -> Result<Outcome
     if !variables.is_empty() {
         notable(&format!("{} in this environment, and {CLEAN_ENVIRONMENT}", are_set(&variables)))?;
     }
+    let rule = |name: &str| config.server(name, setup::env).ok().and_then(|server| server.sampling);
+    let rules: Vec<(String, Sampling)> =
+        config.server_names().filter_map(|name| Some((name.to_owned(), rule(name)?))).collect();
+    spending::show(&config, &rules, &mut report).await?;
     entry::show(&servers, &variables)?;
     if report.troubles > 0 {
         out(&format!("{} to mend", report.troubles))?;

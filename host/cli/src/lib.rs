@@ -13,6 +13,7 @@
 //! | `log`, `progress` | what is shown on stderr |
 //! | `proxy`, `serve` | the verbs that stand between clients and servers |
 //! | `tools`, `call`, `sample`, `demo` | the verbs that ask once |
+//! | `ledger` | the verbs that say what was asked and spent |
 //! | `auth`, `trust`, `doctor`, `plugin`, `completions` | the verbs that set up |
 
 mod args;
@@ -22,6 +23,7 @@ mod client;
 mod completions;
 mod demo;
 mod doctor;
+mod ledger;
 mod log;
 mod output;
 mod plugin;
@@ -82,6 +84,10 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Say which config is used, what is configured and what is missing
     Doctor(doctor::DoctorArgs),
+    /// List what was asked, by whom, and what it cost; show, verify and prune it
+    Ledger(ledger::LedgerArgs),
+    /// Say what was spent, by server, model, plugin or day
+    Spend(ledger::SpendArgs),
     /// Write a shell's completions to stdout
     Completions(completions::CompletionsArgs),
 }
@@ -131,6 +137,8 @@ async fn run(cli: Cli) -> Result<Outcome> {
         Verb::Plugin { verb } => plugin::run(&global, verb).await,
         Verb::Demo(args) => demo::run(&global, args).await,
         Verb::Doctor(args) => doctor::run(&global, args).await,
+        Verb::Ledger(args) => ledger::run(&global, args).await,
+        Verb::Spend(args) => ledger::spend(&global, args).await,
         Verb::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }

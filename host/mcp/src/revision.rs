@@ -15,7 +15,8 @@ pub const V2026_07_28: &str = "2026-07-28";
 
 /// The revisions that have sessions, the newest first.
 pub const STATEFUL: [&str; 4] = [V2025_11_25, V2025_06_18, V2025_03_26, V2024_11_05];
-/// The revisions that have none, the newest first.
+/// The revisions that have none, the newest first. Before there is a second one: whoever compares with [`LATEST_STATELESS`] must learn that there
+/// are several (`discover` and the bridges of the relay, `envelope` here).
 pub const STATELESS: [&str; 1] = [V2026_07_28];
 
 /// The newest revision that has sessions.

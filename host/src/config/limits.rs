@@ -13,7 +13,7 @@ const MIB: usize = 1024 * KIB;
 pub struct Limits {
     /// `memory`: all memories and tables of an instance together. 256 MiB.
     pub memory: usize,
-    /// `cpu`: CPU time of one `start` or `resume`. 1 s.
+    /// `cpu`: CPU time of one call. 1 s.
     pub cpu: Duration,
     /// `deadline`: the whole request, the provider's time included. 120 s.
     pub deadline: Duration,

@@ -13,6 +13,7 @@ use super::section::Section;
 use super::{ConfigError, Limits};
 use crate::children::Withheld;
 use crate::environment::Environment;
+use crate::price::Price;
 use crate::reference::{Reference, SCHEME};
 use crate::trust::pins::Pins;
 
@@ -90,6 +91,8 @@ pub struct PluginConfig {
     pub model: Option<String>,
     /// The catalogue of models, and how one is chosen.
     pub models: Models,
+    /// Prices of its models, in the place of those that a built-in knows.
+    pub prices: Vec<(String, Price)>,
     /// Where the provider is.
     pub endpoint: Option<String>,
     /// Further endpoints that the plugin may name.
@@ -221,6 +224,7 @@ impl PluginConfig {
             trust: Vec::new(),
             model: None,
             models: Models::default(),
+            prices: Vec::new(),
             endpoint: None,
             endpoints: Vec::new(),
             credential: None,
@@ -311,6 +315,7 @@ impl PluginConfig {
         let mut plugin = Self {
             model: section.string("model")?,
             models: Models::take(&mut section)?,
+            prices: super::spending::prices(&mut section)?,
             endpoint: section.string("endpoint")?,
             endpoints: section.texts("endpoints")?,
             credential: section.section("credential")?.map(CredentialConfig::parse).transpose()?,

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use crate::money::NanoDollars;
 use crate::text::{did_you_mean, list, nearest};
 
 /// How many unknown keys a warning names.
@@ -77,6 +78,23 @@ impl Section {
     /// A whole number of at least 0.
     pub(super) fn number(&mut self, key: &'static str) -> Result<Option<u32>, ConfigError> {
         self.typed(key, "a whole number", |value| value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or(value))
+    }
+
+    /// A whole number of at least 0, however large.
+    pub(super) fn large_number(&mut self, key: &'static str) -> Result<Option<u64>, ConfigError> {
+        self.typed(key, "a whole number", |value| value.as_u64().ok_or(value))
+    }
+
+    /// An amount of US dollars.
+    pub(super) fn money(&mut self, key: &'static str) -> Result<Option<NanoDollars>, ConfigError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => text.parse().map(Some).map_err(|reason: String| self.wrong(key, &reason)),
+            Some(other) => {
+                let reason = format!("must be an amount of US dollars, such as `\"$5\"`, and is {}", kind(&other));
+                Err(self.wrong(key, &reason))
+            }
+        }
     }
 
     /// A number from 0 to 1.

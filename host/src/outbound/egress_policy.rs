@@ -238,7 +238,7 @@ impl EgressPolicy {
 
     fn unreachable(&self, target: &AllowedOrigin, reason: String) -> (SendError, Error) {
         let (plugin, origin) = (self.plugin.clone(), target.origin());
-        (SendError::Unreachable, Error::Unreachable { plugin, origin, reason })
+        (SendError::Unreachable, Error::Unreachable { plugin, origin, reason, sent: true })
     }
 
     fn timed_out(&self, target: &AllowedOrigin) -> (SendError, Error) {

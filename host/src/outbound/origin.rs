@@ -22,6 +22,11 @@ pub fn parse(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The origin of a URL.
+pub fn of_url(text: &str) -> Option<String> {
+    Url::parse(text).ok().map(|url| url.origin().ascii_serialization())
+}
+
 /// Whether the name itself says which address is meant: then it is allowed by name, whatever that address is.
 pub(super) fn says_its_address(origin: &Url) -> bool {
     match origin.host() {

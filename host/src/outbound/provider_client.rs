@@ -155,14 +155,18 @@ impl ProviderClient {
     ) -> Result<(reqwest::Response, Redact), Error> {
         let (OutboundRequest { url, method, headers }, redact) =
             self.outbound_request(endpoint, &fetch.request).await?;
-        let unreachable = |reason: String| Error::Unreachable {
+        let unreachable = |reason: String, sent: bool| Error::Unreachable {
             plugin: self.plugin.clone(),
             origin: endpoint.origin().to_owned(),
             reason: redact.words(reason),
+            sent,
         };
-        let client = http.client(&url).map_err(unreachable)?;
+        let client = http.client(&url).map_err(|reason| unreachable(reason, false))?;
         let response = client.request(method, url).headers(headers).body(body).send().await;
-        let response = response.map_err(|e| unreachable(error_chain(&e.without_url())))?;
+        let response = response.map_err(|e| {
+            let sent = !e.is_connect() && !e.is_builder();
+            unreachable(error_chain(&e.without_url()), sent)
+        })?;
         Ok((response, redact))
     }
 
@@ -190,6 +194,7 @@ impl ProviderClient {
             plugin: self.plugin.clone(),
             origin: origin(),
             reason: redact.words(format!("the answer broke off: {reason}")),
+            sent: true,
         };
         let mut begun = Bytes::new();
         let mut response = response;

@@ -154,7 +154,7 @@ impl EventStream {
         match failure {
             StreamError::Broken(reason) => {
                 let reason = self.redact.words(format!("the answer broke off: {reason}"));
-                Error::Unreachable { plugin, origin, reason }
+                Error::Unreachable { plugin, origin, reason, sent: true }
             }
             StreamError::TooLarge => Error::ResponseTooLarge { plugin, origin, most: self.most },
             StreamError::Odd(reason) => Error::BadStream { plugin, origin, reason: self.redact.words(reason) },

@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::plugin_call::PluginCall;
-use super::{ConfiguredPlugin, SamplingParams, SamplingRequest, redaction};
+use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, redaction};
 use crate::admission::Admission;
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::ledger::{Attempt, Charge, Opening, Record, SharedLedger, Spending, input_tokens};
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
@@ -21,6 +23,7 @@ use crate::sandbox::Plugin;
 use crate::select;
 use crate::select::{Catalogue, Choice};
 use crate::text::one_line;
+use crate::timeline::wait;
 use crate::wit::understudy::plugin::types as wit;
 
 /// The plugin chain and the limits of one config generation.
@@ -33,6 +36,8 @@ pub(super) struct Pipeline {
     pub(super) withheld: Withheld,
     http: Arc<Http>,
     pub(super) admission: Admission,
+    /// The ledger and the budgets, where the config has some.
+    spending: Option<Arc<Spending>>,
     /// Whether the log says already that a hint asked for a dearer model.
     has_warned: AtomicBool,
 }
@@ -45,6 +50,7 @@ impl Pipeline {
         http: Arc<Http>,
         config: &Config,
         env: &Environment,
+        ledger: Option<&Arc<SharedLedger>>,
     ) -> Self {
         let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
@@ -61,13 +67,14 @@ impl Pipeline {
             chain,
             http,
             admission: Admission::new(rule, limits, deadline, active_requests, scheduling),
+            spending: Spending::new(config, server, ledger),
             has_warned: AtomicBool::new(false),
         }
     }
 
-    #[expect(clippy::unused_self, reason = "no part of a pipeline wants them yet")]
+    /// Whether anybody wants the circumstances of a request.
     pub(super) const fn wants_circumstances(&self) -> bool {
-        false
+        self.spending.is_some()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.
@@ -75,12 +82,67 @@ impl Pipeline {
     /// # Errors
     /// Any variant of [`Error`].
     pub(super) async fn create_message(&self, request: SamplingRequest<'_>, id: &str) -> Result<String, Error> {
+        match &self.spending {
+            None => self.admit(request, id, &mut None).await,
+            Some(spending) => self.recorded(spending, request, id).await,
+        }
+    }
+
+    /// Answers a request, and writes down what becomes of it.
+    async fn recorded(
+        &self,
+        spending: &Arc<Spending>,
+        request: SamplingRequest<'_>,
+        id: &str,
+    ) -> Result<String, Error> {
+        let mut record = Some(self.record(spending, &request, id));
+        let outcome = self.admit(request, id, &mut record).await;
+        match record {
+            // An answer that can't be written down is none.
+            Some(record) => wait("ledger", record.close(&outcome)).await.and(outcome),
+            None => outcome,
+        }
+    }
+
+    fn record(&self, spending: &Arc<Spending>, request: &SamplingRequest<'_>, id: &str) -> Record {
+        let Circumstances { client, call } = &request.circumstances;
+        let opening = Opening {
+            request: id.to_owned(),
+            server: self.server.clone(),
+            client: client.clone(),
+            tool: call.as_ref().map(|call| call.tool.clone()),
+            call: call.as_ref().map(|call| call.id.clone()),
+            ..Opening::default()
+        };
+        let deadline = self.admission.deadline();
+        match request.params {
+            SamplingParams::Json(params) => Record::begin(spending, opening, params, deadline),
+            // They have never been JSON.
+            SamplingParams::Parsed(params) => {
+                Record::begin(spending, opening, format!("{params:?}").as_bytes(), deadline)
+            }
+        }
+    }
+
+    /// Waits until the request's turn has come, and answers it.
+    async fn admit(
+        &self,
+        request: SamplingRequest<'_>,
+        id: &str,
+        record: &mut Option<Record>,
+    ) -> Result<String, Error> {
         let (size, is_rate_counted) = (request.params.size(), request.is_rate_counted);
-        self.admission.run(size, is_rate_counted, |until| self.answer(request, id, until)).await
+        self.admission.run(size, is_rate_counted, |until| self.answer(request, id, until, record)).await
     }
 
     /// Answers an admitted request.
-    async fn answer(&self, request: SamplingRequest<'_>, id: &str, until: Instant) -> Result<String, Error> {
+    async fn answer(
+        &self,
+        request: SamplingRequest<'_>,
+        id: &str,
+        until: Instant,
+        record: &mut Option<Record>,
+    ) -> Result<String, Error> {
         let SamplingRequest { params, context, progress, .. } = request;
         let request = parse(params)?;
         self.admission.policy.check(&request)?;
@@ -88,7 +150,12 @@ impl Pipeline {
         if let Some(context) = &context {
             context.attach(&self.server, &mut request);
         }
-        self.ask_chain(request, id, until, progress.as_ref()).await
+        if let Some(record) = record {
+            let hints = request.model_preferences.iter().flat_map(|preferences| &preferences.hints);
+            let names: Vec<&str> = hints.filter_map(|hint| hint.name.as_deref()).collect();
+            record.wishes(&names.join(", "));
+        }
+        self.ask_chain(request, id, until, progress.as_ref(), record).await
     }
 
     /// Asks the plugins in order until one answers; its result, JSON.
@@ -98,6 +165,7 @@ impl Pipeline {
         id: &str,
         until: Instant,
         progress: Option<&mpsc::Sender<String>>,
+        record: &mut Option<Record>,
     ) -> Result<String, Error> {
         let tools: Option<Vec<String>> =
             request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
@@ -126,8 +194,21 @@ impl Pipeline {
             // Each plugin has its own `limits.deadline`; the rest of the request's is for the next one.
             let after = link.plugin.limits().deadline;
             let until = until.min(Instant::now() + after);
-            let call = PluginCall { link, http: &self.http, id: &options.request_id, until, progress };
+            let reserved = match record.as_mut() {
+                Some(record) => {
+                    let attempt = attempt(link, &choice.model, &request);
+                    wait("ledger", record.reserve(attempt.clone())).await?;
+                    Some((record, attempt))
+                }
+                None => None,
+            };
+            let mut call = PluginCall::new(link, &self.http, &options.request_id, until, progress, reserved);
             let outcome = tokio::time::timeout(after, call.answer(&request, &options)).await;
+            let sent = call.sent;
+            if let Some(record) = record {
+                record.tried(sent);
+                record.charge(charge(link, sent, &outcome));
+            }
             let secrets = link.secrets();
             let answer = match outcome {
                 Ok(Ok(completion)) => link
@@ -161,6 +242,31 @@ impl Pipeline {
 /// The extensions of a plugin's options, as JSON: the origin of its main endpoint, because servers of one API support different parts of it.
 fn extensions(origin: Option<&str>) -> String {
     origin.map_or_else(|| "{}".to_owned(), |origin| serde_json::json!({ "origin": origin }).to_string())
+}
+
+/// What asking a plugin's provider may take.
+fn attempt(link: &ConfiguredPlugin, model: &str, request: &wit::CreateMessageRequest) -> Attempt {
+    Attempt {
+        plugin: link.plugin.name.clone(),
+        plugin_sha256: link.plugin.sha256.clone(),
+        model: model.to_owned(),
+        price: link.costs.price(model),
+        most_input: input_tokens(request),
+        most_output: request.max_tokens.into(),
+    }
+}
+
+/// What the provider has charged, as far as it is known. `sent`: how often it was asked.
+fn charge(link: &ConfiguredPlugin, sent: u32, outcome: &Result<Result<wit::Completion, Error>, Elapsed>) -> Charge {
+    // A handler asks by itself, and nobody counts how often.
+    let was_asked = sent > 0 || link.plugin.egress_policy().is_some();
+    let counted = |completion: &wit::Completion| link.costs.tokens(completion.usage.as_ref()?).map(Charge::Counted);
+    match outcome {
+        Ok(Ok(completion)) => counted(completion).unwrap_or(if was_asked { Charge::Unknown } else { Charge::Nothing }),
+        Ok(Err(error)) if !was_asked || !error.may_have_cost() => Charge::Nothing,
+        Err(_) if !was_asked => Charge::Nothing,
+        Ok(Err(_)) | Err(_) => Charge::Unknown,
+    }
 }
 
 /// The variables that a plugin's credentials come from.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{ConfiguredPlugin, hop, redaction};
 use crate::error::{Error, Limit};
+use crate::ledger::{Attempt, Charge, Record};
 use crate::outbound::redact::Tail;
 use crate::outbound::{EventStream, Http, ProviderResponse};
 use crate::retry;
@@ -17,20 +18,35 @@ use crate::wit::understudy::plugin::types as wit;
 
 /// One plugin, asked for one request.
 pub(super) struct PluginCall<'a> {
-    pub(super) link: &'a ConfiguredPlugin,
-    pub(super) http: &'a Http,
+    link: &'a ConfiguredPlugin,
+    http: &'a Http,
     /// The request's id, for the log.
-    pub(super) id: &'a str,
+    id: &'a str,
     /// When the plugin's time is up.
-    pub(super) until: Instant,
-    pub(super) progress: Option<&'a mpsc::Sender<String>>,
+    until: Instant,
+    progress: Option<&'a mpsc::Sender<String>>,
+    /// The request's record, and what asking the provider may take, where the config has a ledger.
+    record: Option<(&'a mut Record, Attempt)>,
+    /// How often the provider was asked; not of handlers, which ask by themselves.
+    pub(super) sent: u32,
 }
 
-impl PluginCall<'_> {
+impl<'a> PluginCall<'a> {
+    pub(super) const fn new(
+        link: &'a ConfiguredPlugin,
+        http: &'a Http,
+        id: &'a str,
+        until: Instant,
+        progress: Option<&'a mpsc::Sender<String>>,
+        record: Option<(&'a mut Record, Attempt)>,
+    ) -> Self {
+        Self { link, http, id, until, progress, record, sent: 0 }
+    }
+
     /// Lets the plugin answer: a handler by itself; a provider by `start`, then one exchange and what the plugin makes of it, as
     /// often as it wants.
     pub(super) async fn answer(
-        &self,
+        &mut self,
         request: &Arc<wit::CreateMessageRequest>,
         options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
@@ -64,7 +80,7 @@ impl PluginCall<'_> {
 
     /// A handler's answer. What failed in passing is tried again from the beginning, by a fresh instance.
     async fn handled(
-        &self,
+        &mut self,
         request: &Arc<wit::CreateMessageRequest>,
         options: &Arc<wit::Options>,
     ) -> Result<wit::Completion, Error> {
@@ -82,12 +98,18 @@ impl PluginCall<'_> {
     }
 
     /// Waits for the next attempt and numbers it; gives the error back where there is to be none.
-    async fn pause(&self, error: Error, attempt: u32) -> Result<u32, Error> {
+    async fn pause(&mut self, error: Error, attempt: u32) -> Result<u32, Error> {
         let left = self.until.saturating_duration_since(Instant::now());
         let retries = self.link.plugin.limits().retries;
         let error = redaction::redact_error(error, &self.link.secrets());
         let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
         let attempt = attempt + 1;
+        if let Some((record, again)) = &mut self.record
+            && error.may_have_cost()
+        {
+            record.charge(Charge::Unknown);
+            timeline::wait("ledger", record.reserve(again.clone())).await?;
+        }
         tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
         timeline::wait("retry", tokio::time::sleep(wait)).await;
         Ok(attempt)
@@ -95,7 +117,7 @@ impl PluginCall<'_> {
 
     /// One exchange and what the plugin makes of it, again as often as that may help and the deadline allows. Each attempt sends
     /// the same request and passes the same state to a fresh instance: the events of a stream that broke are discarded.
-    async fn fetch(&self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
+    async fn fetch(&mut self, mut fetch: wit::Fetch) -> Result<wit::Step, Error> {
         let body = Bytes::from(std::mem::take(&mut fetch.request.body));
         let state = Bytes::from(std::mem::take(&mut fetch.state));
         let mut attempt = 0;
@@ -107,9 +129,10 @@ impl PluginCall<'_> {
         }
     }
 
-    async fn attempt(&self, fetch: &wit::Fetch, state: &Bytes, body: Bytes) -> Result<wit::Step, Error> {
+    async fn attempt(&mut self, fetch: &wit::Fetch, state: &Bytes, body: Bytes) -> Result<wit::Step, Error> {
         let (link, id, path, size) = (self.link, self.id, &fetch.request.path, body.len());
         let began = Instant::now();
+        self.sent = self.sent.saturating_add(1);
         let exchange = link.provider_client.exchange(self.http, fetch, body);
         let response = match provider_timed(exchange).await? {
             ProviderResponse::Whole(response) => response,

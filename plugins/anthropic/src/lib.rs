@@ -65,6 +65,14 @@ use understudy_plugin::{Provider, export_streaming_provider, http, state};
 use crate::again::First;
 use crate::binding::Digest;
 
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str = r#"{
+    "usage": {
+        "cacheRead":["/cache_read_input_tokens"],
+        "cacheWrite":["/cache_creation_input_tokens"]
+    }
+}"#;
+
 /// The plugin.
 #[derive(Debug)]
 pub struct Anthropic;
@@ -91,7 +99,7 @@ impl Provider for Anthropic {
                 optional: false,
             }),
             settings_schema: settings::schema(),
-            extensions: String::new(),
+            extensions: USAGE.to_owned(),
         }
     }
 

@@ -29,6 +29,10 @@ impl BuiltIn {
     }
 }
 
+/// The prices of the built-in plugins' models, with their date and sources, as JSON: by the plugin's name, then the model's, in US dollars for a
+/// million tokens. `*` stands for any model.
+pub const PRICES: &str = include_str!("../prices.json");
+
 /// Every built-in plugin. Not a constant: there would be a copy of all of them wherever it is named.
 #[expect(clippy::unreadable_literal, reason = "the sizes, which the build writes")]
 pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/list.rs"));

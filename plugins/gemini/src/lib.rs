@@ -69,6 +69,14 @@ use understudy_plugin::{Provider, export_streaming_provider, http, state};
 use crate::settings::Settings;
 use crate::stream::Chunks;
 
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str = r#"{
+    "usage": {
+        "cacheRead":["/cachedContentTokenCount"],
+        "reasoning":["/thoughtsTokenCount"]
+    }
+}"#;
+
 /// The plugin.
 #[derive(Debug)]
 pub struct Gemini;
@@ -113,7 +121,7 @@ impl Provider for Gemini {
                 optional: false,
             }),
             settings_schema: settings::SCHEMA.to_owned(),
-            extensions: String::new(),
+            extensions: USAGE.to_owned(),
         }
     }
 

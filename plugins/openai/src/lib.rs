@@ -46,6 +46,15 @@ use understudy_plugin::{Provider, error as errors, export_streaming_provider, ht
 
 use crate::settings::{Api, Settings};
 
+/// Where the parts of the counts are in `usage.details`, for the host's ledger.
+const USAGE: &str = r#"{
+    "usage": {
+        "cacheRead":["/prompt_tokens_details/cached_tokens","/input_tokens_details/cached_tokens"],
+        "cacheWrite":["/prompt_tokens_details/cache_write_tokens","/input_tokens_details/cache_write_tokens"],
+        "reasoning":["/completion_tokens_details/reasoning_tokens","/output_tokens_details/reasoning_tokens"]
+    }
+}"#;
+
 /// The plugin.
 #[derive(Debug)]
 pub struct OpenAi;
@@ -81,7 +90,7 @@ impl Provider for OpenAi {
                 optional: false,
             }),
             settings_schema: settings::SCHEMA.to_owned(),
-            extensions: String::new(),
+            extensions: USAGE.to_owned(),
         }
     }
 

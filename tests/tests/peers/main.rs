@@ -5,6 +5,7 @@ mod conformance;
 mod eras;
 mod models;
 mod oauth;
+mod prices;
 mod registry;
 mod remote_peers;
 mod serve_cuts;

@@ -142,6 +142,9 @@ fn the_tables_of_keys_and_limits_are_the_schemas() {
         ("credential", &defs["credential"]),
         ("allowed", &defs["allowed"]["oneOf"][1]),
         ("serve", &top["serve"]),
+        ("ledger", &top["ledger"]["oneOf"][1]),
+        ("budget", &defs["budget"]),
+        ("price", &defs["rates"]),
     ];
     for (name, object) in config {
         check_documented(workspace().join("docs/guide/config.md"), &format!("config: {name}"), &table(object));
@@ -174,6 +177,9 @@ fn kind(property: &Value) -> String {
         let kind = match name {
             "size" | "duration" | "count" | "secret" | "origin" => name,
             "share" => "number, 0 to 1",
+            "money" => "amount",
+            "number" => "whole number, 0 or more",
+            "budget" => "[budget](#budgets)",
             "sampling" => "rule",
             "names" => "name or list",
             "trust" => "list of texts",

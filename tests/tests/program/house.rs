@@ -123,8 +123,12 @@ fn no_module_knows_what_the_architecture_says_it_must_not() {
 }
 
 /// Type names that a crate defines more than once, and why that is no second meaning.
-const DEFINED_TWICE: [(&str, &str); 1] =
-    [("Reference", "`no_registry` stands in for `reference` in builds without the feature `registry`")];
+const DEFINED_TWICE: [(&str, &str); 4] = [
+    ("Reference", "`no_registry` stands in for `reference` in builds without the feature `registry`"),
+    ("Ledger", "`ledger/absent` stands in for `ledger/store` in builds without the feature `ledger`"),
+    ("LedgerError", "the same"),
+    ("OpenRow", "`ledger/absent` stands in for `ledger/reserve` in builds without the feature `ledger`"),
+];
 
 #[test]
 fn a_type_name_has_one_meaning_in_a_crate() {

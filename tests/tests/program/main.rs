@@ -10,6 +10,7 @@ mod embedding;
 mod examples;
 mod handler;
 mod house;
+mod ledger;
 mod modern;
 mod param_headers;
 mod process;

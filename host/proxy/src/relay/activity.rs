@@ -1,5 +1,5 @@
 //! What the server is doing: its instructions, and the calls of its tools that are going on. Kept only where the config asks for
-//! it: what may be attached to a server's request (`context`), or when it may ask at all (`tools`).
+//! it: what may be attached to a server's request (`context`), when it may ask at all (`tools`), or what is written down of it (`ledger`).
 //!
 //! Where several clients share the server, a request is attached the call that the transport assigns it to, and no other; and `tools` must name
 //! the tool of every call that is going on, since each of them may be the cause.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use mcp::build::error_line_with_data;
 use mcp::{Head, Kind, code, error_line};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +18,7 @@ use super::request_state::StateKey;
 use crate::transport::Incoming;
 use crate::transport::server::Restart;
 use understudy::config::Sampling;
+use understudy::error::Error;
 use understudy::sampling::{Sampler, SamplingRequest};
 
 /// The most messages of a server that wait for its client's first one. After as many the server is taken for a stateful one.
@@ -119,21 +122,51 @@ pub(super) async fn next(first: &mut VecDeque<Incoming>, rest: &mut mpsc::Receiv
     }
 }
 
-/// Answers one sampling request: the result as JSON, or the code and the message of an error.
-pub(super) async fn create(
-    sampler: &Sampler,
-    asked: SamplingRequest<'_>,
-    shown: &str,
-) -> Result<String, (i64, String)> {
+/// A JSON-RPC error in the place of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: i64,
+    pub(super) message: String,
+    data: Option<Box<Value>>,
+}
+
+impl Failure {
+    pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None }
+    }
+
+    /// The same with something in front of its message.
+    pub(super) fn prefixed(self, prefix: &str) -> Self {
+        Self { message: format!("{prefix}{}", self.message), ..self }
+    }
+
+    /// The response to the request with this id.
+    pub(super) fn line(&self, id: &[u8]) -> Bytes {
+        match &self.data {
+            None => error_line(id, self.code, &self.message),
+            Some(data) => error_line_with_data(id, self.code, &self.message, data),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { code: error.code(), message: error.to_string(), data: error.data().cloned().map(Box::new) }
+    }
+}
+
+/// Answers one sampling request: the result as JSON.
+pub(super) async fn create(sampler: &Sampler, asked: SamplingRequest<'_>, shown: &str) -> Result<String, Failure> {
     // A panic of ours must not leave the server waiting for ever.
     match AssertUnwindSafe(sampler.create_message_json(asked)).catch_unwind().await {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) => {
             tracing::warn!(request = shown, "{error}");
-            Err((error.code(), error.to_string()))
+            Err(error.into())
         }
         Err(_) => {
-            Err((code::INTERNAL_ERROR, "Understudy failed to answer; please report this as a bug of it".to_owned()))
+            let reason = "Understudy failed to answer; please report this as a bug of it";
+            Err(Failure::new(code::INTERNAL_ERROR, reason))
         }
     }
 }

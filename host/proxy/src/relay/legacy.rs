@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::action::Action;
 use super::bridge::legacy_to_modern;
 use super::closable_sender::ClosableSender;
-use super::common::{Prelude, create, next, refuse_length, report_garbage};
+use super::common::{Failure, Prelude, create, next, refuse_length, report_garbage};
 use super::discover;
 use super::in_flight::InFlight;
 use super::progress::Progress;
@@ -298,10 +298,10 @@ impl StatefulRelay {
             (Arc::clone(&self.session), id.clone(), message.related_request_id.clone());
         let (to_front, to_back) = (self.to_front.clone(), self.to_back.clone());
         let asking = async move {
-            let turn = sampler.wait_for_rate(params.len()).await.map_err(|error| (error.code(), error.to_string()));
+            let turn = sampler.wait_for_rate(params.len()).await.map_err(Failure::from);
             match turn.and_then(|()| session.goes_to_client(&key, &params)) {
                 Ok(()) => (to_front, message),
-                Err((code, reason)) => (to_back, error_line(&key, code, &reason).into()),
+                Err(failure) => (to_back, failure.line(&key).into()),
             }
         };
         let begun = self.answers.begin(id.clone(), related_request_id, asking);
@@ -314,10 +314,10 @@ impl StatefulRelay {
 }
 
 /// The response that an answer makes.
-fn answer_line(id: &[u8], answer: Result<String, (i64, String)>) -> Bytes {
+fn answer_line(id: &[u8], answer: Result<String, Failure>) -> Bytes {
     match answer {
         Ok(result) => result_line(id, &result),
-        Err((code, message)) => error_line(id, code, &message),
+        Err(failure) => failure.line(id),
     }
 }
 

@@ -26,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::allowance::CallLimits;
 use super::capabilities::{self, Declared, SamplingParts};
 use super::closable_sender::ClosableSender;
-use super::common::{Prelude, RelayOptions, next, refuse_length};
+use super::common::{Failure, Prelude, RelayOptions, next, refuse_length};
 use super::multi_round::{self, InputRequired, MultiRoundRequest};
 use super::request_state::{RequestState, StateSealer};
 use super::{discover, lookalike};
@@ -314,8 +314,12 @@ impl StatelessRelay {
 
     /// Ends a call with an error.
     async fn fail(&self, front: &[u8], code: i64, reason: &str) -> bool {
+        self.fail_with(front, &Failure::new(code, reason)).await
+    }
+
+    async fn fail_with(&self, front: &[u8], failure: &Failure) -> bool {
         self.calls().end(front);
-        self.to_front.send(error_line(front, code, reason)).await
+        self.to_front.send(failure.line(front)).await
     }
 }
 

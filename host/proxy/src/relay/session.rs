@@ -14,7 +14,7 @@ use super::action::Action;
 use super::activity::ServerActivity;
 use super::allowance::Allowance;
 use super::capabilities::{self, Declared, SamplingParts};
-use super::common::{Clients, SamplingHandler};
+use super::common::{Clients, Failure, SamplingHandler};
 use super::refusal::{self, Meaning};
 use super::request_needs::only_while;
 use super::tasks::Tasks;
@@ -297,13 +297,11 @@ impl RelaySession {
     }
 
     /// The client answers it from now on, if it can.
-    pub(super) fn goes_to_client(&self, id: &[u8], params: &Bytes) -> Result<(), (i64, String)> {
+    pub(super) fn goes_to_client(&self, id: &[u8], params: &Bytes) -> Result<(), Failure> {
         let Some(sampler) = self.sampler() else { return Ok(()) };
         let mut with_client = self.with_client();
         let bytes = with_client.values().map(|asked| asked.params.len()).sum::<usize>();
-        sampler
-            .check_room(with_client.len() + 1, bytes + params.len())
-            .map_err(|error| (error.code(), error.to_string()))?;
+        sampler.check_room(with_client.len() + 1, bytes + params.len())?;
         with_client.insert(ids::key(id).into_owned(), WithClient { id: id.to_vec(), params: params.clone() });
         Ok(())
     }

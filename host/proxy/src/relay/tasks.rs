@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::common::Failure;
 use understudy::text::one_line;
 
 /// How long a task is kept if the server doesn't say, and at most.
@@ -31,9 +32,6 @@ const POLL: u64 = 500;
 /// So many tasks of one session are kept, and so many bytes of results. Beyond that the oldest that has ended is forgotten.
 const MOST: usize = 256;
 const MOST_BYTES: usize = 64 << 20;
-
-/// The error of an answer: its code, and why.
-type Failure = (i64, String);
 
 /// The tasks of one session.
 #[derive(Debug, Default)]
@@ -75,7 +73,7 @@ impl Status {
     fn bytes(&self) -> usize {
         match self {
             Self::Completed(result) => result.len(),
-            Self::Failed((_, reason)) => reason.len(),
+            Self::Failed(failure) => failure.message.len(),
             Self::Working | Self::Cancelled => 0,
         }
     }
@@ -102,7 +100,7 @@ pub(super) fn wanted(params: &[u8]) -> Option<Result<Duration, Failure>> {
         _ => None,
     };
     let reason = "invalid sampling request: `task` must be an object, and its `ttl` a number of milliseconds";
-    Some(ttl.map(|ttl| ttl.min(LONGEST)).ok_or_else(|| (code::INVALID_PARAMS, reason.to_owned())))
+    Some(ttl.map(|ttl| ttl.min(LONGEST)).ok_or_else(|| Failure::new(code::INVALID_PARAMS, reason)))
 }
 
 impl Tasks {
@@ -115,17 +113,17 @@ impl Tasks {
         let mut random = [0; 16];
         SystemRandom::new()
             .fill(&mut random)
-            .map_err(|_| (code::INTERNAL_ERROR, "no random number for a task".to_owned()))?;
+            .map_err(|_| Failure::new(code::INTERNAL_ERROR, "no random number for a task"))?;
         let id = URL_SAFE_NO_PAD.encode(random);
         let mut state = self.lock();
         while state.tasks.len() >= MOST {
             if !state.forget_oldest() {
                 let reason = format!("{MOST} tasks of this session are going on already; wait for one, or cancel one");
-                return Err((code::INTERNAL_ERROR, reason));
+                return Err(Failure::new(code::INTERNAL_ERROR, reason));
             }
         }
         if state.closed {
-            return Err((code::INTERNAL_ERROR, "the session has ended".to_owned()));
+            return Err(Failure::new(code::INTERNAL_ERROR, "the session has ended"));
         }
         state.made += 1;
         let (tasks, key, expires) = (Arc::clone(self), id.clone(), Instant::now() + ttl);
@@ -184,11 +182,11 @@ impl Tasks {
         if method == method::TASKS_LIST {
             return match text("cursor") {
                 None => Ok(self.list()),
-                Some(_) => Err((code::INVALID_PARAMS, "the `cursor` is none of ours: there is one page".to_owned())),
+                Some(_) => Err(Failure::new(code::INVALID_PARAMS, "the `cursor` is none of ours: there is one page")),
             };
         }
         let id =
-            text("taskId").ok_or_else(|| (code::INVALID_PARAMS, "`taskId` is missing, or no string".to_owned()))?;
+            text("taskId").ok_or_else(|| Failure::new(code::INVALID_PARAMS, "`taskId` is missing, or no string"))?;
         match method {
             method::TASKS_RESULT => self.result(id).await,
             method::TASKS_CANCEL => self.cancel(id),
@@ -220,9 +218,9 @@ impl Tasks {
         match ended {
             Ok(Status::Completed(result)) => Ok(result.as_ref().to_owned()),
             Ok(Status::Failed(failure)) => Err(failure),
-            Ok(Status::Cancelled) => Err((code::INTERNAL_ERROR, "the task was cancelled".to_owned())),
+            Ok(Status::Cancelled) => Err(Failure::new(code::INTERNAL_ERROR, "the task was cancelled")),
             Ok(Status::Working) | Err(_) => {
-                Err((code::INTERNAL_ERROR, "the task's time (`ttl`) was over before it had ended".to_owned()))
+                Err(Failure::new(code::INTERNAL_ERROR, "the task's time (`ttl`) was over before it had ended"))
             }
         }
     }
@@ -231,7 +229,7 @@ impl Tasks {
         let mut state = self.lock();
         let task = state.task(id)?;
         if task.status.borrow().has_ended() {
-            return Err((code::INVALID_PARAMS, "the task has ended already, so it can't be cancelled".to_owned()));
+            return Err(Failure::new(code::INVALID_PARAMS, "the task has ended already, so it can't be cancelled"));
         }
         task.turn(Status::Cancelled);
         task.stop.cancel();
@@ -255,7 +253,7 @@ impl Tasks {
 impl TasksState {
     fn task(&mut self, id: &str) -> Result<&mut Task, Failure> {
         let reason = || format!("no task `{}` is kept: it never was, or its time (`ttl`) is over", one_line(id, 100));
-        self.tasks.get_mut(id).ok_or_else(|| (code::INVALID_PARAMS, reason()))
+        self.tasks.get_mut(id).ok_or_else(|| Failure::new(code::INVALID_PARAMS, reason()))
     }
 
     fn bytes(&self) -> usize {
@@ -282,7 +280,7 @@ impl Task {
         let (status, message) = match &*self.status.borrow() {
             Status::Working => ("working", None),
             Status::Completed(_) => ("completed", None),
-            Status::Failed((_, reason)) => ("failed", Some(reason.clone())),
+            Status::Failed(failure) => ("failed", Some(failure.message.clone())),
             Status::Cancelled => ("cancelled", None),
         };
         let mut task = json!({

@@ -10,7 +10,7 @@ use mcp::{Parts, RawObject, code};
 use serde_json::value::RawValue;
 
 use super::StatelessRelay;
-use crate::relay::common::create;
+use crate::relay::common::{Failure, create};
 use crate::relay::max_tokens;
 use crate::relay::multi_round::{InputRequest, InputRequired, MultiRoundRequest};
 use crate::relay::request_needs::{has_results, needs, only_while};
@@ -52,7 +52,7 @@ impl StatelessRelay {
         }
         let held = match self.hold(&call, &required, &line) {
             Ok(held) => held,
-            Err((code, reason)) => return self.fail(&call.id, code, &reason).await,
+            Err(failure) => return self.fail_with(&call.id, &failure).await,
         };
         let id = call.id.clone();
         let exchange = Arc::clone(self);
@@ -65,16 +65,11 @@ impl StatelessRelay {
     }
 
     /// Holds what the server requires to the rule, also where the client is to answer it.
-    fn hold(
-        &self,
-        call: &MultiRoundRequest,
-        required: &InputRequired,
-        line: &Bytes,
-    ) -> Result<HeldInput, (i64, String)> {
+    fn hold(&self, call: &MultiRoundRequest, required: &InputRequired, line: &Bytes) -> Result<HeldInput, Failure> {
         let tools = self.rule.tools.as_deref();
         let called = call.tool().map(|call| call.tool);
         if let Some(tools) = tools.filter(|tools| !called.is_some_and(|tool| tools.contains(&tool))) {
-            return Err((code::INTERNAL_ERROR, only_while(tools)));
+            return Err(Failure::new(code::INTERNAL_ERROR, only_while(tools)));
         }
         let mut call = call.clone();
         let (mut clients, mut lowered) = (Vec::new(), Vec::new());
@@ -83,11 +78,10 @@ impl StatelessRelay {
             let with_tools = needs(params.as_bytes()).tools || has_results(params.as_bytes());
             call.spent
                 .charge(self.sampler.server(), self.most, with_tools)
-                .map_err(|reason| (code::INTERNAL_ERROR, reason))?;
+                .map_err(|reason| Failure::new(code::INTERNAL_ERROR, reason))?;
             if !self.is_ours(&call, input) {
                 clients.push(params.len());
-                let change =
-                    self.sampler.review(params.as_bytes()).map_err(|error| (error.code(), error.to_string()))?;
+                let change = self.sampler.review(params.as_bytes())?;
                 if let Some(Lowered { new, .. }) = change {
                     lowered.push((key.as_str(), new));
                 }
@@ -98,7 +92,8 @@ impl StatelessRelay {
         match (line, again) {
             (Some(line), Some(Ok(required))) => Ok(HeldInput { call, required, line, clients }),
             _ => {
-                Err((code::INTERNAL_ERROR, "what the server asks for can't be held to `sampling.maxTokens`".to_owned()))
+                let reason = "what the server asks for can't be held to `sampling.maxTokens`";
+                Err(Failure::new(code::INTERNAL_ERROR, reason))
             }
         }
     }
@@ -119,7 +114,7 @@ impl StatelessRelay {
         for size in clients {
             if let Err(error) = self.sampler.wait_for_rate(size).await {
                 self.calls().answering.remove(&call.id);
-                self.fail(&call.id, error.code(), &error.to_string()).await;
+                self.fail_with(&call.id, &error.into()).await;
                 return;
             }
         }
@@ -146,10 +141,9 @@ impl StatelessRelay {
                     self.fail(&call.id, code::INTERNAL_ERROR, &format!("the answer is not valid JSON: {error}")).await;
                     return;
                 }
-                Err((code, reason)) => {
-                    let reason =
-                        format!("the server asked for a completion in the course of this call, and got none: {reason}");
-                    self.fail(&call.id, code, &reason).await;
+                Err(failure) => {
+                    let prefix = "the server asked for a completion in the course of this call, and got none: ";
+                    self.fail_with(&call.id, &failure.prefixed(prefix)).await;
                     return;
                 }
             }
@@ -172,7 +166,7 @@ impl StatelessRelay {
         };
     }
 
-    pub(super) async fn create(&self, call: &MultiRoundRequest, input: &InputRequest) -> Result<String, (i64, String)> {
+    pub(super) async fn create(&self, call: &MultiRoundRequest, input: &InputRequest) -> Result<String, Failure> {
         let id = String::from_utf8_lossy(&call.id).into_owned();
         let params = input.params.as_ref().map(|params| params.get()).unwrap_or_default();
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());

@@ -155,7 +155,7 @@ impl RelaySession {
             false => Action::Sample { id, params, is_rate_counted: false },
             true if sampler.try_rate() => match self.goes_to_client(&id, &params) {
                 Ok(()) => Action::ForwardEdited(line),
-                Err((code, reason)) => refuse(code, reason),
+                Err(failure) => refuse(failure.code, failure.message),
             },
             true => Action::AskClientLater { id, params, line },
         }

@@ -49,16 +49,16 @@ async fn a_task_works_and_then_has_a_result() {
         )
     );
     assert_eq!(value(of(&tasks, "tasks/get", &id).await)["status"], "completed");
-    assert_eq!(of(&tasks, "tasks/cancel", &id).await.unwrap_err().0, -32602);
+    assert_eq!(of(&tasks, "tasks/cancel", &id).await.unwrap_err().code, -32602);
     assert_eq!(value(tasks.answer("tasks/list", b"{}").await)["tasks"][0]["taskId"], json!(id));
-    assert_eq!(tasks.answer("tasks/list", br#"{"cursor":"x"}"#).await.unwrap_err().0, -32602);
+    assert_eq!(tasks.answer("tasks/list", br#"{"cursor":"x"}"#).await.unwrap_err().code, -32602);
 }
 
 #[tokio::test]
 async fn a_task_that_fails_or_is_cancelled_says_so() {
     let tasks = Arc::new(Tasks::default());
-    let failed = id(tasks.begin(TTL, ready(Err((-1, "denied".to_owned())))));
-    assert_eq!(of(&tasks, "tasks/result", &failed).await, Err((-1, "denied".to_owned())));
+    let failed = id(tasks.begin(TTL, ready(Err(Failure::new(-1, "denied")))));
+    assert_eq!(of(&tasks, "tasks/result", &failed).await, Err(Failure::new(-1, "denied")));
     let task = value(of(&tasks, "tasks/get", &failed).await);
     assert_eq!((&task["status"], &task["statusMessage"]), (&json!("failed"), &json!("denied")));
     let (held, dropped) = tokio::sync::oneshot::channel::<()>();
@@ -72,9 +72,9 @@ async fn a_task_that_fails_or_is_cancelled_says_so() {
     assert!(waiting.await.is_err());
     assert!(dropped.await.is_err(), "the work goes on");
     for id in ["", "never", &failed[1..]] {
-        assert_eq!(of(&tasks, "tasks/get", id).await.unwrap_err().0, -32602);
+        assert_eq!(of(&tasks, "tasks/get", id).await.unwrap_err().code, -32602);
     }
-    assert_eq!(tasks.answer("tasks/get", b"{}").await.unwrap_err().0, -32602);
+    assert_eq!(tasks.answer("tasks/get", b"{}").await.unwrap_err().code, -32602);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_task_is_kept_for_its_time() {
     let tasks = Arc::new(Tasks::default());
     let kept = id(tasks.begin(TTL, ready(Ok("{}".to_owned()))));
     let slow = id(tasks.begin(Duration::from_millis(20), pending()));
-    assert!(of(&tasks, "tasks/result", &slow).await.unwrap_err().1.contains("`ttl`"));
+    assert!(of(&tasks, "tasks/result", &slow).await.unwrap_err().message.contains("`ttl`"));
     assert!(of(&tasks, "tasks/get", &slow).await.is_err());
     assert!(of(&tasks, "tasks/get", &kept).await.is_ok());
 }
@@ -97,7 +97,7 @@ async fn only_so_many_are_kept() {
     }
     assert!(tasks.begin(TTL, pending()).is_ok());
     assert!(of(&tasks, "tasks/get", &first).await.is_err(), "the oldest that has ended is kept");
-    assert_eq!(tasks.begin(TTL, pending()).unwrap_err().0, -32603);
+    assert_eq!(tasks.begin(TTL, pending()).unwrap_err().code, -32603);
     tasks.close();
     assert!(tasks.lock().tasks.is_empty());
     assert!(tasks.begin(TTL, pending()).is_err());

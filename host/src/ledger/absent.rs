@@ -1,0 +1,61 @@
+//! The substitute for the ledger's file without the feature `ledger`: none can be opened.
+
+use std::path::Path;
+
+use super::entry::{Attempt, BudgetRefusal, Charge, Closing, Opening};
+use crate::config::Budget;
+
+/// Why there is no ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// This build has none.
+    #[error("the config wants a ledger or budgets, and this build of Understudy has neither (feature `ledger`)")]
+    Absent,
+    /// There is no folder for one.
+    #[error("there is no state folder for the ledger")]
+    NoFolder,
+}
+
+/// A ledger. There is none.
+#[derive(Debug)]
+pub enum Ledger {}
+
+/// A row. There is none.
+#[derive(Debug, Clone)]
+pub(super) enum OpenRow {}
+
+impl OpenRow {
+    pub(super) fn settled(self) -> Self {
+        match self {}
+    }
+}
+
+#[expect(clippy::unused_async, reason = "the ledger's file takes time")]
+impl Ledger {
+    /// None can be opened.
+    ///
+    /// # Errors
+    /// [`LedgerError::Absent`]
+    pub async fn open(_: &Path) -> Result<Self, LedgerError> {
+        Err(LedgerError::Absent)
+    }
+
+    pub(super) async fn tidy(&self, _: i64) -> Result<(), LedgerError> {
+        match *self {}
+    }
+
+    pub(super) async fn reserve(
+        &self,
+        _: &Opening,
+        _: Option<OpenRow>,
+        _: Charge,
+        _: &Attempt,
+        _: &[Budget],
+    ) -> Result<Result<OpenRow, BudgetRefusal>, LedgerError> {
+        match *self {}
+    }
+
+    pub(super) async fn close(&self, _: &Opening, _: Option<OpenRow>, _: &Closing) -> Result<(), LedgerError> {
+        match *self {}
+    }
+}

@@ -1,0 +1,246 @@
+//! The budgets' periods and counters.
+//!
+//! A counter holds what the requests of a scope (all, a server, a plugin, a tool call) have spent and reserved in a period. It is made from the rows
+//! when a budget first needs it, and from then on each process changes it with every row, whether its own config has that budget or not.
+
+use jiff::{Timestamp, ToSpan, Unit, ZonedDateTime, ZonedDateTimeRound};
+use serde_json::json;
+use sqlx::sqlite::SqliteConnection;
+
+use super::entry::BudgetRefusal;
+use crate::config::{Budget, Period};
+use crate::money::NanoDollars;
+
+/// What a request takes of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Amount {
+    pub(super) requests: i64,
+    pub(super) tokens: i64,
+    pub(super) cost: NanoDollars,
+}
+
+impl Amount {
+    /// What changes when `before` becomes this.
+    pub(super) const fn since(self, before: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            tokens: self.tokens.saturating_sub(before.tokens),
+            cost: NanoDollars(self.cost.0.saturating_sub(before.cost.0)),
+        }
+    }
+}
+
+/// The scopes that a request falls under.
+#[derive(Debug, Clone)]
+pub(super) struct Scopes {
+    pub(super) server: String,
+    pub(super) plugin: String,
+    pub(super) call: Option<String>,
+}
+
+impl Scopes {
+    /// The names of their counters. Those of a server and a plugin together are kept too: a budget may name both.
+    fn names(&self) -> [String; 5] {
+        let Self { server, plugin, call } = self;
+        let call = call.as_deref().unwrap_or_default();
+        [
+            "all".to_owned(),
+            json!(["server", server]).to_string(),
+            json!(["plugin", plugin]).to_string(),
+            json!(["server", server, "plugin", plugin]).to_string(),
+            json!(["call", call]).to_string(),
+        ]
+    }
+}
+
+/// The period of a budget that a time is in, in milliseconds since 1970: from its beginning to before its end.
+pub(super) fn window(period: Period, now: &ZonedDateTime) -> Result<(i64, i64), jiff::Error> {
+    let (begins, ends) = match period {
+        Period::Call => return Ok((0, i64::MAX)),
+        Period::Hour => {
+            let begins = now.round(ZonedDateTimeRound::new().smallest(Unit::Hour).mode(jiff::RoundMode::Trunc))?;
+            let ends = begins.checked_add(1.hour())?;
+            (begins, ends)
+        }
+        Period::Day => {
+            let begins = now.start_of_day()?;
+            let ends = begins.checked_add(1.day())?.start_of_day()?;
+            (begins, ends)
+        }
+        Period::Month => {
+            let begins = now.first_of_month()?.start_of_day()?;
+            let ends = begins.checked_add(1.month())?.start_of_day()?;
+            (begins, ends)
+        }
+    };
+    Ok((begins.timestamp().as_millisecond(), ends.timestamp().as_millisecond()))
+}
+
+/// Whether a budget is for requests of this server and plugin, and of a call if it is one of calls.
+pub(super) fn applies(budget: &Budget, scopes: &Scopes) -> bool {
+    let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
+    let has_call = budget.per != Period::Call || scopes.call.is_some();
+    has_call && is(&budget.server, &scopes.server) && is(&budget.plugin, &scopes.plugin)
+}
+
+/// Whether the budget's counter has room for this much more; else why not.
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    budget: &Budget,
+    scopes: &Scopes,
+    more: Amount,
+    now: &ZonedDateTime,
+) -> Result<Result<(), BudgetRefusal>, sqlx::Error> {
+    let Ok((begins, ends)) = window(budget.per, now) else {
+        return Err(sqlx::Error::Protocol(format!("the time {now} is outside of what can be counted")));
+    };
+    let spent = counter(connection, budget, scopes, (begins, ends)).await?;
+    let anew = Timestamp::from_millisecond(ends).ok().filter(|_| budget.per != Period::Call);
+    let zone = now.time_zone();
+    let refuse = |of, limit: String, left: String, needed: String| {
+        let whose = match (&budget.server, &budget.plugin) {
+            (Some(server), Some(plugin)) => format!(" of the server `{server}` for the plugin `{plugin}`"),
+            (Some(server), None) => format!(" of the server `{server}`"),
+            (None, Some(plugin)) => format!(" for the plugin `{plugin}`"),
+            (None, None) => String::new(),
+        };
+        let then = anew.map_or_else(
+            || "it is that of one tool call".to_owned(),
+            |anew| format!("it begins anew at {}", anew.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z")),
+        );
+        let (key, per) = (&budget.key, budget.per.name());
+        let reason = format!(
+            "the budget{whose} of {limit} a {per} (`{key}`) has {left} left, and this request may take {needed}; {then}"
+        );
+        Ok(Err(BudgetRefusal {
+            budget: key.clone(),
+            reason,
+            of,
+            limit,
+            left,
+            needed,
+            anew: anew.map(|anew| anew.to_string()),
+        }))
+    };
+    let counts = [
+        ("requests", "request", budget.requests, spent.requests, more.requests),
+        ("tokens", "token", budget.tokens, spent.tokens, more.tokens),
+    ];
+    for (of, one, limit, spent, more) in counts {
+        let Some(limit) = limit else { continue };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let left = limit.saturating_sub(spent).max(0);
+        if more > left {
+            let words = |n: i64| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+            return refuse(of, words(limit), words(left), words(more));
+        }
+    }
+    if let Some(limit) = budget.money {
+        let left = limit.saturating_sub(spent.cost);
+        if more.cost > left {
+            return refuse("money", limit.to_string(), left.to_string(), more.cost.to_string());
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The counter of a budget; made from the rows if it isn't there.
+async fn counter(
+    connection: &mut SqliteConnection,
+    budget: &Budget,
+    scopes: &Scopes,
+    (begins, ends): (i64, i64),
+) -> sqlx::Result<Amount> {
+    let [all, server, plugin, both, call] = scopes.names();
+    let scope = match (budget.per, &budget.server, &budget.plugin) {
+        (Period::Call, ..) => call,
+        (_, None, None) => all,
+        (_, Some(_), None) => server,
+        (_, None, Some(_)) => plugin,
+        (_, Some(_), Some(_)) => both,
+    };
+    let read = "SELECT requests, tokens, cost FROM counters WHERE scope = ? AND begins = ? AND ends = ?";
+    let read = sqlx::query_as(read).bind(&scope).bind(begins).bind(ends);
+    if let Some((requests, tokens, cost)) = read.fetch_optional(&mut *connection).await? {
+        return Ok(Amount { requests, tokens, cost: NanoDollars(cost) });
+    }
+    // A sum that doesn't fit is an error of SQLite; as many as can be counted will do.
+    let sum = "SELECT count(DISTINCT request), CAST(min(total(tokens), 9e18) AS INTEGER), CAST(min(total(cost), 9e18) AS INTEGER)
+        FROM (SELECT a.request, a.tokens, a.cost FROM attempts a JOIN requests r ON r.id = a.request
+        WHERE a.opened >= ? AND a.opened < ? AND (? IS NULL OR r.server = ?) AND (? IS NULL OR a.plugin = ?) AND (? IS NULL OR r.call = ?))";
+    let (server, plugin) = match budget.per {
+        Period::Call => (None, None),
+        _ => (budget.server.as_ref(), budget.plugin.as_ref()),
+    };
+    let call = scopes.call.as_ref().filter(|_| budget.per == Period::Call);
+    let (requests, tokens, cost): (i64, i64, i64) = sqlx::query_as(sum)
+        .bind(begins)
+        .bind(ends)
+        .bind(server)
+        .bind(server)
+        .bind(plugin)
+        .bind(plugin)
+        .bind(call)
+        .bind(call)
+        .fetch_one(&mut *connection)
+        .await?;
+    let add =
+        sqlx::query("INSERT INTO counters (scope, begins, ends, requests, tokens, cost) VALUES (?, ?, ?, ?, ?, ?)");
+    add.bind(&scope).bind(begins).bind(ends).bind(requests).bind(tokens).bind(cost).execute(connection).await?;
+    Ok(Amount { requests, tokens, cost: NanoDollars(cost) })
+}
+
+/// Adds to all counters of the scopes whose period a time is in.
+pub(super) async fn count(
+    connection: &mut SqliteConnection,
+    scopes: &Scopes,
+    at: i64,
+    more: Amount,
+) -> sqlx::Result<()> {
+    if more == Amount::default() {
+        return Ok(());
+    }
+    // Sums stop well before they would overflow.
+    let update = "UPDATE counters SET requests = requests + ?, tokens = min(tokens + ?, 4000000000000000000),
+        cost = min(cost + ?, 4000000000000000000) WHERE scope IN (?, ?, ?, ?, ?) AND begins <= ? AND ends > ?";
+    let most = 4_000_000_000_000_000_000;
+    let query = sqlx::query(update).bind(more.requests).bind(more.tokens.min(most)).bind(more.cost.0.min(most));
+    let names = scopes.names();
+    let query = names.iter().fold(query, |query, name| query.bind(name));
+    query.bind(at).bind(at).execute(connection).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths(at: &str) -> [i64; 3] {
+        let now: ZonedDateTime = at.parse().unwrap();
+        [Period::Hour, Period::Day, Period::Month].map(|period| {
+            let (begins, ends) = window(period, &now).unwrap();
+            let at = now.timestamp().as_millisecond();
+            assert!(begins <= at && at < ends, "{period:?} {at}");
+            (ends - begins) / 60_000
+        })
+    }
+
+    #[test]
+    fn a_period_begins_by_the_clock_of_the_zone() {
+        let now: ZonedDateTime = "2026-02-28T23:30:00+05:45[Asia/Kathmandu]".parse().unwrap();
+        let begins = |period| Timestamp::from_millisecond(window(period, &now).unwrap().0).unwrap().to_string();
+        assert_eq!(begins(Period::Hour), "2026-02-28T17:15:00Z");
+        assert_eq!(begins(Period::Day), "2026-02-27T18:15:00Z");
+        assert_eq!(begins(Period::Month), "2026-01-31T18:15:00Z");
+        assert_eq!(window(Period::Call, &now).unwrap(), (0, i64::MAX));
+    }
+
+    #[test]
+    fn days_and_months_with_a_change_of_the_clock_are_whole() {
+        assert_eq!(lengths("2026-03-29T01:59:59+01:00[Europe/Berlin]"), [60, 23 * 60, (31 * 24 - 1) * 60]);
+        assert_eq!(lengths("2026-10-25T02:30:00+01:00[Europe/Berlin]"), [60, 25 * 60, (31 * 24 + 1) * 60]);
+        assert_eq!(lengths("2028-02-29T12:00:00+00:00[UTC]"), [60, 24 * 60, 29 * 24 * 60]);
+        // There the clock changes at midnight, on the first of the month.
+        assert_eq!(lengths("2018-11-04T12:00:00-02:00[America/Sao_Paulo]")[1], 23 * 60);
+    }
+}

@@ -1,0 +1,280 @@
+//! The steps of a request: reserve, settle, close. Each is one transaction.
+
+use jiff::{Timestamp, ZonedDateTime};
+use sqlx::sqlite::SqliteConnection;
+
+use super::budget::{self, Amount, Scopes};
+use super::chain::{self, Kind};
+use super::entry::{Attempt, BudgetRefusal, Charge, Closing, Opening, Outcome};
+use super::store::{Ledger, LedgerError, begin};
+use crate::config::Budget;
+use crate::money::NanoDollars;
+use crate::price::Tokens;
+
+/// A request is taken for interrupted so long after its deadline, in milliseconds.
+const GRACE: i64 = 60_000;
+
+/// A counter is removed so long after its end, in milliseconds: requests that began before it have been settled.
+const OLD: i64 = 7 * 24 * 3600 * 1000;
+
+/// A request that has a row.
+#[derive(Debug, Clone)]
+pub(super) struct OpenRow {
+    pub(super) id: i64,
+    scopes: Scopes,
+    attempt: Option<OpenAttempt>,
+    /// How many attempts have a row.
+    attempts: i64,
+}
+
+/// The attempt that has not been settled.
+#[derive(Debug, Clone)]
+struct OpenAttempt {
+    id: i64,
+    opened: i64,
+    attempt: Attempt,
+    reserved: Amount,
+}
+
+/// Numbers in the database are signed.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl OpenRow {
+    /// The same row, once its last attempt is settled.
+    pub(super) fn settled(self) -> Self {
+        Self { attempt: None, ..self }
+    }
+}
+
+impl Attempt {
+    fn worst_case(&self) -> Amount {
+        let cost = self.price.map(|price| price.at_most(self.most_input, self.most_output)).unwrap_or_default();
+        Amount { requests: 1, tokens: signed(self.most_input.saturating_add(self.most_output)), cost }
+    }
+}
+
+impl Ledger {
+    /// Reserves the worst case of an attempt against all budgets that it falls under, and writes it down. The first attempt of a request opens its
+    /// row; the one before is settled by `charge`.
+    pub(super) async fn reserve(
+        &self,
+        opening: &Opening,
+        row: Option<OpenRow>,
+        charge: Charge,
+        attempt: &Attempt,
+        budgets: &[Budget],
+    ) -> Result<Result<OpenRow, BudgetRefusal>, LedgerError> {
+        let now = ZonedDateTime::now();
+        let mut connection = self.lock().await;
+        let step = reserve(&mut connection, opening, row, charge, attempt, budgets, &now);
+        step.await.map_err(|e| self.failed(&e))
+    }
+
+    /// Writes how a request ended. One without a row gets it now.
+    pub(super) async fn close(
+        &self,
+        opening: &Opening,
+        row: Option<OpenRow>,
+        closing: &Closing,
+    ) -> Result<(), LedgerError> {
+        let mut connection = self.lock().await;
+        close(&mut connection, opening, row, closing).await.map_err(|e| self.failed(&e))
+    }
+
+    /// Closes the rows of requests whose process ended before they did: they count as their worst case. Removes contents of before `keep_from`, and
+    /// counters that nothing counts any more.
+    pub(super) async fn tidy(&self, keep_from: i64) -> Result<(), LedgerError> {
+        self.forget_contents(keep_from).await?;
+        let mut connection = self.lock().await;
+        let step = async {
+            close_interrupted(&mut connection).await?;
+            let old = sqlx::query("DELETE FROM counters WHERE ends < ?");
+            old.bind(Timestamp::now().as_millisecond() - OLD).execute(&mut *connection).await.map(drop)
+        };
+        step.await.map_err(|e: sqlx::Error| self.failed(&e))
+    }
+}
+
+async fn reserve(
+    connection: &mut SqliteConnection,
+    opening: &Opening,
+    row: Option<OpenRow>,
+    charge: Charge,
+    attempt: &Attempt,
+    budgets: &[Budget],
+    now: &ZonedDateTime,
+) -> sqlx::Result<Result<OpenRow, BudgetRefusal>> {
+    let scopes = Scopes { server: opening.server.clone(), plugin: attempt.plugin.clone(), call: opening.call.clone() };
+    let at = now.timestamp().as_millisecond();
+    let mut reserved = attempt.worst_case();
+    let mut transaction = begin(connection).await?;
+    let mut row = row;
+    if let Some(row) = &mut row {
+        settle(&mut transaction, row, charge, at).await?;
+        // It is one request, however many are asked.
+        reserved.requests = 0;
+    }
+    for budget in budgets.iter().filter(|budget| budget::applies(budget, &scopes)) {
+        if let Err(refusal) = budget::check(&mut transaction, budget, &scopes, reserved, now).await? {
+            // What was settled stays, and so do counters that were made.
+            transaction.commit().await?;
+            return Ok(Err(refusal));
+        }
+    }
+    let is_first = row.is_none();
+    let mut row = match row {
+        Some(row) => row,
+        None => {
+            OpenRow { id: open(&mut transaction, opening).await?, scopes: scopes.clone(), attempt: None, attempts: 0 }
+        }
+    };
+    let add = "INSERT INTO attempts (request, opened, plugin, plugin_sha256, model, reserved_tokens, reserved_cost, is_priced, tokens, cost)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let added = sqlx::query(add)
+        .bind(row.id)
+        .bind(at)
+        .bind(&attempt.plugin)
+        .bind(&attempt.plugin_sha256)
+        .bind(&attempt.model)
+        .bind(reserved.tokens)
+        .bind(reserved.cost.0)
+        .bind(attempt.price.is_some())
+        .bind(reserved.tokens)
+        .bind(reserved.cost.0)
+        .execute(&mut *transaction)
+        .await?;
+    sum_up(&mut transaction, row.id).await?;
+    budget::count(&mut transaction, &scopes, at, reserved).await?;
+    let kind = if is_first { Kind::Open } else { Kind::Attempt };
+    chain::add(&mut transaction, kind, row.id, row.attempts).await?;
+    transaction.commit().await?;
+    row.scopes = scopes;
+    row.attempts += 1;
+    row.attempt = Some(OpenAttempt { id: added.last_insert_rowid(), opened: at, attempt: attempt.clone(), reserved });
+    Ok(Ok(row))
+}
+
+/// Writes the row of a request; its id.
+async fn open(connection: &mut SqliteConnection, opening: &Opening) -> sqlx::Result<i64> {
+    let add = "INSERT INTO requests (opened, until, request, server, client, tool, call, hints, content_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let added = sqlx::query(add)
+        .bind(opening.opened)
+        .bind(opening.until)
+        .bind(&opening.request)
+        .bind(&opening.server)
+        .bind(&opening.client)
+        .bind(&opening.tool)
+        .bind(&opening.call)
+        .bind(&opening.hints)
+        .bind(&opening.content_sha256)
+        .execute(&mut *connection)
+        .await?;
+    let id = added.last_insert_rowid();
+    if let Some(content) = &opening.content {
+        let add = sqlx::query("INSERT INTO contents (request, opened, question) VALUES (?, ?, ?)");
+        add.bind(id).bind(opening.opened).bind(content).execute(connection).await?;
+    }
+    Ok(id)
+}
+
+/// The row's own sums are those of its attempts.
+async fn sum_up(connection: &mut SqliteConnection, request: i64) -> sqlx::Result<()> {
+    let update = "UPDATE requests SET (tokens, cost) = (SELECT CAST(min(total(tokens), 9e18) AS INTEGER), CAST(min(total(cost), 9e18) AS INTEGER)
+        FROM attempts WHERE request = ?1) WHERE id = ?1";
+    sqlx::query(update).bind(request).execute(connection).await?;
+    Ok(())
+}
+
+/// Replaces the reservation of the last attempt by what it cost.
+async fn settle(connection: &mut SqliteConnection, row: &mut OpenRow, charge: Charge, at: i64) -> sqlx::Result<()> {
+    let Some(OpenAttempt { id, opened, attempt, reserved }) = row.attempt.take() else { return Ok(()) };
+    let (tokens, cost) = match charge {
+        Charge::Nothing => (Some(Tokens::default()), NanoDollars(0)),
+        Charge::Counted(tokens) => (Some(tokens), attempt.price.map(|price| price.of(&tokens)).unwrap_or_default()),
+        Charge::Unknown => (None, reserved.cost),
+    };
+    let all = tokens.map_or(reserved.tokens, |tokens| signed(tokens.all()));
+    let part = |of: fn(&Tokens) -> u64| tokens.as_ref().map(|tokens| signed(of(tokens)));
+    let update = "UPDATE attempts SET settled = ?, is_counted = ?, input = ?, output = ?, cache_read = ?, cache_write = ?, reasoning = ?,
+        tokens = ?, cost = ? WHERE id = ?";
+    sqlx::query(update)
+        .bind(at)
+        .bind(tokens.is_some())
+        .bind(part(|tokens| tokens.input))
+        .bind(part(|tokens| tokens.output))
+        .bind(part(|tokens| tokens.cache_read))
+        .bind(part(|tokens| tokens.cache_write))
+        .bind(part(|tokens| tokens.reasoning))
+        .bind(all)
+        .bind(cost.0)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    let now = Amount { requests: reserved.requests, tokens: all, cost };
+    budget::count(connection, &row.scopes, opened, now.since(reserved)).await
+}
+
+async fn close(
+    connection: &mut SqliteConnection,
+    opening: &Opening,
+    row: Option<OpenRow>,
+    closing: &Closing,
+) -> sqlx::Result<()> {
+    let at = Timestamp::now().as_millisecond();
+    let mut transaction = begin(connection).await?;
+    let id = match row {
+        // Somebody took it for interrupted, or pruned it.
+        Some(row) if !is_open(&mut transaction, row.id).await? => return Ok(()),
+        Some(mut row) => {
+            settle(&mut transaction, &mut row, closing.charge, at).await?;
+            sum_up(&mut transaction, row.id).await?;
+            row.id
+        }
+        None => {
+            let id = open(&mut transaction, opening).await?;
+            chain::add(&mut transaction, Kind::Open, id, 0).await?;
+            id
+        }
+    };
+    let Closing { outcome, reason, answer, answer_sha256, tries, .. } = closing;
+    let update = "UPDATE requests SET closed = ?, outcome = ?, reason = ?, answer_sha256 = ?, tries = ? WHERE id = ?";
+    sqlx::query(update)
+        .bind(at)
+        .bind(outcome.name())
+        .bind(reason)
+        .bind(answer_sha256)
+        .bind(tries)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+    if let Some(answer) = answer {
+        let add = sqlx::query("UPDATE contents SET answer = ? WHERE request = ?");
+        add.bind(answer).bind(id).execute(&mut *transaction).await?;
+    }
+    chain::add(&mut transaction, Kind::Close, id, 0).await?;
+    transaction.commit().await
+}
+
+async fn is_open(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<bool> {
+    let read = sqlx::query_scalar("SELECT count(*) FROM requests WHERE id = ? AND closed IS NULL");
+    Ok(read.bind(id).fetch_one(connection).await.map(|found: i64| found > 0)?)
+}
+
+async fn close_interrupted(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let at = Timestamp::now().as_millisecond();
+    let read = sqlx::query_scalar("SELECT id FROM requests WHERE closed IS NULL AND until < ?");
+    let left: Vec<i64> = read.bind(at - GRACE).fetch_all(&mut *connection).await?;
+    for id in left {
+        let mut transaction = begin(connection).await?;
+        let update = "UPDATE requests SET closed = ?, outcome = ?, reason = ? WHERE id = ? AND closed IS NULL";
+        let reason = "the process ended before the request did; what it had reserved counts as spent";
+        let update = sqlx::query(update).bind(at).bind(Outcome::Interrupted.name()).bind(reason).bind(id);
+        if update.execute(&mut *transaction).await?.rows_affected() > 0 {
+            chain::add(&mut transaction, Kind::Close, id, 0).await?;
+        }
+        transaction.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The ledger's file: its schema, opening it, transactions.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::private;
+
+/// A path that stands for a ledger in this process's memory.
+pub const MEMORY: &str = ":memory:";
+
+/// The version of the schema, in `user_version`. A later one is refused: an old program would leave out what it doesn't know.
+const VERSION: i64 = 1;
+
+/// How long a process waits for another one's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Numbers are integers: times in milliseconds since 1970, money in billionths of a US dollar.
+const SCHEMA: &str = "
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    opened INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    server TEXT NOT NULL,
+    client TEXT,
+    tool TEXT,
+    call TEXT,
+    hints TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    closed INTEGER,
+    outcome TEXT,
+    reason TEXT,
+    answer_sha256 TEXT,
+    tries INTEGER,
+    tokens INTEGER NOT NULL DEFAULT 0,
+    cost INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX requests_opened ON requests (opened);
+CREATE INDEX requests_server ON requests (server, opened);
+CREATE INDEX requests_open ON requests (until) WHERE closed IS NULL;
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    request INTEGER NOT NULL REFERENCES requests (id) ON DELETE CASCADE,
+    opened INTEGER NOT NULL,
+    plugin TEXT NOT NULL,
+    plugin_sha256 TEXT NOT NULL,
+    model TEXT NOT NULL,
+    reserved_tokens INTEGER NOT NULL,
+    reserved_cost INTEGER NOT NULL,
+    is_priced INTEGER NOT NULL,
+    settled INTEGER,
+    is_counted INTEGER,
+    input INTEGER,
+    output INTEGER,
+    cache_read INTEGER,
+    cache_write INTEGER,
+    reasoning INTEGER,
+    tokens INTEGER NOT NULL,
+    cost INTEGER NOT NULL
+) STRICT;
+CREATE INDEX attempts_request ON attempts (request);
+CREATE INDEX attempts_plugin ON attempts (plugin, opened);
+CREATE TABLE contents (
+    request INTEGER PRIMARY KEY REFERENCES requests (id) ON DELETE CASCADE,
+    opened INTEGER NOT NULL,
+    question TEXT NOT NULL,
+    answer TEXT
+) STRICT;
+CREATE TABLE counters (
+    scope TEXT NOT NULL,
+    begins INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    PRIMARY KEY (scope, begins, ends)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE chain (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    request INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX chain_request ON chain (request);
+";
+
+/// Why the ledger can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no folder for it.
+    #[error("there is no state folder for the ledger: set HOME, or `ledger.path` in the config")]
+    NoFolder,
+    /// Its folder can't be made, or isn't the user's alone.
+    #[error("the ledger's folder `{path}` can't be used: {reason}")]
+    Folder {
+        /// The folder.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// There is none yet, and it is only to be read.
+    #[error("there is no ledger `{path}` yet: `\"ledger\": true` in the config begins one")]
+    Missing {
+        /// Its file.
+        path: String,
+    },
+    /// A later version of Understudy made it.
+    #[error(
+        "the ledger `{path}` has version {found}, and this program knows {VERSION}: use a newer Understudy, or set `ledger.path`"
+    )]
+    Newer {
+        /// Its file.
+        path: String,
+        /// Its version.
+        found: i64,
+    },
+    /// The disk is full or read-only, the file locked, corrupt or something else.
+    #[error("the ledger `{path}` can't be used: {reason}")]
+    Database {
+        /// Its file.
+        path: String,
+        /// Why, with the remedy where one is known.
+        reason: String,
+    },
+}
+
+/// The ledger of a user.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    connection: Mutex<SqliteConnection>,
+}
+
+impl Ledger {
+    /// Opens the ledger; makes it where there is none. [`MEMORY`] is one that ends with the process.
+    ///
+    /// # Errors
+    /// Why it can't be used.
+    pub async fn open(path: &Path) -> Result<Self, LedgerError> {
+        if path != Path::new(MEMORY)
+            && let Some(folder) = path.parent()
+        {
+            let reason = |reason| LedgerError::Folder { path: folder.display().to_string(), reason };
+            private::own_folder(folder).map_err(reason)?;
+        }
+        Self::connect(path, true).await
+    }
+
+    /// Opens a ledger that exists, to read and to prune it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Missing`], or why it can't be used.
+    pub async fn open_existing(path: &Path) -> Result<Self, LedgerError> {
+        if !path.is_file() {
+            return Err(LedgerError::Missing { path: path.display().to_string() });
+        }
+        Self::connect(path, false).await
+    }
+
+    async fn connect(path: &Path, create: bool) -> Result<Self, LedgerError> {
+        let failed = |error: &sqlx::Error| database(path, error);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(create)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A process that is killed loses nothing so; a machine that loses power may lose the last rows, but never the file.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(|e| failed(&e))?;
+        let version = |row: (i64,)| row.0;
+        let found = sqlx::query_as("PRAGMA user_version").fetch_one(&mut connection).await.map(version);
+        match found.map_err(|e| failed(&e))? {
+            VERSION => {}
+            0 => make(&mut connection).await.map_err(|e| failed(&e))?,
+            found => return Err(LedgerError::Newer { path: path.display().to_string(), found }),
+        }
+        Ok(Self { path: path.to_path_buf(), connection: Mutex::new(connection) })
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) async fn lock(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.connection.lock().await
+    }
+
+    /// What an error of the database means for this ledger.
+    pub(super) fn failed(&self, error: &sqlx::Error) -> LedgerError {
+        database(&self.path, error)
+    }
+}
+
+/// A transaction that no other writer can come between.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> sqlx::Result<Transaction<'_, Sqlite>> {
+    connection.begin_with("BEGIN IMMEDIATE").await
+}
+
+/// Makes the tables, unless another process has just done it.
+async fn make(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let mut transaction = begin(connection).await?;
+    let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+    if found == 0 {
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
+
+/// The error of SQLite, with a remedy where there is one.
+fn database(path: &Path, error: &sqlx::Error) -> LedgerError {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok()).map(|code| code & 0xff);
+    // sqlite.org/rescode.html
+    let remedy = match code {
+        Some(5 | 6) => ": another process has locked it for more than 10 s",
+        Some(8) => ": it is read-only; give this user the right to write it, or set `ledger.path`",
+        Some(11 | 26) => ": move it away, and a new one is begun; `sqlite3 FILE .recover` may save its rows",
+        Some(13) => ": the disk is full",
+        Some(14) => ": the file can't be opened or made",
+        _ => "",
+    };
+    LedgerError::Database { path: path.display().to_string(), reason: format!("{error}{remedy}") }
+}

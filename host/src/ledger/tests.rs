@@ -1,0 +1,224 @@
+//! The ledger as a whole: rows, budgets, the chain.
+
+use std::path::Path;
+
+use sqlx::Executor;
+
+use super::chain::Fault;
+use super::entry::{Attempt, Charge, Closing, Opening, Outcome};
+use super::{Filter, Group, Ledger, LedgerError, MEMORY};
+use crate::config::{Budget, Period};
+use crate::money::NanoDollars;
+use crate::price::{Price, Rates, Tokens};
+
+fn opening(server: &str) -> Opening {
+    Opening { opened: 1_000, until: i64::MAX / 2, server: server.to_owned(), ..Opening::default() }
+}
+
+/// $1 for a million tokens in, $2 out; 100 in and 50 out at most: $0.0002.
+fn attempt(plugin: &str) -> Attempt {
+    let rate = NanoDollars(1_000_000_000);
+    let base = Rates { input: rate, cache_read: rate, cache_write: rate, output: NanoDollars(2_000_000_000) };
+    Attempt {
+        plugin: plugin.to_owned(),
+        plugin_sha256: "aa".to_owned(),
+        model: "m".to_owned(),
+        price: Some(Price { base, above: None }),
+        most_input: 100,
+        most_output: 50,
+    }
+}
+
+fn closing(charge: Charge) -> Closing {
+    let (outcome, reason) = (Outcome::Answered, None);
+    Closing { outcome, reason, answer: None, answer_sha256: None, tries: 1, charge }
+}
+
+fn counted(input: u64, output: u64) -> Charge {
+    Charge::Counted(Tokens { input, output, ..Tokens::default() })
+}
+
+fn budget(per: Period) -> Budget {
+    Budget { key: "budgets[0]".to_owned(), server: None, plugin: None, per, money: None, tokens: None, requests: None }
+}
+
+async fn memory() -> Ledger {
+    Ledger::open(Path::new(MEMORY)).await.unwrap()
+}
+
+/// A request from its reservation to its end; whether a budget let it through.
+async fn ask(ledger: &Ledger, server: &str, budgets: &[Budget], charge: Charge) -> Result<(), String> {
+    let opening = opening(server);
+    let reserved = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), budgets).await.unwrap();
+    let row = reserved.map_err(|refusal| refusal.reason)?;
+    ledger.close(&opening, Some(row), &closing(charge)).await.unwrap();
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_worst_case_is_reserved_and_settled_by_what_was_counted() {
+    let ledger = memory().await;
+    let opening = opening("code");
+    let row = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), &[]).await.unwrap().unwrap();
+    let [open] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
+    assert_eq!((open.tokens, open.cost.as_str(), open.outcome.as_deref()), (150, "$0.0002", None));
+    ledger.close(&opening, Some(row), &closing(counted(10, 5))).await.unwrap();
+    let [closed] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
+    assert_eq!((closed.tokens, closed.cost.as_str(), closed.outcome.as_deref()), (15, "$0.00002", Some("answered")));
+    let [sum] = ledger.spend(&Filter::default(), Group::Model).await.unwrap().try_into().unwrap();
+    assert_eq!((sum.name.as_str(), sum.requests, sum.tokens), ("m", 1, 15));
+}
+
+#[tokio::test]
+async fn what_nobody_counted_costs_the_worst_case_and_a_refusal_nothing() {
+    let ledger = memory().await;
+    ask(&ledger, "a", &[], Charge::Unknown).await.unwrap();
+    ask(&ledger, "b", &[], Charge::Nothing).await.unwrap();
+    ask(&ledger, "c", &[], counted(1 << 63, u64::MAX)).await.unwrap();
+    let rows = ledger.rows(&Filter::default()).await.unwrap();
+    let costs: Vec<_> = rows.iter().map(|row| (row.tokens, row.cost.as_str())).collect();
+    // The largest number that there is.
+    assert_eq!(costs, [(150, "$0.0002"), (0, "$0.00"), (9_000_000_000_000_000_000, "$9000000000.00")]);
+}
+
+#[tokio::test]
+async fn a_budget_is_never_overspent_and_says_what_is_left() {
+    let ledger = memory().await;
+    let money = Budget { money: Some(NanoDollars(500_000)), ..budget(Period::Day) };
+    ask(&ledger, "a", &[money.clone()], Charge::Unknown).await.unwrap();
+    ask(&ledger, "a", &[money.clone()], Charge::Unknown).await.unwrap();
+    let refused = ask(&ledger, "a", &[money.clone()], Charge::Unknown).await.unwrap_err();
+    assert!(
+        refused.starts_with("the budget of $0.0005 a day (`budgets[0]`) has $0.0001 left, and this request may take $0.0002; it begins anew at 20"),
+        "{refused}"
+    );
+    let requests = Budget { requests: Some(3), server: Some("b".to_owned()), ..budget(Period::Hour) };
+    for _ in 0..3 {
+        ask(&ledger, "b", std::slice::from_ref(&requests), Charge::Nothing).await.unwrap();
+    }
+    let refused = ask(&ledger, "b", std::slice::from_ref(&requests), Charge::Nothing).await.unwrap_err();
+    assert!(refused.contains("of the server `b` of 3 requests a hour"), "{refused}");
+    ask(&ledger, "c", std::slice::from_ref(&requests), Charge::Nothing).await.unwrap();
+    let none = Budget { tokens: Some(0), ..budget(Period::Month) };
+    assert!(ask(&ledger, "c", &[none], Charge::Nothing).await.unwrap_err().contains("0 tokens"));
+}
+
+#[tokio::test]
+async fn a_budget_that_comes_later_knows_what_was_spent_before() {
+    let ledger = memory().await;
+    for _ in 0..3 {
+        ask(&ledger, "a", &[], counted(10, 0)).await.unwrap();
+    }
+    let tokens = Budget { tokens: Some(200), ..budget(Period::Month) };
+    ask(&ledger, "a", std::slice::from_ref(&tokens), counted(10, 0)).await.unwrap();
+    // Another process's config hasn't this budget, and its requests count all the same.
+    ask(&ledger, "a", &[], counted(10, 5)).await.unwrap();
+    let refused = ask(&ledger, "a", &[tokens], counted(10, 0)).await.unwrap_err();
+    assert!(refused.contains("has 145 tokens left"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_call_has_a_budget_of_its_own() {
+    let ledger = memory().await;
+    let call = Budget { requests: Some(1), ..budget(Period::Call) };
+    let in_call = |call: &str| Opening { call: Some(call.to_owned()), ..opening("a") };
+    for (name, fits) in [("1", true), ("1", false), ("2", true)] {
+        let (opening, attempt, budgets) = (in_call(name), attempt("p"), std::slice::from_ref(&call));
+        let reserved = ledger.reserve(&opening, None, Charge::Nothing, &attempt, budgets).await.unwrap();
+        assert_eq!(reserved.is_ok(), fits, "{name}");
+    }
+    // Outside of any call it doesn't apply.
+    for _ in 0..3 {
+        ask(&ledger, "a", std::slice::from_ref(&call), Charge::Nothing).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_next_plugin_is_another_attempt_of_one_request() {
+    let ledger = memory().await;
+    let opening = opening("a");
+    let requests = [Budget { requests: Some(1), ..budget(Period::Day) }];
+    let first = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), &requests).await.unwrap().unwrap();
+    let second = ledger.reserve(&opening, Some(first), Charge::Nothing, &attempt("q"), &requests).await;
+    ledger.close(&opening, Some(second.unwrap().unwrap()), &closing(counted(7, 0))).await.unwrap();
+    let [row] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
+    let attempts: Vec<_> = row.attempts.iter().map(|a| (a.plugin.as_str(), a.input)).collect();
+    assert_eq!((row.tokens, attempts), (7, vec![("p", Some(0)), ("q", Some(7))]));
+    assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+}
+
+#[tokio::test]
+async fn a_changed_or_missing_row_is_found() {
+    for (change, fault) in [
+        (
+            "UPDATE requests SET server = 'x' WHERE id = 2",
+            Fault::Changed { seq: 3, kind: "open".to_owned(), request: 2 },
+        ),
+        ("UPDATE requests SET cost = 0 WHERE id = 2", Fault::Changed { seq: 4, kind: "close".to_owned(), request: 2 }),
+        ("UPDATE attempts SET input = 0 WHERE id = 1", Fault::Changed { seq: 2, kind: "close".to_owned(), request: 1 }),
+        ("DELETE FROM requests WHERE id = 1", Fault::MissingRow { request: 1 }),
+        ("DELETE FROM chain WHERE seq = 2", Fault::MissingLink { seq: 2 }),
+        (
+            "DELETE FROM chain WHERE seq > 4; DELETE FROM requests WHERE id = 3",
+            Fault::NoSuchHead { head: String::new() },
+        ),
+        ("DELETE FROM chain WHERE request = 3", Fault::Unchained { request: 3 }),
+    ] {
+        let ledger = memory().await;
+        for _ in 0..3 {
+            ask(&ledger, "a", &[], counted(10, 5)).await.unwrap();
+        }
+        let whole = ledger.verify(None).await.unwrap();
+        assert_eq!((whole.links, whole.requests, whole.faults), (6, 3, vec![]));
+        ledger.lock().await.execute(sqlx::raw_sql(change)).await.unwrap();
+        let found = ledger.verify(Some(&whole.head)).await.unwrap().faults;
+        let is_it = |found: &Fault| match (found, &fault) {
+            (Fault::NoSuchHead { .. }, Fault::NoSuchHead { .. }) => true,
+            (found, fault) => found == fault,
+        };
+        assert!(found.iter().any(is_it), "{change}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn old_rows_can_be_pruned_and_the_chain_stays_whole() {
+    let ledger = memory().await;
+    for _ in 0..3 {
+        ask(&ledger, "a", &[], counted(10, 5)).await.unwrap();
+    }
+    let open = ledger.reserve(&opening("a"), None, Charge::Nothing, &attempt("p"), &[]).await.unwrap().unwrap();
+    assert_eq!(ledger.prune(2_000).await.unwrap(), 3);
+    assert_eq!(ledger.rows(&Filter::default()).await.unwrap().len(), 1);
+    ledger.close(&opening("a"), Some(open), &closing(Charge::Nothing)).await.unwrap();
+    assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+    assert_eq!(ledger.prune(2_000).await.unwrap(), 1);
+    assert_eq!(ledger.prune(2_000).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_row_whose_process_is_gone_is_closed_at_its_worst_case() {
+    let ledger = memory().await;
+    let opening = Opening { until: 1, ..opening("a") };
+    let row = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), &[]).await.unwrap().unwrap();
+    ledger.tidy(0).await.unwrap();
+    let [interrupted] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
+    assert_eq!((interrupted.outcome.as_deref(), interrupted.tokens), (Some("interrupted"), 150));
+    // It was only slow.
+    ledger.close(&opening, Some(row), &closing(counted(1, 1))).await.unwrap();
+    assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_used_says_why() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("own").join("ledger.db");
+    assert!(matches!(Ledger::open_existing(&path).await, Err(LedgerError::Missing { .. })));
+    drop(Ledger::open(&path).await.unwrap());
+    Ledger::open_existing(&path).await.unwrap().lock().await.execute("PRAGMA user_version = 7").await.unwrap();
+    let newer = Ledger::open(&path).await.unwrap_err().to_string();
+    assert!(newer.contains("version 7") && newer.contains("newer Understudy"), "{newer}");
+    let path = place.path().join("own").join("other.db");
+    std::fs::write(&path, "This is no database, and has never been one; it is a text.".repeat(100)).unwrap();
+    let corrupt = Ledger::open(&path).await.unwrap_err().to_string();
+    assert!(corrupt.contains("move it away"), "{corrupt}");
+}
