@@ -57,9 +57,9 @@ pub(crate) fn is_age_key(data: &str) -> bool {
             }
         }
     };
-    hrp.iter().for_each(|byte| feed(u32::from(byte >> 5)));
-    feed(0);
-    hrp.iter().for_each(|byte| feed(u32::from(byte & 31)));
+    for value in hrp.iter().map(|byte| byte >> 5).chain([0]).chain(hrp.iter().map(|byte| byte & 31)) {
+        feed(u32::from(value));
+    }
     for byte in data.bytes() {
         let value = BECH32.iter().position(|known| known.eq_ignore_ascii_case(&byte));
         let Some(value) = value.and_then(|value| u32::try_from(value).ok()) else { return false };

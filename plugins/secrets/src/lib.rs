@@ -94,10 +94,9 @@ impl Guard for Secrets {
         let is_changed = guard_texts::in_request(&mut request, |found| search.look(found));
         Ok(match (search.reason(), search.action) {
             (None, _) => RequestVerdict::Allow,
-            (Some(reason), Action::Deny) => RequestVerdict::denied(reason),
-            (Some(reason), Action::Ask) => RequestVerdict::asked(reason, None),
             (Some(_), Action::Redact) if is_changed => RequestVerdict::AllowChanged(request),
-            (Some(reason), Action::Redact) => RequestVerdict::denied(reason),
+            (Some(reason), Action::Ask) => RequestVerdict::asked(reason, None),
+            (Some(reason), Action::Deny | Action::Redact) => RequestVerdict::denied(reason),
         })
     }
 
@@ -106,10 +105,9 @@ impl Guard for Secrets {
         let is_changed = guard_texts::in_answer(&mut answer, |found| search.look(found));
         Ok(match (search.reason(), search.action) {
             (None, _) => AnswerVerdict::Allow,
-            (Some(reason), Action::Deny) => AnswerVerdict::denied(reason),
-            (Some(reason), Action::Ask) => AnswerVerdict::asked(reason, None),
             (Some(_), Action::Redact) if is_changed => AnswerVerdict::AllowChanged(answer),
-            (Some(reason), Action::Redact) => AnswerVerdict::denied(reason),
+            (Some(reason), Action::Ask) => AnswerVerdict::asked(reason, None),
+            (Some(reason), Action::Deny | Action::Redact) => AnswerVerdict::denied(reason),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Private keys in PEM and in formats like it.
 //!
-//! Sources: RFC 7468 (sections 10 and 11, PKCS #8), RFC 1421; OpenSSH's PROTOCOL.key; RFC 9580, section 6.2 (OpenPGP's armor); PuTTY's manual,
+//! Sources: RFC 7468 (sections 10 and 11, PKCS #8), RFC 1421; OpenSSH's PROTOCOL.key; RFC 9580, section 6.2 (`OpenPGP`'s armor); `PuTTY`'s manual,
 //! appendix C (PPK).
 
 use crate::find::{Finding, Of};
