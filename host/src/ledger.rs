@@ -2,7 +2,7 @@
 //!
 //! One row for each sampling request, and one for each time that a provider was asked for it. Before a provider is asked, the worst case is
 //! reserved against every budget that the request falls under; afterwards it is settled by what the provider counted. All processes of a user
-//! share one SQLite file, and each step is one transaction: budgets are never overspent, and a process that ends at any moment leaves a row
+//! share one `SQLite` file, and each step is one transaction: budgets are never overspent, and a process that ends at any moment leaves a row
 //! that counts as its worst case.
 //!
 //! | module | what it holds |

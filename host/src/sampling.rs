@@ -382,7 +382,8 @@ impl Sampler {
             return Err(Error::Closed);
         }
         let id = format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed));
-        timeline::keep(&id, self.pipeline().create_message(request, &id)).await
+        // Boxed: with the ledger the future is large, and each wrapper would copy it.
+        Box::pin(timeline::keep(&id, self.pipeline().create_message(request, &id))).await
     }
 }
 

@@ -206,7 +206,7 @@ pub(super) async fn count(
     let most = 4_000_000_000_000_000_000;
     let query = sqlx::query(update).bind(more.requests).bind(more.tokens.min(most)).bind(more.cost.0.min(most));
     let names = scopes.names();
-    let query = names.iter().fold(query, |query, name| query.bind(name));
+    let query = names.iter().fold(query, sqlx::query::Query::bind);
     query.bind(at).bind(at).execute(connection).await?;
     Ok(())
 }

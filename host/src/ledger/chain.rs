@@ -187,14 +187,15 @@ async fn verify(connection: &mut SqliteConnection, noted: Option<&str>) -> sqlx:
         };
         let fits = match known {
             None => false,
-            Some(known) => match written(&mut *connection, known, *request, attempt).await? {
-                Some(written) => link(&before, known, *request, &written).as_slice() == hash.as_slice(),
-                // Its row is gone: nothing of it can be computed.
-                None => {
+            Some(known) => {
+                if let Some(written) = written(&mut *connection, known, *request, attempt).await? {
+                    link(&before, known, *request, &written).as_slice() == hash.as_slice()
+                } else {
+                    // Its row is gone: nothing of it can be computed.
                     removed.insert(*request);
                     true
                 }
-            },
+            }
         };
         if !fits {
             faults.push(changed());

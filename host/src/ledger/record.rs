@@ -50,6 +50,7 @@ impl SharedLedger {
 }
 
 /// The ledger's file in the folder of Understudy's state.
+#[must_use]
 pub fn path_in(folder: &Path) -> PathBuf {
     folder.join("ledger").join("ledger.db")
 }

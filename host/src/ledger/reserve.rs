@@ -259,7 +259,7 @@ async fn close(
 
 async fn is_open(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<bool> {
     let read = sqlx::query_scalar("SELECT count(*) FROM requests WHERE id = ? AND closed IS NULL");
-    Ok(read.bind(id).fetch_one(connection).await.map(|found: i64| found > 0)?)
+    read.bind(id).fetch_one(connection).await.map(|found: i64| found > 0)
 }
 
 async fn close_interrupted(connection: &mut SqliteConnection) -> sqlx::Result<()> {

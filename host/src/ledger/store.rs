@@ -215,7 +215,7 @@ async fn make(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// The error of SQLite, with a remedy where there is one.
+/// The error of `SQLite`, with a remedy where there is one.
 fn database(path: &Path, error: &sqlx::Error) -> LedgerError {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok()).map(|code| code & 0xff);
     // sqlite.org/rescode.html

@@ -23,6 +23,7 @@ pub fn parse(text: &str) -> Result<Url, String> {
 }
 
 /// The origin of a URL.
+#[must_use]
 pub fn of_url(text: &str) -> Option<String> {
     Url::parse(text).ok().map(|url| url.origin().ascii_serialization())
 }

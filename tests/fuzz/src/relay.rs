@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use understudy::config::Config;
 use understudy::outbound::{Http, ProviderClient};
-use understudy::sampling::{ConfiguredPlugin, Sampler};
+use understudy::sampling::{ConfiguredPlugin, Costs, Sampler};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::select::Catalogue;
 use understudy_proxy::relay::{Relay, RelayOptions, SamplingHandler};
@@ -71,7 +71,13 @@ async fn answering() -> Vec<SamplingHandler> {
             let provider_client =
                 ProviderClient::new(&config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
             let catalogue = Catalogue::new(&config, &plugin.description);
-            chain.push(ConfiguredPlugin { plugin, provider_client, catalogue, settings: "{}".to_owned() });
+            chain.push(ConfiguredPlugin {
+                plugin,
+                provider_client,
+                catalogue,
+                costs: Costs::default(),
+                settings: "{}".to_owned(),
+            });
         }
         let sampler = Sampler::new("server", &sampling, chain, Arc::new(Http::default()), &config);
         all.push(Some((sampling, Arc::new(sampler))));

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use understudy::config::{self, Config};
 use understudy::error::Error;
 use understudy::outbound::{Http, ProviderClient};
-use understudy::sampling::ConfiguredPlugin;
+use understudy::sampling::{ConfiguredPlugin, Costs};
 use understudy::sandbox::{Engine, Plugin};
 use understudy::select::{Catalogue, choose};
 use understudy::wit::streaming::exports::understudy::plugin::streaming::{Event, StreamingStep};
@@ -68,7 +68,7 @@ fn load(module: &[u8], config: &config::PluginConfig) -> Result<Plugin, understu
 fn understudy(plugin: Plugin, config: &config::PluginConfig) -> ConfiguredPlugin {
     let provider_client = ProviderClient::new(config, &plugin.description, |_| None).unwrap_or_else(|e| panic!("{e}"));
     let catalogue = Catalogue::new(config, &plugin.description);
-    ConfiguredPlugin { plugin, provider_client, catalogue, settings: "{}".to_owned() }
+    ConfiguredPlugin { plugin, provider_client, catalogue, costs: Costs::default(), settings: "{}".to_owned() }
 }
 
 /// Returns the input as the result of `resume` or `next`, and does with it what the host does.

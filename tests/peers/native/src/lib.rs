@@ -30,7 +30,10 @@ mod host {
     pub mod error;
     pub mod gauge;
     pub mod http;
+    pub mod ledger;
+    pub mod money;
     pub mod outbound;
+    pub mod price;
     pub mod private;
     pub mod reference;
     pub mod registry;
@@ -54,7 +57,9 @@ pub mod sandbox;
 /// The records of the contract, as the guests have them.
 pub use understudy_plugin::bindings as wit;
 
-pub use host::{admission, atomic_file, descriptors, gauge, http, private, reference, search_path, timeline};
+pub use host::{
+    admission, atomic_file, descriptors, gauge, http, ledger, money, price, private, reference, search_path, timeline,
+};
 pub use host::{
     builtins, children, config, environment, error, outbound, registry, retry, sampling, scheduling, select, text,
     trust,

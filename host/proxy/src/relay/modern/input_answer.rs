@@ -89,12 +89,11 @@ impl StatelessRelay {
         }
         let line = if lowered.is_empty() { Some(line.clone()) } else { lower_all(line, &lowered) };
         let again = line.as_ref().and_then(|line| InputRequired::of(line));
-        match (line, again) {
-            (Some(line), Some(Ok(required))) => Ok(HeldInput { call, required, line, clients }),
-            _ => {
-                let reason = "what the server asks for can't be held to `sampling.maxTokens`";
-                Err(Failure::new(code::INTERNAL_ERROR, reason))
-            }
+        if let (Some(line), Some(Ok(required))) = (line, again) {
+            Ok(HeldInput { call, required, line, clients })
+        } else {
+            let reason = "what the server asks for can't be held to `sampling.maxTokens`";
+            Err(Failure::new(code::INTERNAL_ERROR, reason))
         }
     }
 
