@@ -174,8 +174,9 @@ impl Pipeline {
     ) -> Result<String, Error> {
         let mut request = Arc::new(wit::CreateMessageRequest::from(request));
         if self.guards.check_requests() {
+            // Boxed: without guards no request has room for these futures.
             let known = self.known_to_guards(circumstances, id, None);
-            request = self.guards.request(request, &known).await?.without_asking()?;
+            request = Box::pin(self.guards.request(request, &known)).await?.without_asking()?;
         }
         // What a guard may still refuse isn't shown as it arrives.
         let progress = progress.filter(|_| !self.guards.check_answers());
@@ -235,7 +236,7 @@ impl Pipeline {
                 }
                 (Ok(answer), _) if self.guards.check_answers() => {
                     let known = self.known_to_guards(circumstances, id, Some((choice, link)));
-                    return self.guards.answer(answer, tools.as_deref(), &known).await?.without_asking();
+                    return Box::pin(self.guards.answer(answer, tools.as_deref(), &known)).await?.without_asking();
                 }
                 (answer, _) => return answer,
             }
