@@ -72,19 +72,17 @@ impl Deeds<'_> {
             "\"",
             "AAAA",
         ];
-        match known.get(self.below(known.len() + 4)) {
-            Some(text) => (*text).to_owned(),
-            None => {
-                let length = self.below(12).min(self.0.len());
-                let (text, rest) = self.0.split_at(length);
-                self.0 = rest;
-                String::from_utf8_lossy(text).into_owned()
-            }
+        if let Some(text) = known.get(self.below(known.len() + 4)) {
+            return (*text).to_owned();
         }
+        let length = self.below(12).min(self.0.len());
+        let (text, rest) = self.0.split_at(length);
+        self.0 = rest;
+        String::from_utf8_lossy(text).into_owned()
     }
 
     fn option(&mut self) -> Option<String> {
-        (self.byte() % 2 == 0).then(|| self.text())
+        self.byte().is_multiple_of(2).then(|| self.text())
     }
 
     fn extras(&mut self) -> wit::Extras {
@@ -120,7 +118,7 @@ impl Deeds<'_> {
 
     /// Changes one thing of a block, or all of it.
     fn change(&mut self, block: &mut wit::ContentBlock) {
-        if self.byte() % 4 == 0 {
+        if self.byte().is_multiple_of(4) {
             *block = self.block();
             return;
         }
