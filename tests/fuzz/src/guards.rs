@@ -173,7 +173,7 @@ impl Deeds<'_> {
             2 => request.include_context = self.option(),
             3 => {
                 request.temperature =
-                    Some(f64::from_bits(u64::from_le_bytes([self.byte(), 0, 0, 0, 0, 0, self.byte(), self.byte()])))
+                    Some(f64::from_bits(u64::from_le_bytes([self.byte(), 0, 0, 0, 0, 0, self.byte(), self.byte()])));
             }
             4 => request.stop_sequences.push(self.text()),
             5 => request.metadata = self.option(),
@@ -257,7 +257,7 @@ pub fn judged(input: &[u8]) {
         deeds.request(&mut after);
     }
     match of_request(&before, &after) {
-        Err(reason) => assert!(!reason.trim().is_empty()),
+        Err(reason) => crate::check_words(&understudy::text::one_line(&reason, 500)),
         Ok(()) => {
             let json = request_json(&after);
             parsed(&json).unwrap_or_else(|e| panic!("{e}: {json}"));
