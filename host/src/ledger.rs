@@ -52,5 +52,6 @@ pub(crate) use record::{Record, SharedLedger, Spending};
 use reserve::OpenRow;
 pub(crate) use worst_case::input_tokens;
 
-#[cfg(all(test, feature = "ledger"))]
+#[cfg(test)]
+#[cfg(feature = "ledger")]
 mod tests;

@@ -21,7 +21,7 @@ use crate::error::LoadError;
 use crate::guards::Guard;
 use crate::ledger::SharedLedger;
 use crate::outbound::{Http, credential};
-use crate::sampling::{ConfiguredPlugin, Sampler};
+use crate::sampling::{ConfiguredPlugin, Sampler, Surroundings};
 use crate::sandbox::{Engine, EngineOptions};
 use crate::scheduling::Scheduling;
 pub use overrides::Overrides;
@@ -262,8 +262,9 @@ impl SharedResources {
         guards: Vec<Guard>,
     ) -> Sampler {
         let ledger = self.ledger(config);
-        let http = Arc::clone(&self.http);
-        Sampler::in_environment(server, rule, chain, guards, http, config, self.environment(), ledger.as_ref())
+        let (http, env) = (Arc::clone(&self.http), self.environment());
+        let surroundings = Surroundings { http, env, ledger: ledger.as_ref() };
+        Sampler::with_guards(server, rule, (chain, guards), config, surroundings)
     }
 
     /// The ledger that a config wants: the same for all servers, until the config says another one.

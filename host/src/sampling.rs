@@ -63,6 +63,17 @@ pub struct Sampler {
     requests: TaskTracker,
 }
 
+/// What the samplers of a process share.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// The connections to providers.
+    pub(crate) http: Arc<Http>,
+    /// Where the config's variables are looked up.
+    pub(crate) env: &'a Environment,
+    /// The ledger, if the config has one.
+    pub(crate) ledger: Option<&'a Arc<SharedLedger>>,
+}
+
 /// A plugin with its configuration.
 #[derive(Debug)]
 pub struct ConfiguredPlugin {
@@ -220,22 +231,21 @@ impl Sampler {
     /// answers no request.
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
-        Self::in_environment(server, rule, chain, Vec::new(), http, config, &Environment::process(), None)
+        let env = Environment::process();
+        let surroundings = Surroundings { http, env: &env, ledger: None };
+        Self::with_guards(server, rule, (chain, Vec::new()), config, surroundings)
     }
 
-    /// The same, with the variables of this environment for the config.
-    pub(crate) fn in_environment(
+    /// The same, with guards, and with what the caller has for the requests.
+    pub(crate) fn with_guards(
         server: &str,
         rule: &Sampling,
-        chain: Vec<ConfiguredPlugin>,
-        guards: Vec<Guard>,
-        http: Arc<Http>,
+        (chain, guards): (Vec<ConfiguredPlugin>, Vec<Guard>),
         config: &Config,
-        env: &Environment,
-        ledger: Option<&Arc<SharedLedger>>,
+        surroundings: Surroundings<'_>,
     ) -> Self {
         let guards = Guards::new(&rule.guards, guards);
-        let pipeline = Pipeline::new(server, rule, chain, guards, http, config, env, ledger);
+        let pipeline = Pipeline::new(server, rule, chain, guards, config, surroundings);
         let (process, counter) = (std::process::id(), AtomicU64::new(1));
         let (server, pipeline) = (server.to_owned(), RwLock::new(Arc::new(pipeline)));
         Self { server, pipeline, process, counter, recipe: OnceLock::new(), requests: TaskTracker::new() }

@@ -257,8 +257,7 @@ fn guard_facts(config: &config::PluginConfig, guard: &Guard) -> Value {
     let (plugin, description) = (&guard.plugin, &guard.plugin.description);
     let limits = plugin.limits();
     let memory = bytesize::ByteSize::b(limits.memory as u64);
-    let checks: Vec<&str> =
-        Checked::ALL.into_iter().filter(|what| guard.checks(*what)).map(Checked::name).collect();
+    let checks: Vec<&str> = Checked::ALL.into_iter().filter(|what| guard.checks(*what)).map(Checked::name).collect();
     json!({
         "name": plugin.name,
         "component": config.component,

@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(ledger(&mut root(json!({}))).unwrap(), None);
         assert_eq!(ledger(&mut root(json!({"ledger": true}))).unwrap(), Some(LedgerConfig::default()));
         let kept = ledger(&mut root(json!({"ledger": {"record": "content", "keep": "7 days"}}))).unwrap().unwrap();
-        assert_eq!(kept.keep, Some(Duration::from_secs(7 * 24 * 3600)));
+        assert_eq!(kept.keep, Some(Duration::from_hours(7 * 24)));
         let error = ledger(&mut root(json!({"ledger": {"keep": "7 days"}}))).unwrap_err().to_string();
         assert!(error.contains("only digests are kept"), "{error}");
     }

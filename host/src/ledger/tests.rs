@@ -85,9 +85,9 @@ async fn what_nobody_counted_costs_the_worst_case_and_a_refusal_nothing() {
 async fn a_budget_is_never_overspent_and_says_what_is_left() {
     let ledger = memory().await;
     let money = Budget { money: Some(NanoDollars(500_000)), ..budget(Period::Day) };
-    ask(&ledger, "a", &[money.clone()], Charge::Unknown).await.unwrap();
-    ask(&ledger, "a", &[money.clone()], Charge::Unknown).await.unwrap();
-    let refused = ask(&ledger, "a", &[money.clone()], Charge::Unknown).await.unwrap_err();
+    ask(&ledger, "a", std::slice::from_ref(&money), Charge::Unknown).await.unwrap();
+    ask(&ledger, "a", std::slice::from_ref(&money), Charge::Unknown).await.unwrap();
+    let refused = ask(&ledger, "a", std::slice::from_ref(&money), Charge::Unknown).await.unwrap_err();
     assert!(
         refused.starts_with("the budget of $0.0005 a day (`budgets[0]`) has $0.0001 left, and this request may take $0.0002; it begins anew at 20"),
         "{refused}"

@@ -9,14 +9,13 @@ use tokio::time::error::Elapsed;
 use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::plugin_call::PluginCall;
-use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, redaction};
+use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, Surroundings, redaction};
 use crate::admission::Admission;
 use crate::children::Withheld;
 use crate::config::{Config, Sampling};
-use crate::environment::Environment;
 use crate::error::Error;
 use crate::guards::{self, Guards};
-use crate::ledger::{Attempt, Charge, Opening, Record, SharedLedger, Spending, input_tokens};
+use crate::ledger::{Attempt, Charge, Opening, Record, Spending, input_tokens};
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
@@ -50,11 +49,10 @@ impl Pipeline {
         rule: &Sampling,
         chain: Vec<ConfiguredPlugin>,
         guards: Guards,
-        http: Arc<Http>,
         config: &Config,
-        env: &Environment,
-        ledger: Option<&Arc<SharedLedger>>,
+        surroundings: Surroundings<'_>,
     ) -> Self {
+        let Surroundings { http, env, ledger } = surroundings;
         let limits = &config.limits;
         let longest = chain.iter().map(|link| link.plugin.limits().deadline).max();
         let deadline = longest.unwrap_or_default().max(limits.deadline);

@@ -44,7 +44,7 @@ pub fn circumstance(fixture: &Value, key: &str) -> Option<String> {
 }
 
 /// Defines the functions that turn the contract's records, generated in the given modules (`types`, then those of `guard`), into a guard's
-/// fixture: `request_json`, `request_verdict_json`, `answer_verdict_json`, `circumstances_of` and `settings_of`. It needs [`wit_conversions`] beside
+/// fixture: `request_json`, `request_verdict_json`, `answer_verdict_json`, `circumstances_of` and `settings_of`. It needs [`wit_conversions`](crate::wit_conversions) beside
 /// it.
 #[macro_export]
 macro_rules! guard_conversions {

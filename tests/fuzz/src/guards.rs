@@ -256,17 +256,16 @@ pub fn judged(input: &[u8]) {
     for _ in 0..=deeds.below(4) {
         deeds.request(&mut after);
     }
-    match of_request(&before, &after) {
-        Err(reason) => crate::check_words(&understudy::text::one_line(&reason, 500)),
-        Ok(()) => {
-            let json = request_json(&after);
-            parsed(&json).unwrap_or_else(|e| panic!("{e}: {json}"));
-            assert!(after.max_tokens <= before.max_tokens && after.messages.len() == before.messages.len());
-            let names = |request: &wit::CreateMessageRequest| -> Vec<String> {
-                request.tools.iter().flatten().map(|tool| tool.name.clone()).collect()
-            };
-            assert!(names(&after).iter().all(|name| names(&before).contains(name)));
-        }
+    if let Err(reason) = of_request(&before, &after) {
+        crate::check_words(&understudy::text::one_line(&reason, 500));
+    } else {
+        let json = request_json(&after);
+        parsed(&json).unwrap_or_else(|e| panic!("{e}: {json}"));
+        assert!(after.max_tokens <= before.max_tokens && after.messages.len() == before.messages.len());
+        let names = |request: &wit::CreateMessageRequest| -> Vec<String> {
+            request.tools.iter().flatten().map(|tool| tool.name.clone()).collect()
+        };
+        assert!(names(&after).iter().all(|name| names(&before).contains(name)));
     }
     let result = CreateMessageResult::from_json(RESULT.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     let before = wit::CreateMessageResult::from(result);

@@ -53,6 +53,7 @@ mod proxy {
     pub mod relay;
     pub mod transport;
 }
+pub mod guards;
 pub mod sandbox;
 /// The records of the contract, as the guests have them.
 pub use understudy_plugin::bindings as wit;

@@ -21,7 +21,19 @@ pub struct Engine;
 
 /// What a component is.
 #[derive(Debug)]
-pub struct ComponentInfo;
+pub struct ComponentInfo {
+    /// Its world.
+    pub world: Result<World, String>,
+}
+
+/// The worlds that the others tell apart.
+#[derive(Debug, PartialEq, Eq)]
+pub enum World {
+    /// A provider.
+    Provider,
+    /// A guard; there is none.
+    Guard,
+}
 
 /// The plugin.
 #[derive(Debug)]
@@ -50,7 +62,8 @@ impl Plugin {
     /// The plugin.
     pub async fn load(_: Arc<Engine>, config: &config::PluginConfig) -> Result<Self, LoadError> {
         let (name, limits) = (config.name.clone(), config.limits.clone());
-        Ok(Self { name, description: Anthropic::describe(), info: ComponentInfo, sha256: String::new(), limits })
+        let info = ComponentInfo { world: Ok(World::Provider) };
+        Ok(Self { name, description: Anthropic::describe(), info, sha256: String::new(), limits })
     }
 
     /// Whether it says that it can carry this.
