@@ -39,7 +39,7 @@ impl<T> Guarded<T> {
     }
 }
 
-#[expect(clippy::unused_async, clippy::unused_self, reason = "guards have something to wait for")]
+#[expect(clippy::unused_async, reason = "guards have something to wait for")]
 impl Guards {
     /// None.
     #[must_use]
