@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::peers::installed;
 use crate::program::{Place, Run, binary, cache, run_within};
 
-/// How long a compiler may take that has to compile its own library first.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// How long a compiler may take that has to compile its own library first, or a component of an interpreter.
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The compile target of Rust's plugins.
 const RUST_TARGET: &str = "wasm32-unknown-unknown";

@@ -5,9 +5,9 @@
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use understudy_tests::author::written;
+use understudy_tests::author::{PATIENCE, written};
 use understudy_tests::peers::Listening;
-use understudy_tests::program::{Place, run};
+use understudy_tests::program::{Place, run, run_within};
 use understudy_tests::session::{Session, sampling};
 
 /// The key that LiteLLM wants.
@@ -26,7 +26,7 @@ fn from_an_empty_folder_to_an_answer(language: &str) {
 
     let mut check = place.understudy(["plugin", "check", "my-own.wasm", "--json"]);
     check.current_dir(folder);
-    let check = run(check, "");
+    let check = run_within(PATIENCE, check, "");
     let report: Value =
         serde_json::from_str(&check.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", check.stdout, check.stderr));
     assert_eq!((report["passed"].as_bool(), check.code()), (Some(true), 0), "{language}: {report:#}");
@@ -107,7 +107,7 @@ fn from_an_empty_folder_to_a_denied_request(language: &str) {
 
     let mut check = place.understudy(["plugin", "check", &format!("{name}.wasm"), "--json"]);
     check.current_dir(folder);
-    let check = run(check, "");
+    let check = run_within(PATIENCE, check, "");
     let report: Value =
         serde_json::from_str(&check.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", check.stdout, check.stderr));
     assert_eq!((report["passed"].as_bool(), check.code()), (Some(true), 0), "{language}: {report:#}");
