@@ -15,7 +15,6 @@
 //! | `budget` | the budgets' periods and counters |
 //! | `chain` | the hashes that make a changed row evident |
 //! | `query` | reading rows and sums; pruning |
-//! | `tests` | all of it together |
 //! | `absent` | the substitute for the file without the feature `ledger` |
 
 #[cfg(not(feature = "ledger"))]

@@ -304,7 +304,7 @@ mod tests {
         assert!(time("2026-11-01").is_ok());
         let now = Timestamp::now().as_millisecond();
         assert!((now - time("24h").unwrap() - 86_400_000).abs() < 60_000);
-        assert_eq!(time("1000y").unwrap(), 0);
+        assert!(time("1000y").unwrap() < 0);
         assert!(time("yesterday").unwrap_err().to_string().contains("how long ago"));
     }
 }

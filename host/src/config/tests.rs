@@ -43,7 +43,7 @@ fn comments_and_trailing_commas_are_allowed_and_other_licence_is_not() {
 fn a_misspelt_key_is_refused_with_the_nearest_one_named() {
     assert_eq!(
         parse(r#"{"plugins": {"a": {"component": "builtin:echo", "endpont": "x"}}}"#).unwrap_err(),
-        "understudy.json: `plugins.a.endpont` is not a key of the config (did you mean `endpoint`?); known here: `component`, `limits`, `trust`, `allow`, `model`, `allowedModels`, `aliases`, `hints`, `models`, `endpoint`, `endpoints`, `credential`, `headers`, `settings`, `imports`, `sha256`"
+        "understudy.json: `plugins.a.endpont` is not a key of the config (did you mean `endpoint`?); known here: `component`, `limits`, `trust`, `settings`, `imports`, `sha256`, `allow`, `model`, `allowedModels`, `aliases`, `hints`, `models`, `prices`, `endpoint`, `endpoints`, `credential`, `headers`"
     );
     assert_eq!(
         parse(r#"{"mcpServer": {}}"#).unwrap_err(),
