@@ -125,14 +125,14 @@ pub(crate) static TOKENS: &[Token] = &[
     // github.blog, "Announcing npm's new access token format" (2021-09-23). It names a checksum, and not what is summed up; tokens in npm's own
     // documentation don't fit GitHub's, so the shape decides.
     checked("npm token", "npm_", Of::Alnum, 36..=36, is_mixed),
-    // pypi.org/help, "How can I use API tokens to authenticate with PyPI?": a macaroon whose location is the index
+    // PyPI's help, "How can I use API tokens to authenticate with PyPI?": a macaroon whose location is the index
     token("PyPI token", "pypi-AgEIcHlwaS5vcmc", Of::Word, 50..=1024),
     token("PyPI token", "pypi-AgENdGVzdC5weXBpLm9yZ", Of::Word, 50..=1024),
     // guides.rubygems.org/api-key-scopes
     token("RubyGems key", "rubygems_", Of::Hex, 48..=48),
     // learn.microsoft.com/nuget/nuget-org/publish-a-package
     checked("NuGet key", "oy2", Of::Lower, 43..=43, is_mixed),
-    // doc.rust-lang.org/cargo/reference/registry-authentication.html, crates.io's tokens
+    // doc.rust-lang.org/cargo/reference/registry-authentication.html
     checked("crates.io token", "cio", Of::Alnum, 32..=32, is_mixed),
     // docs.docker.com/security/access-tokens
     token("Docker Hub token", "dckr_pat_", Of::Word, 27..=40),
