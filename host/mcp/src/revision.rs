@@ -15,8 +15,8 @@ pub const V2026_07_28: &str = "2026-07-28";
 
 /// The revisions that have sessions, the newest first.
 pub const STATEFUL: [&str; 4] = [V2025_11_25, V2025_06_18, V2025_03_26, V2024_11_05];
-/// The revisions that have none, the newest first. Before there is a second one: whoever compares with [`LATEST_STATELESS`] must learn that there
-/// are several (`discover` and the bridges of the relay, `envelope` here).
+/// The revisions that have none, the newest first. `envelope` here, and `discover` and the bridges in the relay, compare with [`LATEST_STATELESS`]
+/// alone: they need a change before a second revision is added.
 pub const STATELESS: [&str; 1] = [V2026_07_28];
 
 /// The newest revision that has sessions.

@@ -36,7 +36,7 @@ struct ActivityState {
     /// The id of the client's `initialize`, until it is answered.
     initialize: Option<Vec<u8>>,
     instructions: Option<String>,
-    /// The client's name, as it says.
+    /// The client's name, as it says; none where several share the server.
     client: Option<String>,
     calls: Vec<KnownCall>,
 }
@@ -96,7 +96,7 @@ impl ServerActivity {
             (Kind::Request, Some(method::INITIALIZE), Some(id)) => {
                 let mut state = self.lock();
                 state.initialize = Some(id.to_vec());
-                state.client = client(line);
+                state.client = client(line).filter(|_| !self.clients.are_several());
             }
             (Kind::Request, Some(method::TOOLS_CALL), Some(id)) => {
                 let mut state = self.lock();
@@ -229,6 +229,9 @@ mod tests {
         let attached = |related_request_id: Option<&[u8]>| {
             activity.context(related_request_id).calls.into_iter().map(|call| call.tool).collect()
         };
+        from_client(&activity, r#"{"id":9,"method":"initialize","params":{"clientInfo":{"name":"one of them"}}}"#);
+        assert_eq!(activity.circumstances(None), Circumstances::default());
+        assert_eq!(activity.circumstances(Some(b"2")).call.unwrap().tool, "b");
         let (none, own, stranger): (Vec<_>, Vec<_>, Vec<_>) =
             (attached(None), attached(Some(b"2")), attached(Some(b"3")));
         assert_eq!((none.len(), own, stranger.len()), (0, vec!["b".to_owned()], 0));

@@ -213,8 +213,10 @@ impl StatelessRelay {
         let unsealed = state.zip(self.seal.as_ref()).and_then(|(state, seal)| seal.unseal(&state, &call.binding()));
         let line = match unsealed {
             None => {
-                if brought.state.is_some() || !brought.responses.is_empty() {
-                    call.spent = self.calls().kept.of(&call.binding(), brought.state.as_deref());
+                if (brought.state.is_some() || !brought.responses.is_empty())
+                    && let Some(spent) = self.calls().kept.of(&call.binding(), brought.state.as_deref())
+                {
+                    call.spent = spent;
                 }
                 line
             }

@@ -32,9 +32,9 @@ impl BetweenRounds {
         }
     }
 
-    /// The client makes the request again.
-    pub(super) fn of(&self, binding: &[u8], state: Option<&RawValue>) -> Spent {
-        self.calls.get(&key(binding, state)).copied().unwrap_or_default()
+    /// The client makes the request again: what has been asked in its course, if it is remembered.
+    pub(super) fn of(&self, binding: &[u8], state: Option<&RawValue>) -> Option<Spent> {
+        self.calls.get(&key(binding, state)).copied()
     }
 }
 

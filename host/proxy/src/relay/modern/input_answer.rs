@@ -17,7 +17,7 @@ use crate::relay::request_needs::{has_results, needs, only_while};
 use crate::relay::request_state::RequestState;
 use understudy::admission::policy::Lowered;
 use understudy::config::Mode;
-use understudy::sampling::{Context, SamplingParams, SamplingRequest};
+use understudy::sampling::{Circumstances, Context, SamplingParams, SamplingRequest};
 
 /// What the server requires, held to the rule.
 pub(super) struct HeldInput {
@@ -172,7 +172,8 @@ impl StatelessRelay {
         let context =
             self.offer.context.then(|| Context { instructions: None, calls: call.tool().into_iter().collect() });
         let params = SamplingParams::Json(params.as_bytes());
-        let circumstances = call.circumstances();
+        let circumstances =
+            if self.sampler.wants_circumstances() { call.circumstances() } else { Circumstances::default() };
         let asked = SamplingRequest { params, context, circumstances, ..SamplingRequest::default() };
         create(&self.sampler, asked, &id).await
     }
