@@ -37,6 +37,7 @@ mod worst_case;
 pub use absent::{Ledger, LedgerError};
 #[cfg(feature = "ledger")]
 pub use chain::{Fault, Verified};
+pub(crate) use entry::Before;
 pub use entry::{Attempt, BudgetRefusal, Charge, Opening, Outcome};
 #[cfg(feature = "ledger")]
 pub use query::{AttemptRow, Content, Filter, Group, RequestRow, Sum};

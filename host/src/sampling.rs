@@ -30,7 +30,7 @@ use crate::config::{self, Config, Sampling};
 use crate::environment::Environment;
 use crate::error::{Error, LoadError};
 use crate::guards::{Guard, Guards};
-use crate::ledger::SharedLedger;
+use crate::ledger::{Attempt, SharedLedger, input_tokens};
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
 use crate::outbound::redact::Secret;
@@ -219,6 +219,18 @@ impl ConfiguredPlugin {
         result.shape(tools).map_err(|e| bad(e.to_string()))
     }
 
+    /// What asking its provider for this may take.
+    fn attempt(&self, model: &str, request: &wit::CreateMessageRequest) -> Attempt {
+        Attempt {
+            plugin: self.plugin.name.clone(),
+            plugin_sha256: self.plugin.sha256.clone(),
+            model: model.to_owned(),
+            price: self.costs.price(model),
+            most_input: input_tokens(request),
+            most_output: request.max_tokens.into(),
+        }
+    }
+
     fn provider_troubles(&self) -> Vec<String> {
         let credential = self.provider_client.missing_credential();
         let endpoint = self.plugin.description.endpoint.as_ref().and(self.provider_client.endpoint().err());
@@ -232,7 +244,9 @@ impl Sampler {
     #[must_use]
     pub fn new(server: &str, rule: &Sampling, chain: Vec<ConfiguredPlugin>, http: Arc<Http>, config: &Config) -> Self {
         let env = Environment::process();
-        let surroundings = Surroundings { http, env: &env, ledger: None };
+        // A ledger without a path of its own has no folder here, so its requests are refused: budgets are never passed over.
+        let ledger = config.ledger.as_ref().map(|ledger| Arc::new(SharedLedger::new(ledger, None)));
+        let surroundings = Surroundings { http, env: &env, ledger: ledger.as_ref() };
         Self::with_guards(server, rule, (chain, Vec::new()), config, surroundings)
     }
 
@@ -392,8 +406,7 @@ impl Sampler {
             return Err(Error::Closed);
         }
         let id = format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed));
-        // Boxed: with the ledger the future is large, and each wrapper would copy it.
-        Box::pin(timeline::keep(&id, self.pipeline().create_message(request, &id))).await
+        timeline::keep(&id, self.pipeline().create_message(request, &id)).await
     }
 }
 

@@ -76,14 +76,14 @@ pub enum Period {
 }
 
 impl Period {
-    /// As the config spells it.
+    /// For how long a limit is, in words.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn each(self) -> &'static str {
         match self {
-            Self::Call => "call",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Month => "month",
+            Self::Call => "a call",
+            Self::Hour => "an hour",
+            Self::Day => "a day",
+            Self::Month => "a month",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::entry::{Attempt, BudgetRefusal, Charge, Closing, Opening};
+use super::entry::{Attempt, Before, BudgetRefusal, Closing, Opening};
 use crate::config::Budget;
 
 /// Why there is no ledger.
@@ -24,12 +24,6 @@ pub enum Ledger {}
 #[derive(Debug, Clone)]
 pub(super) enum OpenRow {}
 
-impl OpenRow {
-    pub(super) fn settled(self) -> Self {
-        match self {}
-    }
-}
-
 #[expect(clippy::unused_async, reason = "the ledger's file takes time")]
 impl Ledger {
     /// None can be opened.
@@ -47,15 +41,15 @@ impl Ledger {
     pub(super) async fn reserve(
         &self,
         _: &Opening,
-        _: Option<OpenRow>,
-        _: Charge,
+        _: &mut Option<OpenRow>,
+        _: Before,
         _: &Attempt,
         _: &[Budget],
-    ) -> Result<Result<OpenRow, BudgetRefusal>, LedgerError> {
+    ) -> Result<Result<(), BudgetRefusal>, LedgerError> {
         match *self {}
     }
 
-    pub(super) async fn close(&self, _: &Opening, _: Option<OpenRow>, _: &Closing) -> Result<(), LedgerError> {
+    pub(super) async fn close(&self, _: &Opening, _: &mut Option<OpenRow>, _: &Closing) -> Result<(), LedgerError> {
         match *self {}
     }
 }

@@ -1,17 +1,19 @@
 //! The budgets' periods and counters.
 //!
-//! A counter holds what the requests of a scope (all, a server, a plugin, a tool call) have spent and reserved in a period. It is made from the rows
-//! when a budget first needs it, and from then on each process changes it with every row, whether its own config has that budget or not.
+//! A counter holds what the requests of a scope (all, a server, a plugin, both) have spent and reserved in a period. It is made from the rows when a
+//! budget first needs it. From then on every process changes it with every row, whether its own config has that budget or not. A tool call has no
+//! counter: its rows are few, and are summed each time.
 
 use jiff::{Timestamp, ToSpan, Unit, ZonedDateTime, ZonedDateTimeRound};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::entry::BudgetRefusal;
 use crate::config::{Budget, Period};
 use crate::money::NanoDollars;
 
-/// What a request takes of a budget.
+/// What is taken of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Amount {
     pub(super) requests: i64,
@@ -30,7 +32,22 @@ impl Amount {
     }
 }
 
-/// The scopes that a request falls under.
+/// What an attempt takes. A request is one request for its server, however many plugins are asked, and one for each of these plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Of budgets that are for any plugin.
+    pub(super) of_any: Amount,
+    /// Of budgets that are for this plugin.
+    pub(super) of_plugin: Amount,
+}
+
+impl Taken {
+    fn of(&self, budget: &Budget) -> Amount {
+        if budget.plugin.is_some() { self.of_plugin } else { self.of_any }
+    }
+}
+
+/// The scopes that an attempt falls under.
 #[derive(Debug, Clone)]
 pub(super) struct Scopes {
     pub(super) server: String,
@@ -38,22 +55,12 @@ pub(super) struct Scopes {
     pub(super) call: Option<String>,
 }
 
-impl Scopes {
-    /// The names of their counters. Those of a server and a plugin together are kept too: a budget may name both.
-    fn names(&self) -> [String; 5] {
-        let Self { server, plugin, call } = self;
-        let call = call.as_deref().unwrap_or_default();
-        [
-            "all".to_owned(),
-            json!(["server", server]).to_string(),
-            json!(["plugin", plugin]).to_string(),
-            json!(["server", server, "plugin", plugin]).to_string(),
-            json!(["call", call]).to_string(),
-        ]
-    }
+/// The name of the counter of a server, a plugin, both or all.
+fn scope(server: Option<&str>, plugin: Option<&str>) -> String {
+    json!({ "server": server, "plugin": plugin }).to_string()
 }
 
-/// The period of a budget that a time is in, in milliseconds since 1970: from its beginning to before its end.
+/// The period of a budget that a time is in, in milliseconds since 1970: from its beginning to before its end. For a call that is all time.
 pub(super) fn window(period: Period, now: &ZonedDateTime) -> Result<(i64, i64), jiff::Error> {
     let (begins, ends) = match period {
         Period::Call => return Ok((0, i64::MAX)),
@@ -88,13 +95,13 @@ pub(super) async fn check(
     connection: &mut SqliteConnection,
     budget: &Budget,
     scopes: &Scopes,
-    more: Amount,
+    taken: &Taken,
     now: &ZonedDateTime,
 ) -> Result<Result<(), BudgetRefusal>, sqlx::Error> {
     let Ok((begins, ends)) = window(budget.per, now) else {
         return Err(sqlx::Error::Protocol(format!("the time {now} is outside of what can be counted")));
     };
-    let spent = counter(connection, budget, scopes, (begins, ends)).await?;
+    let (more, spent) = (taken.of(budget), spent(connection, budget, scopes, (begins, ends)).await?);
     let anew = Timestamp::from_millisecond(ends).ok().filter(|_| budget.per != Period::Call);
     let zone = now.time_zone();
     let refuse = |of, limit: String, left: String, needed: String| {
@@ -108,9 +115,9 @@ pub(super) async fn check(
             || "it is that of one tool call".to_owned(),
             |anew| format!("it begins anew at {}", anew.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z")),
         );
-        let (key, per) = (&budget.key, budget.per.name());
+        let (key, each) = (&budget.key, budget.per.each());
         let reason = format!(
-            "the budget{whose} of {limit} a {per} (`{key}`) has {left} left, and this request may take {needed}; {then}"
+            "the budget{whose} of {limit} {each} (`{key}`) has {left} left, and this request may take {needed}; {then}"
         );
         Ok(Err(BudgetRefusal {
             budget: key.clone(),
@@ -144,49 +151,52 @@ pub(super) async fn check(
     Ok(Ok(()))
 }
 
-/// The counter of a budget; made from the rows if it isn't there.
-async fn counter(
+/// What a budget's requests have spent and reserved in its period.
+async fn spent(
     connection: &mut SqliteConnection,
     budget: &Budget,
     scopes: &Scopes,
-    (begins, ends): (i64, i64),
+    window: (i64, i64),
 ) -> sqlx::Result<Amount> {
-    let [all, server, plugin, both, call] = scopes.names();
-    let scope = match (budget.per, &budget.server, &budget.plugin) {
-        (Period::Call, ..) => call,
-        (_, None, None) => all,
-        (_, Some(_), None) => server,
-        (_, None, Some(_)) => plugin,
-        (_, Some(_), Some(_)) => both,
-    };
+    if budget.per == Period::Call {
+        return sum(connection, budget, scopes.call.as_deref(), window).await;
+    }
+    let scope = scope(budget.server.as_deref(), budget.plugin.as_deref());
+    let (begins, ends) = window;
     let read = "SELECT requests, tokens, cost FROM counters WHERE scope = ? AND begins = ? AND ends = ?";
     let read = sqlx::query_as(read).bind(&scope).bind(begins).bind(ends);
     if let Some((requests, tokens, cost)) = read.fetch_optional(&mut *connection).await? {
         return Ok(Amount { requests, tokens, cost: NanoDollars(cost) });
     }
-    // A sum that doesn't fit is an error of SQLite; as many as can be counted will do.
-    let sum = "SELECT count(DISTINCT request), CAST(min(total(tokens), 9e18) AS INTEGER), CAST(min(total(cost), 9e18) AS INTEGER)
-        FROM (SELECT a.request, a.tokens, a.cost FROM attempts a JOIN requests r ON r.id = a.request
-        WHERE a.opened >= ? AND a.opened < ? AND (? IS NULL OR r.server = ?) AND (? IS NULL OR a.plugin = ?) AND (? IS NULL OR r.call = ?))";
-    let (server, plugin) = match budget.per {
-        Period::Call => (None, None),
-        _ => (budget.server.as_ref(), budget.plugin.as_ref()),
-    };
-    let call = scopes.call.as_ref().filter(|_| budget.per == Period::Call);
-    let (requests, tokens, cost): (i64, i64, i64) = sqlx::query_as(sum)
-        .bind(begins)
-        .bind(ends)
-        .bind(server)
-        .bind(server)
-        .bind(plugin)
-        .bind(plugin)
-        .bind(call)
-        .bind(call)
-        .fetch_one(&mut *connection)
-        .await?;
+    let all = sum(connection, budget, None, window).await?;
+    let Amount { requests, tokens, cost } = all;
     let add =
         sqlx::query("INSERT INTO counters (scope, begins, ends, requests, tokens, cost) VALUES (?, ?, ?, ?, ?, ?)");
-    add.bind(&scope).bind(begins).bind(ends).bind(requests).bind(tokens).bind(cost).execute(connection).await?;
+    add.bind(&scope).bind(begins).bind(ends).bind(requests).bind(tokens).bind(cost.0).execute(connection).await?;
+    Ok(all)
+}
+
+/// The same from the rows: those of a call, if one is given.
+async fn sum(
+    connection: &mut SqliteConnection,
+    budget: &Budget,
+    call: Option<&str>,
+    (begins, ends): (i64, i64),
+) -> sqlx::Result<Amount> {
+    // A sum that doesn't fit is an error of SQLite; as many as can be counted will do.
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "SELECT count(DISTINCT a.request), CAST(min(total(a.tokens), 9e18) AS INTEGER), CAST(min(total(a.cost), 9e18) AS INTEGER)
+         FROM attempts a JOIN requests r ON r.id = a.request WHERE a.opened >= ",
+    );
+    query.push_bind(begins).push(" AND a.opened < ").push_bind(ends);
+    for (column, value) in
+        [("r.server", budget.server.as_deref()), ("a.plugin", budget.plugin.as_deref()), ("r.call", call)]
+    {
+        if let Some(value) = value {
+            query.push(" AND ").push(column).push(" = ").push_bind(value.to_owned());
+        }
+    }
+    let (requests, tokens, cost) = query.build_query_as().fetch_one(connection).await?;
     Ok(Amount { requests, tokens, cost: NanoDollars(cost) })
 }
 
@@ -195,19 +205,21 @@ pub(super) async fn count(
     connection: &mut SqliteConnection,
     scopes: &Scopes,
     at: i64,
-    more: Amount,
+    taken: &Taken,
 ) -> sqlx::Result<()> {
-    if more == Amount::default() {
-        return Ok(());
-    }
+    let (server, plugin) = (Some(scopes.server.as_str()), Some(scopes.plugin.as_str()));
+    let groups = [
+        (taken.of_any, [scope(None, None), scope(server, None)]),
+        (taken.of_plugin, [scope(None, plugin), scope(server, plugin)]),
+    ];
     // Sums stop well before they would overflow.
     let update = "UPDATE counters SET requests = requests + ?, tokens = min(tokens + ?, 4000000000000000000),
-        cost = min(cost + ?, 4000000000000000000) WHERE scope IN (?, ?, ?, ?, ?) AND begins <= ? AND ends > ?";
+        cost = min(cost + ?, 4000000000000000000) WHERE scope IN (?, ?) AND begins <= ? AND ends > ?";
     let most = 4_000_000_000_000_000_000;
-    let query = sqlx::query(update).bind(more.requests).bind(more.tokens.min(most)).bind(more.cost.0.min(most));
-    let names = scopes.names();
-    let query = names.iter().fold(query, sqlx::query::Query::bind);
-    query.bind(at).bind(at).execute(connection).await?;
+    for (more, [one, other]) in groups.iter().filter(|(more, _)| *more != Amount::default()) {
+        let query = sqlx::query(update).bind(more.requests).bind(more.tokens.min(most)).bind(more.cost.0.min(most));
+        query.bind(one).bind(other).bind(at).bind(at).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

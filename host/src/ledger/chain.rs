@@ -1,8 +1,8 @@
 //! The chain of hashes that makes a changed or missing row evident.
 //!
 //! Each step of a request (`open`, `attempt`, `close`) and each pruning adds a link: SHA-256 over the link before, and over the columns that the
-//! step wrote, as a JSON array. Whoever changes or removes a row has to compute all later links anew; a head that was noted elsewhere
-//! (`understudy ledger verify` prints it) shows that too.
+//! step wrote, as a JSON array. A row that is changed or removed no longer fits its link, unless all later links are computed anew. Then the head
+//! (the last hash, which `understudy ledger verify` prints) differs from one that was noted before.
 
 use std::collections::BTreeSet;
 

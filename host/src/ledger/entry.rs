@@ -57,6 +57,17 @@ pub enum Charge {
     Unknown,
 }
 
+/// What has become of the reservation before, when another one is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Its plugin has answered or failed, and has cost this.
+    Over(Charge),
+    /// Its exchange was answered, and the plugin wants another one. What both cost is known at the end.
+    Answered,
+    /// Its exchange broke off, and is made again: it counts as the worst case.
+    Lost,
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::chain::{self, Kind};
@@ -150,10 +151,7 @@ impl Ledger {
             }
             rows.reverse();
             for row in &mut rows {
-                let attempts = sqlx::query("SELECT * FROM attempts WHERE request = ? ORDER BY id").bind(row.id);
-                for read in attempts.fetch_all(&mut *connection).await? {
-                    row.attempts.push(attempt(&read)?);
-                }
+                row.attempts = attempts(&mut connection, row.id).await?;
             }
             Ok(rows)
         };
@@ -170,10 +168,7 @@ impl Ledger {
             let found = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id);
             let Some(found) = found.fetch_optional(&mut *connection).await? else { return Ok(None) };
             let mut row = request(&found)?;
-            let attempts = sqlx::query("SELECT * FROM attempts WHERE request = ? ORDER BY id").bind(id);
-            for read in attempts.fetch_all(&mut *connection).await? {
-                row.attempts.push(attempt(&read)?);
-            }
+            row.attempts = attempts(&mut connection, id).await?;
             let content = sqlx::query_as("SELECT question, answer FROM contents WHERE request = ?").bind(id);
             let content: Option<(String, Option<String>)> = content.fetch_optional(&mut *connection).await?;
             Ok(Some((row, content.map(|(question, answer)| Content { question, answer }))))
@@ -202,7 +197,7 @@ impl Ledger {
         query.push(" GROUP BY 1 ORDER BY ").push(if group == Group::Day { "1" } else { "cost DESC, tokens DESC, 1" });
         let mut connection = self.lock().await;
         let rows = query.build().fetch_all(&mut *connection).await.map_err(|e| self.failed(&e))?;
-        let sum = |row: &sqlx::sqlite::SqliteRow| {
+        let sum = |row: &SqliteRow| {
             let cost = NanoDollars(row.try_get("cost")?);
             Ok(Sum {
                 name: row.try_get("name")?,
@@ -235,7 +230,7 @@ impl Ledger {
             let Some(last) = last else { return Ok(0) };
             let removed =
                 sqlx::query("DELETE FROM requests WHERE id <= ?").bind(last).execute(&mut *transaction).await?;
-            let old = sqlx::query("DELETE FROM counters WHERE ends < ? OR begins = 0").bind(before);
+            let old = sqlx::query("DELETE FROM counters WHERE ends < ?").bind(before);
             old.execute(&mut *transaction).await?;
             chain::add(&mut transaction, Kind::Prune, last, 0).await?;
             transaction.commit().await?;
@@ -277,7 +272,7 @@ fn time(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds).map_or_else(|_| milliseconds.to_string(), |time| time.to_string())
 }
 
-fn request(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<RequestRow> {
+fn request(row: &SqliteRow) -> sqlx::Result<RequestRow> {
     let cost = NanoDollars(row.try_get("cost")?);
     Ok(RequestRow {
         id: row.try_get("id")?,
@@ -301,7 +296,13 @@ fn request(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<RequestRow> {
     })
 }
 
-fn attempt(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<AttemptRow> {
+/// The attempts of a request, in order.
+async fn attempts(connection: &mut SqliteConnection, request: i64) -> sqlx::Result<Vec<AttemptRow>> {
+    let rows = sqlx::query("SELECT * FROM attempts WHERE request = ? ORDER BY id").bind(request);
+    rows.fetch_all(connection).await?.iter().map(attempt).collect()
+}
+
+fn attempt(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
     Ok(AttemptRow {
         plugin: row.try_get("plugin")?,
         plugin_sha256: row.try_get("plugin_sha256")?,

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::task::{JoinError, JoinHandle};
 
-use super::entry::{Attempt, Charge, Closing, Opening, Outcome};
+use super::entry::{Attempt, Before, Charge, Closing, Opening, Outcome};
 use super::{Ledger, LedgerError, OpenRow};
 use crate::config::{Budget, Config, LedgerConfig, OnLedgerFailure, Recorded};
 use crate::error::Error;
@@ -17,6 +18,9 @@ use crate::text::one_line;
 /// How long contents are kept where the config doesn't say.
 const KEEP: Duration = Duration::from_hours(30 * 24);
 
+/// How often old contents are removed, and rows closed whose process is gone.
+const TIDY: Duration = Duration::from_hours(1);
+
 /// A ledger that is opened when the first request needs it, and shared by all servers.
 #[derive(Debug)]
 pub(crate) struct SharedLedger {
@@ -24,28 +28,29 @@ pub(crate) struct SharedLedger {
     /// How long contents are kept.
     keep: Duration,
     ledger: OnceCell<Ledger>,
+    /// When it was tidied last, in milliseconds since 1970.
+    tidied: AtomicI64,
 }
 
 impl SharedLedger {
     /// At the config's path, or else in this folder.
     pub(crate) fn new(config: &LedgerConfig, folder: Option<&Path>) -> Self {
         let path = config.path.clone().or_else(|| Some(path_in(folder?)));
-        Self { path, keep: config.keep.unwrap_or(KEEP), ledger: OnceCell::new() }
+        let keep = config.keep.unwrap_or(KEEP);
+        Self { path, keep, ledger: OnceCell::new(), tidied: AtomicI64::new(0) }
     }
 
-    /// Contents of before this time are removed, in milliseconds since 1970.
-    fn keep_from(&self) -> i64 {
-        now().saturating_sub(milliseconds(self.keep))
-    }
-
-    /// The ledger. An attempt to open it that failed is made again.
-    pub(crate) async fn get(&self) -> Result<&Ledger, LedgerError> {
-        let open = || async {
-            let ledger = Ledger::open(self.path.as_deref().ok_or(LedgerError::NoFolder)?).await?;
-            ledger.tidy(self.keep_from()).await?;
-            Ok(ledger)
-        };
-        self.ledger.get_or_try_init(open).await
+    /// The ledger, tidied within the last hour. An attempt to open it that failed is made again.
+    async fn get(&self) -> Result<&Ledger, LedgerError> {
+        let open = || async { Ledger::open(self.path.as_deref().ok_or(LedgerError::NoFolder)?).await };
+        let ledger = self.ledger.get_or_try_init(open).await?;
+        let (now, last) = (now(), self.tidied.load(Ordering::Relaxed));
+        let is_due = now.saturating_sub(last) >= milliseconds(TIDY) || now < last;
+        // Of several requests one does it.
+        if is_due && self.tidied.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            ledger.tidy(now.saturating_sub(milliseconds(self.keep))).await?;
+        }
+        Ok(ledger)
     }
 }
 
@@ -96,13 +101,18 @@ impl Spending {
 }
 
 /// One request. When it is dropped before [`close`](Self::close), its row says that it was cancelled.
+///
+/// Each step runs in a task of its own, which goes on when the request is given up: no step is half done, and the next one begins after it.
 #[derive(Debug)]
 pub(crate) struct Record {
     spending: Arc<Spending>,
-    opening: Opening,
-    row: Option<OpenRow>,
+    opening: Arc<Opening>,
+    row: Arc<Mutex<Option<OpenRow>>>,
+    /// What the attempts that aren't settled have cost, as far as it is known.
     charge: Charge,
     tries: u32,
+    /// Whether the ledger failed at the last reservation, and the request went on all the same.
+    is_unrecorded: bool,
     is_closed: bool,
 }
 
@@ -110,85 +120,92 @@ impl Record {
     /// A request that has come; it is answered within `deadline`.
     pub(crate) fn begin(spending: &Arc<Spending>, opening: Opening, params: &[u8], deadline: Duration) -> Self {
         let now = now();
+        let content = matches!(spending.recorded, Recorded::Content);
         let opening = Opening {
             opened: now,
             until: now.saturating_add(milliseconds(deadline)),
             content_sha256: hex::encode(Sha256::digest(params)),
-            content: matches!(spending.recorded, Recorded::Content)
-                .then(|| String::from_utf8_lossy(params).into_owned()),
+            content: content.then(|| String::from_utf8_lossy(params).into_owned()),
             ..opening
         };
-        Self { spending: Arc::clone(spending), opening, row: None, charge: Charge::Nothing, tries: 0, is_closed: false }
+        Self {
+            spending: Arc::clone(spending),
+            opening: Arc::new(opening),
+            row: Arc::default(),
+            charge: Charge::Nothing,
+            tries: 0,
+            is_unrecorded: false,
+            is_closed: false,
+        }
     }
 
     /// The models that the server wished for.
     pub(crate) fn wishes(&mut self, hints: &str) {
-        self.opening.hints = one_line(hints, 500);
+        Arc::make_mut(&mut self.opening).hints = one_line(hints, 500);
     }
 
-    /// Reserves the worst case of asking a provider.
+    /// Reserves the worst case of asking the first plugin, or the next one of the chain.
     ///
     /// # Errors
-    /// [`Error::Budget`] if a budget hasn't so much left, [`Error::Ledger`] if it can't be written down.
-    pub(crate) async fn reserve(&mut self, attempt: Attempt) -> Result<(), Error> {
-        let spending = Arc::clone(&self.spending);
+    /// [`Error::Budget`] if a budget has too little left, [`Error::Ledger`] if it can't be written down.
+    pub(crate) async fn reserve(&mut self, attempt: &Attempt) -> Result<(), Error> {
+        let before = Before::Over(self.charge);
+        self.reserve_after(before, attempt).await
+    }
+
+    /// Reserves the worst case of one more exchange with the provider of a plugin.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub(crate) async fn reserve_after(&mut self, before: Before, attempt: &Attempt) -> Result<(), Error> {
         let is_for = |budget: &&Budget| budget.plugin.as_ref().is_none_or(|plugin| *plugin == attempt.plugin);
         if attempt.price.is_none()
-            && let Some(budget) = spending.budgets.iter().filter(is_for).find(|budget| budget.money.is_some())
+            && let Some(budget) = self.spending.budgets.iter().filter(is_for).find(|budget| budget.money.is_some())
         {
-            return Err(unknown_price(&attempt, budget));
+            return Err(unknown_price(attempt, budget));
         }
-        let (row, charge) = (self.row.take(), std::mem::replace(&mut self.charge, Charge::Unknown));
-        let kept = row.clone();
-        let reserved = match spending.ledger.get().await {
-            Ok(ledger) => ledger.reserve(&self.opening, row, charge, &attempt, &spending.budgets).await,
-            Err(error) => Err(error),
-        };
-        match reserved {
-            Ok(Ok(row)) => {
-                self.row = Some(row);
-                Ok(())
+        let (opening, spending, row) = (Arc::clone(&self.opening), Arc::clone(&self.spending), Arc::clone(&self.row));
+        let attempt = attempt.clone();
+        let step = tokio::spawn(async move {
+            let mut row = row.lock().await;
+            spending.ledger.get().await?.reserve(&opening, &mut row, before, &attempt, &spending.budgets).await
+        });
+        let broken = |e: JoinError| Error::Ledger { reason: format!("the ledger's task has ended: {e}") };
+        match step.await.map_err(broken)? {
+            Ok(Ok(())) => {
+                self.is_unrecorded = false;
+                // A plugin that has just been chosen hasn't asked yet.
+                self.charge = if matches!(before, Before::Over(_)) { Charge::Nothing } else { Charge::Unknown };
             }
             Ok(Err(refusal)) => {
-                // The attempt before is settled.
-                (self.row, self.charge) = (kept.map(OpenRow::settled), Charge::Nothing);
                 let data = Box::new(refusal.data());
-                Err(Error::Budget { reason: refusal.reason, data })
+                return Err(Error::Budget { reason: refusal.reason, data });
             }
             Err(error) => {
-                (self.row, self.charge) = (kept, charge);
-                spending.failed(&error)
+                self.spending.failed(&error)?;
+                self.is_unrecorded = true;
             }
+        }
+        Ok(())
+    }
+
+    /// What the plugin that was asked last has cost, as far as it is known.
+    pub(crate) const fn charge(&mut self, charge: Charge) {
+        if !self.is_unrecorded {
+            self.charge = charge;
         }
     }
 
-    /// What the attempt that was reserved last has cost, as far as it is known.
-    pub(crate) const fn charge(&mut self, charge: Charge) {
-        self.charge = charge;
-    }
-
-    /// A provider is asked once more.
+    /// A provider was asked so many times more.
     pub(crate) const fn tried(&mut self, tries: u32) {
         self.tries = self.tries.saturating_add(tries);
     }
 
-    /// Writes how the request ended.
-    ///
-    /// # Errors
-    /// [`Error::Ledger`], for an answer that can't be written down.
-    pub(crate) async fn close(mut self, outcome: &Result<String, Error>) -> Result<(), Error> {
+    /// Writes how the request ended. If that fails, its row stays open, and counts as the worst case: what was asked is answered.
+    pub(crate) async fn close(mut self, outcome: &Result<String, Error>) {
         self.is_closed = true;
-        let closing = self.closing(outcome);
-        let closed = match self.spending.ledger.get().await {
-            Ok(ledger) => ledger.close(&self.opening, self.row.take(), &closing).await,
-            Err(error) => Err(error),
-        };
-        closed.or_else(|error| self.spending.failed(&error))
-    }
-
-    fn closing(&self, outcome: &Result<String, Error>) -> Closing {
         let answer = outcome.as_ref().ok();
-        Closing {
+        let closing = Closing {
             outcome: match outcome {
                 Ok(_) => Outcome::Answered,
                 Err(error) if error.is_refusal() => Outcome::Refused,
@@ -199,17 +216,33 @@ impl Record {
             answer_sha256: answer.map(|answer| hex::encode(Sha256::digest(answer))),
             tries: self.tries,
             charge: self.charge,
-        }
+        };
+        // The task says itself what went wrong.
+        let _ = self.end(closing).await;
+    }
+
+    /// Begins to write the end of the row.
+    fn end(&self, closing: Closing) -> JoinHandle<()> {
+        let (opening, spending, row) = (Arc::clone(&self.opening), Arc::clone(&self.spending), Arc::clone(&self.row));
+        tokio::spawn(async move {
+            let mut row = row.lock().await;
+            let closed = match spending.ledger.get().await {
+                Ok(ledger) => ledger.close(&opening, &mut row, &closing).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = closed {
+                tracing::warn!(request = opening.request, "{error}");
+            }
+        })
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if self.is_closed {
+        // Outside of a runtime there is nobody left to write: the row counts as interrupted.
+        if self.is_closed || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        // Outside of a runtime there is nobody left to write: the row counts as interrupted.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let closing = Closing {
             outcome: Outcome::Cancelled,
             reason: Some("the request was given up".to_owned()),
@@ -218,16 +251,7 @@ impl Drop for Record {
             tries: self.tries,
             charge: self.charge,
         };
-        let (spending, opening, row) = (Arc::clone(&self.spending), std::mem::take(&mut self.opening), self.row.take());
-        runtime.spawn(async move {
-            let closed = match spending.ledger.get().await {
-                Ok(ledger) => ledger.close(&opening, row, &closing).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = closed {
-                tracing::warn!("{error}");
-            }
-        });
+        drop(self.end(closing));
     }
 }
 

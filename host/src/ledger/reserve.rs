@@ -1,11 +1,13 @@
 //! The steps of a request: reserve, settle, close. Each is one transaction.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, ZonedDateTime};
 use sqlx::sqlite::SqliteConnection;
 
-use super::budget::{self, Amount, Scopes};
+use super::budget::{self, Amount, Scopes, Taken};
 use super::chain::{self, Kind};
-use super::entry::{Attempt, BudgetRefusal, Charge, Closing, Opening, Outcome};
+use super::entry::{Attempt, Before, BudgetRefusal, Charge, Closing, Opening, Outcome};
 use super::store::{Ledger, LedgerError, begin};
 use crate::config::Budget;
 use crate::money::NanoDollars;
@@ -18,20 +20,23 @@ const GRACE: i64 = 60_000;
 const OLD: i64 = 7 * 24 * 3600 * 1000;
 
 /// A request that has a row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct OpenRow {
-    pub(super) id: i64,
-    scopes: Scopes,
-    attempt: Option<OpenAttempt>,
+    id: i64,
+    /// The attempts that aren't settled: those of one plugin, in order.
+    pending: Vec<OpenAttempt>,
     /// How many attempts have a row.
     attempts: i64,
+    /// The plugins that were to be asked.
+    plugins: BTreeSet<String>,
 }
 
-/// The attempt that has not been settled.
+/// An attempt that isn't settled.
 #[derive(Debug, Clone)]
 struct OpenAttempt {
     id: i64,
     opened: i64,
+    scopes: Scopes,
     attempt: Attempt,
     reserved: Amount,
 }
@@ -42,33 +47,28 @@ pub(super) fn signed(number: u64) -> i64 {
 }
 
 impl OpenRow {
-    /// The same row, once its last attempt is settled.
-    pub(super) fn settled(self) -> Self {
-        Self { attempt: None, ..self }
-    }
-}
-
-impl Attempt {
-    fn worst_case(&self) -> Amount {
-        let cost = self.price.map(|price| price.at_most(self.most_input, self.most_output)).unwrap_or_default();
-        Amount { requests: 1, tokens: signed(self.most_input.saturating_add(self.most_output)), cost }
+    /// What an attempt takes: its worst case, and a request of each budget that hasn't counted this request yet.
+    fn taken(&self, attempt: &Attempt) -> Taken {
+        let cost = attempt.price.map(|price| price.at_most(attempt.most_input, attempt.most_output));
+        let tokens = signed(attempt.most_input.saturating_add(attempt.most_output));
+        let of = |is_new: bool| Amount { requests: is_new.into(), tokens, cost: cost.unwrap_or_default() };
+        Taken { of_any: of(self.plugins.is_empty()), of_plugin: of(!self.plugins.contains(&attempt.plugin)) }
     }
 }
 
 impl Ledger {
     /// Reserves the worst case of an attempt against all budgets that it falls under, and writes it down. The first attempt of a request opens its
-    /// row; the one before is settled by `charge`.
+    /// row, which is then in `row`. An error leaves `row` as it was.
     pub(super) async fn reserve(
         &self,
         opening: &Opening,
-        row: Option<OpenRow>,
-        charge: Charge,
+        row: &mut Option<OpenRow>,
+        before: Before,
         attempt: &Attempt,
         budgets: &[Budget],
-    ) -> Result<Result<OpenRow, BudgetRefusal>, LedgerError> {
-        let now = ZonedDateTime::now();
+    ) -> Result<Result<(), BudgetRefusal>, LedgerError> {
         let mut connection = self.lock().await;
-        let step = reserve(&mut connection, opening, row, charge, attempt, budgets, &now);
+        let step = reserve(&mut connection, opening, row, before, attempt, budgets);
         step.await.map_err(|e| self.failed(&e))
     }
 
@@ -76,11 +76,11 @@ impl Ledger {
     pub(super) async fn close(
         &self,
         opening: &Opening,
-        row: Option<OpenRow>,
+        row: &mut Option<OpenRow>,
         closing: &Closing,
     ) -> Result<(), LedgerError> {
         let mut connection = self.lock().await;
-        close(&mut connection, opening, row, closing).await.map_err(|e| self.failed(&e))
+        close(&mut connection, opening, row.take(), closing).await.map_err(|e| self.failed(&e))
     }
 
     /// Closes the rows of requests whose process ended before they did: they count as their worst case. Removes contents of before `keep_from`, and
@@ -100,40 +100,44 @@ impl Ledger {
 async fn reserve(
     connection: &mut SqliteConnection,
     opening: &Opening,
-    row: Option<OpenRow>,
-    charge: Charge,
+    row: &mut Option<OpenRow>,
+    before: Before,
     attempt: &Attempt,
     budgets: &[Budget],
-    now: &ZonedDateTime,
-) -> sqlx::Result<Result<OpenRow, BudgetRefusal>> {
+) -> sqlx::Result<Result<(), BudgetRefusal>> {
     let scopes = Scopes { server: opening.server.clone(), plugin: attempt.plugin.clone(), call: opening.call.clone() };
-    let at = now.timestamp().as_millisecond();
-    let mut reserved = attempt.worst_case();
     let mut transaction = begin(connection).await?;
-    let mut row = row;
-    if let Some(row) = &mut row {
-        settle(&mut transaction, row, charge, at).await?;
-        // It is one request, however many are asked.
-        reserved.requests = 0;
+    // Waiting for other processes may have taken seconds.
+    let now = ZonedDateTime::now();
+    let at = now.timestamp().as_millisecond();
+    let is_first = row.is_none();
+    let mut next = row.clone().unwrap_or_default();
+    match before {
+        Before::Answered => {}
+        Before::Over(charge) => settle_all(&mut transaction, &mut next, charge, at).await?,
+        Before::Lost => {
+            if let Some(lost) = next.pending.pop() {
+                settle(&mut transaction, &lost, Charge::Unknown, at).await?;
+            }
+        }
     }
+    let taken = next.taken(attempt);
     for budget in budgets.iter().filter(|budget| budget::applies(budget, &scopes)) {
-        if let Err(refusal) = budget::check(&mut transaction, budget, &scopes, reserved, now).await? {
+        if let Err(refusal) = budget::check(&mut transaction, budget, &scopes, &taken, &now).await? {
             // What was settled stays, and so do counters that were made.
             transaction.commit().await?;
+            *row = row.take().map(|_| next);
             return Ok(Err(refusal));
         }
     }
-    let is_first = row.is_none();
-    let mut row = match row {
-        Some(row) => row,
-        None => {
-            OpenRow { id: open(&mut transaction, opening).await?, scopes: scopes.clone(), attempt: None, attempts: 0 }
-        }
-    };
+    if is_first {
+        next.id = open(&mut transaction, opening).await?;
+    }
+    let reserved = taken.of_any;
     let add = "INSERT INTO attempts (request, opened, plugin, plugin_sha256, model, reserved_tokens, reserved_cost, is_priced, tokens, cost)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let added = sqlx::query(add)
-        .bind(row.id)
+        .bind(next.id)
         .bind(at)
         .bind(&attempt.plugin)
         .bind(&attempt.plugin_sha256)
@@ -145,15 +149,17 @@ async fn reserve(
         .bind(reserved.cost.0)
         .execute(&mut *transaction)
         .await?;
-    sum_up(&mut transaction, row.id).await?;
-    budget::count(&mut transaction, &scopes, at, reserved).await?;
+    sum_up(&mut transaction, next.id).await?;
+    budget::count(&mut transaction, &scopes, at, &taken).await?;
     let kind = if is_first { Kind::Open } else { Kind::Attempt };
-    chain::add(&mut transaction, kind, row.id, row.attempts).await?;
+    chain::add(&mut transaction, kind, next.id, next.attempts).await?;
     transaction.commit().await?;
-    row.scopes = scopes;
-    row.attempts += 1;
-    row.attempt = Some(OpenAttempt { id: added.last_insert_rowid(), opened: at, attempt: attempt.clone(), reserved });
-    Ok(Ok(row))
+    next.attempts += 1;
+    next.plugins.insert(attempt.plugin.clone());
+    let id = added.last_insert_rowid();
+    next.pending.push(OpenAttempt { id, opened: at, scopes, attempt: attempt.clone(), reserved });
+    *row = Some(next);
+    Ok(Ok(()))
 }
 
 /// Writes the row of a request; its id.
@@ -187,9 +193,22 @@ async fn sum_up(connection: &mut SqliteConnection, request: i64) -> sqlx::Result
     Ok(())
 }
 
-/// Replaces the reservation of the last attempt by what it cost.
-async fn settle(connection: &mut SqliteConnection, row: &mut OpenRow, charge: Charge, at: i64) -> sqlx::Result<()> {
-    let Some(OpenAttempt { id, opened, attempt, reserved }) = row.attempt.take() else { return Ok(()) };
+/// Settles what isn't settled. What the provider counted is of all exchanges of a plugin together, and stands in the last one's row.
+async fn settle_all(connection: &mut SqliteConnection, row: &mut OpenRow, charge: Charge, at: i64) -> sqlx::Result<()> {
+    let last = row.pending.pop();
+    let others = if matches!(charge, Charge::Counted(_)) { Charge::Nothing } else { charge };
+    for pending in row.pending.drain(..) {
+        settle(connection, &pending, others, at).await?;
+    }
+    match last {
+        Some(last) => settle(connection, &last, charge, at).await,
+        None => Ok(()),
+    }
+}
+
+/// Replaces the reservation of an attempt by what it cost.
+async fn settle(connection: &mut SqliteConnection, pending: &OpenAttempt, charge: Charge, at: i64) -> sqlx::Result<()> {
+    let OpenAttempt { id, opened, scopes, attempt, reserved } = pending;
     let (tokens, cost) = match charge {
         Charge::Nothing => (Some(Tokens::default()), NanoDollars(0)),
         Charge::Counted(tokens) => (Some(tokens), attempt.price.map(|price| price.of(&tokens)).unwrap_or_default()),
@@ -212,8 +231,9 @@ async fn settle(connection: &mut SqliteConnection, row: &mut OpenRow, charge: Ch
         .bind(id)
         .execute(&mut *connection)
         .await?;
-    let now = Amount { requests: reserved.requests, tokens: all, cost };
-    budget::count(connection, &row.scopes, opened, now.since(reserved)).await
+    // It stays the request that it was.
+    let change = Amount { requests: reserved.requests, tokens: all, cost }.since(*reserved);
+    budget::count(connection, scopes, *opened, &Taken { of_any: change, of_plugin: change }).await
 }
 
 async fn close(
@@ -228,7 +248,7 @@ async fn close(
         // Somebody took it for interrupted, or pruned it.
         Some(row) if !is_open(&mut transaction, row.id).await? => return Ok(()),
         Some(mut row) => {
-            settle(&mut transaction, &mut row, closing.charge, at).await?;
+            settle_all(&mut transaction, &mut row, closing.charge, at).await?;
             sum_up(&mut transaction, row.id).await?;
             row.id
         }

@@ -41,6 +41,7 @@ CREATE TABLE requests (
 ) STRICT;
 CREATE INDEX requests_opened ON requests (opened);
 CREATE INDEX requests_server ON requests (server, opened);
+CREATE INDEX requests_call ON requests (call) WHERE call IS NOT NULL;
 CREATE INDEX requests_open ON requests (until) WHERE closed IS NULL;
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

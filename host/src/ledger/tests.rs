@@ -5,8 +5,8 @@ use std::path::Path;
 use sqlx::Executor;
 
 use super::chain::Fault;
-use super::entry::{Attempt, Charge, Closing, Opening, Outcome};
-use super::{Filter, Group, Ledger, LedgerError, MEMORY};
+use super::entry::{Attempt, Before, BudgetRefusal, Charge, Closing, Opening, Outcome};
+use super::{Filter, Group, Ledger, LedgerError, MEMORY, OpenRow};
 use crate::config::{Budget, Period};
 use crate::money::NanoDollars;
 use crate::price::{Price, Rates, Tokens};
@@ -46,23 +46,33 @@ async fn memory() -> Ledger {
     Ledger::open(Path::new(MEMORY)).await.unwrap()
 }
 
+/// Reserves for a plugin that is asked first, or after another one that cost nothing.
+async fn reserve(
+    ledger: &Ledger,
+    opening: &Opening,
+    row: &mut Option<OpenRow>,
+    plugin: &str,
+    budgets: &[Budget],
+) -> Result<(), BudgetRefusal> {
+    ledger.reserve(opening, row, Before::Over(Charge::Nothing), &attempt(plugin), budgets).await.unwrap()
+}
+
 /// A request from its reservation to its end; whether a budget let it through.
 async fn ask(ledger: &Ledger, server: &str, budgets: &[Budget], charge: Charge) -> Result<(), String> {
-    let opening = opening(server);
-    let reserved = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), budgets).await.unwrap();
-    let row = reserved.map_err(|refusal| refusal.reason)?;
-    ledger.close(&opening, Some(row), &closing(charge)).await.unwrap();
+    let (opening, mut row) = (opening(server), None);
+    reserve(ledger, &opening, &mut row, "p", budgets).await.map_err(|refusal| refusal.reason)?;
+    ledger.close(&opening, &mut row, &closing(charge)).await.unwrap();
     Ok(())
 }
 
 #[tokio::test]
 async fn the_worst_case_is_reserved_and_settled_by_what_was_counted() {
     let ledger = memory().await;
-    let opening = opening("code");
-    let row = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), &[]).await.unwrap().unwrap();
+    let (opening, mut row) = (opening("code"), None);
+    reserve(&ledger, &opening, &mut row, "p", &[]).await.unwrap();
     let [open] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
     assert_eq!((open.tokens, open.cost.as_str(), open.outcome.as_deref()), (150, "$0.0002", None));
-    ledger.close(&opening, Some(row), &closing(counted(10, 5))).await.unwrap();
+    ledger.close(&opening, &mut row, &closing(counted(10, 5))).await.unwrap();
     let [closed] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
     assert_eq!((closed.tokens, closed.cost.as_str(), closed.outcome.as_deref()), (15, "$0.00002", Some("answered")));
     let [sum] = ledger.spend(&Filter::default(), Group::Model).await.unwrap().try_into().unwrap();
@@ -97,7 +107,7 @@ async fn a_budget_is_never_overspent_and_says_what_is_left() {
         ask(&ledger, "b", std::slice::from_ref(&requests), Charge::Nothing).await.unwrap();
     }
     let refused = ask(&ledger, "b", std::slice::from_ref(&requests), Charge::Nothing).await.unwrap_err();
-    assert!(refused.contains("of the server `b` of 3 requests a hour"), "{refused}");
+    assert!(refused.contains("of the server `b` of 3 requests an hour"), "{refused}");
     ask(&ledger, "c", std::slice::from_ref(&requests), Charge::Nothing).await.unwrap();
     let none = Budget { tokens: Some(0), ..budget(Period::Month) };
     assert!(ask(&ledger, "c", &[none], Charge::Nothing).await.unwrap_err().contains("0 tokens"));
@@ -123,8 +133,7 @@ async fn a_call_has_a_budget_of_its_own() {
     let call = Budget { requests: Some(1), ..budget(Period::Call) };
     let in_call = |call: &str| Opening { call: Some(call.to_owned()), ..opening("a") };
     for (name, fits) in [("1", true), ("1", false), ("2", true)] {
-        let (opening, attempt, budgets) = (in_call(name), attempt("p"), std::slice::from_ref(&call));
-        let reserved = ledger.reserve(&opening, None, Charge::Nothing, &attempt, budgets).await.unwrap();
+        let reserved = reserve(&ledger, &in_call(name), &mut None, "p", std::slice::from_ref(&call)).await;
         assert_eq!(reserved.is_ok(), fits, "{name}");
     }
     // Outside of any call it doesn't apply.
@@ -136,15 +145,53 @@ async fn a_call_has_a_budget_of_its_own() {
 #[tokio::test]
 async fn the_next_plugin_is_another_attempt_of_one_request() {
     let ledger = memory().await;
-    let opening = opening("a");
+    let (opening, mut row) = (opening("a"), None);
     let requests = [Budget { requests: Some(1), ..budget(Period::Day) }];
-    let first = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), &requests).await.unwrap().unwrap();
-    let second = ledger.reserve(&opening, Some(first), Charge::Nothing, &attempt("q"), &requests).await;
-    ledger.close(&opening, Some(second.unwrap().unwrap()), &closing(counted(7, 0))).await.unwrap();
+    reserve(&ledger, &opening, &mut row, "p", &requests).await.unwrap();
+    reserve(&ledger, &opening, &mut row, "q", &requests).await.unwrap();
+    ledger.close(&opening, &mut row, &closing(counted(7, 0))).await.unwrap();
     let [row] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
     let attempts: Vec<_> = row.attempts.iter().map(|a| (a.plugin.as_str(), a.input)).collect();
     assert_eq!((row.tokens, attempts), (7, vec![("p", Some(0)), ("q", Some(7))]));
     assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_asked_in_the_place_of_another_is_in_its_own_budget() {
+    let ledger = memory().await;
+    let of_q = [Budget { requests: Some(2), plugin: Some("q".to_owned()), ..budget(Period::Day) }];
+    for fits in [true, true, false] {
+        let (opening, mut row) = (opening("a"), None);
+        reserve(&ledger, &opening, &mut row, "p", &of_q).await.unwrap();
+        assert_eq!(reserve(&ledger, &opening, &mut row, "q", &of_q).await.is_ok(), fits);
+        ledger.close(&opening, &mut row, &closing(Charge::Nothing)).await.unwrap();
+    }
+    assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+}
+
+#[tokio::test]
+async fn each_exchange_of_a_plugin_is_reserved_and_all_are_settled_by_one_count() {
+    for (before, charge, spent) in [
+        // Both are counted together; the one that broke off counts as its worst case; nobody knows of either.
+        (Before::Answered, counted(30, 20), 50),
+        (Before::Lost, counted(30, 20), 150 + 50),
+        (Before::Answered, Charge::Unknown, 2 * 150),
+    ] {
+        let (ledger, opening, mut row) = (memory().await, opening("a"), None);
+        let tokens = [Budget { tokens: Some(300), ..budget(Period::Day) }];
+        reserve(&ledger, &opening, &mut row, "p", &tokens).await.unwrap();
+        ledger.reserve(&opening, &mut row, before, &attempt("p"), &tokens).await.unwrap().unwrap();
+        let refused = ledger.reserve(&opening, &mut row, Before::Answered, &attempt("p"), &tokens).await.unwrap();
+        assert!(refused.unwrap_err().reason.contains("has 0 tokens left"), "{before:?}");
+        ledger.close(&opening, &mut row, &closing(charge)).await.unwrap();
+        let [row] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
+        assert_eq!(row.tokens, spent, "{before:?}");
+        // The counter says the same.
+        let left = Budget { tokens: Some(u64::try_from(spent).unwrap() + 149), ..budget(Period::Day) };
+        let refused = ask(&ledger, "a", &[left], Charge::Nothing).await.unwrap_err();
+        assert!(refused.contains("has 149 tokens left"), "{refused}");
+        assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+    }
 }
 
 #[tokio::test]
@@ -186,10 +233,11 @@ async fn old_rows_can_be_pruned_and_the_chain_stays_whole() {
     for _ in 0..3 {
         ask(&ledger, "a", &[], counted(10, 5)).await.unwrap();
     }
-    let open = ledger.reserve(&opening("a"), None, Charge::Nothing, &attempt("p"), &[]).await.unwrap().unwrap();
+    let mut open = None;
+    reserve(&ledger, &opening("a"), &mut open, "p", &[]).await.unwrap();
     assert_eq!(ledger.prune(2_000).await.unwrap(), 3);
     assert_eq!(ledger.rows(&Filter::default()).await.unwrap().len(), 1);
-    ledger.close(&opening("a"), Some(open), &closing(Charge::Nothing)).await.unwrap();
+    ledger.close(&opening("a"), &mut open, &closing(Charge::Nothing)).await.unwrap();
     assert_eq!(ledger.verify(None).await.unwrap().faults, []);
     assert_eq!(ledger.prune(2_000).await.unwrap(), 1);
     assert_eq!(ledger.prune(2_000).await.unwrap(), 0);
@@ -199,12 +247,13 @@ async fn old_rows_can_be_pruned_and_the_chain_stays_whole() {
 async fn a_row_whose_process_is_gone_is_closed_at_its_worst_case() {
     let ledger = memory().await;
     let opening = Opening { until: 1, ..opening("a") };
-    let row = ledger.reserve(&opening, None, Charge::Nothing, &attempt("p"), &[]).await.unwrap().unwrap();
+    let mut row = None;
+    reserve(&ledger, &opening, &mut row, "p", &[]).await.unwrap();
     ledger.tidy(0).await.unwrap();
     let [interrupted] = ledger.rows(&Filter::default()).await.unwrap().try_into().unwrap();
     assert_eq!((interrupted.outcome.as_deref(), interrupted.tokens), (Some("interrupted"), 150));
     // It was only slow.
-    ledger.close(&opening, Some(row), &closing(counted(1, 1))).await.unwrap();
+    ledger.close(&opening, &mut row, &closing(counted(1, 1))).await.unwrap();
     assert_eq!(ledger.verify(None).await.unwrap().faults, []);
 }
 

@@ -31,6 +31,13 @@ pub enum ProviderResponse {
     Stream(EventStream),
 }
 
+impl ProviderResponse {
+    /// Whether the provider says, by its status, that it hasn't done what it was asked.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Whole(response) if response.status >= 400)
+    }
+}
+
 /// Whether a response is the stream that was asked for. An error isn't, and a server that doesn't stream answers in JSON.
 pub(super) fn is_streamed(framing: types::Framing, response: &reqwest::Response) -> bool {
     let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

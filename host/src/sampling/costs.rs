@@ -1,9 +1,12 @@
 //! What a plugin's provider counts and charges.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use crate::builtins::PRICES;
 use crate::config::{self, PluginConfig};
+use crate::ledger::Charge;
 use crate::outbound::ProviderClient;
 use crate::outbound::origin;
 use crate::price::{Price, Tokens};
@@ -15,8 +18,12 @@ const ANY: &str = "*";
 /// What a plugin's provider counts and charges.
 #[derive(Debug, Clone, Default)]
 pub struct Costs {
-    /// By model: the config's prices, then those that are known of a built-in at its provider's own endpoint.
-    prices: Vec<(String, Price)>,
+    /// The config's prices, by model.
+    configured: Vec<(String, Price)>,
+    /// The built-in that it is, at its provider's own endpoint: its prices are known.
+    built_in: Option<String>,
+    /// Those prices, read when they are needed first.
+    known: OnceLock<Vec<(String, Price)>>,
     /// Whether it asks nobody.
     is_free: bool,
     /// Where in a usage's details the parts of the counts are (JSON pointers).
@@ -40,23 +47,31 @@ impl Costs {
         client: &ProviderClient,
         makes_requests: bool,
     ) -> Self {
-        let mut prices = config.prices.clone();
         let suggested = description.endpoint.as_ref().and_then(|endpoint| origin::of_url(&endpoint.url));
         let is_at_home = suggested.is_some() && suggested.as_deref() == client.origin();
-        if let Some(built_in) = config.built_in().filter(|_| is_at_home) {
-            prices.extend(known(built_in));
-        }
+        let built_in = config.built_in().filter(|_| is_at_home).map(str::to_owned);
         let extensions: Value = serde_json::from_str(&description.extensions).unwrap_or_default();
         let parts = extensions.get("usage").and_then(|parts| serde_json::from_value(parts.clone()).ok());
         let is_free = !makes_requests && description.endpoint.is_none() && client.origin().is_none();
-        Self { prices, is_free, parts: parts.unwrap_or_default() }
+        let configured = config.prices.clone();
+        Self { configured, built_in, known: OnceLock::new(), is_free, parts: parts.unwrap_or_default() }
     }
 
     /// The price of a model, if it is known.
     #[must_use]
     pub fn price(&self, model: &str) -> Option<Price> {
-        let of = |name: &str| self.prices.iter().find(|(own, _)| own == name).map(|(_, price)| *price);
+        let known = self.known.get_or_init(|| self.built_in.as_deref().map(known).unwrap_or_default());
+        let of = |name: &str| self.configured.iter().chain(known).find(|(own, _)| own == name).map(|(_, price)| *price);
         of(model).or_else(|| of(ANY)).or_else(|| self.is_free.then_some(Price::FREE))
+    }
+
+    /// What a plugin's exchanges have cost: what its answer says, if there is one. `may_have_cost`: its provider was asked, and hasn't refused.
+    pub(super) fn charge(&self, answer: Option<&wit::Completion>, may_have_cost: bool) -> Charge {
+        match answer.and_then(|answer| self.tokens(answer.usage.as_ref()?)) {
+            Some(tokens) => Charge::Counted(tokens),
+            None if may_have_cost => Charge::Unknown,
+            None => Charge::Nothing,
+        }
     }
 
     /// The tokens of a usage; `None` if the provider hasn't counted both input and output.
@@ -104,10 +119,11 @@ mod tests {
         let free = Price::FREE;
         let dear = config::price("p", serde_json::json!({"input": "$1", "output": "$1"})).unwrap();
         let costs = Costs {
-            prices: vec![("a".to_owned(), dear), ("a".to_owned(), free), (ANY.to_owned(), free)],
+            configured: vec![("a".to_owned(), dear), (ANY.to_owned(), free)],
+            known: vec![("a".to_owned(), free), ("c".to_owned(), dear)].into(),
             ..Costs::default()
         };
-        assert_eq!((costs.price("a"), costs.price("b")), (Some(dear), Some(free)));
+        assert_eq!([costs.price("a"), costs.price("b"), costs.price("c")], [Some(dear), Some(free), Some(dear)]);
         assert_eq!(Costs::default().price("a"), None);
         assert_eq!(Costs { is_free: true, ..Costs::default() }.price("a"), Some(free));
     }

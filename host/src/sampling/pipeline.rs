@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tokio::time::error::Elapsed;
 use understudy_mcp_types::CreateMessageRequestParams;
 
 use super::plugin_call::PluginCall;
@@ -15,7 +14,7 @@ use crate::children::Withheld;
 use crate::config::{Config, Sampling};
 use crate::error::Error;
 use crate::guards::{self, Guards};
-use crate::ledger::{Attempt, Charge, Opening, Record, Spending, input_tokens};
+use crate::ledger::{Opening, Record, Spending};
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
 use crate::outbound::egress_policy::EgressPolicy;
@@ -99,11 +98,10 @@ impl Pipeline {
     ) -> Result<String, Error> {
         let mut record = Some(self.record(spending, &request, id));
         let outcome = self.admit(request, id, &mut record).await;
-        match record {
-            // An answer that can't be written down is none.
-            Some(record) => wait("ledger", record.close(&outcome)).await.and(outcome),
-            None => outcome,
+        if let Some(record) = record {
+            wait("ledger", record.close(&outcome)).await;
         }
+        outcome
     }
 
     fn record(&self, spending: &Arc<Spending>, request: &SamplingRequest<'_>, id: &str) -> Record {
@@ -206,18 +204,19 @@ impl Pipeline {
             let until = until.min(Instant::now() + after);
             let reserved = match record.as_mut() {
                 Some(record) => {
-                    let attempt = attempt(link, &choice.model, &request);
-                    wait("ledger", record.reserve(attempt.clone())).await?;
+                    let attempt = link.attempt(&choice.model, &request);
+                    wait("ledger", record.reserve(&attempt)).await?;
                     Some((record, attempt))
                 }
                 None => None,
             };
             let mut call = PluginCall::new(link, &self.http, &options.request_id, until, progress, reserved);
             let outcome = tokio::time::timeout(after, call.answer(&request, &options)).await;
-            let sent = call.sent;
+            let (sent, is_charged) = (call.sent, call.is_charged);
             if let Some(record) = record {
+                let completion = outcome.as_ref().ok().and_then(|answer| answer.as_ref().ok());
                 record.tried(sent);
-                record.charge(charge(link, sent, &outcome));
+                record.charge(link.costs.charge(completion, is_charged));
             }
             let secrets = link.secrets();
             let answer = match outcome {
@@ -274,31 +273,6 @@ impl Pipeline {
 /// The extensions of a plugin's options, as JSON: the origin of its main endpoint, because servers of one API support different parts of it.
 fn extensions(origin: Option<&str>) -> String {
     origin.map_or_else(|| "{}".to_owned(), |origin| serde_json::json!({ "origin": origin }).to_string())
-}
-
-/// What asking a plugin's provider may take.
-fn attempt(link: &ConfiguredPlugin, model: &str, request: &wit::CreateMessageRequest) -> Attempt {
-    Attempt {
-        plugin: link.plugin.name.clone(),
-        plugin_sha256: link.plugin.sha256.clone(),
-        model: model.to_owned(),
-        price: link.costs.price(model),
-        most_input: input_tokens(request),
-        most_output: request.max_tokens.into(),
-    }
-}
-
-/// What the provider has charged, as far as it is known. `sent`: how often it was asked.
-fn charge(link: &ConfiguredPlugin, sent: u32, outcome: &Result<Result<wit::Completion, Error>, Elapsed>) -> Charge {
-    // A handler asks by itself, and nobody counts how often.
-    let was_asked = sent > 0 || link.plugin.egress_policy().is_some();
-    let counted = |completion: &wit::Completion| link.costs.tokens(completion.usage.as_ref()?).map(Charge::Counted);
-    match outcome {
-        Ok(Ok(completion)) => counted(completion).unwrap_or(if was_asked { Charge::Unknown } else { Charge::Nothing }),
-        Ok(Err(error)) if !was_asked || !error.may_have_cost() => Charge::Nothing,
-        Err(_) if !was_asked => Charge::Nothing,
-        Ok(Err(_)) | Err(_) => Charge::Unknown,
-    }
 }
 
 /// The variables that a plugin's credentials come from.

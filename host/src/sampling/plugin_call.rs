@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{ConfiguredPlugin, hop, redaction};
 use crate::error::{Error, Limit};
-use crate::ledger::{Attempt, Charge, Record};
+use crate::ledger::{Attempt, Before, Charge, Record};
 use crate::outbound::redact::Tail;
 use crate::outbound::{EventStream, Http, ProviderResponse};
 use crate::retry;
@@ -27,6 +27,12 @@ pub(super) struct PluginCall<'a> {
     progress: Option<&'a mpsc::Sender<String>>,
     /// The request's record, and what asking the provider may take, where the config has a ledger.
     record: Option<(&'a mut Record, Attempt)>,
+    /// Whether what is reserved has not been asked for yet.
+    is_reserved: bool,
+    /// Whether the last exchange broke off, and may have cost something nevertheless.
+    is_lost: bool,
+    /// Whether the provider may have charged for what it was asked.
+    pub(super) is_charged: bool,
     /// How often the provider was asked; not of handlers, which ask by themselves.
     pub(super) sent: u32,
 }
@@ -40,7 +46,8 @@ impl<'a> PluginCall<'a> {
         progress: Option<&'a mpsc::Sender<String>>,
         record: Option<(&'a mut Record, Attempt)>,
     ) -> Self {
-        Self { link, http, id, until, progress, record, sent: 0 }
+        let (is_reserved, is_lost, is_charged) = (true, false, false);
+        Self { link, http, id, until, progress, record, is_reserved, is_lost, is_charged, sent: 0 }
     }
 
     /// Lets the plugin answer: a handler by itself; a provider by `start`, then one exchange and what the plugin makes of it, as
@@ -87,14 +94,45 @@ impl<'a> PluginCall<'a> {
         let plugin = &self.link.plugin;
         let mut attempt = 0;
         loop {
+            self.reserve().await?;
             let began = Instant::now();
+            let was_charged = self.begin_exchange();
             let outcome = self.timed(plugin.create_message(request, options)).await;
+            if outcome.as_ref().err().is_some_and(|error| !error.may_have_cost()) {
+                self.cost_nothing(was_charged);
+            }
             hop!(self.id, began, "the plugin `{}` ran `create-message` for the model `{}`", plugin.name, options.model);
             match outcome {
                 Ok(completion) => return Ok(completion),
                 Err(error) => attempt = self.pause(error, attempt).await?,
             }
         }
+    }
+
+    /// Reserves what one more exchange may cost, unless that is reserved already.
+    async fn reserve(&mut self) -> Result<(), Error> {
+        if let Some((record, attempt)) = &mut self.record
+            && !self.is_reserved
+        {
+            let before = if self.is_lost { Before::Lost } else { Before::Answered };
+            timeline::wait("ledger", record.reserve_after(before, attempt)).await?;
+        }
+        self.is_lost = false;
+        Ok(())
+    }
+
+    /// The provider is asked: from now on it may have charged, also if the deadline ends this. Returns whether it may have before.
+    const fn begin_exchange(&mut self) -> bool {
+        self.is_reserved = false;
+        if let Some((record, _)) = &mut self.record {
+            record.charge(Charge::Unknown);
+        }
+        std::mem::replace(&mut self.is_charged, true)
+    }
+
+    /// The exchange cost nothing: its reservation is for the next one.
+    const fn cost_nothing(&mut self, was_charged: bool) {
+        (self.is_charged, self.is_reserved) = (was_charged, true);
     }
 
     /// Waits for the next attempt and numbers it; gives the error back where there is to be none.
@@ -104,12 +142,7 @@ impl<'a> PluginCall<'a> {
         let error = redaction::redact_error(error, &self.link.secrets());
         let Some(wait) = retry::wait(&error, attempt, retries, left, fastrand::f64()) else { return Err(error) };
         let attempt = attempt + 1;
-        if let Some((record, again)) = &mut self.record
-            && error.may_have_cost()
-        {
-            record.charge(Charge::Unknown);
-            timeline::wait("ledger", record.reserve(again.clone())).await?;
-        }
+        self.is_lost = !self.is_reserved;
         tracing::warn!(request = self.id, "{error}; trying again in {wait:.1?} ({attempt} of {retries})");
         timeline::wait("retry", tokio::time::sleep(wait)).await;
         Ok(attempt)
@@ -130,11 +163,16 @@ impl<'a> PluginCall<'a> {
     }
 
     async fn attempt(&mut self, fetch: &wit::Fetch, state: &Bytes, body: Bytes) -> Result<wit::Step, Error> {
+        self.reserve().await?;
         let (link, id, path, size) = (self.link, self.id, &fetch.request.path, body.len());
         let began = Instant::now();
         self.sent = self.sent.saturating_add(1);
-        let exchange = link.provider_client.exchange(self.http, fetch, body);
-        let response = match provider_timed(exchange).await? {
+        let was_charged = self.begin_exchange();
+        let exchange = provider_timed(link.provider_client.exchange(self.http, fetch, body)).await;
+        if exchange.as_ref().map_or_else(|error| !error.may_have_cost(), ProviderResponse::is_refusal) {
+            self.cost_nothing(was_charged);
+        }
+        let response = match exchange? {
             ProviderResponse::Whole(response) => response,
             ProviderResponse::Stream(events) => {
                 hop!(id, began, "the provider answers `{path}` with a stream ({size} bytes out)");

@@ -52,5 +52,5 @@ fn in_words(budget: &Budget) -> String {
     let limits: Vec<String> = parts.into_iter().flatten().collect();
     let whose = if server.is_some() { "" } else { " for all servers together" };
     let by = plugin.as_ref().map(|plugin| format!(" by `{plugin}`")).unwrap_or_default();
-    format!("{} a {}{by}{whose}", limits.join(" and "), per.name())
+    format!("{} {}{by}{whose}", limits.join(" and "), per.each())
 }
