@@ -2,13 +2,16 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use serde_json::{Value, json};
-use understudy_tests::program::{Place, run};
-use understudy_tests::provider::{Provider, respond};
+use understudy_tests::PATIENCE;
+use understudy_tests::program::{Place, Run, run};
+use understudy_tests::provider::{Provider, respond, wait_for_hangup};
 use understudy_tests::session::{Session, sampling};
 
 const KEY: (&str, &str) = ("OPENAI_API_KEY", "sk-understudy-test-0123456789");
@@ -44,9 +47,7 @@ fn a_request_is_written_down_with_what_the_provider_counted() {
     let place = Place::new();
     let provider = Provider::start(|_, stream, _| respond(stream, "200 OK", "", answer(10, 5).as_bytes()));
     let _ = place.file("understudy.json", config(&provider, &json!({"ledger": {"record": "content"}})));
-    let mut command = place.understudy(["sample"]);
-    command.env(KEY.0, KEY.1);
-    let _ = run(command, &sampling(1, "a secret plan")["params"].to_string()).ok();
+    let _ = ask(&place, "a secret plan").ok();
     let rows = rows(&place);
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((&row["outcome"], &row["tokens"], &row["tries"]), (&json!("answered"), &json!(15), &json!(1)));
@@ -96,9 +97,7 @@ fn a_budget_of_money_wants_to_know_the_price() {
         serde_json::from_str(&config(&provider, &json!({"budgets": [{"per": "day", "money": "$1"}]}))).unwrap();
     with_price["plugins"]["p"].as_object_mut().unwrap().remove("prices");
     let _ = place.file("understudy.json", with_price.to_string());
-    let mut command = place.understudy(["sample"]);
-    command.env(KEY.0, KEY.1);
-    let refused = run(command, &sampling(1, "hello")["params"].to_string());
+    let refused = ask(&place, "hello");
     assert!(refused.stderr.contains(r#"`plugins.p.prices`: {"m": {"input":"#), "{}", refused.stderr);
     assert_eq!((refused.code(), provider.seen().len()), (1, 0));
 }
@@ -113,9 +112,7 @@ fn what_cannot_be_recorded_is_not_asked_unless_the_config_says_so() {
     for (on_failure, asked) in [("refuse", 0), ("allow", 1)] {
         let ledger = json!({"ledger": {"path": "own/ledger.db", "onFailure": on_failure}});
         let _ = place.file("understudy.json", config(&provider, &ledger));
-        let mut command = place.understudy(["sample"]);
-        command.env(KEY.0, KEY.1);
-        let sampled = run(command, &sampling(1, "hello")["params"].to_string());
+        let sampled = ask(&place, "hello");
         assert!(
             sampled.stderr.contains("own/ledger.db") && sampled.stderr.contains("ledger.onFailure"),
             "{}",
@@ -123,6 +120,90 @@ fn what_cannot_be_recorded_is_not_asked_unless_the_config_says_so() {
         );
         assert_eq!(provider.seen().len(), asked, "{on_failure}");
     }
+}
+
+/// What a request of 5 characters and 10 tokens may take at most, as the error of a budget without a token says.
+fn worst_case(place: &Place, provider: &Provider) -> u64 {
+    let _ = place.file("understudy.json", config(provider, &json!({"budgets": [{"per": "day", "tokens": 0}]})));
+    let refused = ask(place, "hello");
+    let (_, needed) = refused.stderr.split_once("may take ").unwrap_or_else(|| panic!("{}", refused.stderr));
+    needed.split(' ').next().and_then(|tokens| tokens.parse().ok()).unwrap_or_else(|| panic!("{needed}"))
+}
+
+fn ask(place: &Place, text: &str) -> Run {
+    let mut command = place.understudy(["sample"]);
+    command.env(KEY.0, KEY.1);
+    run(command, &sampling(1, text)["params"].to_string())
+}
+
+#[test]
+fn an_exchange_that_breaks_off_counts_as_the_worst_case_and_one_that_is_refused_as_nothing() {
+    let tries = AtomicUsize::new(0);
+    let provider = Provider::start(move |_, stream, _| match tries.fetch_add(1, Ordering::Relaxed) {
+        0 => respond(stream, "503 Service Unavailable", "retry-after: 0\r\n", b"{}"),
+        // Less than was promised.
+        1 => drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")),
+        _ => respond(stream, "200 OK", "", answer(10, 5).as_bytes()),
+    });
+    let place = Place::new();
+    let most = worst_case(&place, &provider);
+    let _ = place.file("understudy.json", config(&provider, &json!({"ledger": true, "limits": {"retries": 2}})));
+    let _ = ask(&place, "hello").ok();
+    let rows = rows(&place);
+    let row = &rows[rows.len() - 1];
+    let attempts: Vec<_> = row["attempts"].as_array().into_iter().flatten().map(|a| a["is_counted"].clone()).collect();
+    assert_eq!((&row["tries"], attempts.as_slice()), (&json!(3), [json!(false), json!(true)].as_slice()), "{row}");
+    assert_eq!(row["tokens"], json!(most + 15));
+    let _ = place.run(["ledger", "verify"]).ok();
+}
+
+#[test]
+fn a_request_that_is_given_up_has_one_row_and_counts_as_its_worst_case() {
+    let provider = Provider::start(|_, stream, _| wait_for_hangup(stream));
+    let place = Place::new();
+    let most = worst_case(&place, &provider);
+    let _ = place.file("understudy.json", config(&provider, &json!({"ledger": true})));
+    let mut session = Session::start_with(&place, &[], &["cat"], &[KEY]);
+    session.say(&sampling("a", "hello"));
+    provider.gate().wait_for(1);
+    session.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "a"}}));
+    provider.gate().wait_for_silence();
+    let began = Instant::now();
+    let row = loop {
+        assert!(began.elapsed() < PATIENCE, "the row stays open");
+        let rows = rows(&place);
+        assert_eq!(rows.len(), 2, "the refused one before, and this one: {rows:?}");
+        match rows[1]["outcome"].as_str() {
+            // Whoever gave it up doesn't wait for it to be written.
+            None => std::thread::yield_now(),
+            Some(_) => break rows[1].clone(),
+        }
+    };
+    assert_eq!((&row["outcome"], &row["tokens"]), (&json!("cancelled"), &json!(most)));
+    let _ = session.end();
+}
+
+#[test]
+fn the_prices_of_the_built_in_plugins_are_known() {
+    for (plugin, key) in
+        [("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY"), ("gemini", "GEMINI_API_KEY")]
+    {
+        let place = Place::new();
+        let config = json!({"sampling": plugin, "budgets": [{"per": "day", "money": "$0.000001"}]});
+        let _ = place.file("understudy.json", config.to_string());
+        let mut command = place.understudy(["sample"]);
+        command.env(key, KEY.1);
+        // Nothing is sent: the budget is too small.
+        let refused = run(command, &sampling(1, "hello")["params"].to_string());
+        assert!(refused.stderr.contains("has $0.000001 left, and this request may take $0."), "{}", refused.stderr);
+    }
+    // What runs on this machine costs nothing, and isn't running here.
+    let place = Place::new();
+    let config = json!({"sampling": "local", "budgets": [{"per": "day", "money": "$0"}],
+        "plugins": {"local": {"component": "builtin:ollama", "model": "m", "limits": {"retries": 0}}}});
+    let _ = place.file("understudy.json", config.to_string());
+    let refused = run(place.understudy(["sample"]), &sampling(1, "hello")["params"].to_string());
+    assert!(!refused.stderr.contains("budget"), "{}", refused.stderr);
 }
 
 #[test]
@@ -179,13 +260,17 @@ fn no_budget_is_overspent_however_many_processes_ask_and_die() {
                         .file(&format!("request-{n}"), sampling(1, &format!("request {n}."))["params"].to_string());
                     let mut command = place.understudy(["sample"]);
                     command.env(KEY.0, KEY.1).stdin(std::fs::File::open(file).unwrap());
-                    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-                    if n.is_multiple_of(3) {
+                    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+                    let is_killed = n.is_multiple_of(3);
+                    if is_killed {
                         // At any moment, which is the point.
                         std::thread::sleep(std::time::Duration::from_millis((n as u64 * 37) % 400));
                         let _ = child.kill();
                     }
-                    let _ = child.wait().unwrap();
+                    let ended = child.wait_with_output().unwrap();
+                    let said = String::from_utf8_lossy(&ended.stderr);
+                    // Waiting for one another is no failure.
+                    assert!(is_killed || ended.status.success() || said.contains("the budget of"), "{said}");
                 }
             });
         }

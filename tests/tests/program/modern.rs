@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use understudy::config::{EraChoice, Mode, Sampling};
 use understudy_proxy::relay::StateKey;
+use understudy_tests::program::Place;
 use understudy_tests::relayed::{Relayed, meta};
 use understudy_tests::session::sampling;
 
@@ -50,6 +51,36 @@ fn required(id: &Value, requests: &Value, state: Option<&str>) -> Value {
         result["requestState"] = json!(state);
     }
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
+}
+
+#[tokio::test]
+async fn a_budget_of_one_call_holds_over_its_rounds_and_its_refusal_says_so_in_data() {
+    let place = Place::new();
+    let path = place.path().join("own/ledger.db");
+    let config = json!({ "ledger": { "path": path }, "budgets": [{ "per": "call", "requests": 1 }] });
+    let relayed = Relayed::with(&config, Sampling::by(vec!["echo".to_owned()]), None).await;
+    let (mut relayed, asked) = begin(relayed, &call(7, &json!({}), &json!({}))).await;
+    relayed.server.say(&required(&asked["id"], &json!({ "one": asks("first") }), None)).await;
+    let again = relayed.server.hear().await;
+    assert_eq!(again["params"]["inputResponses"]["one"]["content"]["text"], "first");
+    relayed.server.say(&required(&again["id"], &json!({ "two": asks("second") }), None)).await;
+    let error = relayed.client.hear().await["error"].clone();
+    assert!(
+        error["message"].as_str().unwrap().contains("got none: the budget of 1 request a call (`budgets[0]`)"),
+        "{error}"
+    );
+    assert_eq!((&error["data"]["of"], &error["data"]["left"]), (&json!("requests"), &json!("0 requests")));
+    // Other calls have their own, also those that go on with a state that only their server knows.
+    for (id, more) in [(8, json!({})), (9, json!({ "requestState": "x" })), (10, json!({ "requestState": "y" }))] {
+        relayed.client.say(&call(id, &json!({}), &more)).await;
+        let asked = relayed.server.hear().await;
+        relayed.server.say(&required(&asked["id"], &json!({ "one": asks("third") }), None)).await;
+        let again = relayed.server.hear().await;
+        assert_eq!(again["params"]["inputResponses"]["one"]["content"]["text"], "third");
+        let result = json!({ "resultType": "complete", "content": [] });
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "id": again["id"], "result": result })).await;
+        assert_eq!(relayed.client.hear().await["id"], id);
+    }
 }
 
 #[tokio::test]
