@@ -15,6 +15,7 @@
 //! | `foreign` | other clients' files, mapped onto ours |
 //! | `model` | servers, plugins, credentials |
 //! | `models` | a plugin's catalogue of models |
+//! | `approve` | when the user is asked before a request is answered |
 //! | `allowed` | the origins that a handler plugin may reach |
 //! | `guards` | guards |
 //! | `sampling` | the rule for a server's sampling requests |
@@ -26,6 +27,7 @@
 //! | `error` | what can be wrong with a config |
 
 mod allowed;
+mod approve;
 mod effects;
 mod error;
 mod expand;
@@ -49,6 +51,7 @@ use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use allowed::Allowed;
+pub use approve::{ApprovePolicy, ApproveRule};
 pub use effects::Effects;
 pub use error::ConfigError;
 pub use find::{Aside, Origin};
@@ -219,7 +222,17 @@ impl Config {
                 other => other,
             })?;
         }
+        self.check_approvals(key, sampling)?;
         self.check_guard_names(key, sampling)
+    }
+
+    /// What the user decides once and for all is kept in the ledger.
+    fn check_approvals(&self, key: &str, sampling: Option<&Sampling>) -> Result<(), ConfigError> {
+        if self.ledger.is_none() && sampling.is_some_and(|sampling| sampling.approve.remembers()) {
+            let reason = "is `remember`, which is kept in the ledger, and the config has none: write `\"ledger\": true` at its top level, or `once` here";
+            return Err(wrong(&format!("{key}.approve"), reason));
+        }
+        Ok(())
     }
 
     /// The server of this name, its variables expanded by `env`.
@@ -276,6 +289,13 @@ impl Config {
     #[must_use]
     pub fn sampling(&self) -> Option<&Sampling> {
         self.sampling.as_ref()
+    }
+
+    /// The rule for a server that the config doesn't name. It has no name that would tell it from another one, so no decision about it is remembered.
+    #[must_use]
+    pub fn sampling_of_unnamed(&self) -> Option<Sampling> {
+        let rule = self.sampling.clone()?;
+        Some(Sampling { approve: rule.approve.clone().forgetful(), ..rule })
     }
 
     /// The names of all servers.

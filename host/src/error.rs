@@ -164,6 +164,12 @@ pub enum Error {
         /// The fault.
         reason: String,
     },
+    /// The user refused the request or its answer, or nobody was there to allow it.
+    #[error("not approved: {reason}")]
+    Declined {
+        /// By whom, or why nobody could be asked.
+        reason: String,
+    },
     /// A guard denies the request, or its answer.
     #[error("denied by guard `{guard}`: {reason}")]
     Denied {
@@ -229,7 +235,7 @@ impl Error {
             | Self::Guest { error: wit::Error::InvalidRequest(_) | wit::Error::Unsupported(_), .. } => {
                 code::INVALID_PARAMS
             }
-            Self::Denied { .. } => code::USER_REJECTED,
+            Self::Denied { .. } | Self::Declined { .. } => code::USER_REJECTED,
             _ => code::INTERNAL_ERROR,
         }
     }
@@ -255,6 +261,7 @@ impl Error {
                 | Self::TooMuch { .. }
                 | Self::Budget { .. }
                 | Self::Ledger { .. }
+                | Self::Declined { .. }
                 | Self::Denied { .. }
                 | Self::GuardFailed { .. }
         )

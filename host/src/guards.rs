@@ -45,22 +45,6 @@ pub struct Guarded<T> {
     pub questions: Vec<Question>,
 }
 
-impl<T> Guarded<T> {
-    /// The value, where nobody can be asked.
-    ///
-    /// # Errors
-    /// [`Error::Denied`] by the first guard that wants somebody to be asked.
-    pub fn without_asking(self) -> Result<T, Error> {
-        match self.questions.into_iter().next() {
-            None => Ok(self.value),
-            Some(Question { guard, reason }) => {
-                let reason = format!("{reason}; it wants somebody to be asked, and nobody can be asked here");
-                Err(Error::Denied { guard, reason })
-            }
-        }
-    }
-}
-
 /// The guards of one server's rule, in order.
 #[derive(Debug, Default)]
 pub struct Guards {
@@ -189,16 +173,5 @@ mod tests {
         });
         let error = guards.answer("{}".to_owned(), None, &circumstances).await.unwrap_err();
         assert_eq!(error.to_string(), "denied because guard `lost` failed: it has not been loaded");
-    }
-
-    #[test]
-    fn where_nobody_can_be_asked_a_question_denies() {
-        let question = Question { guard: "g".to_owned(), reason: "a key".to_owned() };
-        let error = Guarded { value: (), questions: vec![question] }.without_asking().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "denied by guard `g`: a key; it wants somebody to be asked, and nobody can be asked here"
-        );
-        assert_eq!(error.code(), -1);
     }
 }

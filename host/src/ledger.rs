@@ -14,11 +14,15 @@
 //! | `reserve` | the steps of a request: reserve, settle, close |
 //! | `budget` | the budgets' periods and counters |
 //! | `chain` | the hashes that make a changed row evident |
+//! | `waiting` | waiting for the user's decision on a request |
+//! | `approvals` | requests that wait for the user, and what the user said to remember |
 //! | `query` | reading rows and sums; pruning |
 //! | `absent` | the substitute for the file without the feature `ledger` |
 
 #[cfg(not(feature = "ledger"))]
 mod absent;
+#[cfg(feature = "ledger")]
+mod approvals;
 #[cfg(feature = "ledger")]
 mod budget;
 #[cfg(feature = "ledger")]
@@ -31,10 +35,13 @@ mod record;
 mod reserve;
 #[cfg(feature = "ledger")]
 mod store;
+mod waiting;
 mod worst_case;
 
 #[cfg(not(feature = "ledger"))]
 pub use absent::{Ledger, LedgerError};
+#[cfg(feature = "ledger")]
+pub use approvals::{Remembered, WaitingApproval};
 #[cfg(feature = "ledger")]
 pub use chain::{Fault, Verified};
 pub(crate) use entry::Before;
@@ -46,8 +53,8 @@ pub use store::{Ledger, LedgerError, MEMORY};
 
 #[cfg(not(feature = "ledger"))]
 use absent::OpenRow;
-pub use record::path_in;
 pub(crate) use record::{Record, SharedLedger, Spending};
+pub use record::{path_in, written};
 #[cfg(feature = "ledger")]
 use reserve::OpenRow;
 pub(crate) use worst_case::input_tokens;

@@ -64,6 +64,7 @@
 //! | [`reload`] | taking up changes of the config and of components |
 //! | `builder` | samplers for programs that embed the library |
 //! | `rmcp` | the same for clients on the Rust SDK (feature `rmcp`) |
+//! | [`approval`] | asking the user before a request is answered |
 //! | [`guards`] | components that judge requests and answers |
 //! | [`sampling`] | one sampling request, from its parameters to its result |
 //! | `admission` | everything that a request waits for, and what it may contain |
@@ -98,6 +99,7 @@
 )]
 
 pub mod admission;
+pub mod approval;
 mod atomic_file;
 #[cfg(feature = "authoring")]
 pub mod authoring;

@@ -350,7 +350,7 @@ fn rule(
 ) -> Result<Option<Sampling>, ConfigError> {
     let configured = match key {
         Some(name) => config.server(name, |name| env.var(name))?.sampling,
-        None => config.sampling().cloned(),
+        None => config.sampling_of_unnamed(),
     };
     Ok(overrides.rule(configured))
 }

@@ -2,13 +2,17 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `pipeline` | one config generation: admission, and the chain of plugins |
+//! | `pipeline` | one config generation: admission, and the steps of a request |
+//! | `approvals` | whether the user is asked, and what follows from the answer |
+//! | `chain` | asking the plugins, one after the other |
 //! | `plugin_call` | one plugin's part: its calls, the HTTP exchanges between them, retries |
 //! | `circumstances` | what is known of a request besides its parameters |
 //! | `context` | the context that a server may have attached (`includeContext`) |
 //! | `costs` | what a plugin's provider counts and charges |
 //! | `redaction` | results and errors without the plugin's credentials |
 
+mod approvals;
+mod chain;
 mod circumstances;
 mod context;
 mod costs;
@@ -25,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use understudy_mcp_types::{CreateMessageRequestParams, CreateMessageResult};
 
 use crate::admission::policy::Lowered;
+use crate::approval::Approver;
 use crate::children::Withheld;
 use crate::config::{self, Config, Sampling};
 use crate::environment::Environment;
@@ -137,6 +142,8 @@ pub struct SamplingRequest<'a> {
     pub progress: Option<mpsc::Sender<String>>,
     /// In whose name, and in the course of what, it came.
     pub circumstances: Circumstances,
+    /// Who can be asked whether it may be answered. Without one, what needs the user's approval waits in the ledger, or is refused.
+    pub approver: Option<Approver>,
     /// Whether `requestsPerMinute` has counted it already: when the client was asked, which couldn't answer.
     pub is_rate_counted: bool,
 }
@@ -300,6 +307,28 @@ impl Sampler {
         self.pipeline().wants_circumstances()
     }
 
+    /// Whether the user may be asked about its requests: then [`SamplingRequest::approver`] is worth being filled.
+    #[must_use]
+    pub fn asks_for_approval(&self) -> bool {
+        self.pipeline().asks_for_approval()
+    }
+
+    /// Whether the config has a ledger: then [`record_refusal`](Self::record_refusal) is worth being called.
+    #[must_use]
+    pub fn keeps_ledger(&self) -> bool {
+        self.pipeline().keeps_ledger()
+    }
+
+    /// Writes down that a request was refused by a rule that was applied before [`create_message`](Self::create_message).
+    pub async fn record_refusal(&self, request: SamplingRequest<'_>, reason: &str) {
+        let id = self.new_id();
+        self.pipeline().record_refusal(&request, &id, reason).await;
+    }
+
+    fn new_id(&self) -> String {
+        format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The plugins, the first choice first: the name of each, and its component's digest.
     #[must_use]
     pub fn plugins(&self) -> Vec<(String, String)> {
@@ -388,6 +417,7 @@ impl Sampler {
     /// - [`Error::Unreachable`], [`Error::ResponseTooLarge`], [`Error::BadStream`]: the provider can't be reached, or answers what can't be read
     /// - [`Error::Credential`]: the credential is missing
     /// - [`Error::Denied`], [`Error::GuardFailed`]: a guard denies the request or its answer, or has failed
+    /// - [`Error::Declined`]: the user refuses the request or its answer, or nobody can be asked
     /// - [`Error::Closed`]: [`close`](Self::close) was called
     pub async fn create_message(&self, params: &CreateMessageRequestParams) -> Result<CreateMessageResult, Error> {
         let answer = self.create_message_json(SamplingParams::Parsed(params)).await?;
@@ -405,7 +435,7 @@ impl Sampler {
         if self.requests.is_closed() {
             return Err(Error::Closed);
         }
-        let id = format!("{}-{}", self.process, self.counter.fetch_add(1, Ordering::Relaxed));
+        let id = self.new_id();
         timeline::keep(&id, self.pipeline().create_message(request, &id)).await
     }
 }

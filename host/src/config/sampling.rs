@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ConfigError;
 use super::section::{Section, kind, strings, wrong};
+use super::{ApproveRule, ConfigError};
 
 /// `heartbeat` where the config says nothing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -22,6 +22,8 @@ pub struct Sampling {
     pub plugins: Vec<String>,
     /// The guards that look at each request and its answer, in this order. Default none.
     pub guards: Vec<String>,
+    /// When the user is asked before a request is answered. Default never.
+    pub approve: ApproveRule,
     /// Whether the client or the plugin answers first.
     pub mode: Mode,
     /// `maxTokens` of a request is lowered to this. `None`, the default, is 4,096 for a server; see [`Sampling::most_tokens`].
@@ -86,6 +88,7 @@ impl Sampling {
         Self {
             plugins,
             guards: Vec::new(),
+            approve: ApproveRule::default(),
             mode: Mode::Fallback,
             max_tokens: None,
             requests_per_call: REQUESTS_PER_CALL,
@@ -159,9 +162,12 @@ impl Sampling {
             Some(text) => text.parse().map_err(|reason: String| section.wrong("mode", &reason))?,
             None => Mode::Fallback,
         };
+        let key_of_approve = section.key("approve");
+        let approve = section.take("approve").map(|value| ApproveRule::parse(&key_of_approve, value)).transpose()?;
         let sampling = Self {
             mode,
             guards: section.strings("guards")?.unwrap_or_default(),
+            approve: approve.unwrap_or_default(),
             max_tokens: section.count("maxTokens")?,
             requests_per_call: section.count("requestsPerCall")?.unwrap_or(REQUESTS_PER_CALL),
             tool_rounds: section.number("toolRounds")?.unwrap_or(TOOL_ROUNDS),

@@ -186,7 +186,8 @@ async fn sum(
     // A sum that doesn't fit is an error of SQLite; as many as can be counted will do.
     let mut query = QueryBuilder::<Sqlite>::new(
         "SELECT count(DISTINCT a.request), CAST(min(total(a.tokens), 9e18) AS INTEGER), CAST(min(total(a.cost), 9e18) AS INTEGER)
-         FROM attempts a JOIN requests r ON r.id = a.request WHERE a.opened >= ",
+         FROM attempts a JOIN requests r ON r.id = a.request
+         WHERE NOT (r.closed IS NOT NULL AND r.outcome IN ('declined', 'cancelled') AND r.tries = 0 AND a.tokens = 0) AND a.opened >= ",
     );
     query.push_bind(begins).push(" AND a.opened < ").push_bind(ends);
     for (column, value) in

@@ -94,8 +94,7 @@ pub struct Verified {
 /// The columns that opening a request writes.
 const OPENED: &str = "SELECT json_array(id, opened, until, request, server, client, tool, call, hints, content_sha256) FROM requests WHERE id = ?";
 /// The columns that ending one writes.
-const CLOSED: &str =
-    "SELECT json_array(closed, outcome, reason, answer_sha256, tries, tokens, cost) FROM requests WHERE id = ?";
+const CLOSED: &str = "SELECT json_array(closed, outcome, reason, answer_sha256, tries, approval, tokens, cost) FROM requests WHERE id = ?";
 /// The columns that an attempt writes when it begins, by the place of the attempt.
 const BEGUN: &str = "SELECT json_array(opened, plugin, plugin_sha256, model, reserved_tokens, reserved_cost, is_priced) FROM attempts WHERE request = ? ORDER BY id LIMIT 1 OFFSET ?";
 /// The columns that attempts have when the request has ended.

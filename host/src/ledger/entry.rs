@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::money::NanoDollars;
 use crate::price::{Price, Tokens};
 
 /// What is known of a request when its row is opened.
@@ -46,11 +47,21 @@ pub struct Attempt {
     pub most_output: u64,
 }
 
+impl Attempt {
+    /// The most that one exchange may cost; `None` if the price isn't known.
+    #[must_use]
+    pub fn most_cost(&self) -> Option<NanoDollars> {
+        self.price.map(|price| price.at_most(self.most_input, self.most_output))
+    }
+}
+
 /// What the provider counted, or is taken to have counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
     /// Nothing: it wasn't asked, or refused.
     Nothing,
+    /// Nothing, and the request doesn't count as one either: it was given up before anybody was asked.
+    Withdrawn,
     /// So many tokens.
     Counted(Tokens),
     /// Nobody knows: the worst case.
@@ -75,7 +86,7 @@ pub enum Outcome {
     Answered,
     /// A rule of the config refused it, or a budget, or a guard.
     Refused,
-    /// Somebody who was asked refused it.
+    /// The user refused it, or nobody was there to allow it.
     Declined,
     /// It failed.
     Failed,
@@ -109,6 +120,8 @@ pub(super) struct Closing {
     pub(super) answer_sha256: Option<String>,
     /// How often a provider was asked.
     pub(super) tries: u32,
+    /// Who allowed it, where somebody had to.
+    pub(super) approval: Option<String>,
     /// What the last attempt cost.
     pub(super) charge: Charge,
 }

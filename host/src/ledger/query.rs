@@ -64,6 +64,8 @@ pub struct RequestRow {
     pub reason: Option<String>,
     /// How often a provider was asked.
     pub tries: Option<i64>,
+    /// Who allowed it, or why nobody had to, where the config wants the user to be asked.
+    pub approval: Option<String>,
     /// Input and output tokens; while it is open, the worst case.
     pub tokens: i64,
     /// US dollars; while it is open, the worst case.
@@ -189,7 +191,7 @@ impl Ledger {
         };
         let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
         query.push(name).push(
-            " AS name, count(DISTINCT a.request) AS requests, CAST(min(total(a.tokens), 9e18) AS INTEGER) AS tokens,
+            " AS name, count(DISTINCT CASE WHEN r.closed IS NULL OR r.tries > 0 OR a.tokens > 0 OR r.outcome = 'answered' THEN a.request END) AS requests, CAST(min(total(a.tokens), 9e18) AS INTEGER) AS tokens,
               CAST(min(total(a.cost), 9e18) AS INTEGER) AS cost, CAST(total(1 - a.is_priced) AS INTEGER) AS unpriced
               FROM attempts a JOIN requests r ON r.id = a.request",
         );
@@ -268,7 +270,7 @@ fn conditions(query: &mut QueryBuilder<Sqlite>, filter: &Filter, table: &str) {
     }
 }
 
-fn time(milliseconds: i64) -> String {
+pub(super) fn time(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds).map_or_else(|_| milliseconds.to_string(), |time| time.to_string())
 }
 
@@ -287,6 +289,7 @@ fn request(row: &SqliteRow) -> sqlx::Result<RequestRow> {
         outcome: row.try_get("outcome")?,
         reason: row.try_get("reason")?,
         tries: row.try_get("tries")?,
+        approval: row.try_get("approval")?,
         tokens: row.try_get("tokens")?,
         cost: cost.to_string(),
         cost_nano_dollars: cost.0,

@@ -1,13 +1,14 @@
 //! One request on its way through the ledger.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::{JoinError, JoinHandle};
+use tokio_util::task::TaskTracker;
 
 use super::entry::{Attempt, Before, Charge, Closing, Opening, Outcome};
 use super::{Ledger, LedgerError, OpenRow};
@@ -20,6 +21,21 @@ const KEEP: Duration = Duration::from_hours(30 * 24);
 
 /// How often old contents are removed, and rows closed whose process is gone.
 const TIDY: Duration = Duration::from_hours(1);
+
+/// The steps of this process that are being written.
+static STEPS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
+/// Begins a step, which goes on whatever becomes of the caller.
+pub(super) fn spawn_step<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    STEPS.spawn(step)
+}
+
+/// Waits until all that this process has begun to write into ledgers is written: for a program that is about to end.
+pub async fn written() {
+    STEPS.close();
+    STEPS.wait().await;
+    STEPS.reopen();
+}
 
 /// A ledger that is opened when the first request needs it, and shared by all servers.
 #[derive(Debug)]
@@ -41,7 +57,7 @@ impl SharedLedger {
     }
 
     /// The ledger, tidied within the last hour. An attempt to open it that failed is made again.
-    async fn get(&self) -> Result<&Ledger, LedgerError> {
+    pub(super) async fn get(&self) -> Result<&Ledger, LedgerError> {
         let open = || async { Ledger::open(self.path.as_deref().ok_or(LedgerError::NoFolder)?).await };
         let ledger = self.ledger.get_or_try_init(open).await?;
         let (now, last) = (now(), self.tidied.load(Ordering::Relaxed));
@@ -111,6 +127,8 @@ pub(crate) struct Record {
     /// What the attempts that aren't settled have cost, as far as it is known.
     charge: Charge,
     tries: u32,
+    /// Who allowed it, where somebody had to.
+    approval: Option<String>,
     /// Whether the ledger failed at the last reservation, and the request went on all the same.
     is_unrecorded: bool,
     is_closed: bool,
@@ -134,6 +152,7 @@ impl Record {
             row: Arc::default(),
             charge: Charge::Nothing,
             tries: 0,
+            approval: None,
             is_unrecorded: false,
             is_closed: false,
         }
@@ -142,6 +161,12 @@ impl Record {
     /// The models that the server wished for.
     pub(crate) fn wishes(&mut self, hints: &str) {
         Arc::make_mut(&mut self.opening).hints = one_line(hints, 500);
+    }
+
+    /// Who has allowed it, or why nobody had to.
+    pub(crate) fn approved(&mut self, approval: &str) {
+        let before = self.approval.take().map(|before| format!("{before}; ")).unwrap_or_default();
+        self.approval = Some(format!("{before}{approval}"));
     }
 
     /// Reserves the worst case of asking the first plugin, or the next one of the chain.
@@ -166,7 +191,7 @@ impl Record {
         }
         let (opening, spending, row) = (Arc::clone(&self.opening), Arc::clone(&self.spending), Arc::clone(&self.row));
         let attempt = attempt.clone();
-        let step = tokio::spawn(async move {
+        let step = spawn_step(async move {
             let mut row = row.lock().await;
             spending.ledger.get().await?.reserve(&opening, &mut row, before, &attempt, &spending.budgets).await
         });
@@ -202,29 +227,58 @@ impl Record {
     }
 
     /// Writes how the request ended. If that fails, its row stays open, and counts as the worst case: what was asked is answered.
-    pub(crate) async fn close(mut self, outcome: &Result<String, Error>) {
-        self.is_closed = true;
+    pub(crate) async fn close(self, outcome: &Result<String, Error>) {
         let answer = outcome.as_ref().ok();
         let closing = Closing {
-            outcome: match outcome {
-                Ok(_) => Outcome::Answered,
-                Err(error) if error.is_refusal() => Outcome::Refused,
-                Err(_) => Outcome::Failed,
-            },
-            reason: outcome.as_ref().err().map(|error| one_line(&error.to_string(), 1000)),
             answer: answer.filter(|_| self.spending.recorded == Recorded::Content).cloned(),
             answer_sha256: answer.map(|answer| hex::encode(Sha256::digest(answer))),
-            tries: self.tries,
-            charge: self.charge,
+            ..self.closing(
+                match outcome {
+                    Ok(_) => Outcome::Answered,
+                    Err(Error::Declined { .. }) => Outcome::Declined,
+                    Err(error) if error.is_refusal() => Outcome::Refused,
+                    Err(_) => Outcome::Failed,
+                },
+                outcome.as_ref().err().map(ToString::to_string),
+            )
         };
+        self.end_with(closing).await;
+    }
+
+    /// Writes that the request was refused before it came this far.
+    pub(crate) async fn refuse(self, reason: &str) {
+        let closing = self.closing(Outcome::Refused, Some(reason.to_owned()));
+        self.end_with(closing).await;
+    }
+
+    async fn end_with(mut self, closing: Closing) {
+        self.is_closed = true;
         // The task says itself what went wrong.
         let _ = self.end(closing).await;
+    }
+
+    /// The end of the row, without an answer.
+    fn closing(&self, outcome: Outcome, reason: Option<String>) -> Closing {
+        let is_given_up = matches!(outcome, Outcome::Declined | Outcome::Cancelled);
+        let charge = match self.charge {
+            Charge::Nothing if is_given_up && self.tries == 0 => Charge::Withdrawn,
+            charge => charge,
+        };
+        Closing {
+            outcome,
+            reason: reason.map(|reason| one_line(&reason, 1000)),
+            answer: None,
+            answer_sha256: None,
+            tries: self.tries,
+            approval: self.approval.clone(),
+            charge,
+        }
     }
 
     /// Begins to write the end of the row.
     fn end(&self, closing: Closing) -> JoinHandle<()> {
         let (opening, spending, row) = (Arc::clone(&self.opening), Arc::clone(&self.spending), Arc::clone(&self.row));
-        tokio::spawn(async move {
+        spawn_step(async move {
             let mut row = row.lock().await;
             let closed = match spending.ledger.get().await {
                 Ok(ledger) => ledger.close(&opening, &mut row, &closing).await,
@@ -243,14 +297,7 @@ impl Drop for Record {
         if self.is_closed || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        let closing = Closing {
-            outcome: Outcome::Cancelled,
-            reason: Some("the request was given up".to_owned()),
-            answer: None,
-            answer_sha256: None,
-            tries: self.tries,
-            charge: self.charge,
-        };
+        let closing = self.closing(Outcome::Cancelled, Some("the request was given up".to_owned()));
         drop(self.end(closing));
     }
 }
@@ -268,11 +315,11 @@ fn unknown_price(attempt: &Attempt, budget: &Budget) -> Error {
     Error::Budget { reason, data: Box::new(data) }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// In milliseconds since 1970; 0 for a clock that is before that.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, milliseconds)
 }

@@ -49,7 +49,7 @@ pub(super) fn signed(number: u64) -> i64 {
 impl OpenRow {
     /// What an attempt takes: its worst case, and a request of each budget that hasn't counted this request yet.
     fn taken(&self, attempt: &Attempt) -> Taken {
-        let cost = attempt.price.map(|price| price.at_most(attempt.most_input, attempt.most_output));
+        let cost = attempt.most_cost();
         let tokens = signed(attempt.most_input.saturating_add(attempt.most_output));
         let of = |is_new: bool| Amount { requests: is_new.into(), tokens, cost: cost.unwrap_or_default() };
         Taken { of_any: of(self.plugins.is_empty()), of_plugin: of(!self.plugins.contains(&attempt.plugin)) }
@@ -90,8 +90,12 @@ impl Ledger {
         let mut connection = self.lock().await;
         let step = async {
             close_interrupted(&mut connection).await?;
+            let now = Timestamp::now().as_millisecond();
+            // Nobody waits for them any more: their process has ended.
+            let left = sqlx::query("DELETE FROM approvals WHERE until < ?");
+            left.bind(now - GRACE).execute(&mut *connection).await?;
             let old = sqlx::query("DELETE FROM counters WHERE ends < ?");
-            old.bind(Timestamp::now().as_millisecond() - OLD).execute(&mut *connection).await.map(drop)
+            old.bind(now - OLD).execute(&mut *connection).await.map(drop)
         };
         step.await.map_err(|e: sqlx::Error| self.failed(&e))
     }
@@ -210,7 +214,7 @@ async fn settle_all(connection: &mut SqliteConnection, row: &mut OpenRow, charge
 async fn settle(connection: &mut SqliteConnection, pending: &OpenAttempt, charge: Charge, at: i64) -> sqlx::Result<()> {
     let OpenAttempt { id, opened, scopes, attempt, reserved } = pending;
     let (tokens, cost) = match charge {
-        Charge::Nothing => (Some(Tokens::default()), NanoDollars(0)),
+        Charge::Nothing | Charge::Withdrawn => (Some(Tokens::default()), NanoDollars(0)),
         Charge::Counted(tokens) => (Some(tokens), attempt.price.map(|price| price.of(&tokens)).unwrap_or_default()),
         Charge::Unknown => (None, reserved.cost),
     };
@@ -231,8 +235,9 @@ async fn settle(connection: &mut SqliteConnection, pending: &OpenAttempt, charge
         .bind(id)
         .execute(&mut *connection)
         .await?;
-    // It stays the request that it was.
-    let change = Amount { requests: reserved.requests, tokens: all, cost }.since(*reserved);
+    // Once somebody was asked, it stays the request that it was.
+    let requests = if charge == Charge::Withdrawn { 0 } else { reserved.requests };
+    let change = Amount { requests, tokens: all, cost }.since(*reserved);
     budget::count(connection, scopes, *opened, &Taken { of_any: change, of_plugin: change }).await
 }
 
@@ -258,14 +263,15 @@ async fn close(
             id
         }
     };
-    let Closing { outcome, reason, answer, answer_sha256, tries, .. } = closing;
-    let update = "UPDATE requests SET closed = ?, outcome = ?, reason = ?, answer_sha256 = ?, tries = ? WHERE id = ?";
+    let Closing { outcome, reason, answer, answer_sha256, tries, approval, .. } = closing;
+    let update = "UPDATE requests SET closed = ?, outcome = ?, reason = ?, answer_sha256 = ?, tries = ?, approval = ? WHERE id = ?";
     sqlx::query(update)
         .bind(at)
         .bind(outcome.name())
         .bind(reason)
         .bind(answer_sha256)
         .bind(tries)
+        .bind(approval)
         .bind(id)
         .execute(&mut *transaction)
         .await?;

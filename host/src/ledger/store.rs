@@ -36,6 +36,7 @@ CREATE TABLE requests (
     reason TEXT,
     answer_sha256 TEXT,
     tries INTEGER,
+    approval TEXT,
     tokens INTEGER NOT NULL DEFAULT 0,
     cost INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -79,6 +80,28 @@ CREATE TABLE counters (
     tokens INTEGER NOT NULL,
     cost INTEGER NOT NULL,
     PRIMARY KEY (scope, begins, ends)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    asked INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    tool TEXT,
+    client TEXT,
+    what TEXT NOT NULL,
+    model TEXT NOT NULL,
+    most_cost INTEGER,
+    message TEXT NOT NULL,
+    can_remember INTEGER NOT NULL,
+    decision TEXT,
+    is_remembered INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE remembered (
+    server TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    is_in_call INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (server, tool, is_in_call)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE chain (
     seq INTEGER PRIMARY KEY,

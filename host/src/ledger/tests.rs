@@ -31,7 +31,7 @@ fn attempt(plugin: &str) -> Attempt {
 
 fn closing(charge: Charge) -> Closing {
     let (outcome, reason) = (Outcome::Answered, None);
-    Closing { outcome, reason, answer: None, answer_sha256: None, tries: 1, charge }
+    Closing { outcome, reason, answer: None, answer_sha256: None, tries: 1, approval: None, charge }
 }
 
 fn counted(input: u64, output: u64) -> Charge {
@@ -270,4 +270,31 @@ async fn a_ledger_that_cannot_be_used_says_why() {
     std::fs::write(&path, "This is no database, and has never been one; it is a text.".repeat(100)).unwrap();
     let corrupt = Ledger::open(&path).await.unwrap_err().to_string();
     assert!(corrupt.contains("move it away"), "{corrupt}");
+}
+
+#[tokio::test]
+async fn what_is_given_up_before_anybody_was_asked_is_no_request_of_a_budget() {
+    let ledger = memory().await;
+    let day = [Budget { requests: Some(1), ..budget(Period::Day) }];
+    let call = [Budget { requests: Some(1), ..budget(Period::Call) }];
+    for budgets in [&day, &call] {
+        for outcome in [Outcome::Declined, Outcome::Cancelled, Outcome::Answered] {
+            let opening = Opening { call: Some("c".to_owned()), ..opening("a") };
+            let mut row = None;
+            reserve(&ledger, &opening, &mut row, "p", budgets).await.unwrap_or_else(|e| panic!("{outcome:?}: {e:?}"));
+            let is_asked = outcome == Outcome::Answered;
+            let charge = if is_asked { counted(1, 1) } else { Charge::Withdrawn };
+            let closing = Closing { outcome, tries: is_asked.into(), ..closing(charge) };
+            ledger.close(&opening, &mut row, &closing).await.unwrap();
+        }
+        // Counted anew from the rows, it is the same.
+        sqlx::query("DELETE FROM counters").execute(&mut *ledger.lock().await).await.unwrap();
+        assert!(
+            reserve(&ledger, &Opening { call: Some("c".to_owned()), ..opening("a") }, &mut None, "p", budgets)
+                .await
+                .is_err()
+        );
+        sqlx::query("DELETE FROM requests").execute(&mut *ledger.lock().await).await.unwrap();
+        sqlx::query("DELETE FROM counters").execute(&mut *ledger.lock().await).await.unwrap();
+    }
 }

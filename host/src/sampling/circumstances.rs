@@ -7,6 +7,16 @@ pub struct Circumstances {
     pub client: Option<String>,
     /// The tool's call in the course of which the request came. `None`: in the background, or in the course of several.
     pub call: Option<CallInProgress>,
+    /// Whether calls of tools, prompts or resources go on in whose course it may have come, though it isn't known in which one's.
+    pub may_be_in_call: bool,
+}
+
+impl Circumstances {
+    /// Whether it came in the course of a call, as far as it is known.
+    #[must_use]
+    pub fn is_in_call(&self) -> bool {
+        self.call.is_some() || self.may_be_in_call
+    }
 }
 
 /// A `tools/call` that has not been answered.

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageRequestParams;
 
-use super::plugin_call::PluginCall;
-use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, Surroundings, redaction};
+use super::approvals::{Approvals, Asking, approve};
+use super::chain::Answered;
+use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, Surroundings};
 use crate::admission::Admission;
 use crate::children::Withheld;
-use crate::config::{Config, Sampling};
+use crate::config::{ApprovePolicy, Config, Sampling};
 use crate::error::Error;
-use crate::guards::{self, Guards};
+use crate::guards::{self, Guards, Question};
 use crate::ledger::{Opening, Record, Spending};
 use crate::outbound::Http;
 use crate::outbound::credential::Credential;
@@ -25,17 +26,48 @@ use crate::text::one_line;
 use crate::timeline::wait;
 use crate::wit::understudy::plugin::types as wit;
 
+/// A request that may be answered.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) request: Arc<wit::CreateMessageRequest>,
+    /// The names of its tools.
+    pub(super) tools: Option<Vec<String>>,
+    /// What is asked, the first choice first.
+    pub(super) choices: Vec<Choice>,
+    /// The guards that want the user to be asked.
+    pub(super) questions: Vec<Question>,
+    /// Whether the worst case of the first choice is reserved already.
+    pub(super) is_reserved: bool,
+}
+
+/// In whose name it came, and who is told how far the answer is.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) circumstances: Circumstances,
+    pub(super) progress: Option<mpsc::Sender<String>>,
+}
+
+/// What has become of a request that the user may be asked about.
+enum Admitted {
+    /// They needn't be.
+    Answered(Answered),
+    /// They are asked, by this policy.
+    Waits(Prepared, Asked, ApprovePolicy),
+}
+
 /// The plugin chain and the limits of one config generation.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    server: String,
+    pub(super) server: String,
     pub(super) rule: Sampling,
     pub(super) chain: Vec<ConfiguredPlugin>,
     pub(super) guards: Guards,
     /// The environment variables that the server's process doesn't inherit.
     pub(super) withheld: Withheld,
-    http: Arc<Http>,
+    pub(super) http: Arc<Http>,
     pub(super) admission: Admission,
+    /// Asking the user, where the config or a guard may want it.
+    approvals: Option<Approvals>,
     /// The ledger and the budgets, where the config has some.
     spending: Option<Arc<Spending>>,
     /// Whether the log says already that a hint asked for a dearer model.
@@ -68,6 +100,7 @@ impl Pipeline {
             guards,
             http,
             admission: Admission::new(rule, limits, deadline, active_requests, scheduling),
+            approvals: Approvals::new(&rule.approve, !rule.guards.is_empty(), ledger),
             spending: Spending::new(config, server, ledger),
             has_warned: AtomicBool::new(false),
         }
@@ -75,7 +108,15 @@ impl Pipeline {
 
     /// Whether anybody wants the circumstances of a request.
     pub(super) fn wants_circumstances(&self) -> bool {
-        self.spending.is_some() || self.guards.check_requests() || self.guards.check_answers()
+        self.spending.is_some()
+            || self.approvals.is_some()
+            || self.guards.check_requests()
+            || self.guards.check_answers()
+    }
+
+    /// Whether the user may be asked about its requests.
+    pub(super) fn asks_for_approval(&self) -> bool {
+        self.approvals.is_some()
     }
 
     /// Answers a request; `CreateMessageResult`, JSON.
@@ -104,8 +145,20 @@ impl Pipeline {
         outcome
     }
 
+    /// Writes down that a request was refused before it came here, if the config has a ledger.
+    pub(super) async fn record_refusal(&self, request: &SamplingRequest<'_>, id: &str, reason: &str) {
+        if let Some(spending) = &self.spending {
+            self.record(spending, request, id).refuse(reason).await;
+        }
+    }
+
+    /// Whether requests are written down.
+    pub(super) fn keeps_ledger(&self) -> bool {
+        self.spending.is_some()
+    }
+
     fn record(&self, spending: &Arc<Spending>, request: &SamplingRequest<'_>, id: &str) -> Record {
-        let Circumstances { client, call } = &request.circumstances;
+        let Circumstances { client, call, .. } = &request.circumstances;
         let opening = Opening {
             request: id.to_owned(),
             server: self.server.clone(),
@@ -114,7 +167,10 @@ impl Pipeline {
             call: call.as_ref().map(|call| call.id.clone()),
             ..Opening::default()
         };
-        let deadline = self.admission.deadline();
+        // The user may be asked about the request and about its answer, and the deadline begins anew each time.
+        let asked =
+            self.approvals.as_ref().map_or(Duration::ZERO, |approvals| approvals.longest() + self.admission.deadline());
+        let deadline = self.admission.deadline() + asked;
         match request.params {
             SamplingParams::Json(params) => Record::begin(spending, opening, params, deadline),
             // They have never been JSON.
@@ -131,18 +187,62 @@ impl Pipeline {
         id: &str,
         record: &mut Option<Record>,
     ) -> Result<String, Error> {
+        if let Some(approvals) = &self.approvals {
+            // Boxed: where nobody is ever asked, no request has room for these futures.
+            return Box::pin(self.admit_approved(approvals, request, id, record)).await;
+        }
         let (size, is_rate_counted) = (request.params.size(), request.is_rate_counted);
-        self.admission.run(size, is_rate_counted, |until| self.answer(request, id, until, record)).await
+        let answer = async |until| {
+            let (prepared, asked) = self.prepare(request, id, record).await?;
+            let answered = self.ask_chain(&prepared, asked, id, until, record).await?;
+            Ok(answered.json)
+        };
+        self.admission.run(size, is_rate_counted, answer).await
     }
 
-    /// Answers an admitted request.
-    async fn answer(
+    /// The same, with the user's approval where that is needed. While they are asked, the request holds no permit, and its clock stands still.
+    async fn admit_approved(
+        &self,
+        approvals: &Approvals,
+        request: SamplingRequest<'_>,
+        id: &str,
+        record: &mut Option<Record>,
+    ) -> Result<String, Error> {
+        let (size, is_rate_counted) = (request.params.size(), request.is_rate_counted);
+        let approver = request.approver.clone();
+        let first = async |until| {
+            let (prepared, asked) = self.prepare(request, id, record).await?;
+            Ok(match self.asking_about(approvals, &prepared, &asked, record)? {
+                Asking::Unneeded(_) => Admitted::Answered(self.ask_chain(&prepared, asked, id, until, record).await?),
+                Asking::Needed(policy) => Admitted::Waits(prepared, asked, policy),
+            })
+        };
+        let answered = match self.admission.run(size, is_rate_counted, first).await? {
+            Admitted::Answered(answered) => answered,
+            Admitted::Waits(mut prepared, asked, policy) => {
+                // What no budget has room for isn't asked about.
+                prepared.is_reserved = self.reserve_first(&prepared, record).await?;
+                let question = self.question_about_request(&prepared, &asked, policy);
+                let approved = wait("approval", approvals.ask(policy, &question, approver.as_ref())).await?;
+                approve(record, approved);
+                self.admission.run(size, true, |until| self.ask_chain(&prepared, asked, id, until, record)).await?
+            }
+        };
+        if let Asking::Needed(policy) = approvals.about_answer(!answered.questions.is_empty()) {
+            let question = self.question_about_answer(&answered);
+            let approved = wait("approval", approvals.ask(policy, &question, approver.as_ref())).await?;
+            approve(record, approved);
+        }
+        Ok(answered.json)
+    }
+
+    /// Reads a request, holds it to the rule, has the guards judge it, and chooses models.
+    async fn prepare(
         &self,
         request: SamplingRequest<'_>,
         id: &str,
-        until: Instant,
         record: &mut Option<Record>,
-    ) -> Result<String, Error> {
+    ) -> Result<(Prepared, Asked), Error> {
         let SamplingRequest { params, context, progress, circumstances, .. } = request;
         let request = parse(params)?;
         self.admission.policy.check(&request)?;
@@ -155,29 +255,14 @@ impl Pipeline {
             let names: Vec<&str> = hints.filter_map(|hint| hint.name.as_deref()).collect();
             record.wishes(&names.join(", "));
         }
-        self.ask_chain(request, &circumstances, id, until, progress.as_ref(), record).await
-    }
-
-    /// Asks the plugins in order until one answers; its result, JSON.
-    async fn ask_chain(
-        &self,
-        request: CreateMessageRequestParams,
-        circumstances: &Circumstances,
-        id: &str,
-        until: Instant,
-        progress: Option<&mpsc::Sender<String>>,
-        record: &mut Option<Record>,
-    ) -> Result<String, Error> {
         let mut request = Arc::new(wit::CreateMessageRequest::from(request));
+        let mut questions = Vec::new();
         if self.guards.check_requests() {
             // Boxed: without guards no request has room for these futures.
-            let known = self.known_to_guards(circumstances, id, None);
-            request = Box::pin(self.guards.request(request, &known)).await?.without_asking()?;
+            let known = self.known_to_guards(&circumstances, id, None);
+            let guarded = Box::pin(self.guards.request(request, &known)).await?;
+            (request, questions) = (guarded.value, guarded.questions);
         }
-        // What a guard may still refuse isn't shown as it arrives.
-        let progress = progress.filter(|_| !self.guards.check_answers());
-        let tools: Option<Vec<String>> =
-            request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
         let catalogues: Vec<&Catalogue> = self.chain.iter().map(|link| &link.catalogue).collect();
         let choices = select::choose(&catalogues, request.model_preferences.as_ref());
         if let Some(dearer) = choices.iter().find_map(|choice| choice.dearer.as_ref())
@@ -185,64 +270,12 @@ impl Pipeline {
         {
             tracing::warn!("`{}` asks for a dearer model: {dearer} (said once)", self.server);
         }
-        let mut links = Vec::with_capacity(choices.len());
-        for choice in &choices {
-            links.extend(self.chain.get(choice.plugin).map(|link| (choice, link)));
-        }
-        let mut links = links.into_iter().peekable();
-        while let Some((choice, link)) = links.next() {
-            let options = Arc::new(self.options(choice, link, id));
-            tracing::debug!(
-                request = options.request_id,
-                plugin = link.plugin.name,
-                "`{}`: {}",
-                choice.model,
-                choice.why
-            );
-            // Each plugin has its own `limits.deadline`; the rest of the request's is for the next one.
-            let after = link.plugin.limits().deadline;
-            let until = until.min(Instant::now() + after);
-            let reserved = match record.as_mut() {
-                Some(record) => {
-                    let attempt = link.attempt(&choice.model, &request);
-                    wait("ledger", record.reserve(&attempt)).await?;
-                    Some((record, attempt))
-                }
-                None => None,
-            };
-            let mut call = PluginCall::new(link, &self.http, &options.request_id, until, progress, reserved);
-            let outcome = tokio::time::timeout(after, call.answer(&request, &options)).await;
-            let (sent, is_charged) = (call.sent, call.is_charged);
-            if let Some(record) = record {
-                let completion = outcome.as_ref().ok().and_then(|answer| answer.as_ref().ok());
-                record.tried(sent);
-                record.charge(link.costs.charge(completion, is_charged));
-            }
-            let secrets = link.secrets();
-            let answer = match outcome {
-                Ok(Ok(completion)) => link
-                    .finish(completion, tools.as_deref())
-                    .and_then(|result| redaction::result_json(&link.plugin.name, result, &secrets)),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(Error::Deadline { after }),
-            };
-            let answer = answer.map_err(|error| redaction::redact_error(error, &secrets));
-            match (answer, links.peek()) {
-                (Err(error), Some((_, next))) if error.is_for_the_next_plugin() => {
-                    tracing::warn!(request = options.request_id, "{error}; asking `{}` instead", next.plugin.name);
-                }
-                (Ok(answer), _) if self.guards.check_answers() => {
-                    let known = self.known_to_guards(circumstances, id, Some((choice, link)));
-                    return Box::pin(self.guards.answer(answer, tools.as_deref(), &known)).await?.without_asking();
-                }
-                (answer, _) => return answer,
-            }
-        }
-        Err(Error::InvalidRequest { reason: "no plugin is configured for this server".to_owned() })
+        let tools = request.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.name.clone()).collect());
+        Ok((Prepared { request, tools, choices, questions, is_reserved: false }, Asked { circumstances, progress }))
     }
 
     /// What guards are told of a request besides its content: of an answer, also who gave it.
-    fn known_to_guards(
+    pub(super) fn known_to_guards(
         &self,
         circumstances: &Circumstances,
         id: &str,
@@ -258,21 +291,6 @@ impl Pipeline {
             extensions: "{}".to_owned(),
         })
     }
-
-    fn options(&self, choice: &Choice, link: &ConfiguredPlugin, id: &str) -> wit::Options {
-        wit::Options {
-            model: choice.model.clone(),
-            request_id: id.to_owned(),
-            server: self.server.clone(),
-            settings: link.settings.clone(),
-            extensions: extensions(link.provider_client.origin()),
-        }
-    }
-}
-
-/// The extensions of a plugin's options, as JSON: the origin of its main endpoint, because servers of one API support different parts of it.
-fn extensions(origin: Option<&str>) -> String {
-    origin.map_or_else(|| "{}".to_owned(), |origin| serde_json::json!({ "origin": origin }).to_string())
 }
 
 /// The variables that a plugin's credentials come from.
@@ -299,12 +317,6 @@ fn parse(params: SamplingParams) -> Result<CreateMessageRequestParams, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plugin_is_told_the_origin_of_its_endpoint() {
-        assert_eq!(extensions(Some("https://api.mistral.ai")), r#"{"origin":"https://api.mistral.ai"}"#);
-        assert_eq!(extensions(None), "{}");
-    }
 
     #[test]
     fn what_a_server_is_told_of_its_request_is_one_short_line_whatever_it_quotes() {

@@ -25,18 +25,18 @@ pub struct Circumstances {
     pub(crate) extensions: String,
 }
 
+/// A reason for which somebody is to be asked. There is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub(crate) guard: String,
+    pub(crate) reason: String,
+}
+
 /// What guards left of a value: all of it.
 #[derive(Debug)]
-pub struct Guarded<T>(T);
-
-impl<T> Guarded<T> {
-    /// The value.
-    ///
-    /// # Errors
-    /// None.
-    pub fn without_asking(self) -> Result<T, Error> {
-        Ok(self.0)
-    }
+pub struct Guarded<T> {
+    pub(crate) value: T,
+    pub(crate) questions: Vec<Question>,
 }
 
 #[expect(clippy::unused_async, reason = "guards have something to wait for")]
@@ -70,7 +70,7 @@ impl Guards {
     /// # Errors
     /// None.
     pub async fn request<T>(&self, request: T, _: &Arc<Circumstances>) -> Result<Guarded<T>, Error> {
-        Ok(Guarded(request))
+        Ok(Guarded { value: request, questions: Vec::new() })
     }
 
     /// All of it.
@@ -83,6 +83,6 @@ impl Guards {
         _: Option<&[String]>,
         _: &Arc<Circumstances>,
     ) -> Result<Guarded<T>, Error> {
-        Ok(Guarded(answer))
+        Ok(Guarded { value: answer, questions: Vec::new() })
     }
 }

@@ -21,6 +21,7 @@ macro_rules! wit_conversions {
 #[path = "../../../../host/src"]
 mod host {
     pub mod admission;
+    pub mod approval;
     pub mod atomic_file;
     pub mod builtins;
     pub mod children;
@@ -59,7 +60,8 @@ pub mod sandbox;
 pub use understudy_plugin::bindings as wit;
 
 pub use host::{
-    admission, atomic_file, descriptors, gauge, http, ledger, money, price, private, reference, search_path, timeline,
+    admission, approval, atomic_file, descriptors, gauge, http, ledger, money, price, private, reference, search_path,
+    timeline,
 };
 pub use host::{
     builtins, children, config, environment, error, outbound, registry, retry, sampling, scheduling, select, text,
