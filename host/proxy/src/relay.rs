@@ -18,8 +18,10 @@
 //! | `capabilities` | declaring `sampling` for a client |
 //! | `activity` | what the server is doing, for `includeContext` |
 //! | `allowance` | how much the server may ask in the course of a call |
+//! | `elicitation` | asking the client's user whether a request may be answered |
 //! | `lookalike` | messages that a lenient reader could take for a sampling request |
 //! | `refusal` | what a client's error says: that it can't, or that somebody won't |
+//! | `refused_requests` | writing down what the relay refuses by itself |
 //! | `in_flight` | sampling requests that are being answered |
 //! | `tasks` | those that are answered as tasks |
 //! | `progress` | telling the server how far an answer has come |
@@ -34,6 +36,7 @@ mod capabilities;
 mod closable_sender;
 mod common;
 mod discover;
+mod elicitation;
 mod in_flight;
 mod legacy;
 mod lookalike;
@@ -43,6 +46,7 @@ mod multi_round;
 mod negotiate;
 mod progress;
 mod refusal;
+mod refused_requests;
 mod request_needs;
 mod request_state;
 mod session;
@@ -61,6 +65,7 @@ use crate::transport::{Duplex, Incoming};
 use closable_sender::ClosableSender;
 pub use common::{Clients, RelayOptions, SamplingHandler};
 use common::{MOST_EARLY, Prelude, is_for_the_client, refuse_length, report_garbage};
+use elicitation::Answers;
 pub use request_state::{StateKey, WeakKeyError};
 use session::RelaySession;
 use understudy::config::Mode;
@@ -122,7 +127,8 @@ async fn run(
     let Some((rule, sampler)) = answering else {
         drop(again);
         let prelude = Prelude { ended, ..Prelude::default() };
-        return legacy::run(front, back, RelaySession::new(None, options.clients), options.line, prelude).await;
+        return legacy::run(front, back, RelaySession::new(None, options.clients), (options, Answers::Always), prelude)
+            .await;
     };
     let prelude = first_message(&mut front, &mut back, options.line, ended).await;
     let first = match &prelude.by_front {
@@ -134,7 +140,7 @@ async fn run(
     } else {
         drop(again);
         let session = RelaySession::new(Some((rule, sampler)), options.clients);
-        legacy::run(front, back, session, options.line, prelude).await;
+        legacy::run(front, back, session, (options, Answers::Always), prelude).await;
     }
 }
 

@@ -142,7 +142,7 @@ impl ConfiguredServer {
             if spec.headers.is_empty() { Ok(ServerAddress::Program(program)) } else { Err(ServerError::Header(reason)) }
         };
         let unnamed = |name: String, address: ServerAddress| {
-            let rule = config.sampling().cloned();
+            let rule = config.sampling_of_unnamed();
             Self { name, key: None, address, rule, clients: config::ClientSharing::One, is_off: false }
         };
         match &spec.target {

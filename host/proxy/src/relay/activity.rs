@@ -39,6 +39,16 @@ struct ActivityState {
     /// The client's name, as it says; none where several share the server.
     client: Option<String>,
     calls: Vec<KnownCall>,
+    /// The ids of prompts and resources that are being asked for, as the client spelt them.
+    others: Vec<Vec<u8>>,
+}
+
+impl ActivityState {
+    /// A request of the client's is over.
+    fn end(&mut self, is_it: impl Fn(&[u8]) -> bool) {
+        self.calls.retain(|known| !is_it(&known.id));
+        self.others.retain(|known| !is_it(known));
+    }
 }
 
 /// A call that is going on.
@@ -76,7 +86,13 @@ impl ServerActivity {
         };
         let call =
             own.or(only).map(|known| CallInProgress { id: call_id(known.number), tool: known.call.tool.clone() });
-        Circumstances { client: state.client.clone(), call }
+        // Where several clients share the server, a request belongs to a call only if the transport says so.
+        let may_be_in_call = if self.clients.are_several() {
+            related_request_id.is_some_and(|id| state.others.iter().any(|known| known == id))
+        } else {
+            !(state.calls.is_empty() && state.others.is_empty())
+        };
+        Circumstances { client: state.client.clone(), call, may_be_in_call }
     }
 
     /// Whether one of these tools is being called; with several clients, whether no other one is.
@@ -105,9 +121,15 @@ impl ServerActivity {
                     state.calls.extend(call(line).map(known));
                 }
             }
+            (Kind::Request, Some(method), Some(id)) if method::MULTI_ROUND.contains(&method) => {
+                let mut state = self.lock();
+                if state.others.len() < MOST_CALLS {
+                    state.others.push(id.to_vec());
+                }
+            }
             (Kind::Notification, Some(notification::CANCELLED), _) => {
                 if let Some(id) = cancelled_id(line) {
-                    self.lock().calls.retain(|known| ids::key(&known.id) != ids::key(&id));
+                    self.lock().end(|known| ids::key(known) == ids::key(&id));
                 }
             }
             (Kind::Batch, ..) => each(line, head, |part, head| self.client_says(part, head)),
@@ -128,7 +150,7 @@ impl ServerActivity {
             state.initialize = None;
             state.instructions = instructions(line);
         } else {
-            state.calls.retain(|known| known.id != id);
+            state.end(|known| known == id);
         }
     }
 
@@ -245,7 +267,10 @@ mod tests {
         let activity = ServerActivity::default();
         from_client(&activity, r#"{"id":0,"method":"initialize","params":{"clientInfo":{"name":"an editor"}}}"#);
         let of = |related: Option<&[u8]>| activity.circumstances(related).call.map(|call| (call.id, call.tool));
-        assert_eq!(activity.circumstances(None), Circumstances { client: Some("an editor".to_owned()), call: None });
+        assert_eq!(
+            activity.circumstances(None),
+            Circumstances { client: Some("an editor".to_owned()), ..Circumstances::default() }
+        );
         from_client(&activity, r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#);
         let first = of(None).unwrap();
         assert_eq!((first.1.as_str(), first.0.len()), ("a", 16));
@@ -253,5 +278,31 @@ mod tests {
         assert_eq!(of(None), None);
         assert_eq!(of(Some(b"1")), Some(first.clone()));
         assert_ne!(of(Some(b"2")).unwrap().0, first.0);
+    }
+
+    #[test]
+    fn a_request_is_in_the_background_only_if_no_call_goes_on_that_may_be_its_own() {
+        let activity = ServerActivity::default();
+        let is_in_call =
+            |activity: &ServerActivity, related: Option<&[u8]>| activity.circumstances(related).is_in_call();
+        assert!(!is_in_call(&activity, None));
+        for call in [
+            r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"id":2,"method":"tools/call","params":{"name":"b"}}"#,
+            r#"{"id":3,"method":"prompts/get","params":{"name":"p"}}"#,
+            r#"{"id":4,"method":"resources/read","params":{"uri":"u:"}}"#,
+        ] {
+            from_client(&activity, call);
+            assert!(is_in_call(&activity, None), "{call}");
+        }
+        for answer in [r#"{"id":1,"result":{}}"#, r#"{"id":3,"result":{}}"#, r#"{"id":4,"result":{}}"#] {
+            server(&activity, answer);
+            assert!(is_in_call(&activity, None), "{answer}");
+        }
+        from_client(&activity, r#"{"method":"notifications/cancelled","params":{"requestId":2}}"#);
+        assert!(!is_in_call(&activity, None));
+        let shared = ServerActivity::of(Clients::Several { told: true });
+        from_client(&shared, r#"{"id":3,"method":"prompts/get","params":{"name":"p"}}"#);
+        assert!(!is_in_call(&shared, None) && is_in_call(&shared, Some(b"3")) && !is_in_call(&shared, Some(b"4")));
     }
 }

@@ -21,12 +21,14 @@ pub(super) struct Declared {
     pub(super) parts: SamplingParts,
     /// `tasks.requests.sampling.createMessage`, in the revision that has it
     pub(super) tasks: bool,
+    /// `elicitation`, in the form that has a message and fields
+    pub(super) elicitation: bool,
 }
 
 impl Declared {
     /// Sampling, with these parts.
     fn of(parts: SamplingParts) -> Self {
-        Self { sampling: true, parts, tasks: false }
+        Self { sampling: true, parts, tasks: false, elicitation: false }
     }
 }
 
@@ -76,6 +78,8 @@ struct Capabilities<'a> {
     sampling: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     tasks: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    elicitation: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -115,8 +119,10 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: SamplingP
         return new(replace(line, capabilities, with_sampling(offer).as_bytes()));
     }
     let found: Capabilities = serde_json::from_str(Some(capabilities).filter(|c| is_object(c))?.get()).ok()?;
+    let elicitation = found.elicitation.is_some_and(is_form);
     let Some(sampling) = found.sampling.filter(|sampling| !is_null(sampling)) else {
-        return new(set_members(line, capabilities, &[("sampling", found.sampling, offer.capability())]));
+        let edited = set_members(line, capabilities, &[("sampling", found.sampling, offer.capability())]);
+        return Some((Declared { elicitation, ..Declared::default() }, Declared::of(offer), Some(edited)));
     };
     let sampling = Some(sampling).filter(|sampling| is_object(sampling))?;
     let parts: SamplingCapability = serde_json::from_str(sampling.get()).ok()?;
@@ -126,7 +132,13 @@ pub(super) fn declare_in(line: &Bytes, capabilities: &RawValue, offer: SamplingP
     let members = [(missing.tools, ("tools", parts.tools, "{}")), (missing.context, ("context", parts.context, "{}"))];
     let members: Vec<Member<'_>> = members.into_iter().filter(|(lacks, _)| *lacks).map(|(_, member)| member).collect();
     let edited = (!members.is_empty()).then(|| set_members(line, sampling, &members));
-    Some((Declared::of(has), Declared::of(has.and(missing)), edited))
+    Some((Declared { elicitation, ..Declared::of(has) }, Declared::of(has.and(missing)), edited))
+}
+
+/// Whether a client's `elicitation` includes forms. An empty one does (2025-11-25, client/elicitation, "Capabilities").
+fn is_form(elicitation: &RawValue) -> bool {
+    let modes: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(elicitation.get()).ok();
+    modes.is_some_and(|modes| modes.contains_key("form") || !modes.contains_key("url"))
 }
 
 /// The message with the capability of answering sampling requests as tasks; `None` if its revision has none, or the client has tasks of its

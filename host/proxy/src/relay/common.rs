@@ -17,6 +17,7 @@ use super::lookalike;
 use super::request_state::StateKey;
 use crate::transport::Incoming;
 use crate::transport::server::Restart;
+use understudy::approval::Ask;
 use understudy::config::Sampling;
 use understudy::error::Error;
 use understudy::sampling::{Sampler, SamplingRequest};
@@ -36,6 +37,8 @@ pub struct RelayOptions {
     pub state_key: Option<StateKey>,
     /// How many clients the front stands for; one by default.
     pub clients: Clients,
+    /// How the user is asked, if not through the client.
+    pub ask: Option<Arc<dyn Ask>>,
     /// The right to start the server again, if it ends on the first request in a stateless client's name.
     pub again: Option<Restart>,
 }
@@ -66,7 +69,7 @@ impl RelayOptions {
     /// Options with lines of at most `line` bytes; the rest are the defaults.
     #[must_use]
     pub fn new(line: usize) -> Self {
-        Self { line, state_key: None, clients: Clients::One, again: None }
+        Self { line, state_key: None, clients: Clients::One, ask: None, again: None }
     }
 }
 

@@ -15,14 +15,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::action::Action;
 use super::bridge::legacy_to_modern;
 use super::closable_sender::ClosableSender;
-use super::common::{Failure, Prelude, create, next, refuse_length, report_garbage};
+use super::common::{Failure, Prelude, RelayOptions, create, next, refuse_length, report_garbage};
 use super::discover;
+use super::elicitation::{Answers, Elicitations};
 use super::in_flight::InFlight;
 use super::progress::Progress;
 use super::session::RelaySession;
 use super::tasks::{self, Tasks};
 use crate::transport::{Duplex, Incoming, Message};
 use silence::SilenceWatch;
+use understudy::approval::{Approver, Ask};
 use understudy::sampling::{SamplingParams, SamplingRequest, hop};
 
 /// Yield to the scheduler after this many sampling requests read in a row without an empty channel. With fewer, yielding could wait until the
@@ -33,6 +35,10 @@ const IN_A_ROW: usize = 8;
 struct StatefulRelay {
     session: Arc<RelaySession>,
     answers: Arc<InFlight>,
+    /// What the client's user is asked.
+    elicitations: Arc<Elicitations>,
+    /// How the user is asked, if not through the client.
+    ask: Option<Arc<dyn Ask>>,
     tasks: Arc<Tasks>,
     /// The server's requests that have been begun since it had last said nothing.
     in_a_row: AtomicUsize,
@@ -42,16 +48,25 @@ struct StatefulRelay {
 }
 
 /// Relays until both sides have closed their output.
-pub(super) async fn run(front: Duplex, back: Duplex, session: RelaySession, limit: usize, prelude: Prelude) {
+pub(super) async fn run(
+    front: Duplex,
+    back: Duplex,
+    session: RelaySession,
+    (options, answers): (RelayOptions, Answers),
+    prelude: Prelude,
+) {
     let session = Arc::new(session);
+    let to_front = ClosableSender::new(front.outgoing);
     let shared = Arc::new(StatefulRelay {
         tasks: Arc::clone(session.tasks()),
         session,
         answers: Arc::new(InFlight::default()),
         in_a_row: AtomicUsize::new(0),
-        to_front: ClosableSender::new(front.outgoing),
+        elicitations: Arc::new(Elicitations::new(to_front.clone(), answers)),
+        ask: options.ask,
+        to_front,
         to_back: ClosableSender::new(back.outgoing),
-        limit,
+        limit: options.line,
     });
     let _end = CloseStateful(Arc::clone(&shared));
     let silent = SilenceWatch::of(&shared.session, &prelude);
@@ -159,6 +174,7 @@ impl StatefulRelay {
             Incoming::TooLong { head, bytes } => {
                 refuse_length(self.limit, "client", &head, bytes, &self.to_front, &self.to_back).await
             }
+            Incoming::Message(message) if self.elicitations.takes(&message.line) => true,
             Incoming::Message(message) => match self.session.client_says(&message.line) {
                 Action::Forward => self.to_back.send(message).await,
                 Action::ForwardEdited(line) => self.to_back.send(line).await,
@@ -260,10 +276,11 @@ impl StatefulRelay {
         let key = id.clone();
         let context = self.session.context(related_request_id.as_deref());
         let circumstances = self.session.circumstances(related_request_id.as_deref());
+        let approver = sampler.asks_for_approval().then(|| self.approver(related_request_id.clone()));
         let (progress, telling) = Progress::of(&params, &self.to_back, self.session.heartbeat());
         let create = async move {
             let params = SamplingParams::Json(&params);
-            let asked = SamplingRequest { params, context, progress, circumstances, is_rate_counted };
+            let asked = SamplingRequest { params, context, progress, circumstances, approver, is_rate_counted };
             // All progress is told before the answer is given.
             let (outcome, ()) = tokio::join!(create(&sampler, asked, &shown), telling);
             if let Ok(result) = &outcome {
@@ -280,6 +297,14 @@ impl StatefulRelay {
         let answer = Box::pin(async move { (to_back, answer_line(&key, create.await).into()) });
         let begun = self.answers.begin(id.clone(), related_request_id, answer);
         begun || self.refuse_id(&id).await
+    }
+
+    /// Who can be asked whether a request may be answered that came in the course of this call.
+    fn approver(&self, related_request_id: Option<Bytes>) -> Approver {
+        match &self.ask {
+            Some(ask) => Approver::new(Arc::clone(ask), Arc::clone(self.elicitations.session())),
+            None => self.elicitations.approver(self.session.client_elicits(), related_request_id),
+        }
     }
 
     /// What the server asks of its tasks, answered beside the loops too: a result may take its time.

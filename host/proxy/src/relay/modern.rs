@@ -6,9 +6,11 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | `approval` | asking the client's user whether a sampling request may be answered |
 //! | `input_answer` | answering the sampling requests among the required input |
 //! | `between_rounds` | what has been asked in the course of calls that wait for their client |
 
+mod approval;
 mod between_rounds;
 mod input_answer;
 
@@ -18,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mcp::revision::LATEST_STATELESS;
 use mcp::splice::with_request_id;
-use mcp::{Envelope, Head, Kind, cancelled_id, code, error_line, ids, notification, with_id};
+use mcp::{Envelope, Head, Kind, RawObject, cancelled_id, code, error_line, ids, notification, with_id};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,10 +30,13 @@ use super::capabilities::{self, Declared, SamplingParts};
 use super::closable_sender::ClosableSender;
 use super::common::{Failure, Prelude, RelayOptions, next, refuse_length};
 use super::multi_round::{self, InputRequired, MultiRoundRequest};
+use super::refused_requests::RefusedRequests;
 use super::request_state::{RequestState, StateSealer};
 use super::{discover, lookalike};
 use crate::transport::{Duplex, Incoming, Message};
+use approval::Parked;
 use between_rounds::BetweenRounds;
+use understudy::approval::{ApprovalSession, Ask};
 use understudy::config::{Attached, Sampling};
 use understudy::sampling::Sampler;
 
@@ -41,6 +46,12 @@ struct StatelessRelay {
     /// What may be asked in the course of one call.
     most: CallLimits,
     sampler: Arc<Sampler>,
+    /// Writes down what is refused here.
+    refused: RefusedRequests,
+    /// How the user is asked, if not through the client.
+    ask: Option<Arc<dyn Ask>>,
+    /// What the user has allowed, where there is one client.
+    approvals: Option<Arc<ApprovalSession>>,
     offer: SamplingParts,
     seal: Option<StateSealer>,
     to_front: ClosableSender,
@@ -61,6 +72,8 @@ struct Calls {
     answering: HashMap<Vec<u8>, AbortHandle>,
     made: u64,
     closed: bool,
+    /// The calls whose client is asked for the user's approval, by random names.
+    parked: HashMap<String, Parked>,
     /// What was asked in the course of calls that are with their client.
     kept: BetweenRounds,
 }
@@ -126,6 +139,9 @@ pub(super) async fn run(
         rule,
         seal: StateSealer::new(options.state_key.as_ref(), sampler.server()),
         sampler,
+        refused: RefusedRequests::default(),
+        ask: options.ask,
+        approvals: (!options.clients.are_several()).then(ApprovalSession::shared),
         offer,
         to_front: ClosableSender::new(front.outgoing),
         to_back: ClosableSender::new(back.outgoing),
@@ -188,7 +204,8 @@ impl StatelessRelay {
     fn close(&self) {
         let mut calls = self.calls();
         calls.closed = true;
-        calls.answering.drain().for_each(|(_, task)| task.abort());
+        let parked: Vec<_> = calls.parked.drain().map(|(_, parked)| parked.task).collect();
+        calls.answering.drain().map(|(_, task)| task).chain(parked).for_each(|task| task.abort());
     }
 
     async fn client_says(&self, message: Message) -> bool {
@@ -223,6 +240,10 @@ impl StatelessRelay {
             Some(Err(reason)) => {
                 return self.to_front.send(error_line(&call.id, code::INVALID_PARAMS, &reason.to_string())).await;
             }
+            Some(Ok(RequestState { parked: Some(token), rounds, spent, .. })) => {
+                (call.rounds, call.spent) = (rounds, spent);
+                return self.retried(&token, call, brought.responses).await;
+            }
             Some(Ok(RequestState { state, mut answers, rounds, spent, .. })) => {
                 call.spent = spent;
                 answers.extend(brought.responses);
@@ -231,12 +252,33 @@ impl StatelessRelay {
             }
         };
         let id = call.id.clone();
-        if self.calls().by_front.contains_key(ids::key(&id).as_ref()) {
-            let reason = "a request with this id is still going on";
-            return self.to_front.send(error_line(&id, code::INVALID_REQUEST, reason)).await;
+        if self.goes_on(&id) {
+            return self.refuse_id(&id).await;
         }
         self.calls().by_front.insert(ids::key(&id).into_owned(), PendingCall { call: Arc::new(call), back: None });
         self.to_back.send(line).await
+    }
+
+    fn goes_on(&self, id: &[u8]) -> bool {
+        self.calls().by_front.contains_key(ids::key(id).as_ref())
+    }
+
+    async fn refuse_id(&self, id: &[u8]) -> bool {
+        let reason = "a request with this id is still going on";
+        self.to_front.send(error_line(id, code::INVALID_REQUEST, reason)).await
+    }
+
+    /// The client makes a call again that waits here for the user's approval.
+    async fn retried(&self, token: &str, call: MultiRoundRequest, responses: RawObject) -> bool {
+        let id = call.id.clone();
+        if self.goes_on(&id) {
+            return self.refuse_id(&id).await;
+        }
+        if self.unpark(token, call, responses) {
+            return true;
+        }
+        let reason = "the approval that this `requestState` waits for was answered before, has expired, or was asked by another process; make the request again without it";
+        self.fail(&id, code::INVALID_PARAMS, reason).await
     }
 
     /// The client wants no answer any more.

@@ -94,6 +94,7 @@ impl MultiRoundRequest {
         Circumstances {
             client: meta.and_then(|meta| meta.object(meta::CLIENT_INFO)?.text("name")),
             call: tool.map(|tool| CallInProgress { id: self.spent.call_id(), tool }),
+            may_be_in_call: true,
         }
     }
 }

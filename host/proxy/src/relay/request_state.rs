@@ -38,13 +38,16 @@ pub(super) struct RequestState {
     /// What has been asked in its course.
     #[serde(default)]
     pub(super) spent: Spent,
+    /// The name of the call that waits in this process for its retry, if one does.
+    #[serde(default)]
+    pub(super) parked: Option<String>,
     /// When it expires, in seconds since 1970.
     until: u64,
 }
 
 impl RequestState {
     pub(super) fn new(state: Option<Box<RawValue>>, answers: RawObject, rounds: u32) -> Self {
-        Self { state, answers, rounds, spent: Spent::default(), until: now().saturating_add(LIFETIME) }
+        Self { state, answers, rounds, spent: Spent::default(), parked: None, until: now().saturating_add(LIFETIME) }
     }
 }
 

@@ -16,6 +16,7 @@ use super::allowance::Allowance;
 use super::capabilities::{self, Declared, SamplingParts};
 use super::common::{Clients, Failure, SamplingHandler};
 use super::refusal::{self, Meaning};
+use super::refused_requests::RefusedRequests;
 use super::request_needs::only_while;
 use super::tasks::Tasks;
 use understudy::config::Attached;
@@ -33,6 +34,8 @@ pub(super) struct RelaySession {
     with_client: Mutex<HashMap<Vec<u8>, WithClient>>,
     /// Those that are answered as tasks of ours.
     tasks: Arc<Tasks>,
+    /// Writes down what is refused here.
+    refused: RefusedRequests,
     /// What the server may still ask.
     allowance: Option<Allowance>,
     /// Whether it has been said that a client's error wasn't taken for one of a client that can't.
@@ -90,6 +93,7 @@ impl RelaySession {
             declared: OnceLock::new(),
             with_client: Mutex::default(),
             tasks: Arc::default(),
+            refused: RefusedRequests::default(),
             activity,
             attaches,
             initialize: Mutex::default(),
@@ -99,6 +103,11 @@ impl RelaySession {
 
     pub(super) fn sampler(&self) -> Option<&Arc<Sampler>> {
         self.answering.as_ref().map(|(_, sampler)| sampler)
+    }
+
+    /// Whether the client can ask its user something.
+    pub(super) fn client_elicits(&self) -> bool {
+        self.declared.get().is_some_and(|told| told.clients.elicitation)
     }
 
     /// How often a server is told that it is being answered.

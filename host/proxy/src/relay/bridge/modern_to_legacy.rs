@@ -37,6 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Open;
 use crate::relay::action::Action;
 use crate::relay::common::{Clients, Prelude, RelayOptions};
+use crate::relay::elicitation::Answers;
 use crate::relay::request_state::StateSealer;
 use crate::relay::session::RelaySession;
 use crate::relay::{discover, legacy, multi_round};
@@ -104,7 +105,7 @@ pub(crate) async fn run(
     let seal = StateSealer::new(None, sampler.server());
     let clients = options.clients;
     let prelude = Prelude { by_front: None, ..prelude };
-    let relay = legacy::run(side, back, session, options.line, prelude);
+    let relay = legacy::run(side, back, session, (options, Answers::Perhaps), prelude);
     let _relay = AbortOnDropHandle::new(tokio::spawn(relay));
     let Some(seal) = seal else { return };
     let bridge = ModernToLegacy {

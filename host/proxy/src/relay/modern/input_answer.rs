@@ -1,13 +1,15 @@
 //! What is required of the client and is ours to answer.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use mcp::method::{self, SAMPLING_CREATE_MESSAGE};
 use mcp::{Parts, RawObject, code};
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 use super::StatelessRelay;
 use crate::relay::common::{Failure, create};
@@ -16,6 +18,7 @@ use crate::relay::multi_round::{InputRequest, InputRequired, MultiRoundRequest};
 use crate::relay::request_needs::{has_results, needs, only_while};
 use crate::relay::request_state::RequestState;
 use understudy::admission::policy::Lowered;
+use understudy::approval::Approver;
 use understudy::config::Mode;
 use understudy::sampling::{Circumstances, Context, SamplingParams, SamplingRequest};
 
@@ -52,7 +55,14 @@ impl StatelessRelay {
         }
         let held = match self.hold(&call, &required, &line) {
             Ok(held) => held,
-            Err(failure) => return self.fail_with(&call.id, &failure).await,
+            Err(failure) => {
+                for (_, input) in required.requests.iter().filter(|(_, input)| input.method == SAMPLING_CREATE_MESSAGE)
+                {
+                    let params = input.params.as_ref().map_or_else(Bytes::new, |params| params.get().to_owned().into());
+                    self.refused.write(&self.sampler, params, call.circumstances(), &failure.message);
+                }
+                return self.fail_with(&call.id, &failure).await;
+            }
         };
         let id = call.id.clone();
         let exchange = Arc::clone(self);
@@ -108,8 +118,7 @@ impl StatelessRelay {
 
     /// Answers what is ours, then makes the call again, or leaves the rest to the client.
     async fn answer(&self, held: HeldInput) {
-        let HeldInput { call, mut required, line, clients } = held;
-        let call = &call;
+        let HeldInput { mut call, mut required, line, clients } = held;
         for size in clients {
             if let Err(error) = self.sampler.wait_for_rate(size).await {
                 self.calls().answering.remove(&call.id);
@@ -118,7 +127,7 @@ impl StatelessRelay {
             }
         }
         let all = std::mem::take(&mut required.requests);
-        let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, input)| self.is_ours(call, input));
+        let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, input)| self.is_ours(&call, input));
         if ours.is_empty() {
             {
                 let mut calls = self.calls();
@@ -129,10 +138,12 @@ impl StatelessRelay {
             self.to_front.send(line).await;
             return;
         }
-        let answers = join_all(ours.iter().map(|(_, input)| self.create(call, input))).await;
+        let (mut others, mut brought) = (others, RawObject::default());
+        let outcome = self.answers(&mut call, (&required, &mut others), &ours, &mut brought).await;
+        let Some(answers) = outcome else { return };
         // What ends the call must not end this task, which has still to say so.
         self.calls().answering.remove(&call.id);
-        let mut responses = RawObject::default();
+        let mut responses = brought;
         for ((key, _), answer) in ours.iter().zip(answers) {
             match answer.map(RawValue::from_string) {
                 Ok(Ok(result)) => responses.set(key, result),
@@ -148,7 +159,7 @@ impl StatelessRelay {
             }
         }
         if others.is_empty() {
-            let id = self.calls().again(call);
+            let id = self.calls().again(&call);
             self.to_back.send(call.again(&id, &responses, required.state.as_deref())).await;
             return;
         }
@@ -165,7 +176,53 @@ impl StatelessRelay {
         };
     }
 
-    pub(super) async fn create(&self, call: &MultiRoundRequest, input: &InputRequest) -> Result<String, Failure> {
+    /// The answers of the plugins. If the user's approval is needed, the client asks for it: then `call` is the one that it made again, and
+    /// `brought` what it has answered of the rest. `None` if nobody waits for the answers any more.
+    async fn answers(
+        &self,
+        call: &mut MultiRoundRequest,
+        (required, others): (&InputRequired, &mut Vec<(String, InputRequest)>),
+        ours: &[(String, InputRequest)],
+        brought: &mut RawObject,
+    ) -> Option<Vec<Result<String, Failure>>> {
+        let first = call.clone();
+        let (questions, mut asked) = mpsc::channel(1);
+        let approver = self.approver(&first, questions);
+        let mut answering = pin!(async {
+            let all = ours.iter().map(|(_, input)| self.create(&first, input, approver.clone()));
+            if approver.is_none() {
+                return join_all(all).await;
+            }
+            // After a no the user isn't asked about the rest, and nobody pays for it: the call fails.
+            match try_join_all(all).await {
+                Ok(all) => all.into_iter().map(Ok).collect(),
+                Err(failure) => vec![Err(failure)],
+            }
+        });
+        loop {
+            let question = tokio::select! {
+                biased;
+                answers = &mut answering => return Some(answers),
+                Some(question) = asked.recv() => question,
+            };
+            if question.is_over() {
+                continue;
+            }
+            let (retried, answers) = self.ask_client(call, (required, others), question, &mut answering).await?;
+            *call = retried.call;
+            brought.extend(retried.responses);
+            if answers.is_some() {
+                return answers;
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        call: &MultiRoundRequest,
+        input: &InputRequest,
+        approver: Option<Approver>,
+    ) -> Result<String, Failure> {
         let id = String::from_utf8_lossy(&call.id).into_owned();
         let params = input.params.as_ref().map(|params| params.get()).unwrap_or_default();
         tracing::info!(target: "understudy::hop", request = id, "the server asks for a completion ({} bytes)", params.len());
@@ -174,7 +231,7 @@ impl StatelessRelay {
         let params = SamplingParams::Json(params.as_bytes());
         let circumstances =
             if self.sampler.wants_circumstances() { call.circumstances() } else { Circumstances::default() };
-        let asked = SamplingRequest { params, context, circumstances, ..SamplingRequest::default() };
+        let asked = SamplingRequest { params, context, circumstances, approver, ..SamplingRequest::default() };
         create(&self.sampler, asked, &id).await
     }
 }

@@ -30,7 +30,11 @@ impl RelaySession {
         }
         match head.kind() {
             Kind::Request if head.method() == Some(method::SAMPLING_CREATE_MESSAGE) => {
-                self.sampling_request(line, &head, related_request_id)
+                let action = self.sampling_request(line, &head, related_request_id);
+                if let Action::Reject { message, .. } = &action {
+                    self.write_refusal(line, related_request_id, message);
+                }
+                action
             }
             _ if lookalike::is_one(line, &head) => self.lookalike(&head),
             Kind::Response => {
@@ -68,6 +72,14 @@ impl RelaySession {
     fn answered(&self, id: &[u8]) {
         self.going().remove(ids::key(id).as_ref());
         self.ends(id);
+    }
+
+    /// Writes down that a sampling request is refused.
+    fn write_refusal(&self, line: &Bytes, related_request_id: Option<&[u8]>, reason: &str) {
+        let Some(sampler) = self.sampler() else { return };
+        let params = Parts::of(line).ok().and_then(|parts| parts.params);
+        let params = params.map_or_else(Bytes::new, |params| line.slice_ref(params.get().as_bytes()));
+        self.refused.write(sampler, params, self.circumstances(related_request_id), reason);
     }
 
     /// What could be taken for a sampling request, and is none.
