@@ -162,7 +162,7 @@ pub(super) async fn spend(global: &GlobalArgs, args: SpendArgs) -> Result<Outcom
 }
 
 /// The ledger that the config names, or the user's.
-async fn open(global: &GlobalArgs) -> Result<Ledger> {
+pub(super) async fn open(global: &GlobalArgs) -> Result<Ledger> {
     let named = setup::config(global)?.ledger.and_then(|ledger| ledger.path);
     let path: Option<PathBuf> = named.or_else(|| Some(path_in(&state_folder()?)));
     let path = path.context("there is no state folder for the ledger: set HOME")?;
@@ -205,8 +205,10 @@ async fn list(ledger: &Ledger, args: ListArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     if args.format.csv {
-        let heads =
-            ["id", "opened", "server", "tool", "client", "plugin", "model", "tokens", "cost", "outcome", "reason"];
+        let heads = [
+            "id", "opened", "server", "tool", "client", "plugin", "model", "tokens", "cost", "outcome", "reason",
+            "approval",
+        ];
         let row = |row: &RequestRow| {
             let (plugin, model) = asked(row);
             [
@@ -221,6 +223,7 @@ async fn list(ledger: &Ledger, args: ListArgs) -> Result<Outcome> {
                 row.cost.clone(),
                 row.outcome.clone().unwrap_or_default(),
                 row.reason.clone().unwrap_or_default(),
+                row.approval.clone().unwrap_or_default(),
             ]
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
@@ -232,9 +235,10 @@ async fn list(ledger: &Ledger, args: ListArgs) -> Result<Outcome> {
         let outcome = row.outcome.as_deref().unwrap_or("open");
         let by = if plugin.is_empty() { String::new() } else { format!("  {plugin} {model}") };
         let reason = row.reason.as_ref().map(|reason| format!(": {}", one_line(reason, 200))).unwrap_or_default();
+        let approval = row.approval.as_ref().map(|approval| format!(" ({approval})")).unwrap_or_default();
         let server = one_line(&row.server, 60);
         let (id, opened, cost, tokens) = (row.id, &row.opened, &row.cost, row.tokens);
-        out(&format!("{id}  {opened}  {server}{tool}{by}  {tokens} tokens  {cost}  {outcome}{reason}"))?;
+        out(&format!("{id}  {opened}  {server}{tool}{by}  {tokens} tokens  {cost}  {outcome}{approval}{reason}"))?;
     }
     Ok(Outcome::Done)
 }

@@ -13,9 +13,11 @@
 //! | `log`, `progress` | what is shown on stderr |
 //! | `proxy`, `serve` | the verbs that stand between clients and servers |
 //! | `tools`, `call`, `sample`, `demo` | the verbs that ask once |
-//! | `ledger` | the verbs that say what was asked and spent |
+//! | `ledger`, `approvals` | the verbs that say what was asked and spent, and what waits for the user |
+//! | `terminal` | asking the user in the terminal |
 //! | `auth`, `trust`, `doctor`, `plugin`, `completions` | the verbs that set up |
 
+mod approvals;
 mod args;
 mod auth;
 mod call;
@@ -32,11 +34,13 @@ mod proxy;
 mod sample;
 mod serve;
 mod setup;
+mod terminal;
 mod tools;
 mod trust;
 mod words;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -88,9 +92,14 @@ enum Verb {
     Ledger(ledger::LedgerArgs),
     /// Say what was spent, by server, model, plugin or day
     Spend(ledger::SpendArgs),
+    /// List what waits for your approval and what is remembered; allow, refuse, take back
+    Approvals(approvals::ApprovalsArgs),
     /// Write a shell's completions to stdout
     Completions(completions::CompletionsArgs),
 }
+
+/// How long the ledger may take at the end of the program.
+const LEDGER: Duration = Duration::from_secs(5);
 
 /// The whole program: does what was typed; the process's exit code.
 #[must_use]
@@ -112,6 +121,9 @@ pub fn program() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(run(cli));
+    // What was given up at the end is written down as such.
+    let written = async { tokio::time::timeout(LEDGER, understudy::ledger::written()).await };
+    let _ = runtime.block_on(written);
     // Threads that wait for input which may never come must not keep the process.
     runtime.shutdown_background();
     let code = match &outcome {
@@ -130,8 +142,8 @@ async fn run(cli: Cli) -> Result<Outcome> {
         Verb::Proxy(args) => proxy::run(&global, args).await,
         Verb::Serve(args) => serve::run(&global, args).await,
         Verb::Tools(args) => tools::run(&global, args).await,
-        Verb::Call(args) => call::run(&global, args).await,
-        Verb::Sample(args) => sample::run(&global, args).await,
+        Verb::Call(args) => until_interrupted(Box::pin(call::run(&global, args))).await,
+        Verb::Sample(args) => until_interrupted(Box::pin(sample::run(&global, args))).await,
         Verb::Auth(args) => auth::run(&global, args).await,
         Verb::Trust(args) => trust::run(&global, &args),
         Verb::Plugin { verb } => plugin::run(&global, verb).await,
@@ -139,7 +151,16 @@ async fn run(cli: Cli) -> Result<Outcome> {
         Verb::Doctor(args) => doctor::run(&global, args).await,
         Verb::Ledger(args) => ledger::run(&global, args).await,
         Verb::Spend(args) => ledger::spend(&global, args).await,
+        Verb::Approvals(args) => approvals::run(&global, args).await,
         Verb::Completions(args) => completions::run(&args, &mut Cli::command()),
+    }
+}
+
+/// Gives the work up on Ctrl-C, so that what it has begun is ended and written down.
+async fn until_interrupted(work: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    tokio::select! {
+        outcome = work => outcome,
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Outcome::Interrupted).map_err(Into::into),
     }
 }
 

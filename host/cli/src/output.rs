@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     Failed,
     /// With something wrong with the config that has been reported.
     WrongConfig,
+    /// By Ctrl-C.
+    Interrupted,
     /// As the server did.
     AsServer(ExitStatus),
 }
@@ -29,6 +31,8 @@ impl Outcome {
             Self::Done => ExitCode::SUCCESS,
             Self::Failed => ExitCode::from(1),
             Self::WrongConfig => ExitCode::from(2),
+            // As of a program that the signal has ended.
+            Self::Interrupted => ExitCode::from(130),
             Self::AsServer(status) => {
                 if let Some(signal) = status.signal() {
                     // Some signals can't be raised; then the shell's way of saying it must do.

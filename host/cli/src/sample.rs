@@ -1,6 +1,7 @@
 //! `understudy sample`: one sampling request, without any server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,6 +11,9 @@ use serde_json::Value;
 use super::args::{GlobalArgs, SamplingArgs};
 use super::output::{Outcome, out};
 use super::setup;
+use super::terminal::AskInTerminal;
+use understudy::approval::{ApprovalSession, Approver};
+use understudy::sampling::SamplingRequest;
 
 /// Arguments of `sample`.
 #[derive(Debug, Args)]
@@ -30,7 +34,10 @@ pub(super) async fn run(global: &GlobalArgs, args: SampleArgs) -> Result<Outcome
         Some(params) if Head::of(text.as_bytes()).method().is_some() => params.get().to_owned(),
         _ => text,
     };
-    let result = sampler.create_message_json(params.as_bytes()).await?;
+    let approver =
+        sampler.asks_for_approval().then(|| Approver::new(Arc::new(AskInTerminal), ApprovalSession::shared()));
+    let request = SamplingRequest { approver, ..SamplingRequest::new(params.as_bytes()) };
+    let result = sampler.create_message_json(request).await?;
     let result: Value = serde_json::from_str(&result)?;
     out(&format!("{result:#}"))?;
     Ok(Outcome::Done)

@@ -10,14 +10,16 @@ use tokio::sync::mpsc;
 
 use super::args::{CONFIG_VARIABLE, ClientArgs, GlobalArgs, SamplingArgs, ServerArgs, UsageError};
 use super::progress;
+use super::terminal::AskInTerminal;
 use crate::client::{self, Client};
-use understudy::config::{Aside, Config, GuardConfig, Mode, Origin, Sampling};
+use understudy::config::{ApproveRule, Aside, Config, GuardConfig, Mode, Origin, Sampling};
 use understudy::environment::Environment;
 use understudy::reload::{FileSnapshot, Reloader, ServedSampler};
 use understudy::runtime::{BuildError, RuntimeOptions, SharedResources};
 use understudy::sampling::Sampler;
 use understudy::scheduling::Scheduling;
 use understudy::text::quoted;
+use understudy_proxy::relay::RelayOptions;
 use understudy_proxy::server_runtime::{self, ConfiguredServer, ServerError, ServerRuntime};
 
 /// The config; which one it is, what was left aside and its warnings are said.
@@ -135,7 +137,8 @@ pub(super) async fn with_client<T>(
         let rule = answering.as_ref().map(|(rule, _)| rule);
         let era = client::era_of(&server.address, server.relay.line, rule).await;
         let (side, back) = server.start().await?;
-        let mut client = Client::connect(side, back, server.answering(), server.relay.clone(), era).await?;
+        let terms = RelayOptions { ask: Some(Arc::new(AskInTerminal)), ..server.relay.clone() };
+        let mut client = Client::connect(side, back, server.answering(), terms, era).await?;
         let outcome = work(&mut client, sampling).await;
         client.close().await;
         outcome
@@ -155,8 +158,9 @@ pub(super) async fn sampler(global: &GlobalArgs, args: &SamplingArgs) -> Result<
             "no plugin is named: add `--plugin NAME` ({known}, or a component's path), or `sampling` to the config"
         ))
     })?;
-    // The request is the user's own, not a server's: only a limit that somebody wrote down holds.
-    let rule = Sampling { max_tokens: rule.max_tokens.or(Some(u32::MAX)), ..rule };
+    // The request is the user's own, not a server's: only a limit that somebody wrote down holds, and it doesn't come in the background.
+    let approve = ApproveRule { background: rule.approve.requests, ..rule.approve };
+    let rule = Sampling { max_tokens: rule.max_tokens.or(Some(u32::MAX)), approve, ..rule };
     shared_resources(global.scheduling()).load_sampler(&config, "sample", &rule, &overrides).await.map_err(in_words)
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Report, fine, notable};
-use understudy::config::{Budget, Config, Mode, Sampling};
+use understudy::config::{ApprovePolicy, ApproveRule, Budget, Config, Mode, Sampling};
 use understudy::ledger::{Ledger, path_in};
 use understudy::runtime::state_folder;
 
@@ -15,7 +15,9 @@ pub(super) async fn show(config: &Config, rules: &[(String, Sampling)], report: 
         let budgets: Vec<String> =
             config.budgets.iter().filter(|budget| is_for(budget, server)).map(in_words).collect();
         let rate = rule.requests_per_minute.map(|n| format!(", {n} requests a minute")).unwrap_or_default();
-        let each = format!("`{server}`: {tokens} tokens an answer, {requests} requests in one tool call{rate}");
+        let approval = approval(&rule.approve);
+        let each =
+            format!("`{server}`: {tokens} tokens an answer, {requests} requests in one tool call{rate}{approval}");
         match budgets.as_slice() {
             [] => notable(&format!("{each}; no budget bounds it over calls (`budgets`)"))?,
             budgets => fine(&format!("{each}; {}", budgets.join("; ")))?,
@@ -35,6 +37,27 @@ pub(super) async fn show(config: &Config, rules: &[(String, Sampling)], report: 
         Ok(_) => fine(&format!("the ledger is `{}`", path.display())),
         Err(error) => report.trouble(&error.to_string()),
     }
+}
+
+/// `, asked about once a tool, refused in the background`
+fn approval(rule: &ApproveRule) -> String {
+    let word = |policy| match policy {
+        ApprovePolicy::Never => "not asked about",
+        ApprovePolicy::Ask => "asked about",
+        ApprovePolicy::Once => "asked about once a tool",
+        ApprovePolicy::Remember => "asked about until you say otherwise",
+        ApprovePolicy::Refuse => "refused",
+    };
+    if *rule == ApproveRule::default() {
+        return String::new();
+    }
+    let above = rule.above.map(|above| format!(" above {above}")).unwrap_or_default();
+    let answers = if rule.answers { ", answers shown" } else { "" };
+    let (requests, background) = (word(rule.requests), word(rule.background));
+    if rule.requests == rule.background {
+        return format!(", each {requests}{above}{answers}");
+    }
+    format!(", each {requests}{above}, {background} outside of tool calls{answers}")
 }
 
 fn is_for(budget: &Budget, server: &str) -> bool {
