@@ -33,6 +33,33 @@ pub fn answering(mut command: Command, typed: Option<&str>) -> String {
     shown
 }
 
+/// Runs a command on a terminal, its stdin included, where words are typed: each of them once what it answers is shown. What is typed before the
+/// first question is `ahead`.
+#[must_use]
+pub fn conversing(mut command: Command, ahead: &str, answers: &[(&str, &str)]) -> String {
+    let (mut master, slave) = open();
+    let another = || slave.try_clone().unwrap_or_else(|e| panic!("no terminal: {e}"));
+    master.write_all(ahead.as_bytes()).unwrap_or_else(|e| panic!("no terminal: {e}"));
+    let child = command.stdin(another()).stdout(another()).stderr(another()).spawn();
+    let mut child = child.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    // As above.
+    drop((command, slave));
+    let (mut all, mut from, mut answers) = (String::new(), 0, answers.iter());
+    let (mut next, mut piece) = (answers.next(), [0; 4096]);
+    // A terminal whose program has gone ends with an error.
+    while let Ok(bytes @ 1..) = master.read(&mut piece) {
+        all.push_str(&String::from_utf8_lossy(piece.get(..bytes).unwrap_or_default()));
+        if let Some((question, answer)) = next
+            && all.get(from..).unwrap_or_default().contains(question)
+        {
+            (from, next) = (all.len(), answers.next());
+            master.write_all(answer.as_bytes()).unwrap_or_else(|e| panic!("no terminal: {e}"));
+        }
+    }
+    let _ = child.wait();
+    all
+}
+
 /// A new terminal: what is shown on it, and what a program is given.
 #[must_use]
 pub fn open() -> (File, OwnedFd) {

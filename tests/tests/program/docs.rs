@@ -146,6 +146,7 @@ fn the_tables_of_keys_and_limits_are_the_schemas() {
         ("serve", &top["serve"]),
         ("ledger", &top["ledger"]["oneOf"][1]),
         ("budget", &defs["budget"]),
+        ("approve", &defs["approve"]),
         ("price", &defs["rates"]),
     ];
     for (name, object) in config {
@@ -181,12 +182,13 @@ fn kind(property: &Value) -> String {
             "share" => "number, 0 to 1",
             "money" => "amount",
             "number" => "whole number, 0 or more",
+            "approvePolicy" => "how often",
             "budget" => "[budget](#budgets)",
             "sampling" => "rule",
             "names" => "name or list",
             "trust" => "list of texts",
             "allowed" => "origins or objects",
-            "servers" | "credential" => "object",
+            "servers" | "credential" | "approve" => "object",
             other => panic!("no word for `{other}`"),
         };
         return kind.to_owned();

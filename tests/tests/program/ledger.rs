@@ -1,5 +1,5 @@
 //! The ledger and its budgets: what is written, what is refused, and that no process can spend what another one has.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -211,7 +211,7 @@ fn doctor_says_what_servers_may_spend_under_the_example_configs() {
     for (name, expected) in [
         (
             "careful.json",
-            "1024 tokens an answer, 10 requests in one tool call, 10 requests a minute; $0.05 a call for all servers together",
+            "1024 tokens an answer, 10 requests in one tool call, 10 requests a minute, each asked about once a tool, refused outside of tool calls; $0.05 a call for all servers together",
         ),
         (
             "generous.json",

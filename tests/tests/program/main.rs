@@ -1,6 +1,7 @@
 //! Everything that needs the program alone: no software of others.
 
 mod ahead;
+mod approvals;
 mod check;
 mod cli;
 mod contract;
