@@ -19,3 +19,4 @@ mod pulls;
 mod refusals;
 mod rules;
 mod trust;
+mod unit42;
