@@ -1,6 +1,7 @@
 //! What runs with other people's servers, clients and providers; `tests/peers/setup.sh` installs them.
 
 mod answers;
+mod approvals;
 mod conformance;
 mod eras;
 mod models;
