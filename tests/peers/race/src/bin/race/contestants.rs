@@ -9,6 +9,8 @@ use crate::place::Place;
 pub(crate) enum Who {
     Native,
     Understudy,
+    /// The same with a ledger and budgets.
+    Ledger,
     Rmcp,
     TypeScript,
     FastMcp,
@@ -28,13 +30,22 @@ pub(crate) enum Pace {
 
 impl Who {
     /// All who answer sampling requests.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Native, Self::Understudy, Self::Rmcp, Self::TypeScript, Self::FastMcp, Self::FastMcpProxy, Self::McpUse];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Native,
+        Self::Understudy,
+        Self::Ledger,
+        Self::Rmcp,
+        Self::TypeScript,
+        Self::FastMcp,
+        Self::FastMcpProxy,
+        Self::McpUse,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Native => "native proxy",
             Self::Understudy => "Understudy",
+            Self::Ledger => "with a ledger",
             Self::Rmcp => "rmcp client",
             Self::TypeScript => "TypeScript client",
             Self::FastMcp => "FastMCP client",
@@ -46,14 +57,14 @@ impl Who {
 
     pub(crate) fn notes() -> &'static str {
         "native proxy: Understudy's relay and HTTP code with the plugin compiled in, no wasm; the limit. Understudy: all of it, in one \
-         program with the bench of its parts. rmcp client: a handler with \
+         program with the bench of its parts. With a ledger: the same, each request in the ledger and in two budgets. rmcp client: a handler with \
          reqwest. TypeScript client: SDK 1.32, `fetch`, Node 24. FastMCP 3.4 with its own handler for Anthropic, as a client and as a \
          proxy; mcp-use 1.7 with a callback on Anthropic's package: these answer one request at a time."
     }
 
     pub(crate) fn pace(self) -> Pace {
         match self {
-            Self::Native | Self::Understudy | Self::Rmcp | Self::Nobody => Pace::Fast,
+            Self::Native | Self::Understudy | Self::Ledger | Self::Rmcp | Self::Nobody => Pace::Fast,
             Self::TypeScript => Pace::Middling,
             Self::FastMcp | Self::FastMcpProxy | Self::McpUse => Pace::Slow,
         }
@@ -61,7 +72,7 @@ impl Who {
 
     /// Whether it stands between a client and a server; else it is the client.
     pub(crate) fn is_proxy(self) -> bool {
-        matches!(self, Self::Native | Self::Understudy | Self::FastMcpProxy | Self::Nobody)
+        matches!(self, Self::Native | Self::Understudy | Self::Ledger | Self::FastMcpProxy | Self::Nobody)
     }
 
     /// The program with its arguments, the server's included.
@@ -75,7 +86,7 @@ impl Who {
             Self::Native => {
                 std::iter::once(place.program("race-native")).chain(config()).chain(words(&["--"])).collect()
             }
-            Self::Understudy => {
+            Self::Understudy | Self::Ledger => {
                 // A config names the plugin itself.
                 let plugin: &[&str] = if config().next().is_some() { &[] } else { &["--plugin", "anthropic"] };
                 // The race's server asks as often as it can.

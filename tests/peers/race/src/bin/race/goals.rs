@@ -10,12 +10,15 @@ enum Goal {
     AtMost(f64, Who),
     /// At least so many times.
     AtLeast(f64, Who),
+    /// Another's figure, at most so many times Understudy's.
+    AtMostFor(Who, f64),
     /// At most so many bytes.
     Bytes(f64),
 }
-use Goal::{AtLeast, AtMost, Bytes};
+use Goal::{AtLeast, AtMost, AtMostFor, Bytes};
 
-const GOALS: [(&str, Goal); 14] = [
+const GOALS: [(&str, Goal); 15] = [
+    (ALONE, AtMostFor(Who::Ledger, 1.15)),
     (ALONE, AtMost(1.10, Who::Native)),
     (ALONE, AtMost(1.0, Who::Rmcp)),
     (MANY, AtLeast(0.85, Who::Native)),
@@ -54,6 +57,11 @@ fn row(table: &Table, title: &str, goal: &Goal) -> Option<Vec<String>> {
         AtLeast(least, who) => {
             let times = own / row.median(*who)?;
             (format!("≥ {least} × {}", who.name()), format!("{} ×", ratio(times)), times >= *least)
+        }
+        AtMostFor(who, most) => {
+            let times = row.median(*who)? / own;
+            let wanted = format!("{} ≤ {most} × Understudy", who.name());
+            (wanted, format!("{} ×", ratio(times)), times <= *most)
         }
         Bytes(most) => (format!("≤ {}", Unit::Bytes.shown(*most)), row.shown(Who::Understudy)?, own <= *most),
     };

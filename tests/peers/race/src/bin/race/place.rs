@@ -39,6 +39,18 @@ impl Place {
         path
     }
 
+    /// The config of who has a ledger and budgets. The provider isn't Anthropic's own, so the price is written here.
+    pub(crate) fn with_ledger(&self) -> PathBuf {
+        let prices = serde_json::json!({ "*": { "input": "$1", "output": "$5" } });
+        let budgets =
+            serde_json::json!([{ "per": "day", "money": "$1000000" }, { "per": "month", "requests": 1_000_000_000 }]);
+        let ledger = serde_json::json!({ "path": "ledger/ledger.db" });
+        let config = serde_json::json!({
+            "plugins": { "anthropic": { "prices": prices } }, "sampling": "anthropic", "ledger": ledger, "budgets": budgets
+        });
+        self.file("with_ledger.json", config.to_string())
+    }
+
     /// The command of a contestant. What it has to say beside the protocol goes to a file, the second.
     pub(crate) fn command(&self, who: Who, config: Option<&Path>) -> (Command, PathBuf) {
         let words = who.command(self, config);

@@ -83,6 +83,12 @@ pub(crate) fn compile(place: &Place) {
     drop(Peer::start(place, Who::Understudy, None));
 }
 
+/// A contestant, started with the config that makes it what it is.
+fn start_of(place: &Place, who: Who) -> (Peer, Duration) {
+    let config = (who == Who::Ledger).then(|| place.with_ledger());
+    Peer::start(place, who, config.as_deref())
+}
+
 /// All contestants, running. Who has nothing to do waits.
 pub(crate) struct Field<'a> {
     place: &'a Place,
@@ -92,7 +98,7 @@ pub(crate) struct Field<'a> {
 impl<'a> Field<'a> {
     pub(crate) fn enter(place: &'a Place) -> Self {
         compile(place);
-        Self { place, peers: Who::ALL.into_iter().map(|who| Peer::start(place, who, None).0).collect() }
+        Self { place, peers: Who::ALL.into_iter().map(|who| start_of(place, who).0).collect() }
     }
 
     /// Does a work, in rounds that take turns, each begun by another.
@@ -159,7 +165,7 @@ pub(crate) fn start(place: &Place) -> Row {
     let mut row = Row::new(START, Unit::Seconds);
     for round in 0..30 {
         for who in Who::ALL.into_iter().filter(|who| round < of_pace(*who, [30, 6, 3])) {
-            row.note(who, Peer::start(place, who, None).1.as_secs_f64());
+            row.note(who, start_of(place, who).1.as_secs_f64());
         }
     }
     row
