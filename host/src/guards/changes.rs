@@ -46,9 +46,13 @@ pub fn of_request(before: &wit::CreateMessageRequest, after: &wit::CreateMessage
     preferences(before.model_preferences.as_ref(), model_preferences.as_ref())?;
     object("metadata", before.metadata.as_deref(), metadata.as_deref())?;
     object("meta", before.meta.as_deref(), meta.as_deref())?;
-    object("extensions", Some(&before.extensions), Some(extensions))?;
+    fields("extensions", Some(&before.extensions), Some(extensions))?;
     tool_list(before.tools.as_deref(), tools.as_deref())?;
     choice(before.tool_choice.as_ref(), tool_choice.as_ref())?;
+    let is_required = tool_choice.as_ref().is_some_and(|choice| choice.mode.as_deref() == Some("required"));
+    if is_required && tools.as_ref().is_none_or(Vec::is_empty) {
+        return wrong("tool-choice.mode", "is `required`, and no tool is left; make it absent, `auto` or `none`");
+    }
     same_number("messages", before.messages.len(), messages.len())?;
     for (n, (before, after)) in before.messages.iter().zip(messages).enumerate() {
         let place = format!("messages[{n}]");
@@ -56,7 +60,7 @@ pub fn of_request(before: &wit::CreateMessageRequest, after: &wit::CreateMessage
             return stays(&format!("{place}.role"));
         }
         object(&format!("{place}.meta"), before.meta.as_deref(), after.meta.as_deref())?;
-        object(&format!("{place}.extensions"), before.extensions.as_deref(), after.extensions.as_deref())?;
+        fields(&format!("{place}.extensions"), before.extensions.as_deref(), after.extensions.as_deref())?;
         blocks(&format!("{place}.content"), &before.content, &after.content)?;
     }
     Ok(())
@@ -160,7 +164,7 @@ fn choice(before: Option<&wit::ToolChoice>, after: Option<&wit::ToolChoice>) -> 
         Some(_) => return wrong("tool-choice.mode", "was changed to more than absent, `auto` or `none`"),
     }
     let known = before.and_then(|before| before.extensions.as_deref());
-    object("tool-choice.extensions", known, after.extensions.as_deref())
+    fields("tool-choice.extensions", known, after.extensions.as_deref())
 }
 
 fn blocks(place: &str, before: &[wit::ContentBlock], after: &[wit::ContentBlock]) -> Held {
@@ -240,14 +244,31 @@ fn result_block(place: &str, before: &wit::ToolResultBlock, after: &wit::ToolRes
 const NO_EXTRAS: wit::Extras = wit::Extras { meta: None, annotations: None, extensions: None };
 
 fn extras(place: &str, before: &wit::Extras, after: &wit::Extras) -> Held {
-    for (field, before, after) in [
-        ("meta", &before.meta, &after.meta),
-        ("annotations", &before.annotations, &after.annotations),
-        ("extensions", &before.extensions, &after.extensions),
-    ] {
+    for (field, before, after) in
+        [("meta", &before.meta, &after.meta), ("annotations", &before.annotations, &after.annotations)]
+    {
         object(&format!("{place}.extras.{field}"), before.as_deref(), after.as_deref())?;
     }
-    Ok(())
+    let (before, after) = (before.extensions.as_deref(), after.extensions.as_deref());
+    fields(&format!("{place}.extras.extensions"), before, after)
+}
+
+/// Fields that the contract doesn't know: their values may change. A further one could stand in the place of one that it does know, such as `type`.
+fn fields(place: &str, before: Option<&str>, after: Option<&str>) -> Held {
+    if before == after {
+        return Ok(());
+    }
+    object(place, before, after)?;
+    let keys = |text: Option<&str>| -> serde_json::Map<String, serde_json::Value> {
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    };
+    let known = keys(before);
+    match keys(after).keys().find(|key| !known.contains_key(*key)) {
+        Some(key) => {
+            wrong(place, &format!("has got a field `{}`; fields may only change", crate::text::one_line(key, 40)))
+        }
+        None => Ok(()),
+    }
 }
 
 fn media(place: &str, before: &wit::MediaContent, after: &wit::MediaContent) -> Held {

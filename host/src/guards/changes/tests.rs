@@ -46,7 +46,7 @@ fn a_guard_changes_texts_and_json_in_their_places_and_makes_a_request_smaller() 
         |r| r.max_tokens = 1,
         |r| r.tools.as_mut().unwrap().truncate(1),
         |r| drop(r.tools.as_mut().unwrap().remove(0)),
-        |r| r.tools.as_mut().unwrap().clear(),
+        |r| (r.tools, r.tool_choice) = (Some(Vec::new()), None),
         |r| r.tool_choice = None,
         |r| r.tool_choice.as_mut().unwrap().mode = Some("none".to_owned()),
         |r| r.metadata = Some(r#"{"a":1}"#.to_owned()),
@@ -68,7 +68,7 @@ fn a_guard_changes_texts_and_json_in_their_places_and_makes_a_request_smaller() 
 
 #[test]
 fn what_a_guard_may_not_change_is_named() {
-    let changes: [(Change, &str); 15] = [
+    let changes: [(Change, &str); 16] = [
         (|r| r.max_tokens = 101, "`max-tokens` was changed from 100 to 101"),
         (|r| r.max_tokens = 0, "`max-tokens`"),
         (|r| r.include_context = None, "`include-context` was changed"),
@@ -77,6 +77,7 @@ fn what_a_guard_may_not_change_is_named() {
         (|r| drop(r.messages[0].content.pop()), "`messages[0].content` holds 2 of what were 3"),
         (|r| r.messages[0].content.swap(0, 1), "`messages[0].content[0]` is a block of another type"),
         (|r| r.tools = None, "`tools` was taken away"),
+        (|r| r.tools.as_mut().unwrap().clear(), "`tool-choice.mode` is `required`, and no tool is left"),
         (|r| r.tools.as_mut().unwrap().swap(0, 1), "`tools[1]` is `t`"),
         (|r| r.tools.as_mut().unwrap()[0].name = "rm".to_owned(), "`tools[0]` is `rm`, which the request has not"),
         (|r| r.tool_choice.as_mut().unwrap().mode = Some("any".to_owned()), "`tool-choice.mode`"),
