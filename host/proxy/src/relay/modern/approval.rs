@@ -107,10 +107,7 @@ impl StatelessRelay {
         let PendingQuestion { params, reply } = question;
         if self.calls().parked.len() >= MOST_PARKED {
             let reason = format!("{MOST_PARKED} calls wait for their client's user already; try again later");
-            // What ends the call must not end this task, which has still to say so.
-            self.calls().answering.remove(&call.id);
-            self.fail(&call.id, code::INTERNAL_ERROR, &reason).await;
-            return None;
+            return self.end_unasked(call, &reason).await;
         }
         let key = free_key(others);
         let token = hex::encode(fastrand::u128(..).to_be_bytes());
@@ -119,8 +116,7 @@ impl StatelessRelay {
         (remembered.spent, remembered.parked) = (call.spent, Some(token.clone()));
         let sealed = self.seal.as_ref().and_then(|seal| seal.seal(&remembered, &call.binding()));
         let Some(state) = sealed else {
-            self.fail(&call.id, code::INTERNAL_ERROR, "the state of this call can't be sealed").await;
-            return None;
+            return self.end_unasked(call, "the state of this call can't be sealed").await;
         };
         let mut requests = std::mem::take(others);
         let params = RawValue::from_string(params.to_string()).ok();
@@ -148,6 +144,14 @@ impl StatelessRelay {
         // Nobody may wait for it any more.
         let _ = reply.send(given.map_or_else(nothing, |given: Value| elicitation::reply(&given)));
         Some((retried, outcome))
+    }
+
+    /// Ends a call whose client can't be asked.
+    async fn end_unasked<T>(&self, call: &MultiRoundRequest, reason: &str) -> Option<T> {
+        // What ends the call must not end this task, which has still to say so.
+        self.calls().answering.remove(&call.id);
+        self.fail(&call.id, code::INTERNAL_ERROR, reason).await;
+        None
     }
 
     /// Parks a call that goes back to its client; `None` if it was given up.
