@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `pipeline` | one config generation: admission, and the steps of a request |
+//! | `approve` | the step at which the user is asked |
 //! | `approvals` | whether the user is asked, and what follows from the answer |
 //! | `chain` | asking the plugins, one after the other |
 //! | `plugin_call` | one plugin's part: its calls, the HTTP exchanges between them, retries |
@@ -12,6 +13,7 @@
 //! | `redaction` | results and errors without the plugin's credentials |
 
 mod approvals;
+mod approve;
 mod chain;
 mod circumstances;
 mod context;

@@ -44,7 +44,7 @@ impl Drop for Question<'_> {
     fn drop(&mut self) {
         if self.is_open {
             let mut terminal = self.terminal;
-            // Whoever has closed the terminal doesn't miss it.
+            // If the terminal is closed, nobody reads this.
             let _ = terminal.write_all(b"\n(It is decided, or its time is over.)\n");
         }
     }

@@ -120,7 +120,7 @@ pub(super) struct Closing {
     pub(super) answer_sha256: Option<String>,
     /// How often a provider was asked.
     pub(super) tries: u32,
-    /// Who allowed it, where somebody had to.
+    /// Where the user allowed it, or why they weren't asked.
     pub(super) approval: Option<String>,
     /// What the last attempt cost.
     pub(super) charge: Charge,

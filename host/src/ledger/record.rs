@@ -127,7 +127,7 @@ pub(crate) struct Record {
     /// What the attempts that aren't settled have cost, as far as it is known.
     charge: Charge,
     tries: u32,
-    /// Who allowed it, where somebody had to.
+    /// Where the user allowed it, or why they weren't asked.
     approval: Option<String>,
     /// Whether the ledger failed at the last reservation, and the request went on all the same.
     is_unrecorded: bool,
@@ -163,7 +163,13 @@ impl Record {
         Arc::make_mut(&mut self.opening).hints = one_line(hints, 500);
     }
 
-    /// Who has allowed it, or why nobody had to.
+    /// Before its first reservation it may wait for so much longer.
+    pub(crate) fn may_wait(&mut self, time: Duration) {
+        let opening = Arc::make_mut(&mut self.opening);
+        opening.until = opening.until.saturating_add(milliseconds(time));
+    }
+
+    /// Where the user allowed it, or why they weren't asked.
     pub(crate) fn approved(&mut self, approval: &str) {
         let before = self.approval.take().map(|before| format!("{before}; ")).unwrap_or_default();
         self.approval = Some(format!("{before}{approval}"));

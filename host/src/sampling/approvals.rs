@@ -8,21 +8,13 @@ use futures_util::future::{Either, select};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::chain::Answered;
-use super::pipeline::{Asked, Pipeline, Prepared};
-use super::{Circumstances, ConfiguredPlugin};
-use crate::approval::{self, ApprovalReply, ApprovalRequest, Approved, Approver, MOST_WAITING, Subject};
+use crate::approval::{ApprovalReply, ApprovalRequest, Approver, MOST_WAITING, Subject};
 use crate::config::{ApprovePolicy, ApproveRule};
 use crate::error::Error;
 use crate::guards::Question;
-use crate::ledger::{Record, SharedLedger};
+use crate::ledger::SharedLedger;
 use crate::money::NanoDollars;
-use crate::select::Choice;
 use crate::text::one_line;
-use crate::timeline::wait;
-
-/// [`MOST_WAITING`], for a product.
-const MOST_WAITING_AT_ONCE: u32 = 16;
 
 /// What the ledger says of a request that was allowed by a command.
 const BY_COMMAND: &str = "allowed by `understudy approvals`";
@@ -89,9 +81,9 @@ impl Approvals {
         })
     }
 
-    /// The longest that a request waits for the user: behind all others that may wait, for its own question and for that about its answer.
+    /// The longest that a question waits: behind all others that may be asked before it.
     pub(super) fn longest(&self) -> Duration {
-        self.rule.within.saturating_mul(2 * MOST_WAITING_AT_ONCE)
+        self.rule.within.saturating_mul(u32::try_from(MOST_WAITING).unwrap_or(u32::MAX))
     }
 
     /// Whether the user is asked about an answer.
@@ -99,7 +91,7 @@ impl Approvals {
         if self.rule.answers || has_questions { Asking::Needed(ApprovePolicy::Ask) } else { Asking::Unneeded(None) }
     }
 
-    /// Asks the user; who has allowed it, in words for the ledger.
+    /// Asks the user. If they allow it: where they did, in words for the ledger.
     ///
     /// # Errors
     /// [`Error::Declined`]
@@ -225,92 +217,5 @@ fn either(asked: Reply, written: Reply) -> Reply {
         }
         ((ApprovalReply::Unavailable(_), _), written) => written,
         (asked, _) => asked,
-    }
-}
-
-impl Pipeline {
-    /// Whether the user is asked about a request.
-    pub(super) fn asking_about(
-        &self,
-        approvals: &Approvals,
-        prepared: &Prepared,
-        asked: &Asked,
-        record: &mut Option<Record>,
-    ) -> Result<Asking, Error> {
-        let is_in_call = asked.circumstances.is_in_call();
-        let tool = asked.circumstances.call.as_ref().map(|call| call.tool.as_str());
-        let asking =
-            approvals.about_request(tool, is_in_call, self.most_cost(prepared), !prepared.questions.is_empty())?;
-        if let Asking::Unneeded(Some(why)) = asking {
-            approve(record, why);
-        }
-        Ok(asking)
-    }
-
-    /// Reserves what asking the first plugin may cost; whether anything is reserved.
-    pub(super) async fn reserve_first(&self, prepared: &Prepared, record: &mut Option<Record>) -> Result<bool, Error> {
-        let (Some(record), Some((choice, link))) = (record.as_mut(), self.links(&prepared.choices).next()) else {
-            return Ok(false);
-        };
-        wait("ledger", record.reserve(&link.attempt(&choice.model, &prepared.request))).await?;
-        Ok(true)
-    }
-
-    /// The most that a request may cost, whichever plugin of the chain answers.
-    fn most_cost(&self, prepared: &Prepared) -> Option<NanoDollars> {
-        let of =
-            |(choice, link): (&Choice, &ConfiguredPlugin)| link.attempt(&choice.model, &prepared.request).most_cost();
-        self.links(&prepared.choices).map(of).try_fold(NanoDollars(0), |most, one| Some(most.max(one?)))
-    }
-
-    pub(super) fn question_about_request(
-        &self,
-        prepared: &Prepared,
-        asked: &Asked,
-        policy: ApprovePolicy,
-    ) -> ApprovalRequest {
-        let (model, plugin) = self
-            .links(&prepared.choices)
-            .next()
-            .map_or_else(Default::default, |(choice, link)| (choice.model.clone(), link.plugin.name.clone()));
-        ApprovalRequest {
-            what: Approved::Request,
-            subject: self.subject(&asked.circumstances),
-            client: asked.circumstances.client.clone(),
-            model,
-            plugin,
-            most_cost: self.most_cost(prepared),
-            questions: prepared.questions.clone(),
-            content: approval::prompt(&prepared.request),
-            can_remember: policy == ApprovePolicy::Remember,
-            holds_for_connection: policy == ApprovePolicy::Once,
-        }
-    }
-
-    pub(super) fn question_about_answer(&self, answered: &Answered) -> ApprovalRequest {
-        ApprovalRequest {
-            what: Approved::Answer,
-            subject: self.subject(&answered.circumstances),
-            client: answered.circumstances.client.clone(),
-            model: answered.model.clone(),
-            plugin: answered.plugin.clone(),
-            most_cost: None,
-            questions: answered.questions.clone(),
-            content: approval::answer(&answered.json),
-            can_remember: false,
-            holds_for_connection: false,
-        }
-    }
-
-    fn subject(&self, circumstances: &Circumstances) -> Subject {
-        let tool = circumstances.call.as_ref().map(|call| call.tool.clone());
-        Subject { server: self.server.clone(), is_in_call: circumstances.is_in_call(), tool }
-    }
-}
-
-/// Writes down who has allowed a request, or why nobody had to.
-pub(super) fn approve(record: &mut Option<Record>, approval: &'static str) {
-    if let Some(record) = record {
-        record.approved(approval);
     }
 }

@@ -47,9 +47,7 @@ impl Pipeline {
     ) -> Result<Answered, Error> {
         let Prepared { request, tools, choices, .. } = prepared;
         let Asked { circumstances, progress } = asked;
-        // What may still be refused isn't shown as it arrives.
-        let is_held = self.guards.check_answers() || self.rule.approve.answers;
-        let progress = progress.as_ref().filter(|_| !is_held);
+        let progress = progress.as_ref().filter(|_| !self.holds_answers());
         let mut links = self.links(choices).peekable();
         let mut is_reserved = prepared.is_reserved;
         while let Some((choice, link)) = links.next() {

@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use understudy_mcp_types::CreateMessageRequestParams;
 
-use super::approvals::{Approvals, Asking, approve};
-use super::chain::Answered;
+use super::approvals::Approvals;
 use super::{Circumstances, ConfiguredPlugin, SamplingParams, SamplingRequest, Surroundings};
 use crate::admission::Admission;
 use crate::children::Withheld;
-use crate::config::{ApprovePolicy, Config, Sampling};
+use crate::config::{Config, Sampling};
 use crate::error::Error;
 use crate::guards::{self, Guards, Question};
 use crate::ledger::{Opening, Record, Spending};
@@ -45,14 +44,6 @@ pub(super) struct Prepared {
 pub(super) struct Asked {
     pub(super) circumstances: Circumstances,
     pub(super) progress: Option<mpsc::Sender<String>>,
-}
-
-/// What has become of a request that the user may be asked about.
-enum Admitted {
-    /// They needn't be.
-    Answered(Answered),
-    /// They are asked, by this policy.
-    Waits(Prepared, Asked, ApprovePolicy),
 }
 
 /// The plugin chain and the limits of one config generation.
@@ -119,6 +110,11 @@ impl Pipeline {
         self.approvals.is_some()
     }
 
+    /// Whether somebody may still refuse an answer: then no server sees its text as it arrives.
+    pub(super) fn holds_answers(&self) -> bool {
+        self.guards.check_answers() || self.rule.approve.answers
+    }
+
     /// Answers a request; `CreateMessageResult`, JSON.
     ///
     /// # Errors
@@ -167,10 +163,9 @@ impl Pipeline {
             call: call.as_ref().map(|call| call.id.clone()),
             ..Opening::default()
         };
-        // The user may be asked about the request and about its answer, and the deadline begins anew each time.
-        let asked =
-            self.approvals.as_ref().map_or(Duration::ZERO, |approvals| approvals.longest() + self.admission.deadline());
-        let deadline = self.admission.deadline() + asked;
+        // What stands in an open row can't be changed, so the wait for the user's word on the answer is in it from the beginning.
+        let waits = self.approvals.as_ref().filter(|_| self.holds_answers()).map_or(Duration::ZERO, Approvals::longest);
+        let deadline = self.admission.deadline() + waits;
         match request.params {
             SamplingParams::Json(params) => Record::begin(spending, opening, params, deadline),
             // They have never been JSON.
@@ -200,44 +195,8 @@ impl Pipeline {
         self.admission.run(size, is_rate_counted, answer).await
     }
 
-    /// The same, with the user's approval where that is needed. While they are asked, the request holds no permit, and its clock stands still.
-    async fn admit_approved(
-        &self,
-        approvals: &Approvals,
-        request: SamplingRequest<'_>,
-        id: &str,
-        record: &mut Option<Record>,
-    ) -> Result<String, Error> {
-        let (size, is_rate_counted) = (request.params.size(), request.is_rate_counted);
-        let approver = request.approver.clone();
-        let first = async |until| {
-            let (prepared, asked) = self.prepare(request, id, record).await?;
-            Ok(match self.asking_about(approvals, &prepared, &asked, record)? {
-                Asking::Unneeded(_) => Admitted::Answered(self.ask_chain(&prepared, asked, id, until, record).await?),
-                Asking::Needed(policy) => Admitted::Waits(prepared, asked, policy),
-            })
-        };
-        let answered = match self.admission.run(size, is_rate_counted, first).await? {
-            Admitted::Answered(answered) => answered,
-            Admitted::Waits(mut prepared, asked, policy) => {
-                // What no budget has room for isn't asked about.
-                prepared.is_reserved = self.reserve_first(&prepared, record).await?;
-                let question = self.question_about_request(&prepared, &asked, policy);
-                let approved = wait("approval", approvals.ask(policy, &question, approver.as_ref())).await?;
-                approve(record, approved);
-                self.admission.run(size, true, |until| self.ask_chain(&prepared, asked, id, until, record)).await?
-            }
-        };
-        if let Asking::Needed(policy) = approvals.about_answer(!answered.questions.is_empty()) {
-            let question = self.question_about_answer(&answered);
-            let approved = wait("approval", approvals.ask(policy, &question, approver.as_ref())).await?;
-            approve(record, approved);
-        }
-        Ok(answered.json)
-    }
-
     /// Reads a request, holds it to the rule, has the guards judge it, and chooses models.
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         request: SamplingRequest<'_>,
         id: &str,

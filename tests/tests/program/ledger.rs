@@ -174,7 +174,7 @@ fn a_request_that_is_given_up_has_one_row_and_counts_as_its_worst_case() {
         let rows = rows(&place);
         assert_eq!(rows.len(), 2, "the refused one before, and this one: {rows:?}");
         match rows[1]["outcome"].as_str() {
-            // Whoever gave it up doesn't wait for it to be written.
+            // The row may be closed a moment after the request was given up.
             None => std::thread::yield_now(),
             Some(_) => break rows[1].clone(),
         }

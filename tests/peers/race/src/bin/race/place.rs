@@ -39,7 +39,7 @@ impl Place {
         path
     }
 
-    /// The config of who has a ledger and budgets. The provider isn't Anthropic's own, so the price is written here.
+    /// A config with a ledger and budgets. It states the price, which is known only of Anthropic's own endpoint.
     pub(crate) fn with_ledger(&self) -> PathBuf {
         let prices = serde_json::json!({ "*": { "input": "$1", "output": "$5" } });
         let budgets =
