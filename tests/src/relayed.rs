@@ -6,7 +6,7 @@ use understudy::config::{Config, Mode, Sampling};
 use understudy::outbound::Http;
 use understudy::sampling::{ConfiguredPlugin, Sampler};
 use understudy::sandbox::Engine;
-use understudy_proxy::relay::{Relay, RelayOptions, StateKey};
+use understudy_proxy::relay::{Clients, Relay, RelayOptions, StateKey};
 use understudy_proxy::transport::{Duplex, DuplexPeer, Incoming};
 
 use std::path::Path;
@@ -42,12 +42,17 @@ impl Relayed {
 
     /// A relay that answers with the rule's one plugin, as the config has it.
     pub async fn with(config: &Value, rule: Sampling, state_key: Option<StateKey>) -> Self {
+        Self::between(config, rule, state_key, Clients::One).await
+    }
+
+    /// The same, whose front stands for so many clients.
+    pub async fn between(config: &Value, rule: Sampling, state_key: Option<StateKey>, clients: Clients) -> Self {
         let config = Config::parse(&config.to_string(), Path::new("test")).unwrap_or_else(|e| panic!("{e}"));
         let plugin = config.plugin(&rule.plugins.join(""), |_| None).unwrap_or_else(|e| panic!("{e}"));
         let engine = Engine::new(Some(cache())).unwrap_or_else(|e| panic!("{e}"));
         let plugin = ConfiguredPlugin::load(&engine, &plugin, |_| None).await.unwrap_or_else(|e| panic!("{e}"));
         let sampler = Sampler::new("test", &rule, vec![plugin], Arc::new(Http::default()), &config);
-        let terms = RelayOptions { state_key, ..RelayOptions::new(config.limits.line) };
+        let terms = RelayOptions { state_key, clients, ..RelayOptions::new(config.limits.line) };
         let ((front, client), (back, server)) = (Duplex::pair(), Duplex::pair());
         let relay = Relay::start(front, back, Some((rule, Arc::new(sampler))), terms);
         Self { client: End(client), server: End(server), _relay: relay }

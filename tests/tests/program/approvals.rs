@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use understudy::config::{ApprovePolicy, ApproveRule, Sampling};
+use understudy::config::{ApprovePolicy, ApproveRule, EraChoice, Sampling};
+use understudy_proxy::relay::Clients;
 use understudy_tests::PATIENCE;
 use understudy_tests::program::{Place, run, signal};
 use understudy_tests::relayed::{Relayed, meta};
@@ -258,8 +259,12 @@ fn call(id: impl Into<Value>, capabilities: &Value, more: &Value) -> Value {
 
 /// A relay between a client and a server of 2026-07-28, with a call of the client's at the server; its id there.
 async fn modern(approve: ApproveRule, config: &Value, capabilities: &Value) -> (Relayed, Value) {
-    let rule = Sampling { era: understudy::config::EraChoice::Client, ..rule(approve) };
-    let mut relayed = Relayed::with(config, rule, None).await;
+    let rule = Sampling { era: EraChoice::Client, ..rule(approve) };
+    discovered(Relayed::with(config, rule, None).await, capabilities).await
+}
+
+/// The same, with this relay.
+async fn discovered(mut relayed: Relayed, capabilities: &Value) -> (Relayed, Value) {
     relayed.client.say(&call(1, capabilities, &json!({}))).await;
     let probe = relayed.server.hear().await;
     assert_eq!(probe["method"], "server/discover");
@@ -349,6 +354,40 @@ async fn several_completions_of_one_round_are_asked_about_one_after_the_other() 
     let again = relayed.server.hear().await;
     let given = &again["params"]["inputResponses"];
     assert_eq!((&given["a"]["content"]["text"], &given["b"]["content"]["text"]), (&json!("one"), &json!("two")));
+}
+
+/// The first completion of a call of this id is asked about; the user allows it.
+async fn allow_first(relayed: &mut Relayed, id: &Value, back: &Value) -> Value {
+    let elicits = json!({ "elicitation": {} });
+    let left = required(relayed, back, &json!({ "c": completion("hello") })).await;
+    let yes = json!({ "understudy-approval": accept() });
+    let retry = json!({ "requestState": left["result"]["requestState"], "inputResponses": yes });
+    relayed.client.say(&call(id.clone(), &elicits, &retry)).await;
+    let again = relayed.server.hear().await;
+    assert_eq!(again["params"]["inputResponses"]["c"]["content"]["text"], "hello", "{again}");
+    again["id"].clone()
+}
+
+#[tokio::test]
+async fn a_yes_is_the_one_clients_and_never_that_of_another() {
+    let elicits = json!({ "elicitation": {} });
+    for (clients, is_asked_again) in [(Clients::One, false), (Clients::Several { told: true }, true)] {
+        let rule = Sampling { era: EraChoice::Client, ..rule(policy(ApprovePolicy::Once)) };
+        let relayed = Relayed::between(&json!({}), rule, None, clients).await;
+        let (mut relayed, back) = discovered(relayed, &elicits).await;
+        let _ = allow_first(&mut relayed, &json!(2), &back).await;
+        relayed.client.say(&call(3, &elicits, &json!({}))).await;
+        let back = relayed.server.hear().await["id"].clone();
+        let result = json!({ "resultType": "input_required", "inputRequests": { "c": completion("again") } });
+        relayed.server.say(&json!({ "jsonrpc": "2.0", "id": back, "result": result })).await;
+        if is_asked_again {
+            let left = relayed.client.hear().await;
+            assert!(left["result"]["inputRequests"]["understudy-approval"].is_object(), "{left}");
+        } else {
+            let again = relayed.server.hear().await;
+            assert_eq!(again["params"]["inputResponses"]["c"]["content"]["text"], "again", "{again}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -451,6 +490,24 @@ fn what_waits_is_in_the_ledger_and_is_decided_from_another_terminal() {
     session.say(&sampling("d", "hello"));
     let _ = waiting(&place);
     let _ = session.end();
+}
+
+#[test]
+fn a_server_without_a_name_is_asked_about_each_time() {
+    let place = Place::new();
+    let config = json!({ "ledger": true, "sampling": { "use": "echo", "approve": "remember" } });
+    let _ = place.file("understudy.json", config.to_string());
+    for server in [&["cat"][..], &["sh", "-c", "cat"][..]] {
+        let mut session = Session::start(&place, &[], server);
+        session.say(&sampling("a", "hello"));
+        let asked = waiting(&place);
+        assert_eq!(asked["can_remember"], false, "{asked}");
+        let id = asked["id"].as_str().unwrap();
+        assert!(place.run(["approvals", "allow", id, "--remember"]).stderr.contains("can't be remembered"));
+        let _ = place.run(["approvals", "allow", id]).ok();
+        assert_eq!(session.hear()["result"]["content"]["text"], "hello");
+        let _ = session.end();
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn a_guard_changes_texts_and_json_in_their_places_and_makes_a_request_smaller() 
 
 #[test]
 fn what_a_guard_may_not_change_is_named() {
-    let changes: [(Change, &str); 16] = [
+    let changes: [(Change, &str); 18] = [
         (|r| r.max_tokens = 101, "`max-tokens` was changed from 100 to 101"),
         (|r| r.max_tokens = 0, "`max-tokens`"),
         (|r| r.include_context = None, "`include-context` was changed"),
@@ -84,6 +84,14 @@ fn what_a_guard_may_not_change_is_named() {
         (|r| r.temperature = Some(f64::NAN), "`temperature`"),
         (|r| r.meta = Some("1".to_owned()), "`meta` is no JSON object"),
         (|r| r.extensions = String::new(), "`extensions` is not JSON any more"),
+        (|r| r.extensions = r#"{"maxTokens":9}"#.to_owned(), "`extensions` has got a field `maxTokens`"),
+        (
+            |r| {
+                let wit::ContentBlock::Text(text) = &mut r.messages[0].content[0] else { panic!() };
+                text.extras.extensions = Some(r#"{"type":"tool_use"}"#.to_owned());
+            },
+            "`messages[0].content[0].extras.extensions` has got a field `type`",
+        ),
         (
             |r| {
                 let wit::ContentBlock::Image(image) = &mut r.messages[0].content[1] else { panic!() };
