@@ -95,3 +95,14 @@ pub fn meta(capabilities: &Value) -> Value {
         "io.modelcontextprotocol/clientCapabilities": capabilities
     })
 }
+
+/// A call of the tool `t` by a client of that era, with more of its parameters.
+#[must_use]
+pub fn call(id: impl Into<Value>, capabilities: &Value, more: &Value) -> Value {
+    let mut params = json!({ "name": "t", "arguments": { "n": 1.0 }, "_meta": meta(capabilities) });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        params[key] = value.clone();
+    }
+    let id: Value = id.into();
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use understudy::config::{EraChoice, Mode, Sampling};
 use understudy_proxy::relay::StateKey;
 use understudy_tests::program::Place;
-use understudy_tests::relayed::{Relayed, meta};
+use understudy_tests::relayed::{Relayed, call, meta};
 use understudy_tests::session::sampling;
 
 /// A relay on whose back is a server of this era.
@@ -26,15 +26,6 @@ async fn begin(mut relayed: Relayed, first: &Value) -> (Relayed, Value) {
     relayed.server.say(&json!({ "jsonrpc": "2.0", "id": probe["id"], "result": result })).await;
     let asked = relayed.server.hear().await;
     (relayed, asked)
-}
-
-fn call(id: impl Into<Value>, capabilities: &Value, more: &Value) -> Value {
-    let mut params = json!({ "name": "t", "arguments": { "n": 1.0 }, "_meta": meta(capabilities) });
-    for (key, value) in more.as_object().into_iter().flatten() {
-        params[key] = value.clone();
-    }
-    let id: Value = id.into();
-    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
 }
 
 fn asks(text: &str) -> Value {
