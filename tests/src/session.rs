@@ -81,6 +81,18 @@ impl Session {
         stdin.write_all(bytes).and_then(|()| stdin.flush()).unwrap_or_else(|e| panic!("writing to the proxy: {e}"));
     }
 
+    /// A client with these capabilities shakes hands, with `cat` as the server. A server that leaves `initialize` unanswered is asked for its era after
+    /// seconds, and `cat` would say that, too.
+    pub fn initialize(&mut self, capabilities: &Value) {
+        let client = json!({ "name": "editor", "version": "1" });
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": client });
+        self.say(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }));
+        assert_eq!(self.hear()["method"], "initialize");
+        let result = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": { "name": "cat", "version": "1" } });
+        self.say(&json!({ "jsonrpc": "2.0", "id": 0, "result": result }));
+        assert_eq!(self.hear()["id"], 0);
+    }
+
     /// A call of the client's goes on from now on. So with `cat` as the server a cancellation is the server's alone: of a call that is the
     /// only one the client's counts too, for what was asked in its course.
     pub fn begin_a_call(&mut self) {

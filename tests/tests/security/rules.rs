@@ -7,7 +7,7 @@ use understudy::config::{EraChoice, Sampling};
 use understudy_tests::PATIENCE;
 use understudy_tests::program::{Place, run_within};
 use understudy_tests::provider::{Provider, respond};
-use understudy_tests::relayed::{Relayed, meta};
+use understudy_tests::relayed::{Relayed, call};
 use understudy_tests::session::{Session, sampling};
 
 const CREATE: &str = "sampling/createMessage";
@@ -16,9 +16,7 @@ const CREATE: &str = "sampling/createMessage";
 fn session(place: &Place, sampling: &Value, limits: &Value) -> Session {
     let config = place.file("understudy.json", json!({ "sampling": sampling, "limits": limits }).to_string());
     let mut session = Session::start(place, &["--config", &config.to_string_lossy()], &["cat"]);
-    let capabilities = json!({ "sampling": { "tools": {} } });
-    session.say(&json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": capabilities}}));
-    let _ = session.hear();
+    session.initialize(&json!({ "sampling": { "tools": {} } }));
     session
 }
 
@@ -313,16 +311,6 @@ fn a_greedy_server_gets_a_hundred_short_answers_of_the_default_model_and_the_use
     for key in ["`sampling.maxTokens`", "`sampling.requestsPerCall`", "`plugins.anthropic.allowedModels`"] {
         assert_eq!(run.stderr.matches(key).count(), 1, "{key}: {}", run.stderr);
     }
-}
-
-/// A request of the era without sessions.
-fn call(id: impl Into<Value>, capabilities: &Value, more: &Value) -> Value {
-    let mut params = json!({ "name": "t", "arguments": {}, "_meta": meta(capabilities) });
-    for (key, value) in more.as_object().into_iter().flatten() {
-        params[key] = value.clone();
-    }
-    let id: Value = id.into();
-    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
 }
 
 /// A relay on whose back is a server of that era, by this rule.
