@@ -123,10 +123,10 @@ fn preferences(before: Option<&wit::ModelPreferences>, after: Option<&wit::Model
         }
     }
     let known = before.and_then(|before| before.extensions.as_deref());
-    object("model-preferences.extensions", known, after.extensions.as_deref())?;
+    fields("model-preferences.extensions", known, after.extensions.as_deref())?;
     for (n, hint) in after.hints.iter().enumerate() {
         let known = before.and_then(|before| before.hints.get(n)?.extensions.as_deref());
-        object(&format!("model-preferences.hints[{n}].extensions"), known, hint.extensions.as_deref())?;
+        fields(&format!("model-preferences.hints[{n}].extensions"), known, hint.extensions.as_deref())?;
     }
     Ok(())
 }
