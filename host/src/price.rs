@@ -1,5 +1,7 @@
 //! Prices of models, and what a request costs by them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::money::NanoDollars;
 
 /// What a model's tokens cost, in US dollars for a million.
@@ -25,7 +27,7 @@ pub struct Rates {
 }
 
 /// The tokens of an answer, as the provider counted them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tokens {
     /// All input.
     pub input: u64,

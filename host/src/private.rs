@@ -87,6 +87,15 @@ pub fn open_to_lock(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)
 }
 
+/// Opens a file to read it and to append to it, and makes it if need be; only the user can access it.
+#[cfg(feature = "ledger")]
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let file = File::options().read(true).create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
+    is_mine(&file, path, "600").map_err(io::Error::other)?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};

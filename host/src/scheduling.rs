@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `cpu_time` | the CPU time of a guest's call, read at the ticks of the epoch (`TICK`) | to every call, also with scheduling off: `limits.cpu` needs it |
 //! | `long_running` | a guest that has run for 1 ms is moved from its caller's thread to threads of lower priority | to guests that run long, and to functions whose last calls did |
-//! | `priority` | a higher `nice` value for a thread | to those threads, and to those that compile |
+//! | `priority` | a higher `nice` value for a thread | to those threads, and to those that compile or write into the ledger's database |
 //! | `yield_timer` | a timer of each such thread that makes it yield its core every 150 µs | on Linux with glibc, while a guest runs there |
 //! | `fair_queue` | a server with more than two requests a core yields to the others before each step | while several servers have requests in flight |
 //!

@@ -153,6 +153,23 @@ impl Run {
     }
 }
 
+/// The same command, run by a shell: `"$0" "$@"` in the script.
+#[must_use]
+pub fn by_shell(script: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell
+}
+
 /// Runs a command to its end.
 #[must_use]
 pub fn run(command: Command, input: &str) -> Run {

@@ -12,6 +12,12 @@ pub enum LedgerError {
     /// This build has none.
     #[error("the config wants a ledger or budgets, and this build of Understudy has neither (feature `ledger`)")]
     Absent,
+    /// No thread can be started for one.
+    #[error("no thread can be started for the ledger: {reason}")]
+    Thread {
+        /// Why.
+        reason: String,
+    },
     /// There is no folder for one.
     #[error("there is no state folder for the ledger")]
     NoFolder,
@@ -33,6 +39,10 @@ impl Ledger {
     /// [`LedgerError::Absent`]
     pub async fn open(_: &Path) -> Result<Self, LedgerError> {
         Err(LedgerError::Absent)
+    }
+
+    pub(super) async fn apply_all(&self) -> Result<(), LedgerError> {
+        match *self {}
     }
 
     pub(super) async fn tidy(&self, _: i64) -> Result<(), LedgerError> {

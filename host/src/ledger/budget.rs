@@ -1,27 +1,52 @@
 //! The budgets' periods and counters.
 //!
-//! A counter holds what the requests of a scope (all, a server, a plugin, both) have spent and reserved in a period. It is made from the rows when a
-//! budget first needs it. From then on every process changes it with every row, whether its own config has that budget or not. A tool call has no
-//! counter: its rows are few, and are summed each time.
+//! A counter holds what the requests of a scope (all, a server, a plugin, both) have spent and reserved in a period. The database makes it from the
+//! rows when a budget first needs it. From then on it is changed with every row, whether the process of the row has that budget or not. A tool call
+//! has no counter there: its rows are few, and are summed.
 
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Unit, ZonedDateTime, ZonedDateTimeRound};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::counters::Counter;
 use super::entry::BudgetRefusal;
 use crate::config::{Budget, Period};
 use crate::money::NanoDollars;
 
 /// What is taken of a budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "(i64, i64, i64)", into = "(i64, i64, i64)")]
 pub(super) struct Amount {
     pub(super) requests: i64,
     pub(super) tokens: i64,
     pub(super) cost: NanoDollars,
 }
 
+impl From<(i64, i64, i64)> for Amount {
+    fn from((requests, tokens, cost): (i64, i64, i64)) -> Self {
+        Self { requests, tokens, cost: NanoDollars(cost) }
+    }
+}
+
+impl From<Amount> for (i64, i64, i64) {
+    fn from(amount: Amount) -> Self {
+        (amount.requests, amount.tokens, amount.cost.0)
+    }
+}
+
 impl Amount {
+    /// The sum.
+    pub(super) const fn plus(self, more: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(more.requests),
+            tokens: self.tokens.saturating_add(more.tokens),
+            cost: NanoDollars(self.cost.0.saturating_add(more.cost.0)),
+        }
+    }
+
     /// What changes when `before` becomes this.
     pub(super) const fn since(self, before: Self) -> Self {
         Self {
@@ -33,7 +58,7 @@ impl Amount {
 }
 
 /// What an attempt takes. A request is one request for its server, however many plugins are asked, and one for each of these plugins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Taken {
     /// Of budgets that are for any plugin.
     pub(super) of_any: Amount,
@@ -56,7 +81,7 @@ pub(super) struct Scopes {
 }
 
 /// The name of the counter of a server, a plugin, both or all.
-fn scope(server: Option<&str>, plugin: Option<&str>) -> String {
+pub(super) fn scope(server: Option<&str>, plugin: Option<&str>) -> String {
     json!({ "server": server, "plugin": plugin }).to_string()
 }
 
@@ -91,19 +116,9 @@ pub(super) fn applies(budget: &Budget, scopes: &Scopes) -> bool {
 }
 
 /// Whether the budget's counter has room for this much more; else why not.
-pub(super) async fn check(
-    connection: &mut SqliteConnection,
-    budget: &Budget,
-    scopes: &Scopes,
-    taken: &Taken,
-    now: &ZonedDateTime,
-) -> Result<Result<(), BudgetRefusal>, sqlx::Error> {
-    let Ok((begins, ends)) = window(budget.per, now) else {
-        return Err(sqlx::Error::Protocol(format!("the time {now} is outside of what can be counted")));
-    };
-    let (more, spent) = (taken.of(budget), spent(connection, budget, scopes, (begins, ends)).await?);
-    let anew = Timestamp::from_millisecond(ends).ok().filter(|_| budget.per != Period::Call);
-    let zone = now.time_zone();
+pub(super) fn check(budget: &Budget, counter: &Counter, taken: &Taken) -> Result<(), BudgetRefusal> {
+    let (more, spent) = (taken.of(budget), counter.amount);
+    let anew = Timestamp::from_millisecond(counter.ends).ok().filter(|_| budget.per != Period::Call);
     let refuse = |of, limit: String, left: String, needed: String| {
         let whose = match (&budget.server, &budget.plugin) {
             (Some(server), Some(plugin)) => format!(" of the server `{server}` for the plugin `{plugin}`"),
@@ -113,21 +128,19 @@ pub(super) async fn check(
         };
         let then = anew.map_or_else(
             || "it is that of one tool call".to_owned(),
-            |anew| format!("it begins anew at {}", anew.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z")),
+            |anew| {
+                format!(
+                    "it begins anew at {}",
+                    anew.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z")
+                )
+            },
         );
         let (key, each) = (&budget.key, budget.per.each());
         let reason = format!(
             "the budget{whose} of {limit} {each} (`{key}`) has {left} left, and this request may take {needed}; {then}"
         );
-        Ok(Err(BudgetRefusal {
-            budget: key.clone(),
-            reason,
-            of,
-            limit,
-            left,
-            needed,
-            anew: anew.map(|anew| anew.to_string()),
-        }))
+        let (budget, anew) = (key.clone(), anew.map(|anew| anew.to_string()));
+        Err(BudgetRefusal { budget, reason, of, limit, left, needed, anew })
     };
     let counts = [
         ("requests", "request", budget.requests, spent.requests, more.requests),
@@ -148,11 +161,11 @@ pub(super) async fn check(
             return refuse("money", limit.to_string(), left.to_string(), more.cost.to_string());
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// What a budget's requests have spent and reserved in its period.
-async fn spent(
+pub(super) async fn spent(
     connection: &mut SqliteConnection,
     budget: &Budget,
     scopes: &Scopes,
@@ -199,29 +212,6 @@ async fn sum(
     }
     let (requests, tokens, cost) = query.build_query_as().fetch_one(connection).await?;
     Ok(Amount { requests, tokens, cost: NanoDollars(cost) })
-}
-
-/// Adds to all counters of the scopes whose period a time is in.
-pub(super) async fn count(
-    connection: &mut SqliteConnection,
-    scopes: &Scopes,
-    at: i64,
-    taken: &Taken,
-) -> sqlx::Result<()> {
-    let (server, plugin) = (Some(scopes.server.as_str()), Some(scopes.plugin.as_str()));
-    let groups = [
-        (taken.of_any, [scope(None, None), scope(server, None)]),
-        (taken.of_plugin, [scope(None, plugin), scope(server, plugin)]),
-    ];
-    // Sums stop well before they would overflow.
-    let update = "UPDATE counters SET requests = requests + ?, tokens = min(tokens + ?, 4000000000000000000),
-        cost = min(cost + ?, 4000000000000000000) WHERE scope IN (?, ?) AND begins <= ? AND ends > ?";
-    let most = 4_000_000_000_000_000_000;
-    for (more, [one, other]) in groups.iter().filter(|(more, _)| *more != Amount::default()) {
-        let query = sqlx::query(update).bind(more.requests).bind(more.tokens.min(most)).bind(more.cost.0.min(most));
-        query.bind(one).bind(other).bind(at).bind(at).execute(&mut *connection).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

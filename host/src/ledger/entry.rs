@@ -1,12 +1,13 @@
 //! What is written of a request.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::money::NanoDollars;
 use crate::price::{Price, Tokens};
 
 /// What is known of a request when its row is opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Opening {
     /// When, in milliseconds since 1970.
     pub opened: i64,
@@ -68,6 +69,13 @@ pub enum Charge {
     Unknown,
 }
 
+impl Charge {
+    /// That of a closing that was read from the journal: what it says of it has been taken from it.
+    const fn nothing() -> Self {
+        Self::Nothing
+    }
+}
+
 /// What has become of the reservation before, when another one is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
@@ -80,7 +88,8 @@ pub(crate) enum Before {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// With an answer.
     Answered,
@@ -112,7 +121,7 @@ impl Outcome {
 }
 
 /// What is written at a request's end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Closing {
     pub(super) outcome: Outcome,
     pub(super) reason: Option<String>,
@@ -123,6 +132,7 @@ pub(super) struct Closing {
     /// Where the user allowed it, or why they weren't asked.
     pub(super) approval: Option<String>,
     /// What the last attempt cost.
+    #[serde(skip, default = "Charge::nothing")]
     pub(super) charge: Charge,
 }
 

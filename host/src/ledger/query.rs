@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::chain::{self, Kind};
+use super::chain::{self, Kind, Link};
 use super::store::{Ledger, LedgerError, begin};
 use crate::money::NanoDollars;
 
@@ -145,7 +145,7 @@ impl Ledger {
         if let Some(newest) = filter.newest {
             query.push(" LIMIT ").push_bind(newest);
         }
-        let mut connection = self.lock().await;
+        let mut connection = self.up_to_date().await?;
         let read = async {
             let mut rows = Vec::new();
             for row in query.build().fetch_all(&mut *connection).await? {
@@ -165,7 +165,7 @@ impl Ledger {
     /// # Errors
     /// If the ledger can't be read.
     pub async fn row(&self, id: i64) -> Result<Option<(RequestRow, Option<Content>)>, LedgerError> {
-        let mut connection = self.lock().await;
+        let mut connection = self.up_to_date().await?;
         let read = async {
             let found = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id);
             let Some(found) = found.fetch_optional(&mut *connection).await? else { return Ok(None) };
@@ -197,7 +197,7 @@ impl Ledger {
         );
         conditions(&mut query, filter, "r");
         query.push(" GROUP BY 1 ORDER BY ").push(if group == Group::Day { "1" } else { "cost DESC, tokens DESC, 1" });
-        let mut connection = self.lock().await;
+        let mut connection = self.up_to_date().await?;
         let rows = query.build().fetch_all(&mut *connection).await.map_err(|e| self.failed(&e))?;
         let sum = |row: &SqliteRow| {
             let cost = NanoDollars(row.try_get("cost")?);
@@ -219,7 +219,7 @@ impl Ledger {
     /// # Errors
     /// If the ledger can't be written.
     pub async fn prune(&self, before: i64) -> Result<u64, LedgerError> {
-        let mut connection = self.lock().await;
+        let mut connection = self.alone().await?;
         let step = async {
             let mut transaction = begin(&mut connection).await?;
             let kept = "SELECT min(id) FROM requests WHERE opened >= ? OR closed IS NULL";
@@ -234,7 +234,7 @@ impl Ledger {
                 sqlx::query("DELETE FROM requests WHERE id <= ?").bind(last).execute(&mut *transaction).await?;
             let old = sqlx::query("DELETE FROM counters WHERE ends < ?").bind(before);
             old.execute(&mut *transaction).await?;
-            chain::add(&mut transaction, Kind::Prune, last, 0).await?;
+            chain::add(&mut transaction, &[Link { kind: Kind::Prune, request: last, place: 0 }]).await?;
             transaction.commit().await?;
             Ok(removed.rows_affected())
         };
@@ -246,7 +246,7 @@ impl Ledger {
     /// # Errors
     /// If the ledger can't be written.
     pub async fn forget_contents(&self, before: i64) -> Result<u64, LedgerError> {
-        let mut connection = self.lock().await;
+        let mut connection = self.alone().await?;
         let removed = sqlx::query("DELETE FROM contents WHERE opened < ?").bind(before).execute(&mut *connection).await;
         removed.map(|removed| removed.rows_affected()).map_err(|e| self.failed(&e))
     }

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, OnceCell};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::entry::{Attempt, Before, Charge, Closing, Opening, Outcome};
+use super::entry::{Attempt, Before, BudgetRefusal, Charge, Closing, Opening, Outcome};
 use super::{Ledger, LedgerError, OpenRow};
 use crate::config::{Budget, Config, LedgerConfig, OnLedgerFailure, Recorded};
 use crate::error::Error;
+use crate::scheduling::priority::{self, Niceness};
 use crate::text::one_line;
 
 /// How long contents are kept where the config doesn't say.
@@ -22,8 +25,14 @@ const KEEP: Duration = Duration::from_hours(30 * 24);
 /// How often old contents are removed, and rows closed whose process is gone.
 const TIDY: Duration = Duration::from_hours(1);
 
-/// The steps of this process that are being written.
+/// How long after a step the database gets it: meanwhile others come, and are written with it.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The tasks of this process that write into ledgers.
 static STEPS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
+/// Whether somebody waits for these tasks.
+static ENDS: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
 /// Begins a step, which goes on whatever becomes of the caller.
 pub(super) fn spawn_step<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
@@ -33,7 +42,9 @@ pub(super) fn spawn_step<T: Send + 'static>(step: impl Future<Output = T> + Send
 /// Waits until all that this process has begun to write into ledgers is written: for a program that is about to end.
 pub async fn written() {
     STEPS.close();
+    ENDS.send_replace(true);
     STEPS.wait().await;
+    ENDS.send_replace(false);
     STEPS.reopen();
 }
 
@@ -46,6 +57,8 @@ pub(crate) struct SharedLedger {
     ledger: OnceCell<Ledger>,
     /// When it was tidied last, in milliseconds since 1970.
     tidied: AtomicI64,
+    /// Whether steps are written into the database soon.
+    is_due: AtomicBool,
 }
 
 impl SharedLedger {
@@ -53,7 +66,7 @@ impl SharedLedger {
     pub(crate) fn new(config: &LedgerConfig, folder: Option<&Path>) -> Self {
         let path = config.path.clone().or_else(|| Some(path_in(folder?)));
         let keep = config.keep.unwrap_or(KEEP);
-        Self { path, keep, ledger: OnceCell::new(), tidied: AtomicI64::new(0) }
+        Self { path, keep, ledger: OnceCell::new(), tidied: AtomicI64::new(0), is_due: AtomicBool::new(false) }
     }
 
     /// The ledger, tidied within the last hour. An attempt to open it that failed is made again.
@@ -67,6 +80,45 @@ impl SharedLedger {
             ledger.tidy(now.saturating_sub(milliseconds(self.keep))).await?;
         }
         Ok(ledger)
+    }
+
+    /// Sees to it that the database gets what was appended to the journal.
+    fn apply_soon(self: &Arc<Self>) {
+        if self.is_due.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let own = Arc::clone(self);
+        drop(spawn_step(async move {
+            let ends = async { ENDS.subscribe().wait_for(|ends| *ends).await.is_ok() };
+            // However it ends, it is time.
+            let _ = tokio::time::timeout(SOON, ends).await;
+            own.is_due.store(false, Ordering::Release);
+            if let Err(error) = own.apply().await {
+                tracing::warn!("{error}; what was recorded is in the ledger's journal until it can");
+            }
+        }));
+    }
+
+    /// Writes the journal's steps into the database: on a thread of its own, so that no request waits for a core because of it.
+    async fn apply(self: Arc<Self>) -> Result<(), LedgerError> {
+        let runtime = Handle::current();
+        let apply = async move {
+            match self.ledger.get() {
+                Some(ledger) => ledger.apply_all().await,
+                None => Ok(()),
+            }
+        };
+        let (done, applied) = oneshot::channel();
+        let work = move || {
+            priority::lower(Niceness::Ledger);
+            // Who waited may have gone.
+            let _ = done.send(runtime.block_on(apply));
+        };
+        match thread::Builder::new().name("ledger".to_owned()).spawn(work) {
+            Ok(_) => applied.await.unwrap_or(Ok(())),
+            // The next step tries again.
+            Err(error) => Err(LedgerError::Thread { reason: error.to_string() }),
+        }
     }
 }
 
@@ -116,14 +168,12 @@ impl Spending {
     }
 }
 
-/// One request. When it is dropped before [`close`](Self::close), its row says that it was cancelled.
-///
-/// Each step runs in a task of its own, which goes on when the request is given up: no step is half done, and the next one begins after it.
+/// One request. When it is dropped before [`close`](Self::close) is over, its row says that it was cancelled.
 #[derive(Debug)]
 pub(crate) struct Record {
     spending: Arc<Spending>,
-    opening: Arc<Opening>,
-    row: Arc<Mutex<Option<OpenRow>>>,
+    opening: Opening,
+    row: Option<OpenRow>,
     /// What the attempts that aren't settled have cost, as far as it is known.
     charge: Charge,
     tries: u32,
@@ -148,8 +198,8 @@ impl Record {
         };
         Self {
             spending: Arc::clone(spending),
-            opening: Arc::new(opening),
-            row: Arc::default(),
+            opening,
+            row: None,
             charge: Charge::Nothing,
             tries: 0,
             approval: None,
@@ -160,13 +210,12 @@ impl Record {
 
     /// The models that the server wished for.
     pub(crate) fn wishes(&mut self, hints: &str) {
-        Arc::make_mut(&mut self.opening).hints = one_line(hints, 500);
+        self.opening.hints = one_line(hints, 500);
     }
 
     /// Before its first reservation it may wait for so much longer.
     pub(crate) fn may_wait(&mut self, time: Duration) {
-        let opening = Arc::make_mut(&mut self.opening);
-        opening.until = opening.until.saturating_add(milliseconds(time));
+        self.opening.until = self.opening.until.saturating_add(milliseconds(time));
     }
 
     /// Where the user allowed it, or why they weren't asked.
@@ -195,14 +244,7 @@ impl Record {
         {
             return Err(unknown_price(attempt, budget));
         }
-        let (opening, spending, row) = (Arc::clone(&self.opening), Arc::clone(&self.spending), Arc::clone(&self.row));
-        let attempt = attempt.clone();
-        let step = spawn_step(async move {
-            let mut row = row.lock().await;
-            spending.ledger.get().await?.reserve(&opening, &mut row, before, &attempt, &spending.budgets).await
-        });
-        let broken = |e: JoinError| Error::Ledger { reason: format!("the ledger's task has ended: {e}") };
-        match step.await.map_err(broken)? {
+        match self.write_reservation(before, attempt).await {
             Ok(Ok(())) => {
                 self.is_unrecorded = false;
                 // A plugin that has just been chosen hasn't asked yet.
@@ -218,6 +260,17 @@ impl Record {
             }
         }
         Ok(())
+    }
+
+    async fn write_reservation(
+        &mut self,
+        before: Before,
+        attempt: &Attempt,
+    ) -> Result<Result<(), BudgetRefusal>, LedgerError> {
+        let Spending { ledger, budgets, .. } = &*self.spending;
+        let done = ledger.get().await?.reserve(&self.opening, &mut self.row, before, attempt, budgets).await?;
+        ledger.apply_soon();
+        Ok(done)
     }
 
     /// What the plugin that was asked last has cost, as far as it is known.
@@ -258,9 +311,8 @@ impl Record {
     }
 
     async fn end_with(mut self, closing: Closing) {
+        end(&self.spending.ledger, &self.opening, &mut self.row, &closing).await;
         self.is_closed = true;
-        // The task says itself what went wrong.
-        let _ = self.end(closing).await;
     }
 
     /// The end of the row, without an answer.
@@ -280,20 +332,18 @@ impl Record {
             charge,
         }
     }
+}
 
-    /// Begins to write the end of the row.
-    fn end(&self, closing: Closing) -> JoinHandle<()> {
-        let (opening, spending, row) = (Arc::clone(&self.opening), Arc::clone(&self.spending), Arc::clone(&self.row));
-        spawn_step(async move {
-            let mut row = row.lock().await;
-            let closed = match spending.ledger.get().await {
-                Ok(ledger) => ledger.close(&opening, &mut row, &closing).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = closed {
-                tracing::warn!(request = opening.request, "{error}");
-            }
-        })
+/// Writes the end of a row.
+async fn end(ledger: &Arc<SharedLedger>, opening: &Opening, row: &mut Option<OpenRow>, closing: &Closing) {
+    let closed = async {
+        ledger.get().await?.close(opening, row, closing).await?;
+        ledger.apply_soon();
+        Ok(())
+    };
+    if let Err(error) = closed.await {
+        let error: LedgerError = error;
+        tracing::warn!(request = opening.request, "{error}");
     }
 }
 
@@ -304,7 +354,8 @@ impl Drop for Record {
             return;
         }
         let closing = self.closing(Outcome::Cancelled, Some("the request was given up".to_owned()));
-        drop(self.end(closing));
+        let (ledger, opening, mut row) = (Arc::clone(&self.spending.ledger), self.opening.clone(), self.row.take());
+        drop(spawn_step(async move { end(&ledger, &opening, &mut row, &closing).await }));
     }
 }
 

@@ -1,17 +1,27 @@
-//! The steps of a request: reserve, settle, close. Each is one transaction.
+//! The steps of a request: reserve, close. Each is done when its line is in the journal.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::{Timestamp, ZonedDateTime};
 use sqlx::sqlite::SqliteConnection;
+use tokio::time::{Instant, sleep};
 
 use super::budget::{self, Amount, Scopes, Taken};
-use super::chain::{self, Kind};
+use super::chain::{self, Kind, Link};
+use super::counters::{Counter, CounterKey};
 use super::entry::{Attempt, Before, BudgetRefusal, Charge, Closing, Opening, Outcome};
-use super::store::{Ledger, LedgerError, begin};
+use super::journal::Hold;
+use super::step::{BegunAttempt, Settlement, Step};
+use super::store::{BUSY, Ledger, LedgerError, begin};
 use crate::config::Budget;
 use crate::money::NanoDollars;
 use crate::price::Tokens;
+
+/// How long a task waits for others that have the journal, each time. They have it for microseconds.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// A request is taken for interrupted so long after its deadline, in milliseconds.
 const GRACE: i64 = 60_000;
@@ -20,13 +30,14 @@ const GRACE: i64 = 60_000;
 const OLD: i64 = 7 * 24 * 3600 * 1000;
 
 /// A request that has a row.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct OpenRow {
-    id: i64,
+    /// Its number in the journal.
+    key: i64,
     /// The attempts that aren't settled: those of one plugin, in order.
     pending: Vec<OpenAttempt>,
-    /// How many attempts have a row.
-    attempts: i64,
+    /// How many attempts were begun.
+    attempts: usize,
     /// The plugins that were to be asked.
     plugins: BTreeSet<String>,
 }
@@ -34,9 +45,8 @@ pub(super) struct OpenRow {
 /// An attempt that isn't settled.
 #[derive(Debug, Clone)]
 struct OpenAttempt {
-    id: i64,
-    opened: i64,
-    scopes: Scopes,
+    place: usize,
+    begun: i64,
     attempt: Attempt,
     reserved: Amount,
 }
@@ -47,6 +57,10 @@ pub(super) fn signed(number: u64) -> i64 {
 }
 
 impl OpenRow {
+    fn new() -> Self {
+        Self { key: fastrand::i64(1..), pending: Vec::new(), attempts: 0, plugins: BTreeSet::new() }
+    }
+
     /// What an attempt takes: its worst case, and a request of each budget that hasn't counted this request yet.
     fn taken(&self, attempt: &Attempt) -> Taken {
         let cost = attempt.most_cost();
@@ -54,11 +68,60 @@ impl OpenRow {
         let of = |is_new: bool| Amount { requests: is_new.into(), tokens, cost: cost.unwrap_or_default() };
         Taken { of_any: of(self.plugins.is_empty()), of_plugin: of(!self.plugins.contains(&attempt.plugin)) }
     }
+
+    /// A step of this request.
+    fn step(&self, opening: &Opening, at: i64) -> Step {
+        let (server, call) = (opening.server.clone(), opening.call.clone());
+        Step { key: self.key, at, server, call, opening: None, settled: Vec::new(), begun: None, closing: None }
+    }
+
+    /// Settles what isn't settled. What the provider counted is of all exchanges of a plugin together, and stands in the last one's row.
+    fn settle_all(&mut self, charge: Charge) -> Vec<Settlement> {
+        let last = self.pending.pop();
+        let others = if matches!(charge, Charge::Counted(_)) { Charge::Nothing } else { charge };
+        let before = self.pending.drain(..).map(|pending| pending.settle(others));
+        before.chain(last.map(|last| last.settle(charge))).collect()
+    }
+
+    fn settle(&mut self, before: Before) -> Vec<Settlement> {
+        match before {
+            Before::Answered => Vec::new(),
+            Before::Over(charge) => self.settle_all(charge),
+            Before::Lost => self.pending.pop().map(|lost| lost.settle(Charge::Unknown)).into_iter().collect(),
+        }
+    }
+}
+
+impl OpenAttempt {
+    /// What it took in the place of what was reserved.
+    fn settle(&self, charge: Charge) -> Settlement {
+        let Self { place, begun, attempt, reserved } = self;
+        let (counted, cost) = match charge {
+            Charge::Nothing | Charge::Withdrawn => (Some(Tokens::default()), NanoDollars(0)),
+            Charge::Counted(tokens) => (Some(tokens), attempt.price.map(|price| price.of(&tokens)).unwrap_or_default()),
+            Charge::Unknown => (None, reserved.cost),
+        };
+        let tokens = counted.map_or(reserved.tokens, |tokens| signed(tokens.all()));
+        // Once somebody was asked, it stays the request that it was.
+        let requests = if charge == Charge::Withdrawn { 0 } else { reserved.requests };
+        let spent = Amount { requests, tokens, cost };
+        let change = spent.since(*reserved);
+        Settlement { place: *place, begun: *begun, plugin: attempt.plugin.clone(), counted, spent, change }
+    }
+}
+
+/// What became of a try to reserve.
+enum Tried {
+    Done(Result<(), BudgetRefusal>),
+    /// Somebody else has the journal.
+    Locked,
+    /// Counters of these budgets must be loaded first.
+    Missing,
 }
 
 impl Ledger {
     /// Reserves the worst case of an attempt against all budgets that it falls under, and writes it down. The first attempt of a request opens its
-    /// row, which is then in `row`. An error leaves `row` as it was.
+    /// row, which is then in `row`. After an error or a refusal `row` says what was settled, and no more.
     pub(super) async fn reserve(
         &self,
         opening: &Opening,
@@ -67,9 +130,21 @@ impl Ledger {
         attempt: &Attempt,
         budgets: &[Budget],
     ) -> Result<Result<(), BudgetRefusal>, LedgerError> {
-        let mut connection = self.lock().await;
-        let step = reserve(&mut connection, opening, row, before, attempt, budgets);
-        step.await.map_err(|e| self.failed(&e))
+        self.make_up().await?;
+        let scopes =
+            Scopes { server: opening.server.clone(), plugin: attempt.plugin.clone(), call: opening.call.clone() };
+        let budgets = budgets.iter().filter(|budget| budget::applies(budget, &scopes));
+        let budgets: Vec<_> = budgets.map(|budget| (budget, CounterKey::of(budget, &scopes))).collect();
+        let mut before = Some(before);
+        let until = Instant::now() + BUSY;
+        loop {
+            let tried = self.try_reserve(opening, row, &mut before, attempt, &budgets);
+            match tried.map_err(|e| self.journal_failed(&e))? {
+                Tried::Done(result) => return Ok(result),
+                Tried::Locked => self.wait(until).await?,
+                Tried::Missing => self.load(&budgets, &scopes).await?,
+            }
+        }
     }
 
     /// Writes how a request ended. One without a row gets it now.
@@ -79,8 +154,114 @@ impl Ledger {
         row: &mut Option<OpenRow>,
         closing: &Closing,
     ) -> Result<(), LedgerError> {
+        let until = Instant::now() + BUSY;
+        while !self.try_close(opening, row, closing).map_err(|e| self.journal_failed(&e))? {
+            self.wait(until).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps everybody from appending to the journal.
+    pub(super) async fn hold(&self) -> Result<Hold<'_>, LedgerError> {
+        let until = Instant::now() + BUSY;
+        loop {
+            if let Some(hold) = self.journal.hold().map_err(|e| self.journal_failed(&e))? {
+                return Ok(hold);
+            }
+            self.wait(until).await?;
+        }
+    }
+
+    /// Waits a moment for others that have the journal.
+    async fn wait(&self, until: Instant) -> Result<(), LedgerError> {
+        if Instant::now() >= until {
+            return Err(self.journal_failed(&io::ErrorKind::WouldBlock.into()));
+        }
+        sleep(RETRY).await;
+        Ok(())
+    }
+
+    /// Steps that could not be written into the database are written now, or there are no more.
+    async fn make_up(&self) -> Result<(), LedgerError> {
+        if self.is_behind.load(Ordering::Relaxed) { self.apply_all().await } else { Ok(()) }
+    }
+
+    /// All of it without a pause, so that it is done or not.
+    fn try_reserve(
+        &self,
+        opening: &Opening,
+        row: &mut Option<OpenRow>,
+        before: &mut Option<Before>,
+        attempt: &Attempt,
+        budgets: &[(&Budget, CounterKey)],
+    ) -> io::Result<Tried> {
+        let Some(mut journal) = self.journal.try_lock()? else { return Ok(Tried::Locked) };
+        // Waiting for other processes may have taken seconds.
+        let at = Timestamp::now().as_millisecond();
+        if let (Some(row), Some(before)) = (row.as_mut(), before.take()) {
+            let mut next = row.clone();
+            let step = Step { settled: next.settle(before), ..row.step(opening, at) };
+            if !step.settled.is_empty() {
+                journal.append(&step)?;
+            }
+            *row = next;
+        }
+        let mut next = row.clone().unwrap_or_else(OpenRow::new);
+        let taken = next.taken(attempt);
+        for (budget, key) in budgets {
+            let Some(counter) = journal.counters().get(key, at) else { return Ok(Tried::Missing) };
+            if let Err(refusal) = budget::check(budget, counter, &taken) {
+                return Ok(Tried::Done(Err(refusal)));
+            }
+        }
+        let Attempt { plugin, plugin_sha256, model, price, .. } = attempt.clone();
+        let begun = BegunAttempt { plugin, plugin_sha256, model, is_priced: price.is_some(), taken };
+        let opens = row.is_none().then(|| opening.clone());
+        journal.append(&Step { opening: opens, begun: Some(begun), ..next.step(opening, at) })?;
+        let pending = OpenAttempt { place: next.attempts, begun: at, attempt: attempt.clone(), reserved: taken.of_any };
+        next.pending.push(pending);
+        next.attempts += 1;
+        next.plugins.insert(attempt.plugin.clone());
+        *row = Some(next);
+        Ok(Tried::Done(Ok(())))
+    }
+
+    /// Whether it is done; else somebody else has the journal.
+    fn try_close(&self, opening: &Opening, row: &mut Option<OpenRow>, closing: &Closing) -> io::Result<bool> {
+        let Some(mut journal) = self.journal.try_lock()? else { return Ok(false) };
+        let at = Timestamp::now().as_millisecond();
+        let opens = row.is_none().then(|| opening.clone());
+        let mut open = row.clone().unwrap_or_else(OpenRow::new);
+        let settled = open.settle_all(closing.charge);
+        journal.append(&Step { opening: opens, settled, closing: Some(closing.clone()), ..open.step(opening, at) })?;
+        *row = None;
+        Ok(true)
+    }
+
+    /// Loads the counters of budgets.
+    async fn load(&self, budgets: &[(&Budget, CounterKey)], scopes: &Scopes) -> Result<(), LedgerError> {
         let mut connection = self.lock().await;
-        close(&mut connection, opening, row.take(), closing).await.map_err(|e| self.failed(&e))
+        let mut transaction = begin(&mut connection).await.map_err(|e| self.failed(&e))?;
+        let at = self.apply_in(&mut transaction).await?;
+        let now = ZonedDateTime::now();
+        let read = async {
+            let mut counters = Vec::new();
+            for (budget, key) in budgets {
+                let (begins, ends) = budget::window(budget.per, &now)
+                    .map_err(|_| sqlx::Error::Protocol(format!("the time {now} is outside of what can be counted")))?;
+                let amount = budget::spent(&mut transaction, budget, scopes, (begins, ends)).await?;
+                counters.push((key.clone(), Counter { begins, ends, amount }));
+            }
+            transaction.commit().await?;
+            Ok(counters)
+        };
+        let counters = read.await.map_err(|e: sqlx::Error| self.failed(&e))?;
+        self.journal.load(at, |all, offset| {
+            for (key, counter) in counters {
+                all.load(key, counter, offset);
+            }
+        });
+        Ok(())
     }
 
     /// Closes the rows of requests whose process ended before they did: they count as their worst case. Removes contents of before `keep_from`, and
@@ -101,193 +282,6 @@ impl Ledger {
     }
 }
 
-async fn reserve(
-    connection: &mut SqliteConnection,
-    opening: &Opening,
-    row: &mut Option<OpenRow>,
-    before: Before,
-    attempt: &Attempt,
-    budgets: &[Budget],
-) -> sqlx::Result<Result<(), BudgetRefusal>> {
-    let scopes = Scopes { server: opening.server.clone(), plugin: attempt.plugin.clone(), call: opening.call.clone() };
-    let mut transaction = begin(connection).await?;
-    // Waiting for other processes may have taken seconds.
-    let now = ZonedDateTime::now();
-    let at = now.timestamp().as_millisecond();
-    let is_first = row.is_none();
-    let mut next = row.clone().unwrap_or_default();
-    match before {
-        Before::Answered => {}
-        Before::Over(charge) => settle_all(&mut transaction, &mut next, charge, at).await?,
-        Before::Lost => {
-            if let Some(lost) = next.pending.pop() {
-                settle(&mut transaction, &lost, Charge::Unknown, at).await?;
-            }
-        }
-    }
-    let taken = next.taken(attempt);
-    for budget in budgets.iter().filter(|budget| budget::applies(budget, &scopes)) {
-        if let Err(refusal) = budget::check(&mut transaction, budget, &scopes, &taken, &now).await? {
-            // What was settled stays, and so do counters that were made.
-            transaction.commit().await?;
-            *row = row.take().map(|_| next);
-            return Ok(Err(refusal));
-        }
-    }
-    if is_first {
-        next.id = open(&mut transaction, opening).await?;
-    }
-    let reserved = taken.of_any;
-    let add = "INSERT INTO attempts (request, opened, plugin, plugin_sha256, model, reserved_tokens, reserved_cost, is_priced, tokens, cost)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let added = sqlx::query(add)
-        .bind(next.id)
-        .bind(at)
-        .bind(&attempt.plugin)
-        .bind(&attempt.plugin_sha256)
-        .bind(&attempt.model)
-        .bind(reserved.tokens)
-        .bind(reserved.cost.0)
-        .bind(attempt.price.is_some())
-        .bind(reserved.tokens)
-        .bind(reserved.cost.0)
-        .execute(&mut *transaction)
-        .await?;
-    sum_up(&mut transaction, next.id).await?;
-    budget::count(&mut transaction, &scopes, at, &taken).await?;
-    let kind = if is_first { Kind::Open } else { Kind::Attempt };
-    chain::add(&mut transaction, kind, next.id, next.attempts).await?;
-    transaction.commit().await?;
-    next.attempts += 1;
-    next.plugins.insert(attempt.plugin.clone());
-    let id = added.last_insert_rowid();
-    next.pending.push(OpenAttempt { id, opened: at, scopes, attempt: attempt.clone(), reserved });
-    *row = Some(next);
-    Ok(Ok(()))
-}
-
-/// Writes the row of a request; its id.
-async fn open(connection: &mut SqliteConnection, opening: &Opening) -> sqlx::Result<i64> {
-    let add = "INSERT INTO requests (opened, until, request, server, client, tool, call, hints, content_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let added = sqlx::query(add)
-        .bind(opening.opened)
-        .bind(opening.until)
-        .bind(&opening.request)
-        .bind(&opening.server)
-        .bind(&opening.client)
-        .bind(&opening.tool)
-        .bind(&opening.call)
-        .bind(&opening.hints)
-        .bind(&opening.content_sha256)
-        .execute(&mut *connection)
-        .await?;
-    let id = added.last_insert_rowid();
-    if let Some(content) = &opening.content {
-        let add = sqlx::query("INSERT INTO contents (request, opened, question) VALUES (?, ?, ?)");
-        add.bind(id).bind(opening.opened).bind(content).execute(connection).await?;
-    }
-    Ok(id)
-}
-
-/// The row's own sums are those of its attempts.
-async fn sum_up(connection: &mut SqliteConnection, request: i64) -> sqlx::Result<()> {
-    let update = "UPDATE requests SET (tokens, cost) = (SELECT CAST(min(total(tokens), 9e18) AS INTEGER), CAST(min(total(cost), 9e18) AS INTEGER)
-        FROM attempts WHERE request = ?1) WHERE id = ?1";
-    sqlx::query(update).bind(request).execute(connection).await?;
-    Ok(())
-}
-
-/// Settles what isn't settled. What the provider counted is of all exchanges of a plugin together, and stands in the last one's row.
-async fn settle_all(connection: &mut SqliteConnection, row: &mut OpenRow, charge: Charge, at: i64) -> sqlx::Result<()> {
-    let last = row.pending.pop();
-    let others = if matches!(charge, Charge::Counted(_)) { Charge::Nothing } else { charge };
-    for pending in row.pending.drain(..) {
-        settle(connection, &pending, others, at).await?;
-    }
-    match last {
-        Some(last) => settle(connection, &last, charge, at).await,
-        None => Ok(()),
-    }
-}
-
-/// Replaces the reservation of an attempt by what it cost.
-async fn settle(connection: &mut SqliteConnection, pending: &OpenAttempt, charge: Charge, at: i64) -> sqlx::Result<()> {
-    let OpenAttempt { id, opened, scopes, attempt, reserved } = pending;
-    let (tokens, cost) = match charge {
-        Charge::Nothing | Charge::Withdrawn => (Some(Tokens::default()), NanoDollars(0)),
-        Charge::Counted(tokens) => (Some(tokens), attempt.price.map(|price| price.of(&tokens)).unwrap_or_default()),
-        Charge::Unknown => (None, reserved.cost),
-    };
-    let all = tokens.map_or(reserved.tokens, |tokens| signed(tokens.all()));
-    let part = |of: fn(&Tokens) -> u64| tokens.as_ref().map(|tokens| signed(of(tokens)));
-    let update = "UPDATE attempts SET settled = ?, is_counted = ?, input = ?, output = ?, cache_read = ?, cache_write = ?, reasoning = ?,
-        tokens = ?, cost = ? WHERE id = ?";
-    sqlx::query(update)
-        .bind(at)
-        .bind(tokens.is_some())
-        .bind(part(|tokens| tokens.input))
-        .bind(part(|tokens| tokens.output))
-        .bind(part(|tokens| tokens.cache_read))
-        .bind(part(|tokens| tokens.cache_write))
-        .bind(part(|tokens| tokens.reasoning))
-        .bind(all)
-        .bind(cost.0)
-        .bind(id)
-        .execute(&mut *connection)
-        .await?;
-    // Once somebody was asked, it stays the request that it was.
-    let requests = if charge == Charge::Withdrawn { 0 } else { reserved.requests };
-    let change = Amount { requests, tokens: all, cost }.since(*reserved);
-    budget::count(connection, scopes, *opened, &Taken { of_any: change, of_plugin: change }).await
-}
-
-async fn close(
-    connection: &mut SqliteConnection,
-    opening: &Opening,
-    row: Option<OpenRow>,
-    closing: &Closing,
-) -> sqlx::Result<()> {
-    let at = Timestamp::now().as_millisecond();
-    let mut transaction = begin(connection).await?;
-    let id = match row {
-        // Somebody took it for interrupted, or pruned it.
-        Some(row) if !is_open(&mut transaction, row.id).await? => return Ok(()),
-        Some(mut row) => {
-            settle_all(&mut transaction, &mut row, closing.charge, at).await?;
-            sum_up(&mut transaction, row.id).await?;
-            row.id
-        }
-        None => {
-            let id = open(&mut transaction, opening).await?;
-            chain::add(&mut transaction, Kind::Open, id, 0).await?;
-            id
-        }
-    };
-    let Closing { outcome, reason, answer, answer_sha256, tries, approval, .. } = closing;
-    let update = "UPDATE requests SET closed = ?, outcome = ?, reason = ?, answer_sha256 = ?, tries = ?, approval = ? WHERE id = ?";
-    sqlx::query(update)
-        .bind(at)
-        .bind(outcome.name())
-        .bind(reason)
-        .bind(answer_sha256)
-        .bind(tries)
-        .bind(approval)
-        .bind(id)
-        .execute(&mut *transaction)
-        .await?;
-    if let Some(answer) = answer {
-        let add = sqlx::query("UPDATE contents SET answer = ? WHERE request = ?");
-        add.bind(answer).bind(id).execute(&mut *transaction).await?;
-    }
-    chain::add(&mut transaction, Kind::Close, id, 0).await?;
-    transaction.commit().await
-}
-
-async fn is_open(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<bool> {
-    let read = sqlx::query_scalar("SELECT count(*) FROM requests WHERE id = ? AND closed IS NULL");
-    read.bind(id).fetch_one(connection).await.map(|found: i64| found > 0)
-}
-
 async fn close_interrupted(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let at = Timestamp::now().as_millisecond();
     let read = sqlx::query_scalar("SELECT id FROM requests WHERE closed IS NULL AND until < ?");
@@ -298,7 +292,7 @@ async fn close_interrupted(connection: &mut SqliteConnection) -> sqlx::Result<()
         let reason = "the process ended before the request did; what it had reserved counts as spent";
         let update = sqlx::query(update).bind(at).bind(Outcome::Interrupted.name()).bind(reason).bind(id);
         if update.execute(&mut *transaction).await?.rows_affected() > 0 {
-            chain::add(&mut transaction, Kind::Close, id, 0).await?;
+            chain::add(&mut transaction, &[Link { kind: Kind::Close, request: id, place: 0 }]).await?;
         }
         transaction.commit().await?;
     }

@@ -1,12 +1,16 @@
-//! The ledger's file: its schema, opening it, transactions.
+//! The ledger's database: its schema, opening it, transactions.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::apply::position;
+use super::journal::Journal;
 use crate::private;
 
 /// A path that stands for a ledger in this process's memory.
@@ -15,13 +19,22 @@ pub const MEMORY: &str = ":memory:";
 /// The version of the schema, in `user_version`. A later one is refused: an old program would leave out what it doesn't know.
 const VERSION: i64 = 1;
 
-/// How long a process waits for another one's transaction.
-const BUSY: Duration = Duration::from_secs(10);
+/// How long a process waits for another one's transaction, or for the journal.
+pub(super) const BUSY: Duration = Duration::from_secs(10);
+
+/// Why a ledger can't be used that is there and in order.
+const LOCKED: &str = "another process has locked it for more than 10 s";
 
 /// Numbers are integers: times in milliseconds since 1970, money in billionths of a US dollar.
 const SCHEMA: &str = "
+CREATE TABLE journal (
+    generation INTEGER NOT NULL,
+    offset INTEGER NOT NULL
+) STRICT;
+INSERT INTO journal VALUES (0, 0);
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key INTEGER NOT NULL,
     opened INTEGER NOT NULL,
     until INTEGER NOT NULL,
     request TEXT NOT NULL,
@@ -109,7 +122,6 @@ CREATE TABLE chain (
     request INTEGER NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX chain_request ON chain (request);
 ";
 
 /// Why the ledger can't be used.
@@ -142,6 +154,12 @@ pub enum LedgerError {
         /// Its version.
         found: i64,
     },
+    /// No thread can be started to write into its database.
+    #[error("no thread can be started that writes into the ledger: {reason}")]
+    Thread {
+        /// Why.
+        reason: String,
+    },
     /// The disk is full or read-only, the file locked, corrupt or something else.
     #[error("the ledger `{path}` can't be used: {reason}")]
     Database {
@@ -157,6 +175,9 @@ pub enum LedgerError {
 pub struct Ledger {
     path: PathBuf,
     connection: Mutex<SqliteConnection>,
+    pub(super) journal: Journal,
+    /// Whether steps could not be written into the database.
+    pub(super) is_behind: AtomicBool,
 }
 
 impl Ledger {
@@ -204,7 +225,10 @@ impl Ledger {
             0 => make(&mut connection).await.map_err(|e| failed(&e))?,
             found => return Err(LedgerError::Newer { path: path.display().to_string(), found }),
         }
-        Ok(Self { path: path.to_path_buf(), connection: Mutex::new(connection) })
+        let known = position(&mut connection).await.map_err(|e| failed(&e))?;
+        let journal = Journal::open(journal_of(path).as_deref(), known).map_err(|e| journal_failed(path, &e))?;
+        let (path, connection) = (path.to_path_buf(), Mutex::new(connection));
+        Ok(Self { path, connection, journal, is_behind: AtomicBool::new(false) })
     }
 
     /// Its file.
@@ -215,6 +239,11 @@ impl Ledger {
 
     pub(super) async fn lock(&self) -> MutexGuard<'_, SqliteConnection> {
         self.connection.lock().await
+    }
+
+    /// What an error of the journal means for this ledger.
+    pub(super) fn journal_failed(&self, error: &io::Error) -> LedgerError {
+        journal_failed(&self.path, error)
     }
 
     /// What an error of the database means for this ledger.
@@ -239,12 +268,32 @@ async fn make(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
+/// The file of a ledger's journal: beside that of the database; `None` for a ledger in memory.
+fn journal_of(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name().filter(|_| path != Path::new(MEMORY))?.to_owned();
+    name.push("-steps");
+    Some(path.with_file_name(name))
+}
+
+fn journal_failed(path: &Path, error: &io::Error) -> LedgerError {
+    let path = journal_of(path).unwrap_or_else(|| path.to_path_buf()).display().to_string();
+    let remedy = match error.kind() {
+        io::ErrorKind::WouldBlock => return LedgerError::Database { path, reason: LOCKED.to_owned() },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": the disk is full",
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            ": it can't be written; give this user the right to, or set `ledger.path`"
+        }
+        _ => "",
+    };
+    LedgerError::Database { path, reason: format!("{error}{remedy}") }
+}
+
 /// The error of `SQLite`, with a remedy where there is one.
 fn database(path: &Path, error: &sqlx::Error) -> LedgerError {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok()).map(|code| code & 0xff);
     // sqlite.org/rescode.html
     let remedy = match code {
-        Some(5 | 6) => ": another process has locked it for more than 10 s",
+        Some(5 | 6) => return LedgerError::Database { path: path.display().to_string(), reason: LOCKED.to_owned() },
         Some(8) => ": it is read-only; give this user the right to write it, or set `ledger.path`",
         Some(11 | 26) => ": move it away, and a new one is begun; `sqlite3 FILE .recover` may save its rows",
         Some(13) => ": the disk is full",

@@ -1,10 +1,13 @@
 //! The ledger as a whole: rows, budgets, the chain.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use sqlx::Executor;
 
+use super::budget::{self, Scopes};
 use super::chain::Fault;
+use super::counters::CounterKey;
 use super::entry::{Attempt, Before, BudgetRefusal, Charge, Closing, Opening, Outcome};
 use super::{Filter, Group, Ledger, LedgerError, MEMORY, OpenRow};
 use crate::config::{Budget, Period};
@@ -288,7 +291,9 @@ async fn what_is_given_up_before_anybody_was_asked_is_no_request_of_a_budget() {
             ledger.close(&opening, &mut row, &closing).await.unwrap();
         }
         // Counted anew from the rows, it is the same.
+        ledger.apply_all().await.unwrap();
         sqlx::query("DELETE FROM counters").execute(&mut *ledger.lock().await).await.unwrap();
+        ledger.journal.hold().unwrap().unwrap().begin_anew().unwrap();
         assert!(
             reserve(&ledger, &Opening { call: Some("c".to_owned()), ..opening("a") }, &mut None, "p", budgets)
                 .await
@@ -296,5 +301,170 @@ async fn what_is_given_up_before_anybody_was_asked_is_no_request_of_a_budget() {
         );
         sqlx::query("DELETE FROM requests").execute(&mut *ledger.lock().await).await.unwrap();
         sqlx::query("DELETE FROM counters").execute(&mut *ledger.lock().await).await.unwrap();
+        ledger.journal.hold().unwrap().unwrap().begin_anew().unwrap();
+    }
+}
+
+/// A folder of the user's alone, and a ledger's file in it.
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("own").join("ledger.db");
+    (place, path)
+}
+
+fn journal(path: &Path) -> PathBuf {
+    path.with_file_name("ledger.db-steps")
+}
+
+#[tokio::test]
+async fn a_step_is_in_the_ledger_when_its_process_is_gone() {
+    let (_place, path) = place();
+    let ledger = Ledger::open(&path).await.unwrap();
+    reserve(&ledger, &opening("a"), &mut None, "p", &[]).await.unwrap();
+    drop(ledger);
+    // The next one was killed while it wrote.
+    let mut file = std::fs::File::options().append(true).open(journal(&path)).unwrap();
+    file.write_all(br#"{"key":7,"at":1,"server":"cut"#).unwrap();
+    let ledger = Ledger::open(&path).await.unwrap();
+    reserve(&ledger, &opening("b"), &mut None, "p", &[]).await.unwrap();
+    let rows = Ledger::open_existing(&path).await.unwrap().rows(&Filter::default()).await.unwrap();
+    let servers: Vec<_> = rows.iter().map(|row| (row.server.as_str(), row.tokens)).collect();
+    assert_eq!(servers, [("a", 150), ("b", 150)]);
+    assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_its_end_with_the_machines_power_is_begun_anew() {
+    let (_place, path) = place();
+    let ledger = Ledger::open(&path).await.unwrap();
+    for _ in 0..3 {
+        ask(&ledger, "a", &[], counted(1, 1)).await.unwrap();
+    }
+    ledger.apply_all().await.unwrap();
+    drop(ledger);
+    for len in [200, 10, 0] {
+        let file = std::fs::File::options().write(true).open(journal(&path)).unwrap();
+        file.set_len(len).unwrap();
+        let ledger = Ledger::open(&path).await.unwrap();
+        ask(&ledger, "b", &[], counted(1, 1)).await.unwrap();
+        assert_eq!(ledger.verify(None).await.unwrap().faults, []);
+    }
+    let ledger = Ledger::open(&path).await.unwrap();
+    assert_eq!(ledger.rows(&Filter::default()).await.unwrap().len(), 6);
+    std::fs::write(journal(&path), "This is no journal, and has never been one; it is a text.").unwrap();
+    let foreign = ledger.reserve(&opening("a"), &mut None, Before::Answered, &attempt("p"), &[]).await.unwrap_err();
+    assert!(
+        foreign.to_string().contains("ledger.db-steps") && foreign.to_string().contains("move it away"),
+        "{foreign}"
+    );
+}
+
+#[tokio::test]
+async fn a_content_that_is_removed_is_in_no_file() {
+    let (_place, path) = place();
+    let ledger = Ledger::open(&path).await.unwrap();
+    let opening = Opening { content: Some("a secret plan".to_owned()), ..opening("a") };
+    reserve(&ledger, &opening, &mut None, "p", &[]).await.unwrap();
+    let is_in_journal = || String::from_utf8(std::fs::read(journal(&path)).unwrap()).unwrap().contains("secret");
+    assert!(is_in_journal());
+    ledger.tidy(2_000).await.unwrap();
+    assert!(!is_in_journal());
+    let (_, content) = ledger.row(1).await.unwrap().unwrap();
+    assert!(content.is_none());
+}
+
+#[tokio::test]
+async fn a_large_journal_is_begun_anew_and_the_budgets_hold() {
+    let (_place, path) = place();
+    let (one, other) = (Ledger::open(&path).await.unwrap(), Ledger::open(&path).await.unwrap());
+    let content = Some("x".repeat(3 << 20));
+    let day = [Budget { requests: Some(6), ..budget(Period::Day) }];
+    for n in 0..3 {
+        for ledger in [&one, &other] {
+            let opening = Opening { content: content.clone(), ..opening("a") };
+            reserve(ledger, &opening, &mut None, "p", &day).await.unwrap_or_else(|e| panic!("{n}: {e:?}"));
+        }
+        one.apply_all().await.unwrap();
+        assert!(std::fs::metadata(journal(&path)).unwrap().len() < 100);
+    }
+    for ledger in [&one, &other] {
+        let refused = reserve(ledger, &opening("a"), &mut None, "p", &day).await.unwrap_err();
+        assert!(refused.reason.contains("has 0 requests left"), "{}", refused.reason);
+    }
+    assert_eq!(other.rows(&Filter::default()).await.unwrap().len(), 6);
+    assert_eq!(other.verify(None).await.unwrap().faults, []);
+}
+
+/// Two processes reserve and close in any order. The counters of each are those of the database, which are those of the rows.
+#[tokio::test]
+async fn counters_in_memory_in_the_database_and_of_the_rows_are_the_same() {
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (_place, path) = place();
+        let ledgers = [Ledger::open(&path).await.unwrap(), Ledger::open(&path).await.unwrap()];
+        let budgets = [
+            Budget { tokens: Some(1 << 40), ..budget(Period::Day) },
+            Budget { tokens: Some(1 << 40), server: Some("a".to_owned()), ..budget(Period::Month) },
+            Budget { requests: Some(1 << 40), plugin: Some("q".to_owned()), ..budget(Period::Day) },
+            Budget { requests: Some(1 << 40), ..budget(Period::Call) },
+        ];
+        let mut open: Vec<(Opening, Option<OpenRow>)> = Vec::new();
+        for _ in 0..60 {
+            let ledger = &ledgers[random.usize(..2)];
+            // A process may have budgets that another one hasn't.
+            let budgets = &budgets[random.usize(..4)..];
+            let plugin = ["p", "q"][random.usize(..2)];
+            let charge = [Charge::Nothing, Charge::Unknown, counted(random.u64(..100), 5)][random.usize(..3)];
+            match random.u8(..8) {
+                0..3 => {
+                    let server = ["a", "b"][random.usize(..2)];
+                    let call = random.bool().then(|| random.u8(..3).to_string());
+                    let (opening, mut row) = (Opening { call, ..opening(server) }, None);
+                    reserve(ledger, &opening, &mut row, plugin, budgets).await.unwrap();
+                    open.push((opening, row));
+                }
+                3 | 4 if !open.is_empty() => {
+                    let at = random.usize(..open.len());
+                    let (opening, row) = &mut open[at];
+                    let before = [Before::Answered, Before::Lost, Before::Over(charge)][random.usize(..3)];
+                    ledger.reserve(opening, row, before, &attempt(plugin), budgets).await.unwrap().unwrap();
+                }
+                5 | 6 if !open.is_empty() => {
+                    let (opening, mut row) = open.swap_remove(random.usize(..open.len()));
+                    ledger.close(&opening, &mut row, &closing(charge)).await.unwrap();
+                }
+                7 => ledger.apply_all().await.unwrap(),
+                _ => {}
+            }
+        }
+        let scopes = Scopes { server: "a".to_owned(), plugin: "q".to_owned(), call: Some("1".to_owned()) };
+        let mut said = Vec::new();
+        for ledger in &ledgers {
+            // Nothing fits, so nothing is changed; and all counters are loaded and up to date.
+            let none = budgets.clone().map(|budget| Budget { tokens: Some(0), ..budget });
+            for budget in &none {
+                let opening = Opening { call: scopes.call.clone(), ..opening("a") };
+                let _ = reserve(ledger, &opening, &mut None, "q", std::slice::from_ref(budget)).await.unwrap_err();
+            }
+            let locked = ledger.journal.try_lock().unwrap().unwrap();
+            let now = jiff::Timestamp::now().as_millisecond();
+            let amount = |budget| locked.counters().get(&CounterKey::of(budget, &scopes), now).unwrap().amount;
+            said.push(budgets.iter().map(amount).collect::<Vec<_>>());
+        }
+        let [one, other] = &ledgers;
+        for is_from_rows in [false, true] {
+            let mut connection = one.up_to_date().await.unwrap();
+            if is_from_rows {
+                sqlx::query("DELETE FROM counters").execute(&mut *connection).await.unwrap();
+            }
+            let mut amounts = Vec::new();
+            for budget in &budgets {
+                let window = budget::window(budget.per, &jiff::ZonedDateTime::now()).unwrap();
+                amounts.push(budget::spent(&mut connection, budget, &scopes, window).await.unwrap());
+            }
+            said.push(amounts);
+        }
+        assert!(said.iter().all(|amounts| *amounts == said[0]), "{seed}: {said:?}");
+        assert_eq!(other.verify(None).await.unwrap().faults, [], "{seed}");
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Niceness {
     Guests = 6,
     /// A tenth.
     Compilers = 10,
+    /// A tenth, while steps go from the ledger's journal into its database.
+    Ledger = 11,
 }
 
 /// The slice of such a thread, in nanoseconds: the least that the kernel allows. Linux before 6.12 ignores it.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use understudy_tests::PATIENCE;
 use understudy_tests::guests::planted;
-use understudy_tests::program::{Place, signal};
+use understudy_tests::program::{Place, by_shell, signal};
 use understudy_tests::provider::{Provider, respond};
 use understudy_tests::registry::Registry;
 use understudy_tests::served::{self, Served};
@@ -83,15 +82,7 @@ impl Stage {
 
     fn proxy(&self) -> Session {
         let understudy = self.place.understudy(["proxy", "-v", "--server", "cat"]);
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("exec \"$0\" \"$@\" 2>>'{}'", self.log.display()));
-        command.arg(understudy.get_program()).args(understudy.get_args()).current_dir(self.place.path());
-        for (name, value) in understudy.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let command = by_shell(&format!("exec \"$0\" \"$@\" 2>>'{}'", self.log.display()), &understudy);
         Session::run(command, &[])
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use understudy_tests::PATIENCE;
-use understudy_tests::program::{Place, Run, run};
+use understudy_tests::program::{Place, Run, by_shell, run};
 use understudy_tests::provider::{Provider, respond, wait_for_hangup};
 use understudy_tests::session::{Session, sampling};
 
@@ -120,6 +120,24 @@ fn what_cannot_be_recorded_is_not_asked_unless_the_config_says_so() {
         );
         assert_eq!(provider.seen().len(), asked, "{on_failure}");
     }
+}
+
+#[test]
+fn a_full_disk_refuses_what_it_cannot_hold_and_loses_nothing() {
+    let place = Place::new();
+    let provider = Provider::start(|_, stream, _| respond(stream, "200 OK", "", answer(1, 1).as_bytes()));
+    let _ = place.file("understudy.json", config(&provider, &json!({"ledger": {"record": "content"}})));
+    let _ = ask(&place, "before").ok();
+    // No file may grow beyond 4 MiB, and writing more is an error and no signal. What is recorded here is longer.
+    let script = "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\"";
+    let mut command = by_shell(script, &place.understudy(["sample"]));
+    command.env(KEY.0, KEY.1);
+    let refused = run(command, &sampling(1, &"x".repeat(5 << 20))["params"].to_string());
+    assert!(refused.code() == 1 && refused.stderr.contains("ledger.db-steps"), "{}", refused.stderr);
+    assert_eq!(provider.seen().len(), 1);
+    let _ = ask(&place, "after").ok();
+    assert_eq!(rows(&place).len(), 2);
+    let _ = place.run(["ledger", "verify"]).ok();
 }
 
 /// What a request of 5 characters and 10 tokens may take at most, as the error of a budget without a token says.

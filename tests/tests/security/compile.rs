@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use understudy_tests::PATIENCE;
 use understudy_tests::bombs::{Shape, bomb, core, many, nested, never_seen};
 use understudy_tests::guests;
 use understudy_tests::peers::workspace;
-use understudy_tests::program::{Place, Run, kill};
+use understudy_tests::program::{Place, Run, by_shell, kill};
 use understudy_tests::provider::{Provider, respond};
 use understudy_tests::session::{Session, sampling};
 
@@ -208,15 +208,7 @@ impl Proxy {
         let config = place.file("understudy.json", config.to_string());
         let log = place.file("log", "");
         let understudy = place.understudy(["--config", &config.to_string_lossy(), "proxy", "--server", "cat"]);
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("exec \"$0\" \"$@\" 2>>'{}'", log.display()));
-        command.arg(understudy.get_program()).args(understudy.get_args()).current_dir(place.path());
-        for (name, value) in understudy.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let command = by_shell(&format!("exec \"$0\" \"$@\" 2>>'{}'", log.display()), &understudy);
         let session = Session::run(command, &[]);
         Self { place, log, session, asked: 0 }
     }

@@ -2,11 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::json;
-use understudy_tests::program::Place;
+use understudy_tests::program::{Place, by_shell};
 use understudy_tests::served::{Served, initialize};
 
 use super::{say, wait_for};
@@ -18,23 +17,7 @@ const USUAL: u32 = 1024;
 fn limited(place: &Place, ulimit: &str, args: &[&str]) -> Served {
     let _ = place.file("understudy.json", json!({ "mcpServers": { "cat": { "command": "cat" } } }).to_string());
     let whole = place.understudy(["serve", "--listen", "127.0.0.1:0"].iter().chain(args));
-    Served::run(behind(&whole, &format!("ulimit {ulimit}; exec \"$@\"")))
-}
-
-/// The same command, begun by a shell.
-fn behind(whole: &Command, script: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).arg(whole.get_program()).args(whole.get_args());
-    for (name, value) in whole.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    if let Some(folder) = whole.get_current_dir() {
-        command.current_dir(folder);
-    }
-    command
+    Served::run(by_shell(&format!("ulimit {ulimit}; exec \"$0\" \"$@\""), &whole))
 }
 
 /// Lets this test have as many connections as it needs.
@@ -169,7 +152,7 @@ fn a_server_gets_the_limit_of_open_files_that_we_were_given() {
     let config = json!({ "mcpServers": { "s": { "command": "sh", "args": ["-c", script] } } });
     let _ = place.file("understudy.json", config.to_string());
     let whole = place.understudy(["serve", "--listen", "127.0.0.1:0"]);
-    let served = Served::run(behind(&whole, "ulimit -S -n 300; ulimit -H -n 2000; exec \"$@\""));
+    let served = Served::run(by_shell("ulimit -S -n 300; ulimit -H -n 2000; exec \"$0\" \"$@\"", &whole));
     let answer = served.send("POST", "/s/mcp", &[], &initialize("2025-11-25").to_string()).json();
     assert_eq!((&answer["result"]["soft"], &answer["result"]["hard"]), (&json!("300"), &json!("2000")), "{answer}");
     let own = std::fs::read_to_string(format!("/proc/{}/limits", served.id())).unwrap_or_default();

@@ -1,14 +1,13 @@
 //! A proxy that runs: what changes under it is taken up once it is trusted, and not before.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use understudy_tests::PATIENCE;
 use understudy_tests::guests::planted;
-use understudy_tests::program::{Place, signal};
+use understudy_tests::program::{Place, by_shell, signal};
 use understudy_tests::provider::{Provider, respond};
 use understudy_tests::session::{Session, sampling};
 
@@ -54,15 +53,7 @@ impl Project {
     /// Starts a proxy in front of `cat`, without a word of which config.
     fn proxy(&self, args: &[&str]) -> Session {
         let understudy = self.place.stranger(["proxy"].iter().chain(args).chain(&["--", "cat"]));
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("exec \"$0\" \"$@\" 2>>'{}'", self.log.display()));
-        command.arg(understudy.get_program()).args(understudy.get_args()).current_dir(self.place.path());
-        for (name, value) in understudy.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let command = by_shell(&format!("exec \"$0\" \"$@\" 2>>'{}'", self.log.display()), &understudy);
         Session::run(command, &[("ANTHROPIC_API_KEY", super::KEY)])
     }
 
