@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | `advice` | what is left for the user to do afterwards |
 //! | `clients` | the clients: where their configs are, and how they write servers |
 //! | `document` | a config as a tree with places in its text, and edits of the text |
 //! | `json`, `toml`, `yaml` | from each format to that tree |
@@ -14,6 +15,7 @@
 //! | `shown` | differences and commands without keys |
 //! | `status` | what is wrapped, and what a client does by itself |
 
+mod advice;
 mod clients;
 mod document;
 mod entry;
@@ -39,13 +41,12 @@ use clap::{Args, ValueEnum};
 
 use super::args::{GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
+use super::setup;
 use super::terminal::{answer, can_ask, says_yes};
-use super::{doctor, setup};
 use clients::{CLIENTS, FoundConfig, McpClient};
-use plan::{ChangedServer, FilePlan, Task};
+use plan::{FilePlan, Task};
 use servers::{ProxyCommand, ServerOutcome};
-use understudy::config::{Config, CredentialSource, Origin, Sampling};
-use understudy::runtime::Overrides;
+use understudy::config::{Config, Origin};
 use understudy::text::{list, quoted};
 
 /// Which files and servers, and whether they are written.
@@ -101,7 +102,7 @@ pub(super) struct UnwrapArgs {
 enum Runner {
     /// From npm
     Npx,
-    /// From PyPI
+    /// From `PyPI`
     Uvx,
 }
 
@@ -133,12 +134,6 @@ impl ChoiceArgs {
     fn is_open(&self) -> bool {
         self.clients.is_empty() && self.server.is_empty() && !self.dry_run && !self.yes && can_ask()
     }
-
-    /// Says that there is nothing to do, and how that ends.
-    fn nothing(&self, what: &str, has_failed: bool) -> Outcome {
-        note(what);
-        if has_failed { Outcome::Failed } else { Outcome::Done }
-    }
 }
 
 pub(super) async fn run(global: &GlobalArgs, args: WrapArgs) -> Result<Outcome> {
@@ -166,11 +161,11 @@ pub(super) async fn run(global: &GlobalArgs, args: WrapArgs) -> Result<Outcome> 
         plugins: plugins.clone(),
     };
     let task = Task::Wrap(proxy);
-    let Some((plans, has_failed)) = carried_out(&args.choice, files, &task)? else { return Ok(Outcome::Failed) };
+    let Some((plans, has_failed)) = carried_out(&args.choice, &files, &task)? else { return Ok(Outcome::Failed) };
     if plans.is_empty() || args.choice.dry_run {
         return Ok(if has_failed { Outcome::Failed } else { Outcome::Done });
     }
-    after(&config, plugins, &plans).await?;
+    advice::after_wrapping(&config, plugins, &plans).await?;
     Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
 }
 
@@ -180,9 +175,11 @@ pub(super) fn undo(args: &UnwrapArgs) -> Result<Outcome> {
     if files.is_empty() {
         return Ok(none_found(&args.choice));
     }
-    match carried_out(&args.choice, files, &Task::Unwrap)? {
+    match carried_out(&args.choice, &files, &Task::Unwrap)? {
         Some((plans, has_failed)) => {
-            restart(&plans, args.choice.dry_run);
+            if !args.choice.dry_run {
+                advice::restart(&plans);
+            }
             Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
         }
         None => Ok(Outcome::Failed),
@@ -196,23 +193,24 @@ fn none_found(choice: &ChoiceArgs) -> Outcome {
     } else {
         format!("{} has no config in your home or in this folder", list(choice.clients.iter().map(String::as_str)))
     };
-    choice.nothing(&format!("{which}: add a server in the client first, or name the config with `--file`"), true)
+    note(&format!("{which}: add a server in the client first, or name the config with `--file`"));
+    Outcome::Failed
 }
 
 /// Plans, shows, asks and writes. The files that were changed, or would be, and whether something was left; `None` if the user said no.
 fn carried_out(
     choice: &ChoiceArgs,
-    files: Vec<(&'static McpClient, FoundConfig)>,
+    files: &[(&'static McpClient, FoundConfig)],
     task: &Task,
 ) -> Result<Option<(Vec<FilePlan>, bool)>> {
     let named = |name: &str, _: &str| choice.server.is_empty() || choice.server.iter().any(|known| known == name);
-    let mut plans = plan::plans(&files, task, &named);
+    let mut plans = plan::plans(files, task, &named);
     if choice.is_open() && plans.iter().any(FilePlan::changes) {
         let Some(chosen) = chosen_on_terminal(&plans)? else {
             note("nothing is changed");
             return Ok(None);
         };
-        plans = plan::plans(&files, task, &|_, place| chosen.contains(place));
+        plans = plan::plans(files, task, &|_, place| chosen.contains(place));
     }
     let unknown = choice.server.iter().filter(|name| !plans.iter().any(|plan| plan.has(name)));
     let unknown: Vec<&str> = unknown.map(String::as_str).collect();
@@ -295,7 +293,9 @@ fn chosen_on_terminal(plans: &[FilePlan]) -> Result<Option<BTreeSet<String>>> {
 /// The plugins that are written into the entries; none where the config says who answers.
 fn plugins(config: &Config, args: &WrapArgs) -> Result<Vec<String>> {
     let mut plugins = args.plugin.clone();
-    let has_rule = config.sampling().is_some_and(|rule| !rule.plugins.is_empty());
+    // A folder's own config is used in that folder alone, and a client starts servers elsewhere.
+    let is_anywhere = config.origin != Origin::Folder;
+    let has_rule = is_anywhere && config.sampling().is_some_and(|rule| !rule.plugins.is_empty());
     if plugins.is_empty() && !has_rule {
         let known = setup::plugin_names(config);
         let known = list(known.iter().map(String::as_str));
@@ -314,80 +314,6 @@ fn plugins(config: &Config, args: &WrapArgs) -> Result<Vec<String>> {
         }
     }
     Ok(plugins)
-}
-
-/// What is left for the user to do, and what the servers may spend.
-async fn after(config: &Config, plugins: Vec<String>, plans: &[FilePlan]) -> Result<()> {
-    restart(plans, false);
-    let used = if plugins.is_empty() {
-        config.sampling().map(|rule| rule.plugins.clone()).unwrap_or_default()
-    } else {
-        plugins.clone()
-    };
-    for plugin in &used {
-        let variables = key_variables(config, plugin);
-        let Some(first) = variables.first() else { continue };
-        let changed = plans.iter().flat_map(FilePlan::changed);
-        let (with, without): (Vec<_>, Vec<_>) = changed.partition(|server| server.sets(&variables));
-        let names = |servers: &[ChangedServer]| list(servers.iter().map(|server| server.name).collect::<BTreeSet<_>>());
-        if !without.is_empty() {
-            note(&format!(
-                "`{plugin}` takes its key from `{first}`, and most clients start servers without your shell's variables: \
-                 put it into `env` of {}, or let `plugins.{plugin}.credential` of Understudy's config name a file",
-                names(&without)
-            ));
-        }
-        if !with.is_empty() {
-            note(&format!(
-                "the key of `{plugin}` in `env` of {} is the plugin's from now on, and the server itself doesn't get it",
-                names(&with)
-            ));
-        }
-    }
-    let changed: Vec<ChangedServer> = plans.iter().flat_map(FilePlan::changed).collect();
-    let urls: BTreeSet<&str> = changed.iter().filter_map(|server| server.url).collect();
-    for url in urls {
-        note(&format!("if {url} wants a login: `understudy auth --url {url}`"));
-    }
-    let rule = Overrides { plugins, ..Overrides::default() }.rule(config.sampling().cloned());
-    let names: BTreeSet<&str> = changed.iter().map(|server| server.name).collect();
-    let rules: Vec<(String, Sampling)> =
-        rule.iter().flat_map(|rule| names.iter().map(|name| ((*name).to_owned(), rule.clone()))).collect();
-    doctor::spending(config, &rules).await?;
-    Ok(())
-}
-
-/// Says which clients are to be started again.
-fn restart(plans: &[FilePlan], is_dry: bool) {
-    if plans.is_empty() || is_dry {
-        return;
-    }
-    let names = |plans: &mut dyn Iterator<Item = &FilePlan>| -> Vec<&str> {
-        plans.map(FilePlan::client_name).collect::<BTreeSet<_>>().into_iter().collect()
-    };
-    note(&format!("start {} again, so that the change takes effect", names(&mut plans.iter()).join(", ")));
-    let writers = names(&mut plans.iter().filter(|plan| plan.is_written_by_client()));
-    if !writers.is_empty() {
-        let writers = writers.join(", ");
-        note(&format!(
-            "{writers} may write a config as it was before: if the change is gone, close it and do this again"
-        ));
-    }
-}
-
-/// The variables that a plugin's key may come from; none where it comes from elsewhere, or there is none.
-fn key_variables(config: &Config, plugin: &str) -> Vec<String> {
-    let Ok(plugin) = config.plugin(plugin, setup::env) else { return Vec::new() };
-    match plugin.credential.as_ref().map(|credential| &credential.source) {
-        Some(CredentialSource::Env(variable)) => vec![variable.clone()],
-        Some(_) => Vec::new(),
-        None => {
-            let built_in = plugin.built_in().and_then(understudy_plugins::find);
-            let taken = built_in.into_iter().flat_map(|built_in| built_in.credentials).map(|(name, _)| *name);
-            let known = built_in.into_iter().filter(|built_in| !built_in.credentials.is_empty());
-            known.filter_map(|built_in| built_in.secrets.first().copied()).chain(taken).map(str::to_owned).collect()
-        }
-    }
 }
 
 /// This program by a path that stays the same when it is replaced by a newer one: that of a link on the PATH, where one leads here.

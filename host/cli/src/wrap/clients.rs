@@ -91,7 +91,11 @@ pub(super) const CLIENTS: &[McpClient] = &[
     McpClient {
         id: "claude-code",
         name: "Claude Code",
-        places: &[home(".claude.json"), project(".mcp.json")],
+        places: &[
+            at(PlaceRoot::Variable("CLAUDE_CONFIG_DIR"), ".claude.json"),
+            home(".claude.json"),
+            project(".mcp.json"),
+        ],
         blocks: &[&["mcpServers"], &["projects", "*", "mcpServers"]],
         has_lists: false,
         shape: USUAL,
@@ -358,27 +362,6 @@ impl McpClient {
 }
 
 impl ConfigPlace {
-    /// Whether it is in the folder that the command was started in.
-    #[cfg(test)]
-    pub(super) fn is_of_project(&self) -> bool {
-        self.root == PlaceRoot::Project
-    }
-
-    /// Where it is on this system, in words.
-    #[cfg(test)]
-    pub(super) fn in_words(&self) -> String {
-        let root = match self.root {
-            PlaceRoot::Home => "~/".to_owned(),
-            PlaceRoot::Config => "CONFIG/".to_owned(),
-            PlaceRoot::Dotted => "~/.config/".to_owned(),
-            PlaceRoot::Roaming => "%APPDATA%/".to_owned(),
-            PlaceRoot::Local => "%LOCALAPPDATA%/".to_owned(),
-            PlaceRoot::Variable(name) => format!("${name}/"),
-            PlaceRoot::Project => String::new(),
-        };
-        format!("{root}{}", self.path)
-    }
-
     /// The paths that may be there on this system.
     fn paths(&self) -> Vec<PathBuf> {
         let Some(root) = self.root.folder() else { return Vec::new() };
@@ -432,7 +415,48 @@ pub(super) fn format_of(path: &Path) -> ConfigFormat {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
+    use understudy_plugin::testing::check_documented;
+
     use super::*;
+
+    /// Where it is, as the guide has it.
+    fn in_words(place: &ConfigPlace) -> String {
+        let root = match place.root {
+            PlaceRoot::Home => "~/".to_owned(),
+            PlaceRoot::Config => "CONFIG/".to_owned(),
+            PlaceRoot::Dotted => "~/.config/".to_owned(),
+            PlaceRoot::Roaming => "%APPDATA%/".to_owned(),
+            PlaceRoot::Local => "%LOCALAPPDATA%/".to_owned(),
+            PlaceRoot::Variable(name) => format!("${name}/"),
+            PlaceRoot::Project => String::new(),
+        };
+        format!("`{root}{}`", place.path)
+    }
+
+    #[test]
+    fn the_guides_table_of_clients_is_this_one() {
+        let mut table =
+            "| name | client | its own | a project's | servers |\n| --- | --- | --- | --- | --- |\n".to_owned();
+        for client in CLIENTS {
+            let places = |of_project: bool| -> String {
+                let places = client.places.iter().filter(|place| (place.root == PlaceRoot::Project) == of_project);
+                let mut places: Vec<String> = places.map(in_words).collect();
+                let all = places.clone();
+                // `~/.config` is one place by two ways.
+                let mut at = 0..;
+                places.retain(|place| at.next().is_some_and(|at| !all.iter().take(at).any(|earlier| earlier == place)));
+                places.join(", ")
+            };
+            let blocks: Vec<String> = client.blocks.iter().map(|block| format!("`{}`", block.join("."))).collect();
+            let McpClient { id, name, source, .. } = client;
+            let (own, project, blocks) = (places(false), places(true), blocks.join(", "));
+            let _ = writeln!(table, "| `{id}` | [{name}]({source}) | {own} | {project} | {blocks} |");
+        }
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/wrap.md");
+        check_documented(guide, "clients", &table);
+    }
 
     #[test]
     fn each_client_has_a_name_of_its_own_a_source_and_a_place() {

@@ -223,13 +223,13 @@ impl ConfigDocument {
             let dash = self.dash_of(first)?;
             let indent = self.indent_of(dash);
             let newline = self.newline();
-            let lines = items.iter().map(|item| format!("- {item}{newline}{indent}")).collect();
-            return Ok(TextEdit { at: dash..dash, text: lines });
+            let lines: Vec<String> = items.iter().map(|item| format!("- {item}{newline}{indent}")).collect();
+            return Ok(TextEdit { at: dash..dash, text: lines.concat() });
         }
         let between = self.slice(list.span.start + 1..first.span.start);
         let gap = if between.contains('\n') && between.trim().is_empty() { between } else { " " };
-        let text = items.iter().map(|item| format!("{item},{gap}")).collect();
-        Ok(TextEdit { at: first.span.start..first.span.start, text })
+        let items: Vec<String> = items.iter().map(|item| format!("{item},{gap}")).collect();
+        Ok(TextEdit { at: first.span.start..first.span.start, text: items.concat() })
     }
 
     /// Removes a list's first items.
@@ -328,7 +328,7 @@ impl ConfigDocument {
     }
 
     /// Gives a member another key.
-    pub(super) fn rename(&self, member: &NodeMember, key: &str) -> TextEdit {
+    pub(super) fn set_key(&self, member: &NodeMember, key: &str) -> TextEdit {
         let old = self.slice(member.key_span.clone());
         let text = if old.starts_with(['"', '\'']) { self.quoted(key) } else { key.to_owned() };
         TextEdit { at: member.key_span.clone(), text }

@@ -26,7 +26,7 @@ const KINDS: [&str; 2] = ["type", "transport"];
 
 /// The keys of an entry at a URL that a command has as well. With any other one the entry is left: it says how to log in there, or a client wouldn't
 /// take it beside a command.
-const NEUTRAL: [&str; 22] = [
+const NEUTRAL: [&str; 24] = [
     "name",
     "title",
     "description",
@@ -46,6 +46,8 @@ const NEUTRAL: [&str; 22] = [
     "gallery",
     "version",
     "env",
+    "envs",
+    "environment",
     "available_tools",
     "bundled",
     "source",
@@ -144,7 +146,7 @@ impl<'a> ServerEntry<'a> {
                 Ok(vec![document.prepend(list, &items)?])
             }
             EntryTarget::Url { member } => {
-                let mut edits = vec![document.rename(member, shape.command)];
+                let mut edits = vec![document.set_key(member, shape.command)];
                 if shape.is_list {
                     let items = [vec![document.quoted(program)], quoted(front)].concat();
                     edits.push(document.set_source(&member.node, &ConfigDocument::list(&items)));
@@ -200,14 +202,14 @@ impl<'a> ServerEntry<'a> {
                             |(old, _, member)| old.slice(member.node.span.clone()).to_owned(),
                         );
                         vec![
-                            document.rename(program, key),
+                            document.set_key(program, key),
                             TextEdit { at: program.node.span.clone(), text: source },
                             document.remove(table, "args")?,
                         ]
                     }
                     EntryTarget::Words { list } => {
                         let member = self.node.get(shape.command)?.ok_or_else(unusual)?;
-                        vec![document.rename(member, key), document.set_source(list, &document.quoted(url))]
+                        vec![document.set_key(member, key), document.set_source(list, &document.quoted(url))]
                     }
                     _ => return Err(unusual()),
                 };
@@ -318,8 +320,8 @@ fn at_url<'a>(node: &'a ConfigNode, url: &'a NodeMember, is_strict: bool) -> Res
     let odd: Vec<&str> = odd.map(|member| member.key.as_str()).collect();
     if !odd.is_empty() {
         return Err(format!(
-            "its {} would have to go onto a command line, where others can read keys; put the server with them into \
-             Understudy's config, and let the entry run `understudy proxy --server NAME`",
+            "its {} can't stand beside a command, and keys don't belong on a command line, where others can read them; put \
+             the server into Understudy's config, and let the entry run `understudy proxy --server NAME`",
             understudy::text::list(odd)
         ));
     }

@@ -12,7 +12,7 @@ use understudy_proxy::server_runtime::ServerTarget;
 
 /// The names of the program, and of the packages that bring it.
 const NAMES: [&str; 2] = ["understudy", PACKAGE];
-/// What npm and PyPI have it as.
+/// Its name in npm and `PyPI`.
 pub(super) const PACKAGE: &str = "mcp-understudy";
 
 /// An entry that runs Understudy.

@@ -158,8 +158,7 @@ pub(super) fn wrap(
             return Ok(None);
         }
         if let [command] = entry.words().as_slice()
-            && command.contains(char::is_whitespace)
-            && !std::path::Path::new(command).is_file()
+            && holds_arguments(command)
         {
             return Err("its command holds its arguments: put them into `args`".to_owned());
         }
@@ -170,6 +169,13 @@ pub(super) fn wrap(
         Ok(Some(edits))
     })?;
     checked(document, client, edited, &expected)
+}
+
+/// Whether a command is a program's name and its arguments, and no path with spaces in it.
+fn holds_arguments(command: &str) -> bool {
+    let Some((first, rest)) = command.trim().split_once(char::is_whitespace) else { return false };
+    let is_name = !first.contains(['/', '\\']);
+    (is_name || rest.contains(" -") || rest.trim_start().starts_with('-')) && !std::path::Path::new(command).is_file()
 }
 
 /// Unwraps the chosen servers. `before` is the config as it was before `wrap`, if that is known.

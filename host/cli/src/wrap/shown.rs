@@ -63,7 +63,7 @@ fn are_secret<'a>(words: impl Iterator<Item = Option<&'a str>>) -> Vec<bool> {
     let mut is_next = false;
     let judged = words.map(|word| {
         let word = word.unwrap_or_default();
-        let assigned = word.split_once(['=', ':']).is_some_and(|(name, _)| is_secret_name(name));
+        let assigned = word.split_once(['=', ':']).is_some_and(|(name, _)| is_secret_name(name)) || has_password(word);
         let is_one = is_next || assigned;
         is_next = word.starts_with('-')
             && !word.contains('=')
@@ -71,6 +71,12 @@ fn are_secret<'a>(words: impl Iterator<Item = Option<&'a str>>) -> Vec<bool> {
         is_one
     });
     judged.collect()
+}
+
+/// Whether a URL among the words has a password, as those of databases do.
+fn has_password(word: &str) -> bool {
+    let authority = word.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    authority.and_then(|authority| authority.split_once('@')).is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Whether what has this name may be a key.
@@ -90,7 +96,7 @@ mod tests {
         let text = r#"{
   "apiKey": "sk-1",
   "mcpServers": {
-    "a": { "command": "npx", "args": ["--api-key", "sk-2", "-e", "TOKEN=sk-3", "--header", "X: sk-4", "shown"], "env": { "A": "sk-5" } }
+    "a": { "command": "npx", "args": ["--api-key", "sk-2", "-e", "TOKEN=sk-3", "--header", "X: sk-4", "shown", "db://u:sk-6@h/d"], "env": { "A": "sk-5" } }
   }
 }
 "#;
@@ -98,7 +104,7 @@ mod tests {
         let new = ConfigDocument::parse(ConfigFormat::Json, text.replace("npx", "uvx")).unwrap();
         let shown = difference("file", &old, &new);
         assert!(shown.contains("shown") && shown.contains("uvx") && shown.contains("\"apiKey\": \"…\""), "{shown}");
-        for secret in ["sk-1", "sk-2", "sk-3", "sk-4", "sk-5"] {
+        for secret in ["sk-1", "sk-2", "sk-3", "sk-4", "sk-5", "sk-6"] {
             assert!(!shown.contains(secret), "{secret}: {shown}");
         }
         assert!(shown.starts_with("--- file\n+++ file\n@@ -2,5 +2,5 @@\n"), "{shown}");

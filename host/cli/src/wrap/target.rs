@@ -101,3 +101,73 @@ fn resolved(found: &FoundConfig) -> Result<PathBuf, String> {
     }
     Ok(real)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(path: &Path, project: Option<&Path>) -> Result<ConfigTarget, String> {
+        ConfigTarget::read(&FoundConfig { path: path.to_owned(), project: project.map(Path::to_owned) })
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_unless_it_has_changed_since_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mcp.json");
+        fs::write(&path, "\u{feff}{}").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        let target = read(&path, None).unwrap();
+        assert_eq!((target.check(), target.document().unwrap().text.as_str()), (Ok(()), "{}"));
+        target.replace(&target.bytes_of("{ }")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "\u{feff}{ }");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o664);
+        assert!(target.replace(b"{}").unwrap_err().contains("another program has changed it"));
+        fs::remove_file(&path).unwrap();
+        assert!(target.replace(b"{}").is_err() && !path.exists());
+    }
+
+    #[test]
+    fn a_link_is_followed_but_in_a_project_only_within_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (project, kept) = (folder.path().join("project"), folder.path().join("dotfiles"));
+        for folder in [&project, &kept] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(kept.join("mcp.json"), "{}").unwrap();
+        let link = project.join(".mcp.json");
+        symlink("../dotfiles/mcp.json", &link).unwrap();
+        let target = read(&link, None).unwrap();
+        target.replace(b"{ }").unwrap();
+        assert_eq!(fs::read_to_string(kept.join("mcp.json")).unwrap(), "{ }");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "the link stays");
+        assert!(read(&link, Some(&project)).unwrap_err().contains("leads out of this folder"));
+        fs::write(project.join("inside.json"), "{}").unwrap();
+        fs::remove_file(&link).unwrap();
+        symlink("inside.json", &link).unwrap();
+        assert_eq!(read(&link, Some(&project)).unwrap().check(), Ok(()));
+        fs::remove_file(project.join("inside.json")).unwrap();
+        assert!(read(&link, None).unwrap_err().contains("a link to `inside.json`, which can't be read"));
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_replaced_is_left_and_the_remedy_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mcp.json");
+        fs::write(&path, "{}").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(read(&path, None).unwrap().check().unwrap_err().contains("`chmod u+w "));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::hard_link(&path, folder.path().join("other.json")).unwrap();
+        assert!(read(&path, None).unwrap().check().unwrap_err().contains("hard links"));
+        fs::write(&path, [b'{', 0xff, b'}']).unwrap();
+        assert!(read(&path, None).unwrap().document().unwrap_err().contains("not UTF-8 (at byte 1)"));
+        fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        assert!(read(&path, None).unwrap_err().contains("more than 8388608 bytes"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(read(&path, None).unwrap_err(), "it is not a file");
+    }
+}
