@@ -1,5 +1,5 @@
 //! `wrap` and `unwrap`: every client's file where it is, what is left and why, and a wrapped server that gets its answer.
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
