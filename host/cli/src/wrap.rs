@@ -165,6 +165,9 @@ pub(super) async fn run(global: &GlobalArgs, args: WrapArgs) -> Result<Outcome> 
     if plans.is_empty() || args.choice.dry_run {
         return Ok(if has_failed { Outcome::Failed } else { Outcome::Done });
     }
+    if args.via.is_none() && plans.iter().any(FilePlan::is_of_project) {
+        note("a project's config names this program's path now: `--via npx` writes what works for others, too");
+    }
     advice::after_wrapping(&config, plugins, &plans).await?;
     Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
 }
@@ -222,7 +225,12 @@ fn carried_out(
     if !unknown.is_empty() {
         note(&format!("no config has the server {}", list(unknown)));
     }
-    let plans: Vec<FilePlan> = plans.into_iter().filter(FilePlan::changes).collect();
+    let (plans, others): (Vec<FilePlan>, Vec<FilePlan>) = plans.into_iter().partition(FilePlan::changes);
+    if matches!(task, Task::Unwrap) && !choice.dry_run {
+        for plan in others {
+            plan.tidy().map_err(anyhow::Error::msg)?;
+        }
+    }
     if plans.is_empty() {
         note(&format!("nothing to change: no server is to be {}", task.done()));
         return Ok(Some((plans, has_failed)));

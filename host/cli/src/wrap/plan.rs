@@ -214,8 +214,14 @@ impl FilePlan {
                 entries.sort();
                 entries.dedup();
                 let entries = still_wrapped(self.client, edit, text, entries);
+                let is_new = record.get(&edit.target.file).is_none();
                 let backup = record.keep(&edit.target.file, self.client.id, &base, &after, entries)?;
-                edit.target.replace(&after)?;
+                if let Err(why) = edit.target.replace(&after) {
+                    if is_new {
+                        record.forget(&edit.target.file)?;
+                    }
+                    return Err(why);
+                }
                 Ok(format!("`{shown}` is written; as it was, it is kept in `{}`", backup.display()))
             }
             Task::Unwrap => {
@@ -242,6 +248,20 @@ impl FilePlan {
                 Ok(format!("`{shown}` is written"))
             }
         }
+    }
+
+    /// Forgets the copy of a file in which nothing is wrapped any more, though `unwrap` hasn't done that.
+    pub(super) fn tidy(&self) -> Result<(), String> {
+        let Ok(edit) = &self.outcome else { return Ok(()) };
+        let mut record = WrapRecord::of_user()?;
+        let Some(known) = record.get(&edit.target.file) else { return Ok(()) };
+        let wrapped = still_wrapped(self.client, edit, &edit.document.text, known.entries.clone());
+        if wrapped.is_empty() { record.forget(&edit.target.file) } else { Ok(()) }
+    }
+
+    /// Whether its file is a project's.
+    pub(super) fn is_of_project(&self) -> bool {
+        self.found.project.is_some()
     }
 
     /// The text that `unwrap` is to bring back: the file as it is now, without what was wrapped before.

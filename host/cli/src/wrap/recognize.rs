@@ -20,7 +20,7 @@ pub(super) const PACKAGE: &str = "mcp-understudy";
 pub(super) struct WrappedEntry {
     /// Which of its words is Understudy: not the first where something else starts it.
     pub(super) at: usize,
-    /// The server behind it; `None` if the options are of another version.
+    /// The server behind it; `None` if the options are of another version, or a script has them.
     pub(super) server: Option<WrappedServer>,
     /// The plugins that are named.
     pub(super) plugins: Vec<String>,
@@ -28,6 +28,10 @@ pub(super) struct WrappedEntry {
 
 /// What a command runs, if that is `understudy proxy`.
 pub(super) fn recognized(words: &[String]) -> Option<WrappedEntry> {
+    if words.iter().any(|word| word.contains("understudy proxy ")) {
+        // In a script on one line.
+        return Some(WrappedEntry { at: 0, server: None, plugins: Vec::new() });
+    }
     let at = words.iter().position(|word| is_understudy(word))?;
     let starts_others =
         |word: &String| matches!(stem(word).as_str(), "npx" | "uvx" | "uv" | "bunx" | "pnpm" | "pnpx" | "yarn" | "npm");
@@ -95,6 +99,8 @@ mod tests {
         ] {
             assert_eq!(of(line), Some((at, server)), "{line}");
         }
+        let script = ["sh", "-c", "exec understudy proxy --plugin echo -- npx x"].map(str::to_owned);
+        assert_eq!(recognized(&script).map(|entry| entry.server), Some(None));
         for line in [
             "npx -y x",
             "understudy serve",

@@ -200,7 +200,12 @@ pub(super) fn unwrap(
             // What starts Understudy is taken away as well.
             Some(WrappedServer::Command(count)) => WrappedServer::Command(at + count),
             Some(server) => server,
-            None => return Err("it has options that this Understudy doesn't know: edit it by hand".to_owned()),
+            None => {
+                return Err(
+                    "it runs Understudy with options that this one doesn't know, or in a script: edit it by hand"
+                        .to_owned(),
+                );
+            }
         };
         let old = before.zip(earlier.iter().find(|old| old.place == entry.place && recognized(&old.words()).is_none()));
         let edits = entry.unwrapped(document, &client.shape, &server, old)?;
