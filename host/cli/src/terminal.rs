@@ -23,19 +23,24 @@ pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// A verb's question, and the line that is typed.
+/// A verb's question, and the line that is typed; an error at the end of the input.
 pub(super) fn answer(question: &str) -> io::Result<String> {
     log::flush();
     write!(io::stderr(), "{} ", for_terminal(question))?;
     let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
+    if io::stdin().read_line(&mut line)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal's input has ended"));
+    }
     Ok(line.trim().to_owned())
 }
 
 /// Whether the user says yes to a verb's question.
 pub(super) fn says_yes(question: &str) -> io::Result<bool> {
-    let answer = answer(&format!("{question} [y/N]"))?;
-    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    match answer(&format!("{question} [y/N]")) {
+        Ok(answer) => Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks there.

@@ -145,6 +145,11 @@ pub(super) async fn run(global: &GlobalArgs, args: WrapArgs) -> Result<Outcome> 
         return Ok(none_found(&args.choice));
     }
     let config = setup::config(global)?;
+    if config.origin == Origin::Folder {
+        note(
+            "clients start servers elsewhere, where this folder's config isn't used: `--config FILE` names one for them",
+        );
+    }
     let plugins = plugins(&config, &args)?;
     let proxy = ProxyCommand {
         program: match args.via {
