@@ -1,6 +1,6 @@
 //! Agents in the terminal that `understudy wrap` has found: with a scripted model, their servers' sampling requests are answered; unwrapped, they
 //! aren't, and their configs are as they were.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use understudy_tests::program::{Place, run, run_within};
 use understudy_tests::scripted_model::{NO_TOOL, RETURNED, calling};
 
 /// How long an agent may take to start, ask twice and end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One agent: its name for `wrap`, its config, and how it is asked.
 struct Agent {
