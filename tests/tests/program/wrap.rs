@@ -271,7 +271,7 @@ fn edits_that_were_made_since_stay_when_it_is_unwrapped() {
 #[test]
 fn status_says_what_is_wrapped_and_what_a_client_does_by_itself() {
     let place = Place::new();
-    let _ = put(&place, "Code/User/mcp.json", &fixture("vscode.json"));
+    let _ = put(&place, "Code/User/profiles/5552b383/mcp.json", &fixture("vscode.json"));
     let _ = wrap(&place, &["vscode", "--server", "python", "--plugin", "echo", "--yes"]).ok();
     let ran = wrap(&place, &["--status", "--json"]).ok();
     let all: Value = serde_json::from_str(&ran.stdout).unwrap();

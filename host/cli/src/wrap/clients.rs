@@ -30,7 +30,7 @@ pub(super) struct McpClient {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConfigPlace {
     root: PlaceRoot,
-    /// Below it, with slashes; a `*` in the last part stands for anything, and `Claude_*` for the first folder of such a name.
+    /// Below it, with slashes; a `*` stands for anything in a name.
     path: &'static str,
 }
 
@@ -119,6 +119,7 @@ pub(super) const CLIENTS: &[McpClient] = &[
         name: "VS Code",
         places: &[
             config("Code/User/mcp.json"),
+            config("Code/User/profiles/*/mcp.json"),
             config("Code - Insiders/User/mcp.json"),
             config("VSCodium/User/mcp.json"),
             project(".vscode/mcp.json"),
@@ -161,6 +162,8 @@ pub(super) const CLIENTS: &[McpClient] = &[
         name: "Cline",
         places: &[
             config("Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"),
+            config("Code - Insiders/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"),
+            config("Cursor/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"),
             home(".cline/data/settings/cline_mcp_settings.json"),
         ],
         blocks: SERVERS,
@@ -175,6 +178,8 @@ pub(super) const CLIENTS: &[McpClient] = &[
         name: "Roo Code",
         places: &[
             config("Code/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json"),
+            config("Code - Insiders/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json"),
+            config("Cursor/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json"),
             project(".roo/mcp.json"),
         ],
         blocks: SERVERS,
