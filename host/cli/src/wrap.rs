@@ -173,8 +173,10 @@ pub(super) async fn run(global: &GlobalArgs, args: WrapArgs) -> Result<Outcome> 
     if args.via.is_none() && plans.iter().any(FilePlan::is_of_project) {
         note("a project's config names this program's path now: `--via npx` writes what works for others, too");
     }
-    advice::after_wrapping(&config, plugins, &plans).await?;
-    Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
+    let has_own_program = args.via.is_none();
+    let is_ready = !has_own_program || advice::prepare(global, &config, &plugins).await;
+    let is_well = advice::after_wrapping(&config, plugins, &plans).await?;
+    Ok(if has_failed || !is_ready || !is_well { Outcome::Failed } else { Outcome::Done })
 }
 
 /// `understudy unwrap`.

@@ -374,3 +374,13 @@ fn a_wrapped_server_gets_its_answer_and_an_unwrapped_one_does_not() {
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     assert_eq!(summarized(&place, &path)["isError"], true);
 }
+
+#[test]
+fn a_plugin_that_cannot_be_loaded_is_named_when_servers_are_wrapped_with_it() {
+    let (place, path, _) = with_cursor("{ \"command\": \"x\" }");
+    let component = put(&place, "broken.wasm", "no component");
+    let ran = wrap(&place, &["--plugin", &component.to_string_lossy(), "--yes"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.stderr.contains("broken.wasm` can't be loaded, and won't answer: "), "{}", ran.stderr);
+    assert!(fs::read_to_string(&path).unwrap().contains("broken.wasm"));
+}

@@ -5,21 +5,42 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::plan::{ChangedServer, FilePlan};
+use crate::args::GlobalArgs;
 use crate::output::note;
 use crate::{doctor, setup};
 use understudy::config::{Config, CredentialSource, Sampling};
 use understudy::runtime::Overrides;
 use understudy::text::list;
 
-/// What is left for the user to do, and what the servers may spend.
-pub(super) async fn after_wrapping(config: &Config, plugins: Vec<String>, plans: &[FilePlan]) -> Result<()> {
+/// The plugins that answer the servers.
+fn used(config: &Config, plugins: &[String]) -> Vec<String> {
+    if plugins.is_empty() {
+        return config.sampling().map(|rule| rule.plugins.clone()).unwrap_or_default();
+    }
+    plugins.to_vec()
+}
+
+/// Loads the plugins once, so that they are compiled when a client starts the servers: it waits for them only for seconds. Whether all can be loaded.
+pub(super) async fn prepare(global: &GlobalArgs, config: &Config, plugins: &[String]) -> bool {
+    let shared = setup::shared_resources(global.scheduling());
+    let mut is_ready = true;
+    for name in used(config, plugins) {
+        let loaded = match config.plugin(&name, setup::env) {
+            Ok(plugin) => shared.load(&plugin).await.map(|_| ()).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = loaded {
+            note(&format!("the plugin `{name}` can't be loaded, and won't answer: {why}"));
+            is_ready = false;
+        }
+    }
+    is_ready
+}
+
+/// Says what is left for the user to do, and what the servers may spend. Whether that is well.
+pub(super) async fn after_wrapping(config: &Config, plugins: Vec<String>, plans: &[FilePlan]) -> Result<bool> {
     restart(plans);
-    let used = if plugins.is_empty() {
-        config.sampling().map(|rule| rule.plugins.clone()).unwrap_or_default()
-    } else {
-        plugins.clone()
-    };
-    for plugin in &used {
+    for plugin in &used(config, &plugins) {
         let variables = key_variables(config, plugin);
         let Some(first) = variables.first() else { continue };
         let changed = plans.iter().flat_map(FilePlan::changed);
@@ -48,8 +69,7 @@ pub(super) async fn after_wrapping(config: &Config, plugins: Vec<String>, plans:
     let names: BTreeSet<&str> = changed.iter().map(|server| server.name).collect();
     let rules: Vec<(String, Sampling)> =
         rule.iter().flat_map(|rule| names.iter().map(|name| ((*name).to_owned(), rule.clone()))).collect();
-    doctor::spending(config, &rules).await?;
-    Ok(())
+    doctor::spending(config, &rules).await
 }
 
 /// Says which clients are to be started again.

@@ -58,8 +58,13 @@ impl ConfigTarget {
 
     /// Why it may not be replaced.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.check_for(rustix::process::geteuid().as_raw())
+    }
+
+    /// The same for a user.
+    fn check_for(&self, user: u32) -> Result<(), String> {
         let shown = quoted(&self.file.to_string_lossy(), 4000);
-        let (owner, user) = (self.metadata.uid(), rustix::process::geteuid().as_raw());
+        let owner = self.metadata.uid();
         if owner != user {
             return Err(format!("it belongs to another user (uid {owner}, and you are {user}): run this as that user"));
         }
@@ -157,6 +162,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mcp.json");
         fs::write(&path, "{}").unwrap();
+        let somebody = rustix::process::geteuid().as_raw() + 1;
+        let refused = read(&path, None).unwrap().check_for(somebody).unwrap_err();
+        assert!(
+            refused.contains("belongs to another user (uid ") && refused.contains("run this as that user"),
+            "{refused}"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
         assert!(read(&path, None).unwrap().check().unwrap_err().contains("`chmod u+w "));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
