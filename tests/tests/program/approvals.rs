@@ -1,15 +1,12 @@
 //! Approvals: who is asked, where, what they are shown, and what follows from their answer; in both eras, in the terminal and through the ledger.
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use understudy::Environment;
-use understudy::config::{ApprovePolicy, ApproveRule, Config, EraChoice, Sampling};
+use understudy::config::{ApprovePolicy, ApproveRule, EraChoice, Sampling};
 use understudy_proxy::relay::Clients;
-use understudy_proxy::server_runtime::{ConfiguredServer, ServerSpec, ServerTarget};
 use understudy_tests::PATIENCE;
 use understudy_tests::program::{Place, run, signal};
 use understudy_tests::relayed::{Relayed, meta};
@@ -646,22 +643,4 @@ fn apart(command: &Command, how: &str) -> Command {
         apart.current_dir(folder);
     }
     apart
-}
-
-#[test]
-fn a_server_that_is_named_on_the_command_line_is_remembered_by_that_name() {
-    let text = r#"{"ledger": true, "sampling": {"use": "echo", "approve": "remember"}}"#;
-    let config = Config::parse(text, Path::new("understudy.json")).unwrap();
-    let resolved = |name: Option<&str>| {
-        let target = ServerTarget::Command { program: "/bin/cat".to_owned(), args: Vec::new() };
-        let spec = ServerSpec { target, name: name.map(str::to_owned), headers: Vec::new() };
-        let server = ConfiguredServer::resolve(&config, &spec, &Environment::process()).unwrap();
-        (server.name, server.rule.unwrap().approve.remembers())
-    };
-    assert_eq!(resolved(Some("code")), ("code".to_owned(), true));
-    assert_eq!(resolved(None), ("cat".to_owned(), false));
-    let place = Place::new();
-    for named in [&["--name", "", "--", "cat"][..], &["--name", "a", "--server", "b"]] {
-        assert_eq!(place.run([&["proxy", "--plugin", "echo"], named].concat()).code(), 2, "{named:?}");
-    }
 }

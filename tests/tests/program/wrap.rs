@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use understudy::Environment;
+use understudy::config::Config;
+use understudy_proxy::server_runtime::{ConfiguredServer, ServerSpec, ServerTarget};
 use understudy_tests::peers::workspace;
 use understudy_tests::program::{Place, Run, binary, run};
 use understudy_tests::session::Session;
@@ -383,4 +386,22 @@ fn a_plugin_that_cannot_be_loaded_is_named_when_servers_are_wrapped_with_it() {
     assert_eq!(ran.code(), 1);
     assert!(ran.stderr.contains("broken.wasm` can't be loaded, and won't answer: "), "{}", ran.stderr);
     assert!(fs::read_to_string(&path).unwrap().contains("broken.wasm"));
+}
+
+#[test]
+fn a_server_that_is_named_on_the_command_line_is_remembered_by_that_name() {
+    let text = r#"{"ledger": true, "sampling": {"use": "echo", "approve": "remember"}}"#;
+    let config = Config::parse(text, Path::new("understudy.json")).unwrap();
+    let resolved = |name: Option<&str>| {
+        let target = ServerTarget::Command { program: "/bin/cat".to_owned(), args: Vec::new() };
+        let spec = ServerSpec { target, name: name.map(str::to_owned), headers: Vec::new() };
+        let server = ConfiguredServer::resolve(&config, &spec, &Environment::process()).unwrap();
+        (server.name, server.rule.unwrap().approve.remembers())
+    };
+    assert_eq!(resolved(Some("code")), ("code".to_owned(), true));
+    assert_eq!(resolved(None), ("cat".to_owned(), false));
+    let place = Place::new();
+    for named in [&["--name", "", "--", "cat"][..], &["--name", "a", "--server", "b"]] {
+        assert_eq!(place.run([&["proxy", "--plugin", "echo"], named].concat()).code(), 2, "{named:?}");
+    }
 }
