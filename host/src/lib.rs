@@ -100,7 +100,7 @@
 
 pub mod admission;
 pub mod approval;
-mod atomic_file;
+pub mod atomic_file;
 #[cfg(feature = "authoring")]
 pub mod authoring;
 mod builder;

@@ -68,14 +68,36 @@ impl From<ConfigError> for ReloadError {
 /// A server's sampler, and where the rule for it is found.
 #[derive(Debug, Clone)]
 pub struct ServedSampler {
-    /// The server's name in the config, if it is there.
+    /// Where the rule for the server is found.
     pub key: ServerKey,
     /// Its sampler.
     pub sampler: Arc<Sampler>,
 }
 
-/// A server's name in the config; `None` for a server that the config doesn't name.
-pub type ServerKey = Option<String>;
+/// Which rule of the config is a server's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerKey {
+    /// That of the server with this name.
+    Configured(String),
+    /// The global one: the user named the server, and the config doesn't have it.
+    Named,
+    /// The global one, for a server without a name: no decision about it is remembered.
+    Unnamed,
+}
+
+impl ServerKey {
+    /// The rule, with its variables looked up in `env`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the config has no such server, or a variable is missing.
+    pub fn rule(&self, config: &Config, env: &Environment) -> Result<Option<Sampling>, ConfigError> {
+        match self {
+            Self::Configured(name) => Ok(config.server(name, |name| env.var(name))?.sampling),
+            Self::Named => Ok(config.sampling().cloned()),
+            Self::Unnamed => Ok(config.sampling_of_unnamed()),
+        }
+    }
+}
 
 /// Told of each config that is found again, before it is loaded: the config, the path of the one before, and the files that were left aside then.
 pub type OnConfig = Box<dyn Fn(&Config, Option<&Path>, &[Aside]) + Send + Sync>;
@@ -348,11 +370,7 @@ fn rule(
     key: &ServerKey,
     env: &Environment,
 ) -> Result<Option<Sampling>, ConfigError> {
-    let configured = match key {
-        Some(name) => config.server(name, |name| env.var(name))?.sampling,
-        None => config.sampling_of_unnamed(),
-    };
-    Ok(overrides.rule(configured))
+    Ok(overrides.rule(key.rule(config, env)?))
 }
 
 /// Which file it is; none if there is none.

@@ -81,6 +81,7 @@ stamp_of() { # NAME: changes when the install has to be made anew
   local inputs
   case $1 in
     node) inputs=(node/package.json node/package-lock.json node/.npmrc) ;;
+    clients) inputs=(clients/package.json clients/package-lock.json node/.npmrc) ;;
     typescript) inputs=("$examples/typescript/package.json" "$examples/typescript/package-lock.json" node/.npmrc) ;;
     registry | wkg) inputs=() ;;
     compilers) inputs=("$examples/python/requirements.txt" "$examples/c/requirements.txt" python/go.txt python/go_proxy.py) ;;
@@ -97,6 +98,7 @@ up_to_date() { # NAME
   [ "$(cat "$installed/$1/.stamp" 2>/dev/null)" = "$(stamp_of "$1")" ] || return 1
   case $1 in
     node) "$installed/node/node_modules/.bin/node" --version ;;
+    clients) [ -x "$installed/clients/bin/opencode" ] ;;
     javascript-handler) [ -x "$installed/javascript-handler/node_modules/.bin/jco" ] ;;
     typescript) [ -x "$installed/typescript/node_modules/.bin/componentize-qjs" ] ;;
     registry) "$installed/registry/usr/bin/docker-registry" --version ;;
@@ -121,6 +123,26 @@ install_node() {
     node_at_least node 22 19 || die "the MCP inspector needs Node 22.19 or newer, and npm has none for $(uname -sm)"
     ln -sf "$(command -v node)" "$bin"
   fi
+}
+
+# Agents in the terminal. Their programs are in packages of their own for each platform, some of which a registry may lack, so that `npm ci` would
+# refuse the lock file.
+install_clients() {
+  local folder=$installed/clients name shipped
+  mkdir -p "$folder/bin"
+  (cd "$here" && cp clients/package.json clients/package-lock.json node/.npmrc "$folder/")
+  (cd "$folder" && npm install --no-save --loglevel=error)
+  ln -s ../node_modules/.bin/codex ../node_modules/.bin/gemini "$folder/bin/"
+  for name in claude opencode; do
+    for shipped in "$folder"/node_modules/@anthropic-ai/claude-code-*/claude "$folder"/node_modules/opencode-*/bin/opencode; do
+      # The first that runs here: others are for other C libraries or processors.
+      if [ "${shipped##*/}" = "$name" ] && "$shipped" --version >/dev/null 2>&1; then
+        ln -sf "$shipped" "$folder/bin/$name"
+        break
+      fi
+    done
+    [ -e "$folder/bin/$name" ] || die "npm has no \`$name\` for $(uname -sm)"
+  done
 }
 
 # What builds an example plugin: the tools of its lock file.
@@ -190,6 +212,7 @@ install_one() { # NAME
   rm -rf "${installed:?}/$name"
   case $name in
     node) install_node ;;
+    clients) install_clients ;;
     javascript-handler | typescript) install_tools "$name" ;;
     compilers) install_compilers ;;
     registry) install_registry ;;
@@ -201,7 +224,7 @@ install_one() { # NAME
   printf 'peers: %s installed in %d s\n' "$name" $((SECONDS - began)) >&2
 }
 
-[ $# -gt 0 ] || set -- node fastmcp fastmcp4 agents litellm javascript-handler typescript compilers registry wkg
+[ $# -gt 0 ] || set -- node clients fastmcp fastmcp4 agents litellm javascript-handler typescript compilers registry wkg
 outdated=()
 for name in "$@"; do
   up_to_date "$name" || outdated+=("$name")

@@ -24,6 +24,7 @@ pub mod relayed;
 pub mod remote;
 pub mod schema;
 pub mod scripted;
+pub mod scripted_model;
 pub mod served;
 pub mod session;
 pub mod sources;

@@ -45,6 +45,9 @@ impl GlobalArgs {
 pub(super) struct ServerArgs {
     #[command(flatten)]
     which: Which,
+    /// What to call the server in budgets, in the ledger and where decisions are remembered [default: its command's or its host's name]
+    #[arg(long, value_name = "NAME", conflicts_with = "server", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
     /// A header for each request to the server's URL; can be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
@@ -68,7 +71,7 @@ struct Which {
 impl ServerArgs {
     /// A server by its command.
     pub(super) fn of_command(command: Vec<String>) -> Self {
-        Self { which: Which { server: None, url: None, command }, header: Vec::new() }
+        Self { which: Which { server: None, url: None, command }, name: None, header: Vec::new() }
     }
 
     /// The server that is meant.
@@ -84,7 +87,7 @@ impl ServerArgs {
                 return Err(UsageError("name a server: `--server NAME`, `--url URL`, or `COMMAND ARGS…`".to_owned()));
             }
         };
-        Ok(ServerSpec { target, headers: self.header.clone() })
+        Ok(ServerSpec { target, name: self.name.clone(), headers: self.header.clone() })
     }
 }
 

@@ -96,6 +96,13 @@ pub(super) async fn run(global: &GlobalArgs, args: DoctorArgs) -> Result<Outcome
     Ok(Outcome::Done)
 }
 
+/// Says what these servers may spend. Whether all is well.
+pub(super) async fn spending(config: &Config, rules: &[(String, Sampling)]) -> Result<bool> {
+    let mut report = Report::default();
+    spending::show(config, rules, &mut report).await?;
+    Ok(report.troubles == 0)
+}
+
 /// Which variables hold the credentials.
 fn are_set(variables: &BTreeMap<String, String>) -> String {
     let names: BTreeSet<&str> = variables.values().map(String::as_str).collect();

@@ -15,6 +15,7 @@
 //! | `tools`, `call`, `sample`, `demo` | the verbs that ask once |
 //! | `ledger`, `approvals` | the verbs that say what was asked and spent, and what waits for the user |
 //! | `terminal` | asking the user in the terminal |
+//! | `wrap` | the verbs that put Understudy into other clients' configs, and take it out |
 //! | `auth`, `trust`, `doctor`, `plugin`, `completions` | the verbs that set up |
 
 mod approvals;
@@ -38,6 +39,7 @@ mod terminal;
 mod tools;
 mod trust;
 mod words;
+mod wrap;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -69,6 +71,10 @@ enum Verb {
     Proxy(proxy::ProxyArgs),
     /// Serve every configured server over HTTP, each at /NAME/mcp, and answer its sampling requests
     Serve(serve::ServeArgs),
+    /// Put Understudy in front of the servers in your clients' configs: Claude, Cursor, VS Code and others
+    Wrap(wrap::WrapArgs),
+    /// Take Understudy out of your clients' configs again
+    Unwrap(wrap::UnwrapArgs),
     /// List a server's tools
     Tools(tools::ToolsArgs),
     /// Call a server's tool, and answer the server's sampling requests
@@ -141,6 +147,8 @@ async fn run(cli: Cli) -> Result<Outcome> {
     match cli.verb {
         Verb::Proxy(args) => proxy::run(&global, args).await,
         Verb::Serve(args) => serve::run(&global, args).await,
+        Verb::Wrap(args) => wrap::run(&global, args).await,
+        Verb::Unwrap(args) => wrap::undo(&args),
         Verb::Tools(args) => tools::run(&global, args).await,
         Verb::Call(args) => until_interrupted(Box::pin(call::run(&global, args))).await,
         Verb::Sample(args) => until_interrupted(Box::pin(sample::run(&global, args))).await,

@@ -28,6 +28,18 @@ pub(super) struct ProxyArgs {
     sampling: SamplingArgs,
 }
 
+impl ProxyArgs {
+    /// Which server.
+    pub(super) fn server(&self) -> &ServerArgs {
+        &self.server
+    }
+
+    /// The plugins that were named.
+    pub(super) fn plugins(&self) -> &[String] {
+        &self.sampling.plugin
+    }
+}
+
 /// How long the output of a server that has ended is still waited for: somebody whom it left behind may hold it open.
 const GRACE: Duration = Duration::from_secs(2);
 

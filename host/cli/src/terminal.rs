@@ -1,7 +1,7 @@
-//! Asking the user in the terminal whether a sampling request may be answered.
+//! Asking the user in the terminal: whether a sampling request may be answered, and what a verb has to know.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use async_trait::async_trait;
@@ -17,6 +17,31 @@ const TERMINAL: &str = "/dev/tty";
 
 /// The lines that are typed there. One thread reads them, for all questions: a read can't be given up, and must not take the next one's answer.
 static LINES: Mutex<Option<mpsc::UnboundedReceiver<io::Result<String>>>> = Mutex::const_new(None);
+
+/// Whether a verb's user sees a question and can answer it.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// A verb's question, and the line that is typed; an error at the end of the input.
+pub(super) fn answer(question: &str) -> io::Result<String> {
+    log::flush();
+    write!(io::stderr(), "{} ", for_terminal(question))?;
+    let mut line = String::new();
+    if io::stdin().read_line(&mut line)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal's input has ended"));
+    }
+    Ok(line.trim().to_owned())
+}
+
+/// Whether the user says yes to a verb's question.
+pub(super) fn says_yes(question: &str) -> io::Result<bool> {
+    match answer(&format!("{question} [y/N]")) {
+        Ok(answer) => Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 /// Asks there.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! `understudy trust`: what a folder's config would do, and that it may.
 
-use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{CONFIG_VARIABLE, GlobalArgs, UsageError};
 use super::output::{Outcome, note, out};
+use super::terminal::{can_ask, says_yes};
 use understudy::config::{self, Config, Effects};
 use understudy::text::quoted;
 use understudy::trust::pins::Pins;
@@ -82,7 +82,7 @@ pub(super) fn run(global: &GlobalArgs, args: &TrustArgs) -> Result<Outcome> {
     if args.show {
         return Ok(Outcome::Done);
     }
-    if !args.yes && !agreed()? {
+    if !args.yes && can_ask() && !says_yes("May it?")? {
         note("nothing is changed");
         return Ok(Outcome::Failed);
     }
@@ -116,17 +116,6 @@ fn describe(path: &Path, effects: &Effects, trusted: &Trusted, absent: &[String]
         note(&format!("`{path_shown}` belongs to another user (uid {owner})"));
     }
     Ok(())
-}
-
-/// Asks the user, if there is one to be asked.
-fn agreed() -> Result<bool> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Ok(true);
-    }
-    write!(io::stderr(), "May it? [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Lists what is trusted, and whether it still is what it was.

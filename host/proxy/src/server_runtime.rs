@@ -35,6 +35,8 @@ use understudy::runtime::{BuildError, Overrides, SharedResources, read_secret, u
 pub struct ServerSpec {
     /// How it is named.
     pub target: ServerTarget,
+    /// What its user calls it, where the config doesn't have it. Default: its command's or its host's name, by which no decision is remembered.
+    pub name: Option<String>,
     /// Headers for each request to its URL, beside those of the config.
     pub headers: Vec<(String, String)>,
 }
@@ -98,7 +100,7 @@ impl From<ConfigError> for ServerError {
 pub struct ConfiguredServer {
     /// Its name in the config, or its command's or its host's.
     pub name: String,
-    /// Its name in the config, if it is there.
+    /// Where the rule for it is found.
     pub key: ServerKey,
     /// Where it is.
     pub address: ServerAddress,
@@ -124,7 +126,7 @@ impl ConfiguredServer {
             Transport::Http { url, headers, is_old } => ServerAddress::Remote(remote(name, &url, &headers, is_old)?),
         };
         let (name, rule, clients, is_off) = (server.name, server.sampling, server.clients, server.is_off);
-        Ok(Self { key: Some(name.clone()), name, address, rule, clients, is_off })
+        Ok(Self { key: ServerKey::Configured(name.clone()), name, address, rule, clients, is_off })
     }
 
     /// The server that is meant. One that is turned off in the config is used all the same, with a warning in the log.
@@ -141,9 +143,10 @@ impl ConfiguredServer {
             let reason = "it goes with a server's URL, and this one is a command".to_owned();
             if spec.headers.is_empty() { Ok(ServerAddress::Program(program)) } else { Err(ServerError::Header(reason)) }
         };
-        let unnamed = |name: String, address: ServerAddress| {
-            let rule = config.sampling_of_unnamed();
-            Self { name, key: None, address, rule, clients: config::ClientSharing::One, is_off: false }
+        let apart = |found: String, address: ServerAddress| -> Result<Self, ServerError> {
+            let key = if spec.name.is_some() { ServerKey::Named } else { ServerKey::Unnamed };
+            let (name, rule) = (spec.name.clone().unwrap_or(found), key.rule(config, env)?);
+            Ok(Self { name, key, address, rule, clients: config::ClientSharing::One, is_off: false })
         };
         match &spec.target {
             ServerTarget::Configured(name) => {
@@ -161,13 +164,13 @@ impl ConfiguredServer {
             }
             ServerTarget::Url(url) => {
                 let remote = Remote::new(url).map_err(ServerError::Url)?;
-                Ok(unnamed(remote.name().to_owned(), with_headers(remote)?))
+                apart(remote.name().to_owned(), with_headers(remote)?)
             }
             ServerTarget::Command { program, args } => {
                 let stem = Path::new(program).file_stem().map(|stem| stem.to_string_lossy().into_owned());
                 let name = stem.unwrap_or_else(|| program.clone());
                 let program = Program { command: program.clone(), args: args.clone(), ..Program::default() };
-                Ok(unnamed(name, without_headers(program)?))
+                apart(name, without_headers(program)?)
             }
         }
     }

@@ -16,3 +16,4 @@ mod software;
 mod swap;
 mod tasks;
 mod world;
+mod wrapped_clients;

@@ -28,3 +28,4 @@ mod standins;
 mod streaming;
 mod supply;
 mod wire;
+mod wrap;
