@@ -59,6 +59,8 @@ pub(crate) struct SharedLedger {
     tidied: AtomicI64,
     /// Whether steps are written into the database soon.
     is_due: AtomicBool,
+    /// How many requests are answered whose ends aren't written yet.
+    ending: watch::Sender<usize>,
 }
 
 impl SharedLedger {
@@ -66,7 +68,14 @@ impl SharedLedger {
     pub(crate) fn new(config: &LedgerConfig, folder: Option<&Path>) -> Self {
         let path = config.path.clone().or_else(|| Some(path_in(folder?)));
         let keep = config.keep.unwrap_or(KEEP);
-        Self { path, keep, ledger: OnceCell::new(), tidied: AtomicI64::new(0), is_due: AtomicBool::new(false) }
+        Self {
+            path,
+            keep,
+            ledger: OnceCell::new(),
+            tidied: AtomicI64::new(0),
+            is_due: AtomicBool::new(false),
+            ending: watch::Sender::new(0),
+        }
     }
 
     /// The ledger, tidied within the last hour. An attempt to open it that failed is made again.
@@ -80,6 +89,15 @@ impl SharedLedger {
             ledger.tidy(now.saturating_sub(milliseconds(self.keep))).await?;
         }
         Ok(ledger)
+    }
+
+    /// Waits for the requests that are answered whose ends aren't written yet; whether there were any.
+    async fn have_ended(&self) -> bool {
+        let mut ending = self.ending.subscribe();
+        let were_any = *ending.borrow_and_update() > 0;
+        // New ones may come all the time.
+        let _ = tokio::time::timeout(SOON, ending.wait_for(|count| *count == 0)).await;
+        were_any
     }
 
     /// Sees to it that the database gets what was appended to the journal.
@@ -168,7 +186,7 @@ impl Spending {
     }
 }
 
-/// One request. When it is dropped before [`close`](Self::close) is over, its row says that it was cancelled.
+/// One request. When it is dropped before [`close`](Self::close), its row says that it was cancelled.
 #[derive(Debug)]
 pub(crate) struct Record {
     spending: Arc<Spending>,
@@ -268,7 +286,12 @@ impl Record {
         attempt: &Attempt,
     ) -> Result<Result<(), BudgetRefusal>, LedgerError> {
         let Spending { ledger, budgets, .. } = &*self.spending;
-        let done = ledger.get().await?.reserve(&self.opening, &mut self.row, before, attempt, budgets).await?;
+        let open = ledger.get().await?;
+        let mut done = open.reserve(&self.opening, &mut self.row, before, attempt, budgets).await?;
+        if done.is_err() && ledger.have_ended().await {
+            // What they had reserved has been given back.
+            done = open.reserve(&self.opening, &mut self.row, Before::Answered, attempt, budgets).await?;
+        }
         ledger.apply_soon();
         Ok(done)
     }
@@ -285,8 +308,9 @@ impl Record {
         self.tries = self.tries.saturating_add(tries);
     }
 
-    /// Writes how the request ended. If that fails, its row stays open, and counts as the worst case: what was asked is answered.
-    pub(crate) async fn close(self, outcome: &Result<String, Error>) {
+    /// Begins to write how the request ended; nobody waits for it. If that fails, its row stays open, and counts as the worst case: what was asked is
+    /// answered.
+    pub(crate) fn close(mut self, outcome: &Result<String, Error>) {
         let answer = outcome.as_ref().ok();
         let closing = Closing {
             answer: answer.filter(|_| self.spending.recorded == Recorded::Content).cloned(),
@@ -301,18 +325,33 @@ impl Record {
                 outcome.as_ref().err().map(ToString::to_string),
             )
         };
-        self.end_with(closing).await;
+        drop(self.end(closing));
     }
 
     /// Writes that the request was refused before it came this far.
-    pub(crate) async fn refuse(self, reason: &str) {
+    pub(crate) async fn refuse(mut self, reason: &str) {
         let closing = self.closing(Outcome::Refused, Some(reason.to_owned()));
-        self.end_with(closing).await;
+        // The task says itself what went wrong.
+        let _ = self.end(closing).await;
     }
 
-    async fn end_with(mut self, closing: Closing) {
-        end(&self.spending.ledger, &self.opening, &mut self.row, &closing).await;
+    /// Begins to write the end of the row.
+    fn end(&mut self, closing: Closing) -> JoinHandle<()> {
         self.is_closed = true;
+        let ledger = Arc::clone(&self.spending.ledger);
+        let (opening, mut row) = (std::mem::take(&mut self.opening), self.row.take());
+        ledger.ending.send_modify(|count| *count += 1);
+        spawn_step(async move {
+            let closed = async {
+                ledger.get().await?.close(&opening, &mut row, &closing).await?;
+                ledger.apply_soon();
+                Ok::<_, LedgerError>(())
+            };
+            if let Err(error) = closed.await {
+                tracing::warn!(request = opening.request, "{error}");
+            }
+            ledger.ending.send_modify(|count| *count -= 1);
+        })
     }
 
     /// The end of the row, without an answer.
@@ -334,19 +373,6 @@ impl Record {
     }
 }
 
-/// Writes the end of a row.
-async fn end(ledger: &Arc<SharedLedger>, opening: &Opening, row: &mut Option<OpenRow>, closing: &Closing) {
-    let closed = async {
-        ledger.get().await?.close(opening, row, closing).await?;
-        ledger.apply_soon();
-        Ok(())
-    };
-    if let Err(error) = closed.await {
-        let error: LedgerError = error;
-        tracing::warn!(request = opening.request, "{error}");
-    }
-}
-
 impl Drop for Record {
     fn drop(&mut self) {
         // Outside of a runtime there is nobody left to write: the row counts as interrupted.
@@ -354,8 +380,7 @@ impl Drop for Record {
             return;
         }
         let closing = self.closing(Outcome::Cancelled, Some("the request was given up".to_owned()));
-        let (ledger, opening, mut row) = (Arc::clone(&self.spending.ledger), self.opening.clone(), self.row.take());
-        drop(spawn_step(async move { end(&ledger, &opening, &mut row, &closing).await }));
+        drop(self.end(closing));
     }
 }
 

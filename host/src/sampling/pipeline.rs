@@ -22,7 +22,6 @@ use crate::sandbox::Plugin;
 use crate::select;
 use crate::select::{Catalogue, Choice};
 use crate::text::one_line;
-use crate::timeline::wait;
 use crate::wit::understudy::plugin::types as wit;
 
 /// A request that may be answered.
@@ -136,7 +135,7 @@ impl Pipeline {
         let mut record = Some(self.record(spending, &request, id));
         let outcome = self.admit(request, id, &mut record).await;
         if let Some(record) = record {
-            wait("ledger", record.close(&outcome)).await;
+            record.close(&outcome);
         }
         outcome
     }
