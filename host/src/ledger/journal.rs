@@ -18,8 +18,10 @@ use crate::private;
 
 /// What a header begins with: the file's kind and version.
 const HEADER: &str = "understudy ledger journal 1 ";
-/// The bytes of a journal without steps: its header is that, 16 digits, and the end of the line.
-pub(super) const EMPTY: u64 = HEADER.len() as u64 + 17;
+/// The header's bytes: that, 16 digits, and the end of the line.
+const HEADER_BYTES: usize = HEADER.len() + 17;
+/// The bytes of a journal without steps.
+pub(super) const EMPTY: u64 = HEADER_BYTES as u64;
 
 /// So many bytes are read at a time, or a line if it is longer.
 const CHUNK: u64 = 1 << 20;
@@ -146,7 +148,7 @@ impl Storage {
 
     /// The generation that the header names; `None` for a file that is too short for one.
     fn generation(&self) -> io::Result<Option<u64>> {
-        let mut header = [0; EMPTY as usize];
+        let mut header = [0; HEADER_BYTES];
         if self.read_into(0, &mut header)? < header.len() {
             return Ok(None);
         }

@@ -26,7 +26,7 @@ fn checked(place: &Place, component: &Path, more: &[&str]) -> (Value, i32) {
     let mut args = vec!["plugin", "check", &component, "--json"];
     args.extend(more);
     // Loops have a second of CPU time each, for which they wait long where others want the cores.
-    let run = run_within(Duration::from_secs(600), place.understudy(args), "");
+    let run = run_within(Duration::from_mins(10), place.understudy(args), "");
     let report = serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", run.stdout, run.stderr));
     (report, run.code())
 }
