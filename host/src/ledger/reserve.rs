@@ -239,7 +239,7 @@ impl Ledger {
     }
 
     /// Loads the counters of budgets.
-    async fn load(&self, budgets: &[(&Budget, CounterKey)], scopes: &Scopes) -> Result<(), LedgerError> {
+    pub(super) async fn load(&self, budgets: &[(&Budget, CounterKey)], scopes: &Scopes) -> Result<(), LedgerError> {
         let mut connection = self.lock().await;
         let mut transaction = begin(&mut connection).await.map_err(|e| self.failed(&e))?;
         let at = self.apply_in(&mut transaction).await?;

@@ -395,6 +395,22 @@ async fn a_large_journal_is_begun_anew_and_the_budgets_hold() {
     assert_eq!(other.verify(None).await.unwrap().faults, []);
 }
 
+#[tokio::test]
+async fn a_counter_that_is_loaded_counts_no_line_twice() {
+    let (_place, path) = place();
+    let (one, other) = (Ledger::open(&path).await.unwrap(), Ledger::open(&path).await.unwrap());
+    let both = [Period::Day, Period::Month].map(|per| Budget { requests: Some(4), ..budget(per) });
+    let [day, month] = &both;
+    ask(&one, "a", std::slice::from_ref(day), counted(1, 1)).await.unwrap();
+    ask(&other, "a", &[], counted(1, 1)).await.unwrap();
+    // The first one hasn't read the other's lines yet, and the database has them.
+    let scopes = Scopes { server: "a".to_owned(), plugin: "p".to_owned(), call: None };
+    one.load(&[(month, CounterKey::of(month, &scopes))], &scopes).await.unwrap();
+    for fits in [true, true, false] {
+        assert_eq!(ask(&one, "a", &both, counted(1, 1)).await.is_ok(), fits);
+    }
+}
+
 /// Two processes reserve and close in any order. The counters of each are those of the database, which are those of the rows.
 #[tokio::test]
 async fn counters_in_memory_in_the_database_and_of_the_rows_are_the_same() {
