@@ -20,6 +20,12 @@ use crate::price::Tokens;
 /// A journal of more bytes is begun anew once the database has all of it.
 const LARGE: u64 = 4 << 20;
 
+/// It is left for later while there is more than this to write first: nobody could append so long.
+const LITTLE: u64 = 64 << 10;
+
+/// A journal of more bytes doesn't wait for that.
+const HUGE: u64 = 256 << 20;
+
 /// The largest sum of a row.
 const MOST: i64 = 9_000_000_000_000_000_000;
 
@@ -54,19 +60,23 @@ impl Ledger {
             return Ok(());
         }
         let mut transaction = begin(connection).await.map_err(|e| self.failed(&e))?;
-        let is_anew = self.apply_in(&mut transaction).await?.offset > most;
+        let at = self.apply_in(&mut transaction).await?.offset;
+        let rest = self.journal.len().map_err(|e| self.journal_failed(&e))?.saturating_sub(at);
+        // Nobody can append meanwhile.
+        let is_anew = at > most && (most == EMPTY || rest <= LITTLE || at > HUGE);
         let hold = if is_anew { Some(self.hold().await?) } else { None };
         if hold.is_some() {
-            // What was written meanwhile.
             self.apply_in(&mut transaction).await?;
         }
         transaction.commit().await.map_err(|e| self.failed(&e))?;
         hold.map_or(Ok(()), |hold| hold.begin_anew()).map_err(|e| self.journal_failed(&e))
     }
 
-    /// Writes the steps that this transaction's database doesn't have; up to where it has them now.
+    /// Writes the steps that this transaction's database doesn't have; up to where it has them now. What comes meanwhile is left: where there is more
+    /// to do than time, a transaction must still end.
     pub(super) async fn apply_in(&self, transaction: &mut SqliteConnection) -> Result<Position, LedgerError> {
         let mut known = position(transaction).await.map_err(|e| self.failed(&e))?;
+        let until = self.journal.len().map_err(|e| self.journal_failed(&e))?;
         loop {
             let chunk = self.journal.read(known).map_err(|e| self.journal_failed(&e))?;
             if chunk.end == known {
@@ -80,6 +90,9 @@ impl Ledger {
             };
             applied.await.map_err(|e| self.failed(&e))?;
             known = chunk.end;
+            if known.offset >= until {
+                return Ok(known);
+            }
         }
     }
 }

@@ -203,6 +203,11 @@ impl Journal {
         Ok(Some(locked))
     }
 
+    /// Its bytes.
+    pub(super) fn len(&self) -> io::Result<u64> {
+        self.state().storage.len()
+    }
+
     /// The steps from a place on, or from the beginning if the file is of another generation.
     pub(super) fn read(&self, from: Position) -> io::Result<Chunk> {
         let (bytes, end) = self.state().read_lines(from)?;
