@@ -55,8 +55,8 @@ impl Ledger {
     /// Writes the steps that the database doesn't have, and begins a journal of more than so many bytes anew.
     async fn apply_to(&self, connection: &mut SqliteConnection, most: u64) -> Result<(), LedgerError> {
         let known = position(connection).await.map_err(|e| self.failed(&e))?;
-        let next = self.journal.read(known).map_err(|e| self.journal_failed(&e))?;
-        if next.end == known && known.offset <= most {
+        let end = self.journal.end().map_err(|e| self.journal_failed(&e))?;
+        if end.is_none_or(|end| end == known) && known.offset <= most {
             return Ok(());
         }
         let mut transaction = begin(connection).await.map_err(|e| self.failed(&e))?;

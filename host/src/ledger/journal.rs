@@ -203,6 +203,13 @@ impl Journal {
         Ok(Some(locked))
     }
 
+    /// Where it ends; `None` if nobody has written yet.
+    pub(super) fn end(&self) -> io::Result<Option<Position>> {
+        let state = self.state();
+        let (generation, offset) = (state.storage.generation()?, state.storage.len()?);
+        Ok(generation.map(|generation| Position { generation, offset }))
+    }
+
     /// Its bytes.
     pub(super) fn len(&self) -> io::Result<u64> {
         self.state().storage.len()
